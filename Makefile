@@ -1,0 +1,64 @@
+# Targets: build run test race conformance bench fuzz check cross clean.
+# Everything a target fetches goes to $(CACHE), never into this tree.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+CACHE   ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/kvd
+
+# How long `make fuzz` spends on each fuzz target, and where they are.
+FUZZTIME ?= 10m
+FUZZPKG  ?= ./resp/wire
+
+# Units of Redis's suite for `make conformance`; empty means those in tests/conformance/floor.
+UNITS ?=
+# Further flags of tests/conformance, such as --update-floor or --mode=external.
+CONFORMANCE_FLAGS ?=
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+export KVD_CACHE := $(CACHE)
+
+.PHONY: build run test race conformance bench fuzz check cross clean
+
+build:
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/kvd ./cmd/kvd
+
+run: build
+	mkdir -p data
+	./bin/kvd --port 6379 --dir ./data
+
+# install.sh says what it could not get; the tests that need it then say that they were skipped.
+test:
+	tests/setup/install.sh
+	go test ./...
+
+# The whole-server tests run without -race in `test`: they are long, and most of what they run is another process.
+race:
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /tests/)
+
+# KVD_BIN=/path runs the suite on another server, for instance /usr/bin/redis-server.
+conformance: $(if $(KVD_BIN),,build)
+	tests/setup/install.sh
+	go run ./tests/conformance $(CONFORMANCE_FLAGS) $(UNITS)
+
+bench: build
+	go run ./tests/bench
+
+fuzz:
+	@targets=$$(go test -list '^Fuzz' $(FUZZPKG) | grep '^Fuzz') || { echo "no fuzz target in $(FUZZPKG)" >&2; exit 1; }; \
+	for t in $$targets; do \
+		go test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) $(FUZZPKG) || exit 1; \
+	done
+
+# staticcheck is fetched by version on first use; without it and without a network this fails, and says so.
+check:
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt -l:"; echo "$$bad"; exit 1; fi
+	go vet ./...
+	@go run $(STATICCHECK) -version || { echo "check: staticcheck is not in the module cache and could not be fetched" >&2; exit 1; }
+	go run $(STATICCHECK) ./...
+
+cross:
+	GOOS=darwin GOARCH=arm64 go build ./...
+	GOOS=windows GOARCH=amd64 go build ./...
+
+clean:
+	rm -rf bin

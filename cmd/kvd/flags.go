@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"kvd/config"
+)
+
+// newApp returns the command-line program; start is called with the finished
+// configuration. The flags are for help only: the table's rules, not cli's,
+// parse the arguments, because a directive takes several, and a value may
+// look like a flag.
+func newApp(stdin io.Reader, stdout, stderr io.Writer, start func(*config.Config) error) *cli.App {
+	app := &cli.App{
+		Name:                  "kvd",
+		Usage:                 "a Redis-protocol data-structure server",
+		UsageText:             usageText,
+		Version:               Version,
+		Flags:                 tableFlags(),
+		CustomAppHelpTemplate: helpTemplate,
+		SkipFlagParsing:       true,
+		HideHelp:              true, // -h and -v count as first argument only, see below
+		HideVersion:           true,
+		Reader:                stdin,
+		Writer:                stdout,
+		ErrWriter:             stderr,
+		ExitErrHandler:        func(*cli.Context, error) {}, // run reports errors
+	}
+	app.Action = func(ctx *cli.Context) error {
+		args := ctx.Args().Slice()
+		if len(args) > 0 {
+			switch args[0] {
+			case "-h", "--help":
+				return cli.ShowAppHelp(ctx)
+			case "-v", "--version":
+				fmt.Fprintf(stdout, "kvd v=%s redis=%s bits=64 go=%s\n", Version, config.RedisVersion, runtime.Version())
+				return nil
+			}
+		}
+		cfg, err := loadConfig(args, stdin)
+		if err != nil {
+			return err
+		}
+		return start(cfg)
+	}
+	return app
+}
+
+// loadConfig reads the configuration that the arguments name: a file, if the
+// first argument does not begin with '-'; standard input, if the first or
+// last one is "-"; and flags.
+func loadConfig(args []string, stdin io.Reader) (*config.Config, error) {
+	cfg := config.New()
+	file, fromStdin := "", false
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		file, args = args[0], args[1:]
+	} else if len(args) > 0 && args[0] == "-" {
+		fromStdin, args = true, args[1:]
+	}
+	if n := len(args); n > 0 && args[n-1] == "-" {
+		fromStdin, args = true, args[:n-1]
+	}
+	if file != "" {
+		if err := cfg.LoadFile(file); err != nil {
+			return nil, err
+		}
+	}
+	if fromStdin {
+		if err := cfg.LoadReader(stdin); err != nil {
+			return nil, err
+		}
+	}
+	if err := cfg.LoadArgs(args); err != nil {
+		return nil, err
+	}
+	return cfg, cfg.Finish()
+}
+
+// inertWarnings says which of the given directives do nothing.
+func inertWarnings(cfg *config.Config) []string {
+	names := cfg.InertGiven()
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{"These directives were given, but have no effect in this version of kvd: " + strings.Join(names, ", ")}
+}
+
+const usageText = `kvd [/path/to/redis.conf] [--directive value ...] [-]
+kvd -                       (read the configuration from standard input)
+kvd -v or --version
+kvd -h or --help
+
+examples:
+kvd --port 7777 --bind 127.0.0.1 -::1
+kvd /etc/redis/redis.conf --save 900 1 300 10 --loglevel verbose`
+
+// helpTemplate is cli's, shortened: no commands, and the groups as they come.
+const helpTemplate = `{{.Name}} {{.Version}} - {{.Usage}}
+
+usage: {{wrap .UsageText 7}}
+
+Every directive of redis.conf is a flag too. [config set] can be changed at run time,
+[no effect yet] is accepted and warned about, [unsupported] is refused unless it has its
+default or --ignore-unsupported is given.
+{{range .VisibleFlagCategories}}
+{{.Name}}
+{{range .Flags}}   {{.}}
+{{end}}{{end}}`
+
+// tableFlags makes the flags shown by help from the table of directives.
+func tableFlags() []cli.Flag {
+	rank := make(map[string]string, len(config.Groups))
+	for i, g := range config.Groups {
+		// cli sorts categories by name; the space-filled number keeps our order.
+		rank[g] = fmt.Sprintf("%2d. %s", i+1, g)
+	}
+	var flags []cli.Flag
+	for _, d := range config.Directives() {
+		if d.Flags&config.Hidden != 0 {
+			continue
+		}
+		usage := strings.ReplaceAll(d.Help, "`", "'")
+		if d.Changeable() {
+			usage += " [config set]"
+		}
+		switch d.Effect {
+		case config.Inert:
+			usage += " [no effect yet]"
+		case config.Refuse:
+			usage += " [unsupported]"
+		}
+		deflt := d.Default
+		if deflt == "" {
+			deflt = `""`
+		}
+		flag := &cli.StringFlag{Name: d.Name, Usage: usage, DefaultText: deflt, Category: rank[d.Group]}
+		if d.Alias != "" {
+			flag.Aliases = []string{d.Alias}
+		}
+		flags = append(flags, flag)
+	}
+	return flags
+}

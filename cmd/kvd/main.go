@@ -1,0 +1,78 @@
+// Command kvd is the server: it takes flags and redis.conf files as
+// redis-server does and serves the Redis protocol.
+//
+//	kvd [redis.conf] [-] [--directive value ...]
+//
+// This package only wires: it reads the configuration (package config), opens
+// the log (package logf), and starts the rooms of the server in serve. It
+// holds no behaviour that a client could see.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"kvd/config"
+	"kvd/logf"
+)
+
+// Version is the release, set by the linker: -ldflags "-X main.Version=1.2.3".
+var Version = "0.1.0-dev"
+
+func main() {
+	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as arguments; it returns the exit status.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	err := newApp(stdin, stdout, stderr, start).Run(args)
+	var bad *config.FileError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &bad):
+		fmt.Fprintf(stderr, "\n%s\n", bad)
+	case errors.Is(err, errLogged):
+	default:
+		logf.NewWriter(stdout, logf.Notice).Warningf("%s", err)
+	}
+	return 1
+}
+
+// errLogged ends the program after the reason has gone to the log.
+var errLogged = errors.New("already logged")
+
+// start runs the server with a complete configuration until it is told to stop.
+func start(cfg *config.Config) error {
+	level, _ := logf.ParseLevel(cfg.LogLevel.Load())
+	log, err := logf.New(cfg.LogFile.Load(), level)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cfg.OnChange("loglevel", func() error {
+		level, _ := logf.ParseLevel(cfg.LogLevel.Load())
+		log.SetLevel(level)
+		return nil
+	})
+	cfg.OnInert(func(name string) {
+		log.Warningf("CONFIG SET: the value of %s is kept, but it has no effect in this version of kvd", name)
+	})
+	log.Noticef("kvd is starting: version=%s, redis-compatibility=%s, bits=64, pid=%d", Version, config.RedisVersion, os.Getpid())
+	if file := cfg.ConfigFile(); file != "" {
+		log.Noticef("Configuration loaded from %s", file)
+	} else {
+		log.Noticef("Configuration loaded, without a file. To use one: kvd /path/to/redis.conf")
+	}
+	for _, warning := range inertWarnings(cfg) {
+		log.Warningf("%s", warning)
+	}
+	log.SetRole(logf.RoleMaster)
+	if err := serve(cfg, log); err != nil {
+		log.Warningf("%s, exiting", err)
+		return errLogged
+	}
+	return nil
+}

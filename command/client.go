@@ -1,0 +1,177 @@
+package command
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kvd/keyspace"
+)
+
+// Conn is what a command may want of a client's transport. All methods may be
+// called from any goroutine and return at once.
+type Conn interface {
+	// Kill ends the connection; afterReply lets what was already replied out.
+	Kill(afterReply bool)
+	// Deliver ends the wait of a parked client: reply is sent, and its input
+	// is read again.
+	Deliver(reply []byte)
+	// Push sends bytes between two commands, not inside a reply.
+	Push(b []byte)
+}
+
+// ReplyMode is CLIENT REPLY's state.
+type ReplyMode uint8
+
+// The reply modes.
+const (
+	ReplyOn ReplyMode = iota
+	ReplyOff
+	ReplySkipNext // the next command's reply is left out
+	ReplySkip     // this command's reply is left out
+)
+
+// Client is a connection as the commands see it.
+//
+// The plain fields belong to the goroutine that runs the client's commands.
+// What other clients read (CLIENT LIST, CLIENT KILL) is atomic or fixed.
+type Client struct {
+	ID      int64
+	Addr    string // peer
+	LAddr   string // our end
+	Unix    bool
+	FD      int
+	Created time.Time
+	Conn    Conn
+
+	db      atomic.Int32
+	name    atomic.Pointer[string]
+	libName atomic.Pointer[string]
+	libVer  atomic.Pointer[string]
+	lastCmd atomic.Pointer[Row]
+	proto   atomic.Int32 // 2 or 3
+	active  atomic.Int64 // Unix ms of the last command
+	state   atomic.Uint32
+
+	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
+	QueryLen, QueryFree, OutLen, OutMem atomic.Int64
+
+	Authed  bool
+	Reply   ReplyMode
+	NoTouch bool
+
+	multi *multi // between MULTI and EXEC or DISCARD
+
+	// blocked is set while a blocking command waits; see blocking.go.
+	blocked atomic.Pointer[waiter]
+}
+
+// Bits of Client.state.
+const (
+	stateMulti uint32 = 1 << iota
+	stateNoEvict
+	stateNoTouch
+	stateClosing
+	stateBlocked
+	stateDirtyWatch // a watched key has changed
+	stateReplica
+	stateMonitor
+	statePubSub
+	stateTracking
+)
+
+func (c *Client) set(bit uint32, on bool) {
+	for {
+		old := c.state.Load()
+		v := old &^ bit
+		if on {
+			v = old | bit
+		}
+		if v == old || c.state.CompareAndSwap(old, v) {
+			return
+		}
+	}
+}
+
+func (c *Client) has(bit uint32) bool { return c.state.Load()&bit != 0 }
+
+// DB is the selected database.
+func (c *Client) DB() int { return int(c.db.Load()) }
+
+// Proto is the protocol version, 2 or 3.
+func (c *Client) Proto() int { return int(c.proto.Load()) }
+
+func loadString(p *atomic.Pointer[string]) string {
+	if s := p.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// clients is the register of connections.
+type clients struct {
+	mu   sync.Mutex // protects all; held for map operations only
+	all  map[int64]*Client
+	next atomic.Int64
+}
+
+func (l *clients) add(c *Client) {
+	l.mu.Lock()
+	l.all[c.ID] = c
+	l.mu.Unlock()
+}
+
+func (l *clients) remove(c *Client) {
+	l.mu.Lock()
+	delete(l.all, c.ID)
+	l.mu.Unlock()
+}
+
+func (l *clients) get(id int64) *Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all[id]
+}
+
+// list is every client, in no order.
+func (l *clients) list() []*Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*Client, 0, len(l.all))
+	for _, c := range l.all {
+		out = append(out, c)
+	}
+	return out
+}
+
+func (l *clients) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.all)
+}
+
+// multi is an open transaction.
+type multi struct {
+	queue   [][][]byte
+	rows    []*Row
+	aborted bool // an error while queueing
+	bytes   int
+}
+
+// watchedKey is one key that a client watches.
+type watchedKey struct {
+	db  int
+	key keyspace.Key
+}
+
+// Filter is what CLIENT REPLY leaves of a reply that comes after a wait.
+func (c *Client) Filter(reply []byte) []byte {
+	switch c.Reply {
+	case ReplyOff:
+		return nil
+	case ReplySkip:
+		c.Reply = ReplyOn
+		return nil
+	}
+	return reply
+}

@@ -1,0 +1,240 @@
+// Package command is the command table and the commands: one declarative row a
+// command, one file a family.
+//
+// A command function parses every argument, looks up, checks types, and only
+// then changes something: a command that fails has changed nothing. It never
+// takes a lock (the dispatcher has locked the stripes of the keys that the row
+// declares), never touches a socket or a file, and takes the time from
+// Ctx.Now. It replies through Ctx.W. What it changed is journaled as its
+// effect: by default the command itself as it came; where that would not lead
+// to the same contents when replayed (relative times, random choices), the
+// function says what did happen with Ctx.Effect.
+package command
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"kvd/keyspace"
+)
+
+// Flag says how a command may be used. The names are those of COMMAND INFO.
+type Flag uint32
+
+// The flags. Write to AllowBusy are shown by COMMAND INFO under their names.
+const (
+	Write Flag = 1 << iota
+	ReadOnly
+	DenyOOM
+	Admin
+	PubSub
+	NoScript
+	Blocking
+	Loading
+	Stale
+	SkipMonitor
+	SkipSlowlog
+	Fast
+	NoAuth
+	MayReplicate
+	NoMulti
+	AllowBusy
+	MovableKeys
+
+	// LockAll: the command touches keys that it does not declare, so the
+	// dispatcher locks every stripe for it.
+	LockAll
+	// Protected: hidden behind a directive, such as DEBUG.
+	Protected
+	// OnlySub: the row has no function of its own, only subcommands.
+	OnlySub
+)
+
+var flagNames = []struct {
+	f    Flag
+	name string
+}{
+	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {PubSub, "pubsub"},
+	{NoScript, "noscript"}, {Blocking, "blocking"}, {Loading, "loading"}, {Stale, "stale"},
+	{SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Fast, "fast"}, {NoAuth, "no_auth"},
+	{MayReplicate, "may_replicate"}, {NoMulti, "no_multi"}, {AllowBusy, "allow_busy"}, {MovableKeys, "movablekeys"},
+}
+
+// Row is everything that is known of a command, declared once: dispatching,
+// COMMAND and its kin, ACL categories and the documentation come from it.
+type Row struct {
+	Name  string // lower case; of a subcommand, its last word
+	Fn    func(*Ctx)
+	Arity int // with the name itself; negative: at least that many
+	Flags Flag
+
+	// First, Last and Step are the positions of the keys, as COMMAND INFO
+	// gives them; Last counts from the end if negative. KeysFn overrides them
+	// where positions depend on other arguments: it appends the positions to
+	// dst, or returns false for arguments that have no valid keys.
+	First, Last, Step int
+	KeysFn            func(args [][]byte, dst []int) ([]int, bool)
+	// KeyFlags describe what happens to the keys for COMMAND GETKEYSANDFLAGS
+	// and the key specs: "RW access update", say.
+	KeyFlags string
+
+	Since      string // first version of Redis that had it
+	Group      string // as redis.io groups it
+	Summary    string // one line, our own words
+	Complexity string
+	Syntax     string // arguments as redis.io writes them: "key value [NX | XX] [EX seconds]"
+	Categories string // ACL categories beyond those that flags and group imply
+	Tips       string // COMMAND's tips, space separated
+
+	Sub []*Row // subcommands
+
+	parent *Row
+	full   string // "client|list"
+	num    int    // place in the list of all rows, for counters
+}
+
+// FullName is the name as COMMAND LIST shows it: "get", "client|list".
+func (r *Row) FullName() string { return r.full }
+
+// Num is the row's number, below Rows().
+func (r *Row) Num() int { return r.num }
+
+// Parent is the container command of a subcommand.
+func (r *Row) Parent() *Row { return r.parent }
+
+var (
+	byName  = map[string]*Row{}
+	allRows []*Row // containers and subcommands alike, by num
+)
+
+// register enters a family's rows; families call it from init. It panics on
+// what can only be a slip in the table.
+func register(rows ...*Row) {
+	for _, r := range rows {
+		if byName[r.Name] != nil {
+			panic("command: two rows are called " + r.Name)
+		}
+		byName[r.Name] = r
+		r.enter(nil)
+	}
+}
+
+func (r *Row) enter(parent *Row) {
+	r.parent, r.full, r.num = parent, r.Name, len(allRows)
+	if parent != nil {
+		r.full = parent.Name + "|" + r.Name
+		if r.Group == "" {
+			r.Group = parent.Group
+		}
+	}
+	allRows = append(allRows, r)
+	if r.Fn == nil && len(r.Sub) == 0 || r.Arity == 0 || r.Since == "" || r.Group == "" || r.Summary == "" || r.Name != strings.ToLower(r.Name) {
+		panic(fmt.Sprintf("command: the row of %s is not complete", r.full))
+	}
+	for _, s := range r.Sub {
+		s.enter(r)
+	}
+}
+
+// Rows is the number of rows; Row.Num is below it.
+func Rows() int { return len(allRows) }
+
+// Lookup finds a command by name in any case; nil if there is none.
+func Lookup(name []byte) *Row {
+	var low [32]byte
+	if len(name) > len(low) {
+		return nil
+	}
+	for i, c := range name {
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		}
+		low[i] = c
+	}
+	return byName[string(low[:len(name)])]
+}
+
+// sub finds a subcommand in any case.
+func (r *Row) sub(name []byte) *Row {
+	for _, s := range r.Sub {
+		if equalFold(name, s.Name) {
+			return s
+		}
+	}
+	return nil
+}
+
+// Top lists the commands that are not subcommands, by name.
+func Top() []*Row {
+	rows := make([]*Row, 0, len(byName))
+	for _, r := range byName {
+		rows = append(rows, r)
+	}
+	sort.Slice(rows, func(i, j int) bool { return rows[i].Name < rows[j].Name })
+	return rows
+}
+
+// keyPositions appends the positions of the keys in args to dst; false where
+// the arguments cannot be right (the function will say why).
+func (r *Row) keyPositions(args [][]byte, dst []int) ([]int, bool) {
+	if r.KeysFn != nil {
+		return r.KeysFn(args, dst)
+	}
+	if r.First == 0 {
+		return dst, true
+	}
+	last := r.Last
+	if last < 0 {
+		last += len(args)
+	}
+	for i := r.First; i <= last && i < len(args); i += r.Step {
+		dst = append(dst, i)
+	}
+	return dst, true
+}
+
+// arityOK tells whether the number of arguments fits.
+func (r *Row) arityOK(n int) bool {
+	if r.Arity < 0 {
+		return n >= -r.Arity
+	}
+	return n == r.Arity
+}
+
+// keysAfterCount is a KeysFn for commands whose argument at pos says how many
+// keys follow it.
+func keysAfterCount(pos int) func(args [][]byte, dst []int) ([]int, bool) {
+	return func(args [][]byte, dst []int) ([]int, bool) {
+		if pos >= len(args) {
+			return dst, false
+		}
+		n, ok := parseInt(args[pos])
+		if !ok || n < 1 || n > int64(len(args)-pos-1) {
+			return dst, false
+		}
+		for i := range int(n) {
+			dst = append(dst, pos+1+i)
+		}
+		return dst, true
+	}
+}
+
+// equalFold compares an argument with a lower-case word, ignoring ASCII case.
+func equalFold(b []byte, word string) bool {
+	if len(b) != len(word) {
+		return false
+	}
+	for i := range b {
+		c := b[i]
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+var _ = keyspace.Slots

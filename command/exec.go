@@ -1,0 +1,420 @@
+package command
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+)
+
+// Outcome tells the transport how to go on after a command.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Done   Outcome = iota
+	Parked         // read no further command before Conn.Deliver
+	Close          // send what is replied, then close
+)
+
+// Ctx is one command being run: its arguments, its keys, its moment (the
+// embedded Tx) and its reply. It is reused; nothing may keep it, nor its
+// arguments, which alias the read buffer.
+type Ctx struct {
+	keyspace.Tx
+	W    *wire.Writer
+	Args [][]byte
+	Keys []keyspace.Key // the declared keys, in the order of the arguments
+	C    *Client
+	S    *Server
+	Row  *Row
+
+	x        *Exec
+	effects  []keyspace.Effect
+	explicit bool // the effects are said; the command itself is not one
+	ready    []readyKey
+	inExec   bool // inside EXEC: nothing may park
+	outcome  Outcome
+	scratch  []byte
+}
+
+// Exec runs commands for one event loop or one goroutine; it is not safe for
+// concurrent use. Everything that must not be shared between loops is here.
+type Exec struct {
+	s    *Server
+	ctx  Ctx
+	held keyspace.Held // stripes locked now
+	pos  []int
+	keys []keyspace.Key
+
+	// stats by Row.Num. Written by this Exec only, read by INFO.
+	stats []RowStats
+
+	// now is the clock of the batch of commands that came together.
+	now   time.Time
+	nowMs int64
+	clock uint32
+
+	retake []*waiter // to be served once the locks are free
+}
+
+// RowStats counts the calls of one command by one Exec.
+type RowStats struct {
+	Calls, Ns, Rejected, Failed atomic.Int64
+}
+
+type execList struct {
+	mu  sync.Mutex // protects all
+	all []*Exec
+}
+
+// NewExec makes a runner; its counters stay in INFO until Retire.
+func (s *Server) NewExec() *Exec {
+	x := &Exec{s: s, stats: make([]RowStats, Rows())}
+	x.ctx = Ctx{Tx: *s.Keyspace.NewTx(), S: s, x: x}
+	s.execs.mu.Lock()
+	s.execs.all = append(s.execs.all, x)
+	s.execs.mu.Unlock()
+	return x
+}
+
+// SetTime sets the moment of the commands that follow: once for each batch.
+func (x *Exec) SetTime(t time.Time) {
+	x.now = t
+	x.nowMs = t.UnixMilli()
+	x.clock = uint32(t.Unix()) & 0xffffff
+}
+
+// Run runs one command of a client and appends its reply to w.
+func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
+	at := len(w.Buf)
+	row := c.lastCmd.Load()
+	// A client mostly repeats itself, so the last row is tried before the map.
+	if row == nil || row.parent != nil || !equalFold(args[0], row.Name) {
+		row = Lookup(args[0])
+	}
+	ctx := &x.ctx
+	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
+	ctx.outcome, ctx.explicit, ctx.Dirty = Done, false, 0
+	w.Proto = int(c.proto.Load())
+	defer x.recover(c, w, at, &out)
+	if x.admit(ctx) {
+		x.call(ctx)
+	}
+	out = ctx.outcome
+	if c.Reply != ReplyOn && out != Parked {
+		x.mute(c, w, at)
+	}
+	return out
+}
+
+// mute takes back a reply that CLIENT REPLY does not want.
+func (x *Exec) mute(c *Client, w *wire.Writer, at int) {
+	switch c.Reply {
+	case ReplyOff, ReplySkip:
+		w.Buf = w.Buf[:at]
+		if c.Reply == ReplySkip {
+			c.Reply = ReplyOn
+		}
+	case ReplySkipNext:
+		c.Reply = ReplySkip
+	}
+}
+
+// recover keeps a panic inside one command from harming anyone else.
+func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	x.s.Keyspace.Unlock(&x.held)
+	name := "?"
+	if x.ctx.Row != nil {
+		name = x.ctx.Row.full
+	}
+	x.s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, c.ID, r, debug.Stack())
+	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
+	x.ctx.effects, x.ctx.ready, x.ctx.inExec = nil, nil, false
+	x.ctx.Tx = *x.s.Keyspace.NewTx()
+	*out = Done
+}
+
+// admit does the checks that stand before a command, and replies where one
+// fails: does it exist, do the arguments fit in number, may this client call
+// it now.
+func (x *Exec) admit(ctx *Ctx) bool {
+	row, args, c := ctx.Row, ctx.Args, ctx.C
+	if row == nil {
+		x.reject(ctx, unknownCommand(args))
+		return false
+	}
+	if row.Sub != nil && len(args) > 1 {
+		sub := row.sub(args[1])
+		if sub == nil {
+			x.reject(ctx, unknownSub(row, args[1]))
+			return false
+		}
+		row = sub
+		ctx.Row = row
+	} else if row.Sub != nil && row.Fn == nil {
+		x.stats[row.num].Rejected.Add(1)
+		x.reject(ctx, "ERR wrong number of arguments for '"+row.full+"' command")
+		return false
+	}
+	if c.lastCmd.Load() != row {
+		c.lastCmd.Store(row)
+	}
+	if !row.arityOK(len(args)) {
+		x.stats[row.num].Rejected.Add(1)
+		x.reject(ctx, "ERR wrong number of arguments for '"+row.full+"' command")
+		return false
+	}
+	if row.Flags&Protected != 0 && !x.protectedOK(ctx) {
+		x.stats[row.num].Rejected.Add(1)
+		return false
+	}
+	if !c.Authed && row.Flags&NoAuth == 0 {
+		if x.s.Config.RequirePass.Load() != "" {
+			x.stats[row.num].Rejected.Add(1)
+			x.reject(ctx, errNoAuth)
+			return false
+		}
+		c.Authed = true
+	}
+	if c.multi != nil && !endsMulti[row.full] {
+		if row.Flags&NoMulti != 0 {
+			x.stats[row.num].Rejected.Add(1)
+			x.reject(ctx, "ERR Command not allowed inside a transaction")
+			return false
+		}
+		c.multi.add(row, args)
+		ctx.W.SimpleString("QUEUED")
+		return false
+	}
+	return true
+}
+
+var endsMulti = map[string]bool{"exec": true, "discard": true, "multi": true, "watch": true, "quit": true, "reset": true}
+
+// reject replies that a command is not run at all; an open transaction fails.
+func (x *Exec) reject(ctx *Ctx, text string) {
+	if ctx.C.multi != nil {
+		ctx.C.multi.aborted = true
+	}
+	x.s.countError(text)
+	ctx.W.Error(text)
+}
+
+// protectedOK checks the directive that guards a command.
+func (x *Exec) protectedOK(ctx *Ctx) bool {
+	mode := x.s.Config.EnableDebugCommand.Load()
+	if mode == "yes" || mode == "local" && ctx.C.Local() {
+		return true
+	}
+	x.reject(ctx, "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.")
+	return false
+}
+
+// Local tells whether the client came through the loopback or a unix socket.
+func (c *Client) Local() bool {
+	return c.Unix || strings.HasPrefix(c.Addr, "127.") || strings.HasPrefix(c.Addr, "[::1]")
+}
+
+// call runs an admitted command: locks its keys, runs it, journals what it
+// changed, serves who waited for it, unlocks.
+func (x *Exec) call(ctx *Ctx) {
+	row := ctx.Row
+	x.setKeys(ctx)
+	var cpu int64
+	if x.s.Keyspace.Timing() {
+		cpu = keyspace.ThreadCPU()
+	}
+	if row.Flags&LockAll != 0 {
+		x.held = x.s.Keyspace.LockAll()
+	} else if len(ctx.Keys) > 0 {
+		x.held = x.s.Keyspace.LockKeys(ctx.Keys)
+	}
+	x.start(ctx)
+	x.run(ctx)
+	x.finish(ctx)
+	if x.held != (keyspace.Held{}) {
+		x.s.Keyspace.Unlock(&x.held)
+	}
+	if cpu != 0 {
+		noteMax(&x.s.Stats.MaxCommandNs, keyspace.ThreadCPU()-cpu)
+	}
+	for len(x.retake) > 0 {
+		x.serveForeign(ctx)
+	}
+}
+
+// setKeys computes the declared keys of a command.
+func (x *Exec) setKeys(ctx *Ctx) {
+	row, args := ctx.Row, ctx.Args
+	x.keys = x.keys[:0]
+	if row.KeysFn == nil && row.First > 0 && row.Last == row.First {
+		x.keys = append(x.keys, keyspace.MakeKey(args[row.First]))
+	} else if row.KeysFn != nil || row.First > 0 {
+		pos, ok := row.keyPositions(args, x.pos[:0])
+		if ok {
+			for _, p := range pos {
+				x.keys = append(x.keys, keyspace.MakeKey(args[p]))
+			}
+		}
+		x.pos = pos
+	}
+	ctx.Keys = x.keys
+}
+
+// start points the Tx at the client's database and the batch's moment.
+func (x *Exec) start(ctx *Ctx) {
+	ctx.Use(int(ctx.C.db.Load()))
+	ctx.Now, ctx.Clock = x.nowMs, x.clock
+	ctx.NoTouch = ctx.C.NoTouch && ctx.Row.Name != "touch"
+}
+
+// run calls the function and counts.
+func (x *Exec) run(ctx *Ctx) {
+	st := &x.stats[ctx.Row.num]
+	at := len(ctx.W.Buf)
+	ctx.Row.Fn(ctx)
+	// Only this goroutine writes, so a plain store of the sum is enough.
+	st.Calls.Store(st.Calls.Load() + 1)
+	if b := ctx.W.Buf; len(b) > at && b[at] == '-' {
+		st.Failed.Store(st.Failed.Load() + 1)
+		line := b[at+1:]
+		for i, ch := range line {
+			if ch == '\r' {
+				line = line[:i]
+				break
+			}
+		}
+		x.s.countError(string(line))
+	}
+}
+
+// finish journals the command's effects and serves blocked clients.
+func (x *Exec) finish(ctx *Ctx) {
+	if ctx.Dirty > 0 && ctx.Row.Flags&(Write|MayReplicate) != 0 {
+		x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
+		if !ctx.explicit && x.s.Keyspace.Journal.Active() {
+			ctx.effects = append(ctx.effects, keyspace.Effect{DB: ctx.DB(), Args: ctx.Args})
+		}
+	}
+	if ctx.inExec {
+		return // EXEC does the rest at its end
+	}
+	if len(ctx.ready) > 0 {
+		x.serveReady(ctx)
+	}
+	if len(ctx.effects) > 0 {
+		x.s.Keyspace.Journal.AppendAll(ctx.effects)
+		clear(ctx.effects)
+		ctx.effects = ctx.effects[:0]
+	}
+}
+
+// Journaling tells whether effects are wanted; building them may be skipped
+// otherwise (but see NoEffect).
+func (c *Ctx) Journaling() bool { return c.S.Keyspace.Journal.Active() }
+
+// Effect says what happened, in place of the command itself. Several make one
+// atomic unit. The arguments may alias the command's.
+func (c *Ctx) Effect(args ...[]byte) {
+	c.explicit = true
+	if c.S.Keyspace.Journal.Active() {
+		c.effects = append(c.effects, keyspace.Effect{DB: c.DB(), Args: args})
+	}
+}
+
+// EffectIn is Effect for another database.
+func (c *Ctx) EffectIn(db int, args ...[]byte) {
+	c.explicit = true
+	if c.S.Keyspace.Journal.Active() {
+		c.effects = append(c.effects, keyspace.Effect{DB: db, Args: args})
+	}
+}
+
+// NoEffect says that the command is not to be journaled itself.
+func (c *Ctx) NoEffect() { c.explicit = true }
+
+// Close ends the connection after the reply.
+func (c *Ctx) Close() { c.outcome = Close }
+
+// Background runs f on a worker, with no lock held and the client parked until
+// it returns; what f writes is the reply. Inside EXEC f runs at once, under
+// the locks, and locked is true.
+func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
+	if c.inExec || c.C.Conn == nil {
+		f(c.W, true)
+		return
+	}
+	c.outcome = Parked
+	w := &wire.Writer{Proto: c.W.Proto}
+	cl, s, name := c.C, c.S, c.Row.full
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, cl.ID, r, debug.Stack())
+				cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
+			}
+		}()
+		f(w, false)
+		cl.Conn.Deliver(w.Buf)
+	}()
+}
+
+// AllLocked tells whether the command holds every stripe (inside EXEC).
+func (c *Ctx) AllLocked() bool { return c.inExec }
+
+func unknownCommand(args [][]byte) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "ERR unknown command '%.128s', with args beginning with: ", args[0])
+	for _, a := range args[1:] {
+		if b.Len() >= 128 {
+			break
+		}
+		fmt.Fprintf(&b, "'%.*s' ", 128-b.Len(), a)
+	}
+	return b.String()
+}
+
+func unknownSub(row *Row, name []byte) string {
+	return fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", name, strings.ToUpper(row.Name))
+}
+
+func noteMax(a *atomic.Int64, v int64) {
+	for {
+		old := a.Load()
+		if v <= old || a.CompareAndSwap(old, v) {
+			return
+		}
+	}
+}
+
+// errorStats counts error replies by their code.
+type errorStats struct {
+	mu sync.Mutex // protects n
+	n  map[string]int64
+}
+
+// errorStatsMax bounds the codes that are told apart; an error's code comes
+// from a reply, which a script can choose.
+const errorStatsMax = 128
+
+func (s *Server) countError(text string) {
+	code, _, _ := strings.Cut(text, " ")
+	s.errors.mu.Lock()
+	defer s.errors.mu.Unlock()
+	if s.errors.n == nil {
+		s.errors.n = make(map[string]int64)
+	}
+	if _, known := s.errors.n[code]; known || len(s.errors.n) < errorStatsMax {
+		s.errors.n[code]++
+	}
+}

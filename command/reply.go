@@ -1,0 +1,67 @@
+package command
+
+import (
+	"kvd/resp/wire"
+)
+
+// Error texts that many commands share. They are Redis's, byte for byte.
+const (
+	errWrongType   = "WRONGTYPE Operation against a key holding the wrong kind of value"
+	errSyntax      = "ERR syntax error"
+	errNotInt      = "ERR value is not an integer or out of range"
+	errNotFloat    = "ERR value is not a valid float"
+	errNoKey       = "ERR no such key"
+	errOutOfRange  = "ERR index out of range"
+	errNotPositive = "ERR value is out of range, must be positive"
+	errDBIndex     = "ERR DB index is out of range"
+	errBadDB       = "ERR invalid DB index"
+	errOverflow    = "ERR increment or decrement would overflow"
+	errTooLong     = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+	errNoAuth      = "NOAUTH Authentication required."
+	errSameObject  = "ERR source and destination objects are the same"
+)
+
+// parseInt reads a whole argument as a 64-bit integer, as strictly as Redis.
+func parseInt(b []byte) (int64, bool) { return wire.ParseInt(b) }
+
+// Err replies with an error; the text begins with its code.
+func (c *Ctx) Err(text string) { c.W.Error(text) }
+
+// WrongArity replies that the number of arguments does not fit.
+func (c *Ctx) WrongArity() {
+	c.W.Error("ERR wrong number of arguments for '" + c.Row.full + "' command")
+}
+
+// Int reads argument i as an integer. Where it is none it replies so and
+// returns false.
+func (c *Ctx) Int(i int) (int64, bool) {
+	n, ok := parseInt(c.Args[i])
+	if !ok {
+		c.W.Error(errNotInt)
+	}
+	return n, ok
+}
+
+// IntMin is Int for a value of at least min; text is the reply to a lower one.
+func (c *Ctx) IntMin(i int, min int64, text string) (int64, bool) {
+	n, ok := c.Int(i)
+	if ok && n < min {
+		c.W.Error(text)
+		return n, false
+	}
+	return n, ok
+}
+
+// Float reads argument i as a double; not-a-number is refused.
+func (c *Ctx) Float(i int) (float64, bool) {
+	f, ok := wire.ParseDouble(c.Args[i])
+	if !ok {
+		c.W.Error(errNotFloat)
+	}
+	return f, ok
+}
+
+// Word tells whether argument i exists and is the lower-case word, in any case.
+func (c *Ctx) Word(i int, word string) bool {
+	return i < len(c.Args) && equalFold(c.Args[i], word)
+}

@@ -1,0 +1,89 @@
+package command
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"sync/atomic"
+	"time"
+
+	"kvd/config"
+	"kvd/keyspace"
+	"kvd/logf"
+)
+
+// Server is what commands share besides the keyspace.
+type Server struct {
+	Config   *config.Config
+	Keyspace *keyspace.Keyspace
+	Log      *logf.Logger
+	Started  time.Time
+	RunID    string // 40 hex digits, new at every start
+	Version  string // of kvd
+
+	clients clients
+	errors  errorStats
+	execs   execList
+
+	// Shutdown ends the server; it may be called more than once and does not wait.
+	Shutdown func()
+
+	// notify receives keyspace events; nil while nobody wants them.
+	notify func(class byte, event string, db int, key []byte)
+
+	Stats   ServerStats
+	waiters waitTable
+}
+
+// ServerStats are counters of INFO that no other room keeps.
+type ServerStats struct {
+	Connections      atomic.Int64 // accepted ever
+	Rejected         atomic.Int64 // refused by maxclients
+	NetIn, NetOut    atomic.Int64 // bytes
+	PeakMemory       atomic.Int64
+	MaxCommandNs     atomic.Int64 // longest command on a loop, CPU time, while timing is on
+	DirtySinceSave   atomic.Int64
+	QueryBufferLimit atomic.Int64 // clients closed for it
+}
+
+// NewServer wires the rooms together.
+func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, version string) *Server {
+	var id [20]byte
+	rand.Read(id[:])
+	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
+	s.clients.all = make(map[int64]*Client)
+	s.waiters.init(ks)
+	return s
+}
+
+// NewClient registers a connection. The address pair is what CLIENT LIST shows.
+func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
+	c := &Client{ID: s.clients.next.Add(1), Addr: addr, LAddr: laddr, FD: fd, Created: time.Now(), Conn: conn}
+	c.proto.Store(2)
+	c.active.Store(c.Created.UnixMilli())
+	c.Authed = s.Config.RequirePass.Load() == ""
+	s.clients.add(c)
+	s.Stats.Connections.Add(1)
+	return c
+}
+
+// DropClient is called by the transport when a connection has ended.
+func (s *Server) DropClient(c *Client) {
+	s.unblock(c)
+	s.clients.remove(c)
+}
+
+// Clients is the number of connections.
+func (s *Server) Clients() int { return s.clients.count() }
+
+// EachClient calls f for every connection.
+func (s *Server) EachClient(f func(*Client)) {
+	for _, c := range s.clients.list() {
+		f(c)
+	}
+}
+
+// IdleSince is when the client last sent a command, in Unix milliseconds.
+func (c *Client) IdleSince() int64 { return c.active.Load() }
+
+// Blocked tells whether the client waits in a blocking command.
+func (c *Client) Blocked() bool { return c.blocked.Load() != nil }

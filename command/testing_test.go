@@ -1,0 +1,91 @@
+package command
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"kvd/config"
+	"kvd/keyspace"
+	"kvd/logf"
+	"kvd/resp/wire"
+)
+
+// testServer is a server without a front end: commands run on one Exec, and
+// what they journal is kept.
+type testServer struct {
+	*Server
+	t       *testing.T
+	x       *Exec
+	c       *Client
+	effects []string
+	now     time.Time
+}
+
+// Effect, Begin and End make it a JournalReader.
+func (s *testServer) Effect(db int, args [][]byte) {
+	s.effects = append(s.effects, string(bytes.Join(args, []byte(" "))))
+}
+func (s *testServer) Begin() { s.effects = append(s.effects, "MULTI") }
+func (s *testServer) End()   { s.effects = append(s.effects, "EXEC") }
+
+func newTestServer(t *testing.T) *testServer {
+	t.Helper()
+	cfg := config.New()
+	if err := cfg.SetInitial("enable-debug-command", []string{"yes"}); err != nil {
+		t.Fatal(err)
+	}
+	ks := keyspace.New(keyspace.Options{Stripes: 16})
+	s := &testServer{t: t, now: time.Now()}
+	s.Server = NewServer(cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")
+	s.x = s.NewExec()
+	s.c = s.NewClient(nil, "127.0.0.1:1", "127.0.0.1:2", 3)
+	h := ks.LockAll()
+	ks.Journal.Attach(s)
+	ks.Unlock(&h)
+	t.Cleanup(func() {
+		if err := ks.Check(); err != nil {
+			t.Error(err)
+		}
+		ks.Close()
+	})
+	return s
+}
+
+// do runs a command given as words and returns the raw reply.
+func (s *testServer) do(words ...string) string {
+	s.t.Helper()
+	args := make([][]byte, len(words))
+	for i, w := range words {
+		args[i] = []byte(w)
+	}
+	s.x.SetTime(s.now)
+	var w wire.Writer
+	s.x.Run(s.c, args, &w)
+	return string(w.Buf)
+}
+
+// run runs a command line, split at spaces.
+func (s *testServer) run(line string) string {
+	s.t.Helper()
+	return s.do(strings.Fields(line)...)
+}
+
+// want runs a command line and compares the raw reply, written with \n for CRLF.
+func (s *testServer) want(line, reply string) {
+	s.t.Helper()
+	if got := s.run(line); got != strings.ReplaceAll(reply, "\n", "\r\n") {
+		s.t.Errorf("%s\n got %q\nwant %q", line, got, strings.ReplaceAll(reply, "\n", "\r\n"))
+	}
+}
+
+// wantEffects compares what was journaled since the last call.
+func (s *testServer) wantEffects(want ...string) {
+	s.t.Helper()
+	if got := strings.Join(s.effects, "\n"); got != strings.Join(want, "\n") {
+		s.t.Errorf("effects:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
+	}
+	s.effects = nil
+}

@@ -1,0 +1,367 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Config is the server's configuration. Each exported field is the handle of
+// the directive that its tag names.
+type Config struct {
+	EventLoops        *Int  `directive:"event-loops"`
+	IgnoreUnsupported *Bool `directive:"ignore-unsupported"`
+
+	Bind           *Strings `directive:"bind"`
+	Port           *Int     `directive:"port"`
+	TCPBacklog     *Int     `directive:"tcp-backlog"`
+	UnixSocket     *String  `directive:"unixsocket"`
+	UnixSocketPerm *Int     `directive:"unixsocketperm"`
+	Timeout        *Int     `directive:"timeout"`       // seconds
+	TCPKeepalive   *Int     `directive:"tcp-keepalive"` // seconds
+	ProtectedMode  *Bool    `directive:"protected-mode"`
+
+	Databases *Int    `directive:"databases"`
+	Dir       *Dir    `directive:"dir"`
+	LogLevel  *Enum   `directive:"loglevel"`
+	LogFile   *String `directive:"logfile"`
+	PidFile   *String `directive:"pidfile"`
+	Hz        *Int    `directive:"hz"`
+	Daemonize *Bool   `directive:"daemonize"`
+
+	MaxClients              *Int          `directive:"maxclients"`
+	ProtoMaxBulkLen         *Int          `directive:"proto-max-bulk-len"`        // bytes
+	ClientQueryBufferLimit  *Int          `directive:"client-query-buffer-limit"` // bytes
+	ClientOutputBufferLimit *OutputLimits `directive:"client-output-buffer-limit"`
+
+	RequirePass            *String `directive:"requirepass"`
+	EnableProtectedConfigs *Enum   `directive:"enable-protected-configs"`
+	EnableDebugCommand     *Enum   `directive:"enable-debug-command"`
+
+	MaxMemory       *Int  `directive:"maxmemory"` // bytes, FullRange
+	MaxMemoryPolicy *Enum `directive:"maxmemory-policy"`
+	LFULogFactor    *Int  `directive:"lfu-log-factor"`
+	LFUDecayTime    *Int  `directive:"lfu-decay-time"` // minutes
+
+	HashMaxListpackEntries *Int `directive:"hash-max-listpack-entries"`
+	HashMaxListpackValue   *Int `directive:"hash-max-listpack-value"` // bytes
+	ListMaxListpackSize    *Int `directive:"list-max-listpack-size"`
+	ListCompressDepth      *Int `directive:"list-compress-depth"`
+	SetMaxIntsetEntries    *Int `directive:"set-max-intset-entries"`
+	SetMaxListpackEntries  *Int `directive:"set-max-listpack-entries"`
+	SetMaxListpackValue    *Int `directive:"set-max-listpack-value"` // bytes
+	ZSetMaxListpackEntries *Int `directive:"zset-max-listpack-entries"`
+	ZSetMaxListpackValue   *Int `directive:"zset-max-listpack-value"` // bytes
+
+	LazyfreeLazyEviction  *Bool `directive:"lazyfree-lazy-eviction"`
+	LazyfreeLazyExpire    *Bool `directive:"lazyfree-lazy-expire"`
+	LazyfreeLazyServerDel *Bool `directive:"lazyfree-lazy-server-del"`
+	LazyfreeLazyUserDel   *Bool `directive:"lazyfree-lazy-user-del"`
+	LazyfreeLazyUserFlush *Bool `directive:"lazyfree-lazy-user-flush"`
+
+	SlowlogLogSlowerThan           *Int         `directive:"slowlog-log-slower-than"` // microseconds
+	SlowlogMaxLen                  *Int         `directive:"slowlog-max-len"`
+	LatencyMonitorThreshold        *Int         `directive:"latency-monitor-threshold"` // milliseconds
+	LatencyTracking                *Bool        `directive:"latency-tracking"`
+	LatencyTrackingInfoPercentiles *Percentiles `directive:"latency-tracking-info-percentiles"`
+	NotifyKeyspaceEvents           *Events      `directive:"notify-keyspace-events"`
+
+	Save               *Save `directive:"save"`
+	BusyReplyThreshold *Int  `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
+
+	// entries and byName are built by New and not changed afterwards.
+	entries []*entry
+	byName  map[string]*entry // lower-case names and aliases
+
+	// mu serializes Set and Rewrite and protects the hooks. It is held while
+	// hooks run, so a hook must not call Set, Rewrite or an On... function;
+	// Load, Get and the handles take no lock.
+	mu        sync.Mutex
+	hooks     map[*entry][]func() error
+	rewriters map[*entry]func() []string
+	onInert   func(name string)
+
+	// What follows belongs to start-up (see load.go); configFile is read-only afterwards.
+	configFile string
+	newlines   int  // line ends read at the top level so far
+	saveSeen   bool // a save directive replaced the default
+	depth      int  // includes being read
+}
+
+// entry is a row of the table with its value.
+type entry struct {
+	*Directive
+	value   value
+	deflt   string // text of the default value
+	given   bool   // set explicitly at start
+	origin  FileError
+	pending bool // given a value that is not supported
+}
+
+// Pair is a directive's name and value.
+type Pair struct{ Name, Value string }
+
+// New returns a configuration in which every directive has its default.
+func New() *Config {
+	c := &Config{
+		byName:    make(map[string]*entry, 2*len(directives)),
+		hooks:     make(map[*entry][]func() error),
+		rewriters: make(map[*entry]func() []string),
+	}
+	for i := range directives {
+		d := &directives[i]
+		e := &entry{Directive: d, value: newValue(d)}
+		if d.Kind != KindDir { // the default is where the process is
+			args := []string{d.Default}
+			if d.multiArg() {
+				args = strings.Fields(d.Default)
+			}
+			if err := e.value.set(d, args); err != nil {
+				panic(fmt.Sprintf("config: the default of %s: %v", d.Name, err))
+			}
+		}
+		e.deflt = e.value.text(d)
+		c.entries = append(c.entries, e)
+		for _, name := range []string{d.Name, d.Alias} {
+			if name == "" {
+				continue
+			}
+			if c.byName[name] != nil {
+				panic("config: two directives are called " + name)
+			}
+			c.byName[name] = e
+		}
+	}
+	fields := reflect.ValueOf(c).Elem()
+	for i := range fields.NumField() {
+		if name := fields.Type().Field(i).Tag.Get("directive"); name != "" {
+			fields.Field(i).Set(reflect.ValueOf(c.byName[name].value))
+		}
+	}
+	return c
+}
+
+func (c *Config) lookup(name string) *entry { return c.byName[strings.ToLower(name)] }
+
+// live is lookup for CONFIG GET and SET, which do not know the file-only directives.
+func (c *Config) live(name string) *entry {
+	if e := c.lookup(name); e != nil && e.Kind < KindFileOnly {
+		return e
+	}
+	return nil
+}
+
+// Sensitive reports whether the directive's value must be kept out of logs,
+// MONITOR and the slow log.
+func (c *Config) Sensitive(name string) bool {
+	e := c.lookup(name)
+	return e != nil && e.Flags&Sensitive != 0
+}
+
+// ConfigFile returns the absolute path of the configuration file, or "" if none was read.
+func (c *Config) ConfigFile() string { return c.configFile }
+
+// Get answers CONFIG GET: for each pattern in turn the directives that match
+// it and have not been answered yet, in the table's order. A pattern without
+// * ? [ is an exact name in any letter case and is echoed as asked; only such
+// a name finds a hidden directive. Aliases answer like names.
+func (c *Config) Get(patterns ...string) []Pair {
+	var pairs []Pair
+	seen := make(map[string]bool)
+	add := func(shown string, e *entry) {
+		if key := strings.ToLower(shown); !seen[key] {
+			seen[key] = true
+			pairs = append(pairs, Pair{shown, e.value.text(e.Directive)})
+		}
+	}
+	for _, p := range patterns {
+		if !strings.ContainsAny(p, "*?[") {
+			if e := c.live(p); e != nil {
+				add(p, e)
+			}
+			continue
+		}
+		for _, e := range c.entries {
+			if e.Flags&Hidden != 0 || e.Kind >= KindFileOnly {
+				continue
+			}
+			for _, name := range []string{e.Name, e.Alias} {
+				if name != "" && glob(p, name) {
+					add(name, e)
+				}
+			}
+		}
+	}
+	return pairs
+}
+
+// OnChange registers a function that CONFIG SET calls after it changed the
+// directive. An error vetoes the change: all directives of that CONFIG SET
+// get their old values back, the functions are called once more, and the
+// client sees the error's text. It panics when no such directive exists.
+func (c *Config) OnChange(name string, apply func() error) {
+	e := c.must(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hooks[e] = append(c.hooks[e], apply)
+}
+
+// OnInert registers the function that is told the name of each directive that
+// CONFIG SET stored although the server does not act on it. It is called
+// without a lock.
+func (c *Config) OnInert(warn func(name string)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.onInert = warn
+}
+
+// OnRewrite registers the source of a file-only directive's lines ("user",
+// "loadmodule") for CONFIG REWRITE: each is a whole line. Without it,
+// existing lines stay as they are. It panics when no such directive exists.
+func (c *Config) OnRewrite(name string, lines func() []string) {
+	e := c.must(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rewriters[e] = lines
+}
+
+func (c *Config) must(name string) *entry {
+	e := c.lookup(name)
+	if e == nil {
+		panic("config: no directive is called " + name)
+	}
+	return e
+}
+
+// Caller is what Set needs to know about who asks.
+type Caller struct {
+	Local   bool // connected from this machine
+	Loading bool // the server is loading its data set
+}
+
+// ErrLoading is Set's answer while the data set is loaded. Unlike Set's other
+// errors its text brings its own prefix instead of ERR.
+var ErrLoading = errors.New("LOADING Redis is loading the dataset in memory")
+
+// Set does what CONFIG SET does with several directives at once: all of them
+// change, or none. The error's text is the reply without its "ERR " prefix
+// (but see ErrLoading).
+func (c *Config) Set(pairs []Pair, who Caller) error {
+	c.mu.Lock()
+	inert, err := c.setLocked(pairs, who)
+	warn := c.onInert
+	c.mu.Unlock()
+	if err == nil && warn != nil {
+		for _, name := range inert {
+			warn(name)
+		}
+	}
+	return err
+}
+
+func (c *Config) setLocked(pairs []Pair, who Caller) (inert []string, err error) {
+	targets := make([]*entry, len(pairs))
+	for i, p := range pairs {
+		e := c.live(p.Name)
+		if e == nil {
+			return nil, fmt.Errorf("Unknown option or number of arguments for CONFIG SET - '%s'", p.Name)
+		}
+		if e.Flags&Immutable != 0 {
+			return nil, setError(p.Name, "can't set immutable config")
+		}
+		if allowed := c.EnableProtectedConfigs.Load(); e.Flags&Protected != 0 && allowed != "yes" && (allowed != "local" || !who.Local) {
+			return nil, setError(p.Name, "can't set protected config")
+		}
+		if e.Flags&DenyLoading != 0 && who.Loading {
+			return nil, ErrLoading
+		}
+		// A name and its alias together are no duplicates, in Redis too.
+		if slices.ContainsFunc(pairs[:i], func(q Pair) bool { return strings.EqualFold(q.Name, p.Name) }) {
+			return nil, setError(p.Name, "duplicate parameter")
+		}
+		targets[i] = e
+	}
+
+	var restore []func() error
+	undo := func() {
+		for _, f := range slices.Backward(restore) {
+			_ = f() // only a working directory that was removed meanwhile can fail
+		}
+	}
+	var changed []int
+	for i, e := range targets {
+		before := e.value.text(e.Directive)
+		restore = append(restore, e.value.save())
+		err := e.set(setArgs(e.Directive, pairs[i].Value))
+		if err == nil && e.Effect == Refuse && e.value.text(e.Directive) != e.deflt && !c.IgnoreUnsupported.Load() {
+			err = errors.New("kvd does not support this directive yet")
+		}
+		if err != nil {
+			undo()
+			return nil, setError(pairs[i].Name, err.Error())
+		}
+		if e.value.text(e.Directive) != before {
+			changed = append(changed, i)
+		}
+		if e.Effect == Inert || e.Effect == Refuse && e.value.text(e.Directive) != e.deflt {
+			inert = append(inert, e.Name)
+		}
+	}
+	for _, i := range changed {
+		if err := c.apply(targets[i]); err != nil {
+			undo()
+			for _, j := range changed {
+				_ = c.apply(targets[j]) // the old values were in force a moment ago
+				if j == i {
+					break
+				}
+			}
+			return nil, setError(pairs[i].Name, err.Error())
+		}
+	}
+	return inert, nil
+}
+
+// setError names the directive as Redis does: in lower case, by the name that was used.
+func setError(name, reason string) error {
+	return fmt.Errorf("CONFIG SET failed (possibly related to argument '%s') - %s", strings.ToLower(name), reason)
+}
+
+// setArgs makes arguments of CONFIG SET's single value.
+func setArgs(d *Directive, v string) []string {
+	if !d.multiArg() {
+		return []string{v}
+	}
+	if v == "" {
+		return nil
+	}
+	return strings.Split(v, " ")
+}
+
+// set stores the arguments, whose number must already fit the kind.
+func (e *entry) set(args []string) error {
+	if e.Kind == KindBool && e.check != nil {
+		if err := e.check(strings.ToLower(args[0])); err != nil {
+			return err
+		}
+	}
+	if err := e.value.set(e.Directive, args); err != nil {
+		return err
+	}
+	if n, ok := e.value.(*Int); ok && e.most != 0 {
+		n.v.Store(min(max(n.v.Load(), e.least), e.most))
+	}
+	return nil
+}
+
+func (c *Config) apply(e *entry) error {
+	for _, f := range c.hooks[e] {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,494 @@
+package config
+
+import (
+	"errors"
+	"math"
+	"strings"
+)
+
+// Effect says what the server does with a directive that it knows.
+type Effect uint8
+
+const (
+	// Inert directives keep their value and do nothing; setting one is warned about.
+	Inert Effect = iota
+	// Acts marks a directive that the server obeys.
+	Acts
+	// Refuse marks a directive whose silence would hurt: a value other than
+	// the default stops the start and fails CONFIG SET, unless the directive
+	// ignore-unsupported is yes.
+	Refuse
+)
+
+// Kind is the type of a directive's value; it decides parsing, CONFIG GET's
+// text and CONFIG REWRITE's line.
+type Kind uint8
+
+// The kinds. The file-only ones are commands to the reader of the file, not values.
+const (
+	KindBool        Kind = iota // yes or no
+	KindInt                     // decimal
+	KindMemory                  // bytes, with an optional unit
+	KindMemPercent              // KindMemory, or a percentage, stored negative
+	KindOctal                   // file permissions
+	KindString                  // one argument
+	KindEnum                    // one of Values
+	KindFlags                   // several of Values
+	KindStrings                 // a list of arguments
+	KindSave                    // pairs of seconds and changes
+	KindLimits                  // client classes with their output limits
+	KindPercentiles             // a list of numbers from 0 to 100
+	KindEvents                  // letters of keyspace event classes
+	KindReplicaOf               // host and port, or "no one"
+	KindOOMScores               // three numbers
+	KindDir                     // the working directory
+	KindFileOnly                // read from files and flags only, keeps no value
+	KindObsolete                // read and forgotten, as Redis does
+)
+
+// Flags are a directive's further properties.
+type Flags uint16
+
+const (
+	// Immutable directives are set at start only.
+	Immutable Flags = 1 << iota
+	// Protected directives need enable-protected-configs for CONFIG SET.
+	Protected
+	// Hidden directives are answered by CONFIG GET only when asked by exact name.
+	Hidden
+	// Sensitive values must not reach a log, MONITOR or the slow log.
+	Sensitive
+	// DenyLoading directives cannot be set while a data set is loaded.
+	DenyLoading
+	// EmptyIsUnset strings are left out of the rewritten file when empty.
+	EmptyIsUnset
+	// FullRange numbers use all 64 bits, unsigned.
+	FullRange
+)
+
+// Directive is one row of the table.
+type Directive struct {
+	Name     string
+	Alias    string // an older name for the same value, or ""
+	Kind     Kind
+	Default  string   // its arguments, as a configuration file would give them
+	Min, Max int64    // inclusive range of numbers
+	Values   []string // of enumerations, in Redis's order
+	Flags    Flags
+	Effect   Effect
+	Group    string // heading in the help text
+	Help     string // one line
+	Bare     string // the argument meant by a flag without one; "" if there is no such meaning
+
+	check func(value string) error // further validity of a string or of flags
+
+	// A number outside [least, most] is brought to the nearer end in silence,
+	// as Redis does; both are zero where nothing of the kind happens.
+	least, most int64
+}
+
+// Changeable reports whether CONFIG SET may change the directive.
+func (d *Directive) Changeable() bool {
+	return d.Flags&Immutable == 0 && d.Kind < KindFileOnly
+}
+
+// multiArg reports whether the directive takes its arguments separately.
+func (d *Directive) multiArg() bool {
+	switch d.Kind {
+	case KindFlags, KindStrings, KindSave, KindLimits, KindPercentiles, KindReplicaOf, KindOOMScores:
+		return true
+	}
+	return false
+}
+
+// The groups, in the order in which help shows them.
+const (
+	groupNetwork  = "Network"
+	groupGeneral  = "General"
+	groupClients  = "Clients"
+	groupSecurity = "Security"
+	groupMemory   = "Memory and eviction"
+	groupTypes    = "Data structures"
+	groupLazy     = "Lazy freeing"
+	groupEvents   = "Events, latency and slow log"
+	groupSnapshot = "Snapshots"
+	groupAppend   = "Append-only log"
+	groupReplica  = "Replication"
+	groupCluster  = "Cluster"
+	groupTLS      = "TLS"
+	groupScript   = "Scripts and modules"
+	groupSystem   = "Processes and threads"
+	groupKvd      = "kvd's own"
+)
+
+// Groups lists the group headings in the order for display.
+var Groups = []string{groupKvd, groupNetwork, groupGeneral, groupClients, groupSecurity, groupMemory, groupTypes, groupLazy,
+	groupEvents, groupSnapshot, groupAppend, groupReplica, groupCluster, groupTLS, groupScript, groupSystem}
+
+const (
+	maxInt  = math.MaxInt32
+	maxLong = math.MaxInt64
+)
+
+var (
+	yesNoLocal   = []string{"no", "yes", "local"}
+	shutdownBits = []string{"default", "save", "nosave", "now", "force"}
+	policies     = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
+		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"}
+)
+
+func yesno(name, def string, flags Flags, effect Effect, group, help string) Directive {
+	return Directive{Name: name, Kind: KindBool, Default: def, Flags: flags, Effect: effect, Group: group, Help: help}
+}
+
+func integer(name, def string, min, max int64, flags Flags, effect Effect, group, help string) Directive {
+	return Directive{Name: name, Kind: KindInt, Default: def, Min: min, Max: max, Flags: flags, Effect: effect, Group: group, Help: help}
+}
+
+func memory(name, def string, min, max int64, flags Flags, effect Effect, group, help string) Directive {
+	return Directive{Name: name, Kind: KindMemory, Default: def, Min: min, Max: max, Flags: flags, Effect: effect, Group: group, Help: help}
+}
+
+func text(name, def string, flags Flags, effect Effect, group, help string) Directive {
+	return Directive{Name: name, Kind: KindString, Default: def, Flags: flags, Effect: effect, Group: group, Help: help}
+}
+
+func enum(name, def string, values []string, flags Flags, effect Effect, group, help string) Directive {
+	return Directive{Name: name, Kind: KindEnum, Default: def, Values: values, Flags: flags, Effect: effect, Group: group, Help: help}
+}
+
+func special(name string, kind Kind, def string, flags Flags, effect Effect, group, help string) Directive {
+	return Directive{Name: name, Kind: kind, Default: def, Flags: flags, Effect: effect, Group: group, Help: help}
+}
+
+func fileOnly(name string, effect Effect, group, help string) Directive {
+	return Directive{Name: name, Kind: KindFileOnly, Flags: Immutable, Effect: effect, Group: group, Help: help}
+}
+
+func obsolete(name string) Directive {
+	return Directive{Name: name, Kind: KindObsolete, Flags: Immutable | Hidden, Effect: Inert, Group: groupGeneral,
+		Help: "Obsolete; read and forgotten."}
+}
+
+// as gives the row its older name.
+func (d Directive) as(alias string) Directive { d.Alias = alias; return d }
+
+// bare says what the flag means when no argument follows it.
+func (d Directive) bare(arg string) Directive { d.Bare = arg; return d }
+
+// kept makes the row bring numbers into the range in silence.
+func (d Directive) kept(least, most int64) Directive { d.least, d.most = least, most; return d }
+
+// valid adds a check of the value.
+func (d Directive) valid(check func(string) error) Directive { d.check = check; return d }
+
+// baseName returns a check that the value is a file name without a path.
+func baseName(directive, what string, emptyOK bool) func(string) error {
+	return func(v string) error {
+		if v == "" && !emptyOK {
+			return errors.New(directive + " can't be empty")
+		}
+		if strings.ContainsAny(v, `/\`) {
+			return errors.New(directive + " can't be a path, just a " + what)
+		}
+		return nil
+	}
+}
+
+func hostName(v string) error {
+	if len(v) >= 256 {
+		return errors.New("Hostnames must be less than 256 characters")
+	}
+	for _, c := range []byte(v) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.' {
+			return errors.New("Hostnames may only contain alphanumeric characters, hyphens or dots")
+		}
+	}
+	return nil
+}
+
+// titleTemplate accepts text whose {fields} are all among Redis's.
+func titleTemplate(v string) error {
+	if v == "" {
+		return errors.New("template format is invalid or contains unknown variables")
+	}
+	for rest := v; ; {
+		i := strings.IndexByte(rest, '{')
+		if i < 0 {
+			return nil
+		}
+		j := strings.IndexByte(rest[i:], '}')
+		field := ""
+		if j > 0 {
+			field = rest[i+1 : i+j]
+		}
+		switch field {
+		case "title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file":
+		default:
+			return errors.New("template format is invalid or contains unknown variables")
+		}
+		rest = rest[i+j+1:]
+	}
+}
+
+func shutdownFlags(v string) error {
+	if strings.Contains(" "+v+" ", " save ") && strings.Contains(" "+v+" ", " nosave ") {
+		return errors.New("shutdown options SAVE and NOSAVE can't be used simultaneously")
+	}
+	return nil
+}
+
+func noDefrag(v string) error {
+	if v == "yes" {
+		return errors.New("Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified Jemalloc " +
+			"like the one shipped by default with the Redis source distribution")
+	}
+	return nil
+}
+
+// directives is the table: the one place where a directive is declared. Names,
+// defaults, ranges and enumerations are those of Redis 7.0 unless the comment
+// names another release; a test compares them with a real server.
+var directives = []Directive{
+	// kvd's own.
+	integer("event-loops", "0", 0, 1024, Immutable, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
+	yesno("ignore-unsupported", "no", Immutable, Acts, groupKvd, "Start although directives are given that kvd cannot obey yet; each is warned about.").bare("yes"),
+
+	// Network.
+	special("bind", KindStrings, "* -::*", 0, Acts, groupNetwork, "Addresses to listen on; one that begins with '-' may be unavailable."),
+	integer("port", "6379", 0, 65535, 0, Acts, groupNetwork, "TCP port to listen on; 0 listens on none."),
+	integer("tcp-backlog", "511", 0, maxInt, Immutable, Acts, groupNetwork, "Length of the listening socket's queue."),
+	text("unixsocket", "", Immutable|EmptyIsUnset, Acts, groupNetwork, "Path of a Unix socket to listen on as well."),
+	{Name: "unixsocketperm", Kind: KindOctal, Default: "0", Min: 0, Max: 0o777, Flags: Immutable, Effect: Acts, Group: groupNetwork,
+		Help: "Octal permissions of the Unix socket; 0 leaves them to the umask."},
+	integer("timeout", "0", 0, maxInt, 0, Acts, groupNetwork, "Close a client that was idle for this many seconds; 0 never does."),
+	integer("tcp-keepalive", "300", 0, maxInt, 0, Acts, groupNetwork, "Seconds between TCP keep-alive probes; 0 sends none."),
+	yesno("protected-mode", "yes", 0, Acts, groupNetwork, "Serve only local clients while the default user has no password."),
+	text("bind-source-addr", "", EmptyIsUnset, Inert, groupNetwork, "Local address for outgoing connections."),
+	integer("socket-mark-id", "0", 0, math.MaxUint32, Immutable, Inert, groupNetwork, "Mark for all sockets, for the system's packet filter."),
+	integer("max-new-connections-per-cycle", "10", 1, 1000, 0, Inert, groupNetwork, "Connections accepted in one loop turn (Redis 7.4)."),
+
+	// General.
+	integer("databases", "16", 1, maxInt, Immutable, Acts, groupGeneral, "Number of databases for SELECT."),
+	special("dir", KindDir, ".", Protected|DenyLoading, Acts, groupGeneral, "Working directory: relative paths and data files are found from it."),
+	enum("loglevel", "notice", []string{"debug", "verbose", "notice", "warning", "nothing"}, 0, Acts, groupGeneral, "Least important level that is logged."),
+	text("logfile", "", Immutable, Acts, groupGeneral, "File to append the log to; empty means standard output."),
+	text("pidfile", "", Immutable|EmptyIsUnset, Acts, groupGeneral, "File that holds the process id while the server runs."),
+	integer("hz", "10", 0, maxInt, 0, Acts, groupGeneral, "Background task turns in a second; kept between 1 and 500.").kept(1, 500),
+	fileOnly("include", Acts, groupGeneral, "Read another configuration file here; wildcards may match none."),
+	yesno("daemonize", "no", Immutable, Inert, groupGeneral, "Run in the background; use a service manager instead."),
+	enum("supervised", "no", []string{"upstart", "systemd", "auto", "no"}, Immutable, Inert, groupGeneral, "Tell a service manager when the server is ready."),
+	yesno("always-show-logo", "no", Immutable, Inert, groupGeneral, "Print a banner even when the output is no terminal."),
+	yesno("set-proc-title", "yes", Immutable, Inert, groupGeneral, "Show state in the process title."),
+	text("proc-title-template", "{title} {listen-addr} {server-mode}", 0, Inert, groupGeneral, "What the process title shows.").valid(titleTemplate),
+	yesno("dynamic-hz", "yes", 0, Inert, groupGeneral, "Raise hz while many clients are connected."),
+	yesno("syslog-enabled", "no", Immutable, Inert, groupGeneral, "Log to the system logger too."),
+	text("syslog-ident", "redis", Immutable, Inert, groupGeneral, "Name in the system log."),
+	enum("syslog-facility", "local0", []string{"user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"},
+		Immutable, Inert, groupGeneral, "Facility of the system log."),
+	yesno("crash-log-enabled", "yes", 0, Inert, groupGeneral, "Log a report when the server crashes."),
+	yesno("crash-memcheck-enabled", "yes", 0, Inert, groupGeneral, "Test the memory after a crash."),
+	yesno("use-exit-on-panic", "no", Hidden, Inert, groupGeneral, "Exit instead of aborting after an assertion."),
+	integer("watchdog-period", "0", 0, maxInt, Hidden, Inert, groupGeneral, "Milliseconds after which a stuck server reports its stack."),
+	special("shutdown-on-sigint", KindFlags, "default", 0, Inert, groupGeneral, "How SIGINT shuts the server down.").values(shutdownBits).valid(shutdownFlags),
+	special("shutdown-on-sigterm", KindFlags, "default", 0, Inert, groupGeneral, "How SIGTERM shuts the server down.").values(shutdownBits).valid(shutdownFlags),
+	integer("shutdown-timeout", "10", 0, maxInt, 0, Inert, groupGeneral, "Seconds that a shutdown waits for lagging replicas."),
+	text("ignore-warnings", "", 0, Inert, groupGeneral, "Start-up warnings to ignore."),
+	text("locale-collate", "", 0, Inert, groupGeneral, "Locale for comparing strings (Redis 7.2)."),
+	yesno("hide-user-data-from-log", "no", 0, Inert, groupGeneral, "Keep user data out of the log (Redis 7.4)."),
+	obsolete("list-max-ziplist-entries"),
+	obsolete("list-max-ziplist-value"),
+	obsolete("lua-replicate-commands"),
+
+	// Clients.
+	integer("maxclients", "10000", 1, math.MaxUint32, 0, Acts, groupClients, "Connected clients at a time."),
+	memory("proto-max-bulk-len", "512mb", 1<<20, maxLong, 0, Acts, groupClients, "Longest single argument and string value."),
+	memory("client-query-buffer-limit", "1gb", 1<<20, maxLong, 0, Acts, groupClients, "Most unprocessed input that one client may send."),
+	special("client-output-buffer-limit", KindLimits, "normal 0 0 0 slave 256mb 64mb 60 pubsub 32mb 8mb 60", 0, Inert, groupClients,
+		"Close a client of the class when its output exceeds the hard limit, or the soft one for so many seconds."),
+	{Name: "maxmemory-clients", Kind: KindMemPercent, Default: "0", Min: -100, Max: maxLong, Effect: Inert, Group: groupClients,
+		Help: "Memory for all clients' buffers together, in bytes or percent of maxmemory."},
+	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Inert, groupClients, "Keys remembered for client-side caching."),
+
+	// Security.
+	text("requirepass", "", EmptyIsUnset|Sensitive, Acts, groupSecurity, "Password of the default user."),
+	enum("enable-protected-configs", "no", yesNoLocal, Immutable, Acts, groupSecurity, "Whether CONFIG SET may change protected directives, perhaps from local clients only."),
+	enum("enable-debug-command", "no", yesNoLocal, Immutable, Acts, groupSecurity, "Whether DEBUG may be called, perhaps by local clients only."),
+	enum("enable-module-command", "no", yesNoLocal, Immutable, Inert, groupSecurity, "Whether MODULE may be called."),
+	text("aclfile", "", Immutable, Refuse, groupSecurity, "File of users and their rights."),
+	fileOnly("user", Refuse, groupSecurity, "Define a user and its rights."),
+	fileOnly("rename-command", Refuse, groupSecurity, "Rename a command, or remove it with an empty name."),
+	enum("acl-pubsub-default", "resetchannels", []string{"allchannels", "resetchannels"}, 0, Inert, groupSecurity, "Channels of a new user."),
+	integer("acllog-max-len", "128", 0, maxLong, 0, Inert, groupSecurity, "Entries that ACL LOG keeps."),
+	enum("sanitize-dump-payload", "no", []string{"no", "yes", "clients"}, 0, Inert, groupSecurity, "Check RESTORE and RDB payloads thoroughly."),
+
+	// Memory and eviction.
+	memory("maxmemory", "0", 0, maxLong, FullRange, Refuse, groupMemory, "Memory limit at which keys are evicted; 0 sets none."),
+	enum("maxmemory-policy", "noeviction", policies, 0, Acts, groupMemory, "Which keys are evicted, and whether OBJECT FREQ or IDLETIME is kept."),
+	integer("lfu-log-factor", "10", 0, maxInt, 0, Acts, groupMemory, "How slowly access counters grow."),
+	integer("lfu-decay-time", "1", 0, maxInt, 0, Acts, groupMemory, "Minutes after which access counters shrink by one."),
+	integer("maxmemory-samples", "5", 1, maxInt, 0, Inert, groupMemory, "Keys compared to choose one to evict."),
+	integer("maxmemory-eviction-tenacity", "10", 0, 100, 0, Inert, groupMemory, "How long eviction may delay a client."),
+	integer("active-expire-effort", "1", 1, 10, 0, Inert, groupMemory, "Effort spent on finding expired keys."),
+	yesno("activerehashing", "yes", 0, Inert, groupMemory, "Grow tables while the server is idle."),
+	yesno("activedefrag", "no", 0, Inert, groupMemory, "Move values to undo fragmentation.").valid(noDefrag),
+	memory("active-defrag-ignore-bytes", "100mb", 1, maxLong, 0, Inert, groupMemory, "Waste below which defragmentation rests."),
+	integer("active-defrag-threshold-lower", "10", 0, 1000, 0, Inert, groupMemory, "Percent of waste at which defragmentation starts."),
+	integer("active-defrag-threshold-upper", "100", 0, 1000, 0, Inert, groupMemory, "Percent of waste at which it makes its greatest effort."),
+	integer("active-defrag-cycle-min", "1", 1, 99, 0, Inert, groupMemory, "Least CPU percent for defragmentation."),
+	integer("active-defrag-cycle-max", "25", 1, 99, 0, Inert, groupMemory, "Most CPU percent for defragmentation."),
+	integer("active-defrag-max-scan-fields", "1000", 1, maxLong, 0, Inert, groupMemory, "Collection size that is defragmented in steps."),
+	yesno("jemalloc-bg-thread", "yes", 0, Inert, groupMemory, "Return memory in a background thread."),
+
+	// Data structures.
+	integer("hash-max-listpack-entries", "512", 0, maxLong, 0, Acts, groupTypes, "Fields up to which a hash is packed.").as("hash-max-ziplist-entries"),
+	memory("hash-max-listpack-value", "64", 0, maxLong, 0, Acts, groupTypes, "Field and value length up to which a hash is packed.").as("hash-max-ziplist-value"),
+	integer("list-max-listpack-size", "-2", math.MinInt32, maxInt, 0, Acts, groupTypes, "Elements in a list block, or its size class when negative.").as("list-max-ziplist-size"),
+	integer("list-compress-depth", "0", 0, maxInt, 0, Inert, groupTypes, "List blocks at each end that stay uncompressed."),
+	integer("set-max-intset-entries", "512", 0, maxLong, 0, Acts, groupTypes, "Members up to which a set of integers is packed."),
+	integer("set-max-listpack-entries", "128", 0, maxLong, 0, Acts, groupTypes, "Members up to which another set is packed (Redis 7.2)."),
+	memory("set-max-listpack-value", "64", 0, maxLong, 0, Acts, groupTypes, "Member length up to which another set is packed (Redis 7.2)."),
+	integer("zset-max-listpack-entries", "128", 0, maxLong, 0, Acts, groupTypes, "Members up to which a sorted set is packed.").as("zset-max-ziplist-entries"),
+	memory("zset-max-listpack-value", "64", 0, maxLong, 0, Acts, groupTypes, "Member length up to which a sorted set is packed.").as("zset-max-ziplist-value"),
+	memory("hll-sparse-max-bytes", "3000", 0, maxLong, 0, Inert, groupTypes, "Size up to which a HyperLogLog is sparse."),
+	memory("stream-node-max-bytes", "4096", 0, maxLong, 0, Inert, groupTypes, "Bytes in one stream block."),
+	integer("stream-node-max-entries", "100", 0, maxLong, 0, Inert, groupTypes, "Entries in one stream block."),
+
+	// Lazy freeing.
+	yesno("lazyfree-lazy-eviction", "no", 0, Acts, groupLazy, "Free evicted values in the background."),
+	yesno("lazyfree-lazy-expire", "no", 0, Acts, groupLazy, "Free expired values in the background."),
+	yesno("lazyfree-lazy-server-del", "no", 0, Acts, groupLazy, "Free overwritten values in the background."),
+	yesno("lazyfree-lazy-user-del", "no", 0, Acts, groupLazy, "Make DEL behave as UNLINK."),
+	yesno("lazyfree-lazy-user-flush", "no", 0, Acts, groupLazy, "Make FLUSHALL and FLUSHDB asynchronous unless they say SYNC."),
+	yesno("replica-lazy-flush", "no", 0, Inert, groupLazy, "Free the old data in the background before a full synchronization.").as("slave-lazy-flush"),
+
+	// Events, latency, slow log.
+	integer("slowlog-log-slower-than", "10000", -1, maxLong, 0, Acts, groupEvents, "Microseconds from which a command enters the slow log; -1 disables it."),
+	integer("slowlog-max-len", "128", 0, maxLong, 0, Acts, groupEvents, "Entries that the slow log keeps."),
+	integer("latency-monitor-threshold", "0", 0, maxLong, 0, Acts, groupEvents, "Milliseconds from which an event enters LATENCY; 0 disables it."),
+	yesno("latency-tracking", "yes", 0, Acts, groupEvents, "Keep a latency histogram for each command."),
+	special("latency-tracking-info-percentiles", KindPercentiles, "50 99 99.9", 0, Acts, groupEvents, "Percentiles that INFO latencystats shows."),
+	special("notify-keyspace-events", KindEvents, "", 0, Inert, groupEvents, "Classes of keyspace events to publish, as letters."),
+
+	// Snapshots.
+	special("save", KindSave, "3600 1 300 100 60 10000", 0, Inert, groupSnapshot, `Save after so many seconds if so many keys changed; "" never does.`).bare(""),
+	text("dbfilename", "dump.rdb", Protected, Inert, groupSnapshot, "Name of the snapshot file.").valid(baseName("dbfilename", "filename", true)),
+	yesno("rdbcompression", "yes", 0, Inert, groupSnapshot, "Compress strings in snapshots."),
+	yesno("rdbchecksum", "yes", Immutable, Inert, groupSnapshot, "End snapshots with a checksum."),
+	yesno("rdb-del-sync-files", "no", 0, Inert, groupSnapshot, "Remove snapshots that only replication needed."),
+	yesno("rdb-save-incremental-fsync", "yes", 0, Inert, groupSnapshot, "Sync a snapshot as it grows."),
+	integer("rdb-key-save-delay", "0", math.MinInt32, maxInt, Hidden, Inert, groupSnapshot, "Delay for each saved key, for tests."),
+	integer("key-load-delay", "0", math.MinInt32, maxInt, Hidden, Inert, groupSnapshot, "Delay for each loaded key, for tests."),
+	integer("loading-process-events-interval-bytes", "2097152", 1024, maxInt, Hidden, Inert, groupSnapshot, "Bytes loaded between two looks at the clients."),
+	yesno("stop-writes-on-bgsave-error", "yes", 0, Inert, groupSnapshot, "Refuse writes after a failed snapshot."),
+
+	// Append-only log.
+	yesno("appendonly", "no", DenyLoading, Refuse, groupAppend, "Log every write to a file."),
+	text("appendfilename", "appendonly.aof", Immutable, Inert, groupAppend, "Base name of the log's files.").valid(baseName("appendfilename", "filename", false)),
+	text("appenddirname", "appendonlydir", Immutable, Inert, groupAppend, "Directory of the log's files.").valid(baseName("appenddirname", "dirname", false)),
+	enum("appendfsync", "everysec", []string{"everysec", "always", "no"}, 0, Inert, groupAppend, "When the log is synced to the disk."),
+	yesno("no-appendfsync-on-rewrite", "no", 0, Inert, groupAppend, "Do not sync while a log is rewritten."),
+	integer("auto-aof-rewrite-percentage", "100", 0, maxInt, 0, Inert, groupAppend, "Growth in percent at which the log is rewritten."),
+	memory("auto-aof-rewrite-min-size", "64mb", 0, maxLong, 0, Inert, groupAppend, "Size below which the log is not rewritten."),
+	yesno("aof-load-truncated", "yes", 0, Inert, groupAppend, "Load a log whose end is torn."),
+	yesno("aof-use-rdb-preamble", "yes", 0, Inert, groupAppend, "Begin a rewritten log with a snapshot."),
+	yesno("aof-timestamp-enabled", "no", 0, Inert, groupAppend, "Write time stamps into the log."),
+	yesno("aof-rewrite-incremental-fsync", "yes", 0, Inert, groupAppend, "Sync a rewritten log as it grows."),
+	yesno("aof-disable-auto-gc", "no", 0, Inert, groupAppend, "Keep log files that are no longer needed."),
+
+	// Replication.
+	special("replicaof", KindReplicaOf, "", Immutable, Refuse, groupReplica, "Host and port of the master to follow.").as("slaveof"),
+	text("masterauth", "", EmptyIsUnset|Sensitive, Inert, groupReplica, "Password for the master."),
+	text("masteruser", "", EmptyIsUnset|Sensitive, Inert, groupReplica, "User name for the master."),
+	yesno("replica-serve-stale-data", "yes", 0, Inert, groupReplica, "Answer while the link to the master is down.").as("slave-serve-stale-data"),
+	yesno("replica-read-only", "yes", 0, Inert, groupReplica, "Refuse writes on a replica.").as("slave-read-only"),
+	yesno("replica-ignore-maxmemory", "yes", 0, Inert, groupReplica, "Leave eviction to the master.").as("slave-ignore-maxmemory"),
+	integer("replica-priority", "100", 0, maxInt, 0, Inert, groupReplica, "Preference for promotion; 0 is never promoted.").as("slave-priority"),
+	text("replica-announce-ip", "", EmptyIsUnset, Inert, groupReplica, "Address that the replica reports.").as("slave-announce-ip"),
+	integer("replica-announce-port", "0", 0, 65535, 0, Inert, groupReplica, "Port that the replica reports.").as("slave-announce-port"),
+	yesno("replica-announced", "yes", 0, Inert, groupReplica, "Show this replica to Sentinel."),
+	yesno("replica-ignore-disk-write-errors", "no", 0, Inert, groupReplica, "Go on when a replica cannot write its log."),
+	memory("replica-full-sync-buffer-limit", "0", 0, maxLong, 0, Inert, groupReplica, "Changes that a replica buffers during a full synchronization (Redis 8)."),
+	memory("repl-backlog-size", "1mb", 1, maxLong, 0, Inert, groupReplica, "Bytes of the stream kept for partial synchronization; at least 16 KiB.").kept(16<<10, maxLong),
+	integer("repl-backlog-ttl", "3600", 0, maxLong, 0, Inert, groupReplica, "Seconds without replicas after which the backlog is freed."),
+	integer("repl-timeout", "60", 1, maxInt, 0, Inert, groupReplica, "Seconds after which a silent link is closed."),
+	integer("repl-ping-replica-period", "10", 1, maxInt, 0, Inert, groupReplica, "Seconds between pings to replicas.").as("repl-ping-slave-period"),
+	yesno("repl-disable-tcp-nodelay", "no", 0, Inert, groupReplica, "Trade latency for fewer packets to replicas."),
+	yesno("repl-diskless-sync", "yes", 0, Inert, groupReplica, "Send snapshots straight to the socket."),
+	integer("repl-diskless-sync-delay", "5", 0, maxInt, 0, Inert, groupReplica, "Seconds to wait for more replicas before sending."),
+	integer("repl-diskless-sync-max-replicas", "0", 0, maxInt, 0, Inert, groupReplica, "Replicas at which sending starts at once."),
+	enum("repl-diskless-load", "disabled", []string{"disabled", "on-empty-db", "swapdb"}, DenyLoading, Inert, groupReplica, "Load a master's snapshot straight from the socket."),
+	integer("min-replicas-to-write", "0", 0, maxInt, 0, Inert, groupReplica, "Refuse writes with fewer good replicas.").as("min-slaves-to-write"),
+	integer("min-replicas-max-lag", "10", 0, maxInt, 0, Inert, groupReplica, "Seconds of lag that a good replica may have.").as("min-slaves-max-lag"),
+	enum("propagation-error-behavior", "ignore", []string{"ignore", "panic", "panic-on-replicas"}, 0, Inert, groupReplica, "What to do when a replicated command fails."),
+
+	// Cluster.
+	yesno("cluster-enabled", "no", Immutable, Refuse, groupCluster, "Run as a cluster node."),
+	text("cluster-config-file", "nodes.conf", Immutable, Inert, groupCluster, "File in which a node keeps the cluster's state."),
+	integer("cluster-node-timeout", "15000", 0, maxLong, 0, Inert, groupCluster, "Milliseconds after which a silent node has failed."),
+	integer("cluster-port", "0", 0, 65535, Immutable, Inert, groupCluster, "Port of the cluster bus; 0 means port + 10000."),
+	integer("cluster-replica-validity-factor", "10", 0, maxInt, 0, Inert, groupCluster, "How stale a replica may be to take over.").as("cluster-slave-validity-factor"),
+	yesno("cluster-replica-no-failover", "no", 0, Inert, groupCluster, "Never let this replica take over by itself.").as("cluster-slave-no-failover"),
+	integer("cluster-migration-barrier", "1", 0, maxInt, 0, Inert, groupCluster, "Replicas that a master keeps when others migrate."),
+	yesno("cluster-allow-replica-migration", "yes", 0, Inert, groupCluster, "Let replicas move to masters that have none."),
+	yesno("cluster-require-full-coverage", "yes", 0, Inert, groupCluster, "Stop serving while any slot has no node."),
+	yesno("cluster-allow-reads-when-down", "no", 0, Inert, groupCluster, "Answer reads while the cluster is down."),
+	yesno("cluster-allow-pubsubshard-when-down", "yes", 0, Inert, groupCluster, "Serve shard channels while the cluster is down."),
+	memory("cluster-link-sendbuf-limit", "0", 0, maxLong, FullRange, Inert, groupCluster, "Bytes queued to a node before its link is closed."),
+	text("cluster-announce-ip", "", EmptyIsUnset, Inert, groupCluster, "Address that the node reports."),
+	integer("cluster-announce-port", "0", 0, 65535, 0, Inert, groupCluster, "Port that the node reports."),
+	integer("cluster-announce-tls-port", "0", 0, 65535, 0, Inert, groupCluster, "TLS port that the node reports."),
+	integer("cluster-announce-bus-port", "0", 0, 65535, 0, Inert, groupCluster, "Bus port that the node reports."),
+	text("cluster-announce-hostname", "", EmptyIsUnset, Inert, groupCluster, "Host name that the node reports.").valid(hostName),
+	text("cluster-announce-human-nodename", "", EmptyIsUnset, Inert, groupCluster, "Node name for logs (Redis 7.2).").valid(hostName),
+	enum("cluster-preferred-endpoint-type", "ip", []string{"ip", "hostname", "unknown-endpoint"}, 0, Inert, groupCluster, "How redirections name a node."),
+	integer("cluster-compatibility-sample-ratio", "0", 0, 100, 0, Inert, groupCluster, "Percent of commands checked for cluster use (Redis 8)."),
+	yesno("cluster-slot-stats-enabled", "no", 0, Inert, groupCluster, "Keep statistics for each slot (Redis 8.2)."),
+
+	// TLS.
+	integer("tls-port", "0", 0, 65535, 0, Refuse, groupTLS, "TCP port for TLS clients; 0 listens on none."),
+	text("tls-cert-file", "", EmptyIsUnset, Refuse, groupTLS, "The server's certificate."),
+	text("tls-key-file", "", EmptyIsUnset, Refuse, groupTLS, "The certificate's private key."),
+	text("tls-key-file-pass", "", EmptyIsUnset|Sensitive, Refuse, groupTLS, "Password of the private key."),
+	text("tls-client-cert-file", "", EmptyIsUnset, Refuse, groupTLS, "Certificate for outgoing connections."),
+	text("tls-client-key-file", "", EmptyIsUnset, Refuse, groupTLS, "Private key for outgoing connections."),
+	text("tls-client-key-file-pass", "", EmptyIsUnset|Sensitive, Refuse, groupTLS, "Password of the outgoing connections' key."),
+	text("tls-dh-params-file", "", EmptyIsUnset, Refuse, groupTLS, "Diffie-Hellman parameters for old clients."),
+	text("tls-ca-cert-file", "", EmptyIsUnset, Refuse, groupTLS, "Authorities that vouch for clients."),
+	text("tls-ca-cert-dir", "", EmptyIsUnset, Refuse, groupTLS, "Directory of such authorities."),
+	enum("tls-auth-clients", "yes", []string{"no", "yes", "optional"}, 0, Refuse, groupTLS, "Whether clients must show a certificate."),
+	text("tls-auth-clients-user", "", EmptyIsUnset, Refuse, groupTLS, "Certificate field that names the user (Redis 8)."),
+	yesno("tls-replication", "no", 0, Refuse, groupTLS, "Use TLS between master and replica."),
+	yesno("tls-cluster", "no", 0, Refuse, groupTLS, "Use TLS between cluster nodes."),
+	text("tls-protocols", "", EmptyIsUnset, Refuse, groupTLS, "Allowed TLS versions."),
+	text("tls-ciphers", "", EmptyIsUnset, Refuse, groupTLS, "Allowed ciphers up to TLS 1.2."),
+	text("tls-ciphersuites", "", EmptyIsUnset, Refuse, groupTLS, "Allowed cipher suites of TLS 1.3."),
+	yesno("tls-prefer-server-ciphers", "no", 0, Refuse, groupTLS, "Let the server choose the cipher."),
+	yesno("tls-session-caching", "yes", 0, Refuse, groupTLS, "Let clients resume sessions."),
+	integer("tls-session-cache-size", "20480", 0, maxInt, 0, Refuse, groupTLS, "Sessions kept for resumption."),
+	integer("tls-session-cache-timeout", "300", 0, maxInt, 0, Refuse, groupTLS, "Seconds for which a session may be resumed."),
+	integer("max-new-tls-connections-per-cycle", "1", 1, 1000, 0, Inert, groupTLS, "TLS connections accepted in one loop turn (Redis 7.4)."),
+
+	// Scripts and modules.
+	integer("busy-reply-threshold", "5000", 0, maxLong, 0, Inert, groupScript, "Milliseconds after which a running script makes others get BUSY.").as("lua-time-limit"),
+	yesno("lua-enable-deprecated-api", "no", Immutable|Hidden, Inert, groupScript, "Offer old script functions."),
+	fileOnly("loadmodule", Refuse, groupScript, "Load a module, with arguments."),
+
+	// Processes and threads.
+	integer("io-threads", "1", 1, 128, Immutable, Inert, groupSystem, "Threads for sockets in Redis; see event-loops."),
+	yesno("io-threads-do-reads", "no", Immutable, Inert, groupSystem, "Let those threads read too."),
+	enum("oom-score-adj", "no", []string{"no", "yes", "relative", "absolute"}, 0, Inert, groupSystem, "Adjust how early the kernel kills the process."),
+	special("oom-score-adj-values", KindOOMScores, "0 200 800", 0, Inert, groupSystem, "Scores for master, replica and child."),
+	yesno("disable-thp", "yes", Immutable, Inert, groupSystem, "Disable transparent huge pages."),
+	text("server_cpulist", "", Immutable|EmptyIsUnset, Inert, groupSystem, "Processors for the server's threads.").as("server-cpulist"),
+	text("bio_cpulist", "", Immutable|EmptyIsUnset, Inert, groupSystem, "Processors for background threads.").as("bio-cpulist"),
+	text("aof_rewrite_cpulist", "", Immutable|EmptyIsUnset, Inert, groupSystem, "Processors for rewriting the log.").as("aof-rewrite-cpulist"),
+	text("bgsave_cpulist", "", Immutable|EmptyIsUnset, Inert, groupSystem, "Processors for snapshots.").as("bgsave-cpulist"),
+}
+
+// values gives a row of flags its names.
+func (d Directive) values(names []string) Directive { d.Values = names; return d }
+
+// Directives returns the table's rows in order, for help and documentation.
+// The slice is a copy; the rows' Values must not be changed.
+func Directives() []Directive { return append([]Directive(nil), directives...) }

@@ -1,0 +1,102 @@
+package keyspace
+
+import (
+	"fmt"
+
+	"kvd/types/slab"
+)
+
+// Check verifies every invariant of the keyspace, holding all stripes: tables,
+// entries, deadlines, counts, Objects and arenas. It is slow, and for tests
+// and DEBUG CHECK.
+func (ks *Keyspace) Check() error {
+	h := ks.LockAll()
+	defer ks.Unlock(&h)
+	for i := range ks.stripes {
+		if err := ks.stripes[i].check(); err != nil {
+			return fmt.Errorf("stripe %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (st *stripe) check() error {
+	var entries int64
+	var objects int
+	var objMem int64
+	seen := make(map[uint64]bool)
+	for _, dbs := range [2][]*DB{st.ks.dbs, st.ks.retired} {
+		for n, db := range dbs {
+			sh := &db.shards[st.number]
+			keys, deadlines := 0, 0
+			for i := range sh.slots {
+				sl := &sh.slots[i]
+				if got := sh.occupied.next(i) == i; got != (sl.n > 0) {
+					return fmt.Errorf("db %d: slot %d has %d keys, marked %v", n, i, sl.n, got)
+				}
+				number := uint16(st.number<<st.ks.shift + i)
+				err := st.checkSlot(number, sl, func(hash uint64, l slab.Loc) error {
+					keys++
+					e := st.entryAt(l)
+					entries += int64(st.entries.Size(l))
+					if len(e.mem) > st.entries.Size(l) || int(e.Type()) == 0 || e.Type() > 6 {
+						return fmt.Errorf("key %q: bad entry header % x", e.Key(), e.mem[:8])
+					}
+					if d := e.Deadline(); d != 0 {
+						deadlines++
+						if sh.deadlines == nil {
+							return fmt.Errorf("key %q: deadline %d without an index", e.Key(), d)
+						}
+						at := deadlineOf(d, number, hash)
+						if _, ok := sh.deadlines.Get(at); !ok {
+							return fmt.Errorf("key %q: deadline %d is not in the index", e.Key(), d)
+						}
+						if next := st.next.Load(); dbs[0] == st.ks.dbs[0] && (next == 0 || next > at.ms()) {
+							return fmt.Errorf("key %q: deadline %d, but the stripe's next is %d", e.Key(), d, next)
+						}
+					}
+					if o := e.Object(); e.Encoding().IsObject() {
+						if o == nil {
+							return fmt.Errorf("key %q: no Object behind the handle", e.Key())
+						}
+						if err := o.Check(); err != nil {
+							return fmt.Errorf("key %q: %w", e.Key(), err)
+						}
+						objects++
+						objMem += o.Bytes()
+					}
+					if seen[uint64(l)] {
+						return fmt.Errorf("key %q: its entry stands in two tables", e.Key())
+					}
+					seen[uint64(l)] = true
+					return nil
+				})
+				if err != nil && dbs[0] == st.ks.dbs[0] {
+					return fmt.Errorf("db %d: %w", n, err)
+				}
+			}
+			if dbs[0] != st.ks.dbs[0] {
+				continue // half freed: only what is counted above matters
+			}
+			if keys != sh.keys {
+				return fmt.Errorf("db %d: %d keys, noted %d", n, keys, sh.keys)
+			}
+			if sh.deadlines != nil && sh.deadlines.Len() != deadlines {
+				return fmt.Errorf("db %d: %d deadlines, %d in the index", n, deadlines, sh.deadlines.Len())
+			}
+		}
+	}
+	if n := len(st.objects.all) - len(st.objects.free); n != objects {
+		return fmt.Errorf("%d Objects in use, %d in the table", objects, n)
+	}
+	if objMem != st.objMem {
+		return fmt.Errorf("%d bytes of Objects, noted %d", objMem, st.objMem)
+	}
+	if entries != st.entries.Used() {
+		return fmt.Errorf("%d bytes of entries, %d in the arena", entries, st.entries.Used())
+	}
+	if err := st.entries.Check(); err != nil {
+		return err
+	}
+	return st.tables.Check()
+}

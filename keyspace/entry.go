@@ -1,0 +1,212 @@
+package keyspace
+
+import (
+	"encoding/binary"
+
+	"kvd/types"
+	"kvd/types/slab"
+)
+
+// An entry is one slab object:
+//
+//	byte 0     type (low 4 bits), encoding (high 4 bits); never zero
+//	byte 1     flags
+//	byte 2     length of the key, unless flagLongKey
+//	bytes 3-5  access clock: LRU seconds (24 bits), or LFU minutes (16) and counter (8)
+//	bytes 6-7  length of the payload
+//	4 bytes    length of the key, with flagLongKey
+//	8 bytes    deadline in Unix milliseconds, with flagDeadline
+//	the key
+//	the payload: the packed value, or the 8 byte number of its Object
+const (
+	entryHead = 8
+
+	flagDeadline = 1 << 0
+	flagLongKey  = 1 << 1
+)
+
+// InlineMax is the longest packed value that lives inside its entry. Longer
+// strings are chunked (types.BigString).
+const InlineMax = 63 << 10
+
+// Entry is a key's entry as it stands in memory now. It is valid until the
+// next mutation through the same Tx, or the end of the command.
+type Entry struct {
+	mem []byte // the whole object, its unused end included; nil: no entry
+	st  *stripe
+	loc slab.Loc
+	pay int // where the payload starts in mem
+	n   int // its length
+}
+
+// entryAt reads the entry at l.
+func (st *stripe) entryAt(l slab.Loc) Entry {
+	h := st.entries.Head(l)
+	pos := entryHead + int(h[2])
+	if h[1] != 0 {
+		if h[1]&flagLongKey != 0 {
+			pos = entryHead + 4 + int(binary.LittleEndian.Uint32(h[8:]))
+		}
+		if h[1]&flagDeadline != 0 {
+			pos += 8
+		}
+	}
+	n := int(binary.LittleEndian.Uint16(h[6:]))
+	return Entry{mem: st.entries.Slice(l, pos+n), st: st, loc: l, pay: pos, n: n}
+}
+
+// keyAt is the key of the entry at l.
+func (st *stripe) keyAt(l slab.Loc) []byte {
+	h := st.entries.Head(l)
+	pos, n := entryHead, int(h[2])
+	if h[1] != 0 {
+		if h[1]&flagLongKey != 0 {
+			pos, n = entryHead+4, int(binary.LittleEndian.Uint32(h[8:]))
+		}
+		if h[1]&flagDeadline != 0 {
+			pos += 8
+		}
+	}
+	return st.entries.Slice(l, pos+n)[pos:]
+}
+
+// Exists tells whether there is an entry at all.
+func (e *Entry) Exists() bool { return e.mem != nil }
+
+// Type is the value's type; NoType where there is no entry.
+func (e *Entry) Type() types.Type {
+	if e.mem == nil {
+		return types.NoType
+	}
+	return types.Type(e.mem[0] & 15)
+}
+
+// Encoding is the value's encoding.
+func (e *Entry) Encoding() types.Encoding { return types.Encoding(e.mem[0] >> 4) }
+
+// Key is the entry's key; it aliases the entry.
+func (e *Entry) Key() []byte { return e.st.keyAt(e.loc) }
+
+// Packed is the packed value. It aliases the entry and must not be changed;
+// see Tx.Edit.
+func (e *Entry) Packed() []byte { return e.mem[e.pay : e.pay+e.n : e.pay+e.n] }
+
+// Int is the value of an EncInt string.
+func (e *Entry) Int() int64 { return int64(binary.LittleEndian.Uint64(e.mem[e.pay:])) }
+
+// Object is the value behind the handle, nil for a packed value.
+func (e *Entry) Object() types.Object {
+	if !e.Encoding().IsObject() {
+		return nil
+	}
+	return e.st.objects.get(binary.LittleEndian.Uint64(e.mem[e.pay:]))
+}
+
+// Deadline is when the key expires, in Unix milliseconds; 0 is never.
+func (e *Entry) Deadline() int64 {
+	if e.mem[1]&flagDeadline == 0 {
+		return 0
+	}
+	pos := entryHead
+	if e.mem[1]&flagLongKey != 0 {
+		pos += 4
+	}
+	return int64(binary.LittleEndian.Uint64(e.mem[pos:]))
+}
+
+func (e *Entry) setDeadlineInPlace(ms int64) {
+	pos := entryHead
+	if e.mem[1]&flagLongKey != 0 {
+		pos += 4
+	}
+	binary.LittleEndian.PutUint64(e.mem[pos:], uint64(ms))
+}
+
+// Clock is the 24-bit access clock.
+func (e *Entry) Clock() uint32 {
+	return uint32(e.mem[3]) | uint32(e.mem[4])<<8 | uint32(e.mem[5])<<16
+}
+
+// SetClock stores the 24-bit access clock. It is no change of the value: no
+// snapshot or journal needs it.
+func (e *Entry) SetClock(c uint32) {
+	e.mem[3], e.mem[4], e.mem[5] = byte(c), byte(c>>8), byte(c>>16)
+}
+
+// Memory is the number of bytes that the key takes: its entry, its place in
+// the table, and the Object behind it.
+func (e *Entry) Memory() int64 {
+	n := int64(e.st.entries.Size(e.loc)) + 10
+	if o := e.Object(); o != nil {
+		n += o.Bytes()
+	}
+	if e.mem[1]&flagDeadline != 0 {
+		n += deadlineBytes
+	}
+	return n
+}
+
+// entrySize is the size of the object for an entry.
+func entrySize(key, payload int, deadline bool) int {
+	n := entryHead + key + payload
+	if key > 255 {
+		n += 4
+	}
+	if deadline {
+		n += 8
+	}
+	return n
+}
+
+// newEntry allocates and fills an entry but for its payload, n bytes, which is
+// left as it comes.
+func (st *stripe) newEntry(key []byte, t types.Type, enc types.Encoding, n int, deadline int64, clock uint32) Entry {
+	size := entrySize(len(key), n, deadline != 0)
+	l := st.entries.Alloc(size)
+	mem := st.entries.Slice(l, size)
+	mem[0] = byte(t) | byte(enc)<<4
+	mem[1], mem[2] = 0, byte(len(key))
+	mem[3], mem[4], mem[5] = byte(clock), byte(clock>>8), byte(clock>>16)
+	binary.LittleEndian.PutUint16(mem[6:], uint16(n))
+	pos := entryHead
+	if len(key) > 255 {
+		mem[1], mem[2] = flagLongKey, 0
+		binary.LittleEndian.PutUint32(mem[8:], uint32(len(key)))
+		pos += 4
+	}
+	if deadline != 0 {
+		mem[1] |= flagDeadline
+		binary.LittleEndian.PutUint64(mem[pos:], uint64(deadline))
+		pos += 8
+	}
+	pos += copy(mem[pos:], key)
+	return Entry{mem: mem, st: st, loc: l, pay: pos, n: n}
+}
+
+// objects is a stripe's table of Objects; an entry holds the number.
+type objects struct {
+	all  []types.Object
+	free []uint32
+}
+
+func (o *objects) get(i uint64) types.Object { return o.all[i] }
+
+func (o *objects) put(v types.Object) uint64 {
+	if n := len(o.free); n > 0 {
+		i := o.free[n-1]
+		o.free = o.free[:n-1]
+		o.all[i] = v
+		return uint64(i)
+	}
+	o.all = append(o.all, v)
+	return uint64(len(o.all) - 1)
+}
+
+func (o *objects) set(i uint64, v types.Object) { o.all[i] = v }
+
+func (o *objects) take(i uint64) types.Object {
+	v := o.all[i]
+	o.all[i] = nil
+	o.free = append(o.free, uint32(i))
+	return v
+}

@@ -1,0 +1,94 @@
+package keyspace
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Journal is the one ordered stream of effects: what changed, as commands that
+// lead to the same contents wherever they are replayed. Effects are appended
+// with the stripes of their keys locked, so the order of two effects on one
+// key is the order in which they happened.
+//
+// With no reader an effect costs one load and a branch.
+type Journal struct {
+	on atomic.Bool
+	// mu orders effects of different stripes and protects readers. Readers
+	// are called under it: they copy what they need and return.
+	mu      sync.Mutex
+	readers []JournalReader
+}
+
+// JournalReader receives effects. The arguments alias memory of the caller.
+type JournalReader interface {
+	// Effect is one command in database db. Several effects of one atomic
+	// unit come between Begin and End.
+	Effect(db int, args [][]byte)
+	Begin()
+	End()
+}
+
+func (j *Journal) init() {}
+
+// Active tells whether anyone reads.
+func (j *Journal) Active() bool { return j.on.Load() }
+
+// Attach adds a reader. The caller holds all stripes, so the reader starts at
+// one instant of the whole keyspace.
+func (j *Journal) Attach(r JournalReader) {
+	j.mu.Lock()
+	j.readers = append(j.readers, r)
+	j.on.Store(true)
+	j.mu.Unlock()
+}
+
+// Detach removes a reader.
+func (j *Journal) Detach(r JournalReader) {
+	j.mu.Lock()
+	for i, v := range j.readers {
+		if v == r {
+			j.readers = append(j.readers[:i:i], j.readers[i+1:]...)
+			break
+		}
+	}
+	j.on.Store(len(j.readers) > 0)
+	j.mu.Unlock()
+}
+
+// Append records one effect.
+func (j *Journal) Append(db int, args ...[]byte) {
+	if !j.on.Load() {
+		return
+	}
+	j.mu.Lock()
+	for _, r := range j.readers {
+		r.Effect(db, args)
+	}
+	j.mu.Unlock()
+}
+
+// Effect is one command of an atomic unit.
+type Effect struct {
+	DB   int
+	Args [][]byte
+}
+
+// AppendAll records several effects as one unit.
+func (j *Journal) AppendAll(effects []Effect) {
+	if !j.on.Load() || len(effects) == 0 {
+		return
+	}
+	j.mu.Lock()
+	for _, r := range j.readers {
+		if len(effects) > 1 {
+			r.Begin()
+		}
+		for i := range effects {
+			r.Effect(effects[i].DB, effects[i].Args)
+		}
+		if len(effects) > 1 {
+			r.End()
+		}
+	}
+	j.mu.Unlock()
+}

@@ -1,0 +1,388 @@
+// Package keyspace holds the numbered databases: slots and their tables,
+// entries, deadlines, the stripe locks, and the journal of effects.
+//
+// A stripe is a run of hash slots in every database, with one lock and one
+// pair of off-heap arenas. Everything that a stripe holds is read and written
+// under its lock. Commands do not lock: the dispatcher calls LockKeys or
+// LockAll around them, and they work through a Tx. Only the methods named
+// Each..., Scan, Size and the background work (expiry, tidying, freeing) take
+// locks themselves, one stripe at a time; none of them may be called with a
+// stripe locked.
+//
+// What changes a value goes through Tx.Put, Tx.Edit, Tx.Delete and their kin,
+// which keep the books (sizes, deadlines, snapshot numbers). What changed is
+// told to the Journal by whoever runs the command.
+package keyspace
+
+import (
+	"math/bits"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"kvd/types"
+	"kvd/types/slab"
+
+	"github.com/tidwall/btree"
+)
+
+// Options shape a Keyspace.
+type Options struct {
+	Databases int // default 16
+	Stripes   int // power of two, 0: by the number of cores
+}
+
+// Keyspace is all databases of a server.
+type Keyspace struct {
+	stripes []stripe
+	shift   uint // slot >> shift is the stripe
+
+	// dbs is read with any stripe locked and swapped with all of them locked.
+	dbs []*DB
+
+	Journal Journal
+
+	// retired are flushed databases whose entries are being freed. It changes
+	// with all stripes locked.
+	retired []*DB
+
+	// snap is the snapshot being written while active.
+	snap *Snapshot
+
+	// snapshot is the number of the last snapshot started, and active whether
+	// it is still being written. Both change with all stripes locked.
+	snapshot uint32
+	active   bool
+
+	expiry  expirer
+	lazy    lazyFree
+	hooks   Hooks
+	nostamp atomic.Bool
+
+	Stats Stats
+}
+
+// Stats counts what INFO reports. Each is written under some stripe's lock or
+// by a background worker, and read at any time.
+type Stats struct {
+	Expired       atomic.Int64 // keys removed because their time was over
+	LazyFreed     atomic.Int64 // big values freed in the background
+	Contended     atomic.Int64 // stripe locks that had to be waited for
+	TidiedBytes   atomic.Int64 // bytes moved to make memory free
+	ExpiredAtRead atomic.Int64
+	ExpireCycleNs atomic.Int64
+	MaxLockHoldNs atomic.Int64 // only while timing is on
+	timing        atomic.Bool
+}
+
+// Hooks are what the rest of the server wants to know. They are called with
+// the key's stripe locked, must be quick, and must not call back.
+type Hooks struct {
+	// Changed: the value at key was written, deleted or expired.
+	Changed func(db int, key []byte)
+	// Expired: the key was removed because its deadline passed.
+	Expired func(db int, key []byte)
+}
+
+// DB is one numbered database. SWAPDB exchanges numbers, so a DB knows its
+// own only through Keyspace.dbs.
+type DB struct {
+	shards []shard // by stripe, each under its stripe's lock
+}
+
+// shard is the part of a database that one stripe holds. It is empty until
+// its first key.
+type shard struct {
+	slots     []slot
+	occupied  bitset
+	keys      int
+	deadlines *btree.BTreeG[deadline]
+}
+
+// stripe is a run of slots in every database.
+type stripe struct {
+	// mu protects all fields, the arenas' memory and the shards of this
+	// stripe in every DB. Held for the length of a command; nobody waits for
+	// a file, a socket or a channel while holding it. Where several are held,
+	// they were taken in ascending order.
+	mu      sync.Mutex
+	ks      *Keyspace
+	number  int
+	entries *slab.Arena
+	tables  *slab.Arena
+	objects objects
+	objMem  int64 // bytes of the Objects, as last noted
+
+	// next is the earliest deadline in the stripe (0: none), written under mu
+	// and read by the expirer without it.
+	next atomic.Int64
+
+	// since is when mu was taken, on the holding thread's CPU clock; only
+	// while timing is on.
+	since int64
+	_     [64]byte // keeps neighbours' locks out of one cache line
+}
+
+// New makes an empty keyspace and starts its background work, which Close ends.
+func New(o Options) *Keyspace {
+	if o.Databases == 0 {
+		o.Databases = 16
+	}
+	if o.Stripes == 0 {
+		// Enough that two of many loops seldom meet, few enough that each
+		// one's half-filled pages do not add up.
+		o.Stripes = max(16, min(256, 1<<bits.Len(uint(8*runtime.NumCPU()-1))))
+	}
+	ks := &Keyspace{stripes: make([]stripe, o.Stripes), shift: uint(bits.Len(uint(Slots/o.Stripes - 1)))}
+	for i := range ks.stripes {
+		st := &ks.stripes[i]
+		st.ks, st.number = ks, i
+		st.entries, st.tables = slab.New(), slab.New()
+	}
+	for range o.Databases {
+		ks.dbs = append(ks.dbs, ks.newDB())
+	}
+	ks.Journal.init()
+	ks.lazy.start()
+	ks.expiry.start(ks)
+	return ks
+}
+
+// Close stops the background work. The contents stay readable.
+func (ks *Keyspace) Close() {
+	ks.expiry.stop()
+	ks.lazy.stop()
+}
+
+// SetHooks is called once, before the first command.
+func (ks *Keyspace) SetHooks(h Hooks) { ks.hooks = h }
+
+func (ks *Keyspace) newDB() *DB { return &DB{shards: make([]shard, len(ks.stripes))} }
+
+// Databases is the number of databases.
+func (ks *Keyspace) Databases() int { return len(ks.dbs) }
+
+// Stripes is the number of stripes.
+func (ks *Keyspace) Stripes() int { return len(ks.stripes) }
+
+// snapshotNumber and snapshotActive are read with a stripe locked.
+func (ks *Keyspace) snapshotNumber() uint32 { return ks.snapshot }
+func (ks *Keyspace) snapshotActive() bool   { return ks.active }
+
+// slotOf is the slot of a key in this shard, made on demand.
+func (ks *Keyspace) slotOf(sh *shard, number uint16) *slot {
+	if sh.slots == nil {
+		n := Slots / len(ks.stripes)
+		sh.slots = make([]slot, n)
+		sh.occupied = make(bitset, (n+63)/64)
+	}
+	return &sh.slots[int(number)&(1<<ks.shift-1)]
+}
+
+// Held is a set of stripes, as a bit for each.
+type Held [4]uint64
+
+func (h *Held) add(stripe int) { h[stripe>>6] |= 1 << (stripe & 63) }
+
+// Holds tells whether the stripe of a slot is in the set.
+func (ks *Keyspace) Holds(h *Held, slot uint16) bool {
+	s := int(slot) >> ks.shift
+	return h[s>>6]>>(s&63)&1 == 1
+}
+
+// LockKeys locks the stripes of the keys, in ascending order.
+func (ks *Keyspace) LockKeys(keys []Key) (h Held) {
+	if len(keys) == 1 {
+		s := int(keys[0].Slot) >> ks.shift
+		ks.stripes[s].lock()
+		h.add(s)
+		return h
+	}
+	for i := range keys {
+		h.add(int(keys[i].Slot) >> ks.shift)
+	}
+	ks.lock(&h)
+	return h
+}
+
+// LockAll locks all stripes.
+func (ks *Keyspace) LockAll() (h Held) {
+	for i := range ks.stripes {
+		ks.stripes[i].lock()
+		h.add(i)
+	}
+	return h
+}
+
+func (ks *Keyspace) lock(h *Held) {
+	for w, v := range h {
+		for ; v != 0; v &= v - 1 {
+			ks.stripes[w<<6+bits.TrailingZeros64(v)].lock()
+		}
+	}
+}
+
+// Unlock unlocks what a Lock call locked.
+func (ks *Keyspace) Unlock(h *Held) {
+	for w, v := range h {
+		for ; v != 0; v &= v - 1 {
+			ks.stripes[w<<6+bits.TrailingZeros64(v)].unlock()
+		}
+	}
+	*h = Held{}
+}
+
+func (st *stripe) lock() {
+	if !st.mu.TryLock() {
+		st.ks.Stats.Contended.Add(1)
+		st.mu.Lock() // spins a little before it parks
+	}
+	if st.ks.Stats.timing.Load() {
+		st.since = threadCPU()
+	}
+}
+
+func (st *stripe) unlock() {
+	if st.since != 0 {
+		noteMax(&st.ks.Stats.MaxLockHoldNs, threadCPU()-st.since)
+		st.since = 0
+	}
+	st.mu.Unlock()
+}
+
+// SetTiming switches the measuring of lock holds (in CPU time) on or off; it
+// costs two system calls a lock.
+func (ks *Keyspace) SetTiming(on bool) { ks.Stats.timing.Store(on) }
+
+// Timing tells whether lock holds are measured.
+func (ks *Keyspace) Timing() bool { return ks.Stats.timing.Load() }
+
+func noteMax(a *atomic.Int64, v int64) {
+	for {
+		old := a.Load()
+		if v <= old || a.CompareAndSwap(old, v) {
+			return
+		}
+	}
+}
+
+// SetStamping switches the access clock of entries on or off (CLIENT NO-TOUCH
+// works by Tx; this is for tests and DEBUG).
+func (ks *Keyspace) SetStamping(on bool) { ks.nostamp.Store(!on) }
+
+// Size is the number of keys of a database, expired ones that nobody has
+// removed yet included. It locks one stripe after another.
+func (ks *Keyspace) Size(db int) (keys, volatile int) {
+	for i := range ks.stripes {
+		st := &ks.stripes[i]
+		st.lock()
+		sh := &ks.dbs[db].shards[i]
+		keys += sh.keys
+		if sh.deadlines != nil {
+			volatile += sh.deadlines.Len()
+		}
+		st.unlock()
+	}
+	return
+}
+
+// Memory is what the keyspace takes, in bytes.
+type Memory struct {
+	Entries int64 // live entries
+	Tables  int64 // live tables
+	Objects int64 // values behind handles
+	Index   int64 // deadlines
+	Held    int64 // what the arenas keep from the system
+}
+
+// Used is the sum of what is in use.
+func (m Memory) Used() int64 { return m.Entries + m.Tables + m.Objects + m.Index }
+
+// deadlineBytes is what an entry of the deadline index takes on average: two
+// words in nodes that are two thirds full.
+const deadlineBytes = 24
+
+// Memory adds up the stripes, locking one after another.
+func (ks *Keyspace) Memory() (m Memory) {
+	for i := range ks.stripes {
+		st := &ks.stripes[i]
+		st.lock()
+		m.Entries += st.entries.Used()
+		m.Tables += st.tables.Used()
+		m.Held += st.entries.Held() + st.tables.Held()
+		m.Objects += st.objMem
+		for _, db := range ks.dbs {
+			if d := db.shards[i].deadlines; d != nil {
+				m.Index += int64(d.Len()) * deadlineBytes
+			}
+		}
+		st.unlock()
+	}
+	return
+}
+
+// lazyFree gives back big Objects bit by bit, away from any lock.
+type lazyFree struct {
+	mu      sync.Mutex // protects queue and closed
+	queue   []types.Object
+	closed  bool
+	wake    chan struct{}
+	done    chan struct{}
+	pending atomic.Int64
+}
+
+func (z *lazyFree) start() {
+	z.wake = make(chan struct{}, 1)
+	z.done = make(chan struct{})
+	go z.run()
+}
+
+func (z *lazyFree) stop() {
+	z.mu.Lock()
+	z.closed = true
+	z.mu.Unlock()
+	z.signal()
+	<-z.done
+}
+
+func (z *lazyFree) signal() {
+	select {
+	case z.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (z *lazyFree) add(o types.Object) {
+	z.pending.Add(1)
+	z.mu.Lock()
+	z.queue = append(z.queue, o)
+	z.mu.Unlock()
+	z.signal()
+}
+
+func (z *lazyFree) run() {
+	defer close(z.done)
+	for range z.wake {
+		for {
+			z.mu.Lock()
+			queue, closed := z.queue, z.closed
+			z.queue = nil
+			z.mu.Unlock()
+			if len(queue) == 0 {
+				if closed {
+					return
+				}
+				break
+			}
+			for _, o := range queue {
+				for !o.Free(1 << 20) {
+					runtime.Gosched()
+				}
+				z.pending.Add(-1)
+			}
+		}
+	}
+}
+
+// LazyPending is the number of big values waiting to be freed.
+func (ks *Keyspace) LazyPending() int64 { return ks.lazy.pending.Load() }

@@ -1,0 +1,179 @@
+package keyspace
+
+import (
+	"math/rand/v2"
+
+	"kvd/types/slab"
+)
+
+// A scan cursor is slot << 28 | the 28 bits of hash that order the slot's
+// table: below 2^42, so that JavaScript can hold it, and meaningful however
+// the table grows or shrinks in between.
+const (
+	tagBits   = 64 - tagShift
+	maxCursor = Slots << tagBits
+)
+
+// Scan visits keys from the cursor on until at least count have been visited,
+// and returns the cursor to go on from, 0 at the end. Keys whose references
+// are equal are visited together. visit is called with the stripe locked and
+// must not change the keyspace; expired keys are passed over.
+//
+// It locks one stripe after another, unless locked says that the caller holds
+// them all.
+func (ks *Keyspace) Scan(db int, cursor uint64, count int, now int64, locked bool, visit func(*Entry)) uint64 {
+	if cursor >= maxCursor {
+		return 0
+	}
+	number, tag := int(cursor>>tagBits), cursor&(1<<tagBits-1)
+	perStripe := 1 << ks.shift
+	for s := number >> ks.shift; s < len(ks.stripes); s++ {
+		st := &ks.stripes[s]
+		if !locked {
+			st.lock()
+		}
+		next, done := st.scan(ks.dbs[db], &number, tag, &count, now, visit)
+		if !locked {
+			st.unlock()
+		}
+		if done {
+			if next >= maxCursor {
+				return 0
+			}
+			return next
+		}
+		number, tag = (s+1)*perStripe, 0
+	}
+	return 0
+}
+
+func (st *stripe) scan(db *DB, number *int, tag uint64, count *int, now int64, visit func(*Entry)) (next uint64, done bool) {
+	sh := &db.shards[st.number]
+	if sh.slots == nil {
+		return 0, false
+	}
+	base := st.number << st.ks.shift
+	for i := *number - base; ; i++ {
+		if i = sh.occupied.next(i); i < 0 {
+			return 0, false
+		}
+		if i != *number-base {
+			tag = 0
+		}
+		sl := &sh.slots[i]
+		last, more := uint64(0), false
+		st.fromTag(sl, tag, func(t uint64, l slab.Loc) bool {
+			if *count <= 0 && t != last {
+				more = true
+				return false
+			}
+			last = t
+			*count--
+			e := st.entryAt(l)
+			if d := e.Deadline(); d == 0 || d > now {
+				visit(&e)
+			}
+			return true
+		})
+		if more {
+			return uint64(base+i)<<tagBits | (last + 1), true
+		}
+		if *count <= 0 {
+			return uint64(base+i+1) << tagBits, true
+		}
+	}
+}
+
+// fromTag calls f for the references of a slot from a tag on, in order, until
+// f says false.
+func (st *stripe) fromTag(sl *slot, tag uint64, f func(tag uint64, l slab.Loc) bool) {
+	if sl.root == 0 {
+		return
+	}
+	var dir []uint64
+	one := [1]uint64{uint64(sl.root)}
+	if dir = one[:]; sl.depth > 0 {
+		dir = st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
+	}
+	i := 0
+	if sl.depth > 0 {
+		i = int(tag << tagShift >> (64 - sl.depth))
+	}
+	for i < len(dir) {
+		seg := st.segmentAt(slab.Loc(dir[i]))
+		span := 1 << (sl.depth - seg.depth())
+		i = i&^(span-1) + span
+		for _, r := range seg.refs() {
+			if r == 0 || r>>tagShift < tag {
+				continue
+			}
+			if !f(r>>tagShift, slab.Loc(r&locMask)) {
+				return
+			}
+		}
+	}
+}
+
+// Each visits every key of a database, stripe by stripe; see Scan.
+func (ks *Keyspace) Each(db int, now int64, locked bool, visit func(*Entry)) {
+	for c := uint64(0); ; {
+		// A batch is what may be visited without letting go of a stripe.
+		if c = ks.Scan(db, c, 512, now, locked, visit); c == 0 {
+			return
+		}
+	}
+}
+
+// Random is a key chosen uniformly among all keys of the database in use; the
+// caller holds all stripes. An expired key may come out.
+func (t *Tx) Random() (Entry, bool) {
+	total := 0
+	for i := range t.db.shards {
+		total += t.db.shards[i].keys
+	}
+	if total == 0 {
+		return Entry{}, false
+	}
+	r := rand.IntN(total)
+	for i := range t.db.shards {
+		sh := &t.db.shards[i]
+		if r >= sh.keys {
+			r -= sh.keys
+			continue
+		}
+		st := &t.ks.stripes[i]
+		for j := range sh.slots {
+			if n := int(sh.slots[j].n); r >= n {
+				r -= n
+				continue
+			}
+			return st.pick(&sh.slots[j], r), true
+		}
+	}
+	panic("keyspace: the counts of keys do not add up")
+}
+
+// pick returns the entry of the r-th reference of a slot.
+func (st *stripe) pick(sl *slot, r int) (e Entry) {
+	st.eachSegment(sl, func(s segment) {
+		if r < 0 {
+			return
+		}
+		if n := s.count(); r >= n {
+			r -= n
+			return
+		}
+		for _, ref := range s.refs() {
+			if ref != 0 {
+				if r == 0 {
+					e = st.entryAt(slab.Loc(ref & locMask))
+				}
+				r--
+			}
+			if r < 0 {
+				return
+			}
+		}
+	})
+	return e
+}

@@ -1,0 +1,469 @@
+package keyspace
+
+import (
+	"bytes"
+	"fmt"
+	"math/bits"
+
+	"kvd/types/slab"
+)
+
+// A slot's table is a list of segments in hash order. A segment is an array of
+// 8-byte references [28 bits of hash | 36 bits of Loc], probed linearly from a
+// home that grows with the hash and does not wrap around, so that references
+// stand in hash order. A table of more than one segment has a directory that
+// the hash's top bits index (extendible hashing); splitting one segment is all
+// that ever happens at once.
+//
+// Segments and directories are slab objects of the stripe's table arena:
+//
+//	word 0   byte 0: 1 (live); byte 1: depth, the hash bits that chose it;
+//	         bytes 2-3: homes; bytes 4-5: references in use; bytes 6-7: places
+//	word 1   low 32 bits: number of the last snapshot that met the segment
+//	word 2   which 64ths of its hash range that snapshot has saved
+//	word 3.. the references
+const (
+	segHead  = 3   // words before the references
+	segMax   = 512 // homes of the largest segment
+	segSplit = 448 // references at which it is split
+	segMerge = 160 // references of two neighbours that are merged
+
+	tagShift = slab.LocBits
+	locMask  = 1<<slab.LocBits - 1
+)
+
+// slot is the root of a table. The slice of them has no pointers.
+type slot struct {
+	root  slab.Loc // the only segment, or with depth > 0 the directory
+	n     uint32   // keys
+	depth uint8    // the directory has 1<<depth segments
+}
+
+// segment is a segment's words, read under the stripe lock.
+type segment struct {
+	loc slab.Loc
+	w   []uint64
+}
+
+func (s segment) depth() uint8 { return uint8(s.w[0] >> 8) }
+func (s segment) homes() int   { return int(uint16(s.w[0] >> 16)) }
+func (s segment) count() int   { return int(uint16(s.w[0] >> 32)) }
+func (s segment) refs() []uint64 {
+	return s.w[segHead:]
+}
+func (s segment) addCount(d int) { s.w[0] += uint64(d) << 32 }
+
+// home is where the search for a reference with this tag starts.
+func home(tag uint64, depth uint8, homes int) int {
+	h := tag << tagShift << depth >> 32
+	return int(h * uint64(homes) >> 32)
+}
+
+func (st *stripe) segmentAt(l slab.Loc) segment {
+	h := st.tables.Words(l, 1)[0]
+	return segment{l, st.tables.Words(l, segHead+int(h>>48))}
+}
+
+// places is the length of the reference array: the homes and room behind the
+// last of them for what is pushed along.
+func places(homes int) int { return homes + min(16, homes/4+1) }
+
+func (st *stripe) newSegment(depth uint8, homes int, snap uint32, saved uint64) segment {
+	n := segHead + places(homes)
+	// The slab rounds up; use what it gives.
+	n = slab.RoundUp(n*8) / 8
+	l := st.tables.Alloc(n * 8)
+	w := st.tables.Words(l, n)
+	clear(w)
+	w[0] = 1 | uint64(depth)<<8 | uint64(homes)<<16 | uint64(n-segHead)<<48
+	w[1] = uint64(snap)
+	w[2] = saved
+	return segment{l, w}
+}
+
+// segmentOf finds the segment of a hash; ok is false where the slot is empty.
+func (st *stripe) segmentOf(sl *slot, hash uint64) (seg segment, ok bool) {
+	if sl.root == 0 {
+		return segment{}, false
+	}
+	if sl.depth == 0 {
+		return st.segmentAt(sl.root), true
+	}
+	dir := st.tables.Words(sl.root, 1+1<<sl.depth)
+	return st.segmentAt(slab.Loc(dir[1+hash>>(64-sl.depth)])), true
+}
+
+// find returns the place of a key's reference, or -1.
+func (st *stripe) find(seg segment, k *Key) (int, slab.Loc) {
+	tag := k.Hash >> tagShift
+	refs := seg.refs()
+	for i := home(tag, seg.depth(), seg.homes()); i < len(refs); i++ {
+		r := refs[i]
+		if t := r >> tagShift; t >= tag {
+			if t > tag {
+				break
+			}
+			l := slab.Loc(r & locMask)
+			if bytes.Equal(st.keyAt(l), k.B) {
+				return i, l
+			}
+		} else if r == 0 {
+			break
+		}
+	}
+	return -1, 0
+}
+
+// insert enters a reference to a key that is not there.
+func (st *stripe) insert(sl *slot, hash uint64, l slab.Loc) {
+	ref := hash>>tagShift<<tagShift | uint64(l)
+	if sl.root == 0 {
+		seg := st.newSegment(0, 6, st.ks.snapshotNumber(), ^uint64(0))
+		sl.root = seg.loc
+	}
+	for {
+		seg, _ := st.segmentOf(sl, hash)
+		n := seg.count()
+		switch {
+		case n >= segSplit && st.split(sl, seg, hash):
+			continue
+		case (n+1)*8 > seg.homes()*7 && seg.homes() < segMax:
+			st.resize(sl, seg, hash, min(segMax, (seg.homes()*5/4+4)&^1))
+			continue
+		case !seg.put(ref):
+			// Too many behind one home: more homes help, unless the hashes
+			// are equal in all bits that count, which only room behind helps.
+			st.resize(sl, seg, hash, min(seg.homes()*5/4+8, 60000))
+			continue
+		}
+		sl.n++
+		return
+	}
+}
+
+// put places a reference in hash order; false: there is no place.
+func (s segment) put(ref uint64) bool {
+	refs := s.refs()
+	tag := ref >> tagShift
+	i := home(tag, s.depth(), s.homes())
+	for i < len(refs) && refs[i] != 0 && refs[i]>>tagShift <= tag {
+		i++
+	}
+	j := i
+	for j < len(refs) && refs[j] != 0 {
+		j++
+	}
+	if j >= len(refs) {
+		return false
+	}
+	copy(refs[i+1:j+1], refs[i:j])
+	refs[i] = ref
+	s.addCount(1)
+	return true
+}
+
+// remove takes out the reference at place i and closes the gap.
+func (s segment) remove(i int) {
+	refs := s.refs()
+	d, homes := s.depth(), s.homes()
+	j := i + 1
+	for j < len(refs) && refs[j] != 0 && home(refs[j]>>tagShift, d, homes) < j {
+		j++
+	}
+	copy(refs[i:j-1], refs[i+1:j])
+	refs[j-1] = 0
+	s.addCount(-1)
+}
+
+// replace swaps the segment for another in the slot. The hash tells where.
+func (st *stripe) replace(sl *slot, old segment, hash uint64, with slab.Loc) {
+	if sl.depth == 0 {
+		sl.root = with
+	} else {
+		dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
+		d := old.depth()
+		span := 1 << (sl.depth - d)
+		first := int(hash>>(64-sl.depth)) &^ (span - 1)
+		for i := range span {
+			dir[first+i] = uint64(with)
+		}
+	}
+	st.tables.Free(old.loc)
+}
+
+// resize gives the segment another number of homes.
+func (st *stripe) resize(sl *slot, seg segment, hash uint64, homes int) {
+	for ; ; homes += homes/4 + 8 {
+		s := st.newSegment(seg.depth(), homes, uint32(seg.w[1]), seg.w[2])
+		if s.fill(seg.refs()) {
+			st.replace(sl, seg, hash, s.loc)
+			return
+		}
+		st.tables.Free(s.loc)
+	}
+}
+
+// fill places references that come in hash order; false: one found no place.
+func (s segment) fill(from []uint64) bool {
+	refs := s.refs()
+	d, homes := s.depth(), s.homes()
+	next, n := 0, 0
+	for _, r := range from {
+		if r == 0 {
+			continue
+		}
+		i := max(home(r>>tagShift, d, homes), next)
+		if i >= len(refs) {
+			return false
+		}
+		refs[i] = r
+		next = i + 1
+		n++
+	}
+	s.addCount(n)
+	return true
+}
+
+// split divides a segment in two by the next bit of the hash, doubling the
+// directory where it has no such bit yet; false: the tags have no bits left.
+func (st *stripe) split(sl *slot, seg segment, hash uint64) bool {
+	d := seg.depth()
+	if d >= 64-tagShift-9 {
+		return false
+	}
+	if d == sl.depth {
+		st.doubleDirectory(sl)
+	}
+	refs := seg.refs()
+	bit := uint64(1) << (63 - d)
+	mid := 0
+	for mid < len(refs) && (refs[mid] == 0 || refs[mid]&bit == 0) {
+		mid++
+	}
+	var half [2]segment
+	for h, part := range [2][]uint64{refs[:mid], refs[mid:]} {
+		n := 0
+		for _, r := range part {
+			if r != 0 {
+				n++
+			}
+		}
+		saved := widen(uint32(seg.w[2] >> (32 * h)))
+		for homes := max(8, min(n*5/4, segMax)); ; homes += 8 {
+			s := st.newSegment(d+1, homes, uint32(seg.w[1]), saved)
+			if s.fill(part) {
+				half[h] = s
+				break
+			}
+			st.tables.Free(s.loc)
+		}
+	}
+	dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
+	span := 1 << (sl.depth - d)
+	first := int(hash>>(64-sl.depth)) &^ (span - 1)
+	for i := range span {
+		dir[first+i] = uint64(half[i*2/span].loc)
+	}
+	st.tables.Free(seg.loc)
+	return true
+}
+
+// widen doubles each bit: the 64ths of a half are half as wide.
+func widen(x uint32) uint64 {
+	v := uint64(x)
+	v = (v | v<<16) & 0x0000ffff0000ffff
+	v = (v | v<<8) & 0x00ff00ff00ff00ff
+	v = (v | v<<4) & 0x0f0f0f0f0f0f0f0f
+	v = (v | v<<2) & 0x3333333333333333
+	v = (v | v<<1) & 0x5555555555555555
+	return v | v<<1
+}
+
+func (st *stripe) doubleDirectory(sl *slot) {
+	n := 1 << sl.depth
+	l := st.tables.Alloc((1 + 2*n) * 8)
+	w := st.tables.Words(l, 1+2*n)
+	w[0] = 1
+	if sl.depth == 0 {
+		w[1], w[2] = uint64(sl.root), uint64(sl.root)
+	} else {
+		old := st.tables.Words(sl.root, 1+n)[1:]
+		for i, s := range old {
+			w[1+2*i], w[2+2*i] = s, s
+		}
+		st.tables.Free(sl.root)
+	}
+	sl.root = l
+	sl.depth++
+}
+
+// removeKey takes a key's reference out of its slot and lets the table shrink.
+func (st *stripe) removeKey(sl *slot, seg segment, hash uint64, i int) {
+	seg.remove(i)
+	sl.n--
+	if sl.n == 0 {
+		st.dropTable(sl)
+		return
+	}
+	n, homes := seg.count(), seg.homes()
+	if n*3 >= homes || homes <= 8 {
+		return
+	}
+	if d := seg.depth(); d > 0 && n < segMerge/2 {
+		if buddy, _ := st.segmentOf(sl, hash^1<<(64-d)); buddy.depth() == d && buddy.count()+n < segMerge {
+			st.merge(sl, seg, buddy, hash)
+			return
+		}
+	}
+	st.resize(sl, seg, hash, max(6, n*5/4+2))
+}
+
+// merge joins two segments that differ in the last bit of their depth. The
+// part of their range that a snapshot has saved is what both have saved.
+func (st *stripe) merge(sl *slot, a, b segment, hash uint64) {
+	d := a.depth()
+	if hash>>(64-d)&1 == 1 {
+		a, b = b, a
+	}
+	snap := max(uint32(a.w[1]), uint32(b.w[1]))
+	if uint32(a.w[1]) != uint32(b.w[1]) || a.w[2] != ^uint64(0) || b.w[2] != ^uint64(0) {
+		if st.ks.snapshotActive() {
+			return // merging would forget which keys are saved
+		}
+	}
+	refs := make([]uint64, 0, segMerge)
+	for _, s := range [2]segment{a, b} {
+		for _, r := range s.refs() {
+			if r != 0 {
+				refs = append(refs, r)
+			}
+		}
+	}
+	var m segment
+	for homes := max(8, len(refs)*5/4); ; homes += 8 {
+		m = st.newSegment(d-1, homes, snap, ^uint64(0))
+		if m.fill(refs) {
+			break
+		}
+		st.tables.Free(m.loc)
+	}
+	dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
+	span := 1 << (sl.depth - d + 1)
+	first := int(hash>>(64-sl.depth)) &^ (span - 1)
+	for i := range span {
+		dir[first+i] = uint64(m.loc)
+	}
+	st.tables.Free(a.loc)
+	st.tables.Free(b.loc)
+}
+
+// eachSegment calls f for the segments of a slot in hash order.
+func (st *stripe) eachSegment(sl *slot, f func(segment)) {
+	if sl.root == 0 {
+		return
+	}
+	if sl.depth == 0 {
+		f(st.segmentAt(sl.root))
+		return
+	}
+	dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
+	for i := 0; i < len(dir); {
+		s := st.segmentAt(slab.Loc(dir[i]))
+		i += 1 << (sl.depth - s.depth())
+		f(s)
+	}
+}
+
+// dropTable frees the segments and the directory of a slot, not its entries.
+func (st *stripe) dropTable(sl *slot) {
+	st.eachSegment(sl, func(s segment) { st.tables.Free(s.loc) })
+	if sl.depth > 0 {
+		st.tables.Free(sl.root)
+	}
+	*sl = slot{}
+}
+
+// checkSlot verifies the order, the counts and the directory of a slot, and
+// calls each for every entry.
+func (st *stripe) checkSlot(number uint16, sl *slot, each func(hash uint64, l slab.Loc) error) error {
+	if (sl.root == 0) != (sl.n == 0) {
+		return fmt.Errorf("slot %d: root %#x with %d keys", number, uint64(sl.root), sl.n)
+	}
+	total := 0
+	prefix := uint64(0)
+	var err error
+	st.eachSegment(sl, func(s segment) {
+		if err != nil {
+			return
+		}
+		if s.depth() > sl.depth {
+			err = fmt.Errorf("slot %d: segment of depth %d in a directory of %d", number, s.depth(), sl.depth)
+			return
+		}
+		n, last := 0, uint64(0)
+		refs := s.refs()
+		for i, r := range refs {
+			if r == 0 {
+				continue
+			}
+			n++
+			tag := r >> tagShift
+			h := home(tag, s.depth(), s.homes())
+			if tag < last || h > i {
+				err = fmt.Errorf("slot %d: reference %d is out of order", number, i)
+				return
+			}
+			last = tag
+			for j := h; j < i; j++ {
+				if refs[j] == 0 {
+					err = fmt.Errorf("slot %d: a gap before reference %d", number, i)
+					return
+				}
+			}
+			l := slab.Loc(r & locMask)
+			k := MakeKey(st.keyAt(l))
+			if k.Slot != number || k.Hash>>tagShift != tag {
+				err = fmt.Errorf("slot %d: key %q does not belong to its reference", number, k.B)
+				return
+			}
+			if d := s.depth(); d > 0 && k.Hash>>(64-d) != prefix>>(64-d) {
+				err = fmt.Errorf("slot %d: key %q is in the wrong segment", number, k.B)
+				return
+			}
+			if err = each(k.Hash, l); err != nil {
+				return
+			}
+		}
+		if n != s.count() {
+			err = fmt.Errorf("slot %d: %d references, noted %d", number, n, s.count())
+		}
+		total += n
+		if d := s.depth(); d > 0 {
+			prefix += 1 << (64 - d)
+		}
+	})
+	if err == nil && total != int(sl.n) {
+		err = fmt.Errorf("slot %d: %d keys, noted %d", number, total, sl.n)
+	}
+	return err
+}
+
+// bitset marks the slots of a shard that are not empty.
+type bitset []uint64
+
+func (b bitset) set(i int)   { b[i>>6] |= 1 << (i & 63) }
+func (b bitset) unset(i int) { b[i>>6] &^= 1 << (i & 63) }
+
+// next is the first marked number from i on, or -1.
+func (b bitset) next(i int) int {
+	for w := i >> 6; w < len(b); w++ {
+		v := b[w]
+		if w == i>>6 {
+			v &= ^uint64(0) << (i & 63)
+		}
+		if v != 0 {
+			return w<<6 + bits.TrailingZeros64(v)
+		}
+	}
+	return -1
+}

@@ -1,0 +1,398 @@
+package keyspace
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"kvd/types"
+	"kvd/types/slab"
+)
+
+// Tx is a command's way to the keyspace: one database, one moment. The stripes
+// of the keys that it is used on must be locked. A Tx is owned by one
+// goroutine and reused from command to command.
+type Tx struct {
+	ks  *Keyspace
+	db  *DB
+	num int
+
+	// Now is the moment of the command, in Unix milliseconds: read once.
+	Now int64
+	// Replaying is set while a log or a leader's stream is applied, or on a
+	// follower: nothing expires by itself then, and Find shows what is there.
+	Replaying bool
+	// HideExpired hides, without removing, what is past its deadline (a
+	// follower's readers).
+	HideExpired bool
+	// NoTouch leaves the access clock alone (CLIENT NO-TOUCH, and commands
+	// that do not count as an access).
+	NoTouch bool
+	// Clock is the 24-bit access clock of this moment; see SetAccess.
+	Clock uint32
+	// LFU, where set, computes an entry's next clock from its current one.
+	LFU func(clock uint32, now int64) uint32
+
+	// Dirty counts the changes that the command made (Redis's dirty).
+	Dirty int
+}
+
+// NewTx makes a Tx on database 0.
+func (ks *Keyspace) NewTx() *Tx { return &Tx{ks: ks, db: ks.dbs[0]} }
+
+// Keyspace is the keyspace that the Tx works on.
+func (t *Tx) Keyspace() *Keyspace { return t.ks }
+
+// Use selects a database. It must be called after locking: SWAPDB exchanges
+// databases with all stripes locked.
+func (t *Tx) Use(db int) { t.db, t.num = t.ks.dbs[db], db }
+
+// DB is the number of the database in use.
+func (t *Tx) DB() int { return t.num }
+
+// In is the same moment in another database.
+func (t *Tx) In(db int) *Tx {
+	o := *t
+	o.Use(db)
+	o.Dirty = 0
+	return &o
+}
+
+func (t *Tx) stripe(k *Key) *stripe { return &t.ks.stripes[int(k.Slot)>>t.ks.shift] }
+
+// place finds a key's slot, segment and reference.
+func (t *Tx) place(k *Key) (st *stripe, sh *shard, sl *slot, seg segment, i int, l slab.Loc) {
+	st = t.stripe(k)
+	sh = &t.db.shards[st.number]
+	i = -1
+	if sh.slots == nil {
+		return
+	}
+	sl = &sh.slots[int(k.Slot)&(1<<t.ks.shift-1)]
+	var ok bool
+	if seg, ok = st.segmentOf(sl, k.Hash); ok {
+		i, l = st.find(seg, k)
+	}
+	return
+}
+
+// Peek finds an entry without touching its access clock.
+func (t *Tx) Peek(k *Key) Entry {
+	st, _, _, _, i, l := t.place(k)
+	if i < 0 {
+		return Entry{}
+	}
+	e := st.entryAt(l)
+	if e.mem[1]&flagDeadline != 0 && e.Deadline() <= t.Now && !t.Replaying {
+		if t.HideExpired {
+			return Entry{}
+		}
+		t.expire(k)
+		return Entry{}
+	}
+	return e
+}
+
+// Find finds an entry, as an access to it.
+func (t *Tx) Find(k *Key) Entry {
+	e := t.Peek(k)
+	if e.mem != nil && !t.NoTouch {
+		if t.LFU != nil {
+			e.SetClock(t.LFU(e.Clock(), t.Now))
+		} else if e.Clock() != t.Clock {
+			e.SetClock(t.Clock)
+		}
+	}
+	return e
+}
+
+// Exists tells whether there is a value at k now.
+func (t *Tx) Exists(k *Key) bool {
+	e := t.Peek(k)
+	return e.Exists()
+}
+
+// expire removes a key whose time is over and journals that.
+func (t *Tx) expire(k *Key) {
+	key := slices.Clone(k.B)
+	if !t.remove(k) {
+		return
+	}
+	t.ks.Stats.Expired.Add(1)
+	t.ks.Journal.Append(t.num, delWord, key)
+	if h := t.ks.hooks.Expired; h != nil {
+		h(t.num, key)
+	}
+	if h := t.ks.hooks.Changed; h != nil {
+		h(t.num, key)
+	}
+}
+
+var delWord = []byte("DEL")
+
+// Put sets the whole value of a key to a packed one: creates the entry or
+// replaces it, its type, and its deadline (0: none). The payload is copied.
+func (t *Tx) Put(k *Key, typ types.Type, enc types.Encoding, payload []byte, deadline int64) {
+	copy(t.PutSpace(k, typ, enc, len(payload), deadline), payload)
+}
+
+// PutSpace is Put for a payload of n bytes that the caller fills in at once.
+func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadline int64) []byte {
+	if n > InlineMax {
+		panic("keyspace: packed value is too long")
+	}
+	st, sh, sl, seg, i, l := t.place(k)
+	clock := t.newClock()
+	if i < 0 {
+		e := st.newEntry(k.B, typ, enc, n, deadline, clock)
+		t.enter(st, sh, k, e.loc, deadline)
+		return e.mem[e.pay:]
+	}
+	t.touch(st, sl, seg, k)
+	e := st.entryAt(l)
+	old := e.Deadline()
+	st.dropObject(&e)
+	if (old != 0) == (deadline != 0) && slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) {
+		// The same object serves.
+		e.mem = st.entries.Slice(l, e.pay+n)
+		e.mem[0] = byte(typ) | byte(enc)<<4
+		e.SetClock(clock)
+		binary.LittleEndian.PutUint16(e.mem[6:], uint16(n))
+		if deadline != old {
+			e.setDeadlineInPlace(deadline)
+			t.reindex(sh, st, k, old, deadline)
+		}
+		return e.mem[e.pay:]
+	}
+	e = st.newEntry(k.B, typ, enc, n, deadline, clock)
+	seg.refs()[i] = seg.refs()[i]&^locMask | uint64(e.loc)
+	st.entries.Free(l)
+	if deadline != old {
+		t.reindex(sh, st, k, old, deadline)
+	}
+	return e.mem[e.pay:]
+}
+
+// PutObject sets the whole value of a key to an Object.
+func (t *Tx) PutObject(k *Key, typ types.Type, enc types.Encoding, o types.Object, deadline int64) {
+	b := t.PutSpace(k, typ, enc, 8, deadline)
+	st := t.stripe(k)
+	binary.LittleEndian.PutUint64(b, st.objects.put(o))
+	st.objMem += o.Bytes()
+}
+
+// Edit replaces the value of an existing entry, keeping its deadline: o is
+// nil for a packed value. Payload may alias the entry's own Packed.
+func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) Entry {
+	st, _, sl, seg, i, l := t.place(k)
+	t.touch(st, sl, seg, k)
+	e := st.entryAt(l)
+	if o != nil {
+		if cur := e.Object(); cur != nil {
+			// The Object is the same one, or replaces it.
+			h := binary.LittleEndian.Uint64(e.mem[e.pay:])
+			if cur != o {
+				st.objMem += o.Bytes() - cur.Bytes()
+				st.objects.set(h, o)
+				t.ks.lazy.add(cur)
+			}
+			e.mem[0] = e.mem[0]&15 | byte(enc)<<4
+			return e
+		}
+		var b [8]byte
+		binary.LittleEndian.PutUint64(b[:], st.objects.put(o))
+		st.objMem += o.Bytes()
+		payload = b[:]
+	} else {
+		if len(payload) > InlineMax {
+			panic("keyspace: packed value is too long")
+		}
+		st.dropObject(&e)
+	}
+	n := len(payload)
+	if slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) {
+		e.mem = st.entries.Slice(l, e.pay+n)
+		e.n = n
+		e.mem[0] = e.mem[0]&15 | byte(enc)<<4
+		binary.LittleEndian.PutUint16(e.mem[6:], uint16(n))
+		copy(e.mem[e.pay:], payload)
+		return e
+	}
+	ne := st.newEntry(e.Key(), e.Type(), enc, n, e.Deadline(), e.Clock())
+	copy(ne.mem[ne.pay:], payload)
+	seg.refs()[i] = seg.refs()[i]&^locMask | uint64(ne.loc)
+	st.entries.Free(l)
+	return ne
+}
+
+// Writable is the packed value of an entry for changes in place. Its capacity
+// is what the entry's memory still holds: whoever makes it longer within that,
+// or moves to other memory, calls Edit with the result.
+func (t *Tx) Writable(k *Key, e *Entry) []byte {
+	st, _, sl, seg, _, _ := t.place(k)
+	t.touch(st, sl, seg, k)
+	room := min(slab.RoundUp(len(e.mem)), e.pay+InlineMax)
+	mem := st.entries.Slice(e.loc, room)
+	return mem[e.pay : e.pay+e.n : room]
+}
+
+// WritableObject is the Object of an entry for changes; account is called with
+// the change of its Bytes afterwards.
+func (t *Tx) WritableObject(k *Key, e *Entry) types.Object {
+	st, _, sl, seg, _, _ := t.place(k)
+	t.touch(st, sl, seg, k)
+	return e.Object()
+}
+
+// Grew notes that an entry's Object changed its size by n bytes.
+func (t *Tx) Grew(e *Entry, n int64) { e.st.objMem += n }
+
+// Rewrite says that an EncInt string holds another number now.
+func (t *Tx) SetInt(k *Key, e *Entry, v int64) {
+	st, _, sl, seg, _, _ := t.place(k)
+	t.touch(st, sl, seg, k)
+	binary.LittleEndian.PutUint64(e.mem[e.pay:], uint64(v))
+}
+
+// Delete removes a key; false: there was none. What is past its deadline is
+// not there.
+func (t *Tx) Delete(k *Key) bool {
+	e := t.Peek(k)
+	return e.Exists() && t.remove(k)
+}
+
+// remove removes a key, whatever its deadline says.
+func (t *Tx) remove(k *Key) bool {
+	st, sh, sl, seg, i, l := t.place(k)
+	if i < 0 {
+		return false
+	}
+	t.touch(st, sl, seg, k)
+	e := st.entryAt(l)
+	if d := e.Deadline(); d != 0 {
+		t.reindex(sh, st, k, d, 0)
+	}
+	st.dropObject(&e)
+	st.removeKey(sl, seg, k.Hash, i)
+	sh.keys--
+	if sl.n == 0 {
+		sh.occupied.unset(int(k.Slot) & (1<<t.ks.shift - 1))
+	}
+	st.entries.Free(l)
+	return true
+}
+
+// Detach takes the value of a key away from it without freeing its Object,
+// and removes the key: for RENAME and MOVE.
+func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, o types.Object, deadline int64, clock uint32) {
+	st, _, _, _, i, l := t.place(k)
+	if i < 0 {
+		return
+	}
+	e := st.entryAt(l)
+	typ, enc, deadline, clock = e.Type(), e.Encoding(), e.Deadline(), e.Clock()
+	if o = e.Object(); o != nil {
+		st.objMem -= o.Bytes()
+		st.objects.take(binary.LittleEndian.Uint64(e.mem[e.pay:]))
+		e.mem[0] = byte(types.TString) | byte(types.EncRaw)<<4 // no Object to drop any more
+	} else {
+		packed = slices.Clone(e.Packed())
+	}
+	t.remove(k)
+	return
+}
+
+// SetDeadline sets (or with 0 removes) the deadline of an existing entry.
+func (t *Tx) SetDeadline(k *Key, deadline int64) {
+	st, sh, sl, seg, i, l := t.place(k)
+	if i < 0 {
+		return
+	}
+	e := st.entryAt(l)
+	old := e.Deadline()
+	if old == deadline {
+		return
+	}
+	t.touch(st, sl, seg, k)
+	if old != 0 && deadline != 0 {
+		e.setDeadlineInPlace(deadline)
+	} else {
+		ne := st.newEntry(e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.Clock())
+		copy(ne.mem[ne.pay:], e.Packed())
+		seg.refs()[i] = seg.refs()[i]&^locMask | uint64(ne.loc)
+		st.entries.Free(l)
+	}
+	t.reindex(sh, st, k, old, deadline)
+}
+
+// enter puts a new entry into its table.
+func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
+	sl := t.ks.slotOf(sh, k.Slot)
+	if t.ks.active {
+		if seg, ok := st.segmentOf(sl, k.Hash); ok {
+			t.touch(st, sl, seg, k)
+		}
+	}
+	st.insert(sl, k.Hash, l)
+	sh.occupied.set(int(k.Slot) & (1<<t.ks.shift - 1))
+	sh.keys++
+	if deadline != 0 {
+		t.reindex(sh, st, k, 0, deadline)
+	}
+}
+
+// dropObject lets go of the Object behind an entry, if there is one: small
+// ones at once, big ones in the background.
+func (st *stripe) dropObject(e *Entry) {
+	if !e.Encoding().IsObject() {
+		return
+	}
+	o := st.objects.take(binary.LittleEndian.Uint64(e.mem[e.pay:]))
+	n := o.Bytes()
+	st.objMem -= n
+	if n <= freeAtOnce && o.Free(freeAtOnce) {
+		return
+	}
+	st.ks.Stats.LazyFreed.Add(1)
+	st.ks.lazy.add(o)
+}
+
+// freeAtOnce is the size up to which freeing an Object is too quick to notice.
+const freeAtOnce = 64 << 10
+
+// touch is called before anything at k changes: a running snapshot gets what
+// the key's part of the table held.
+func (t *Tx) touch(st *stripe, sl *slot, seg segment, k *Key) {
+	if t.ks.active {
+		st.handOver(t.db, sl, seg, k.Hash)
+	}
+}
+
+func (t *Tx) newClock() uint32 {
+	if t.LFU != nil {
+		return t.LFU(lfuNew, t.Now)
+	}
+	return t.Clock
+}
+
+// lfuNew asks Tx.LFU for the clock of a new entry.
+const lfuNew = ^uint32(0)
+
+// Flush empties the database in use; the caller holds all stripes. The keys
+// are freed in the background; the number of them is returned.
+func (t *Tx) Flush() int {
+	old := t.ks.dbs[t.num]
+	n := 0
+	for i := range old.shards {
+		n += old.shards[i].keys
+	}
+	if n == 0 {
+		return 0
+	}
+	t.ks.dbs[t.num] = t.ks.newDB()
+	t.db = t.ks.dbs[t.num]
+	t.ks.retire(old)
+	return n
+}
+
+// Swap exchanges two databases; the caller holds all stripes.
+func (ks *Keyspace) Swap(a, b int) { ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a] }

@@ -1,0 +1,282 @@
+package resp
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"kvd/command"
+	"kvd/resp/wire"
+)
+
+// goroutines is the transport that needs nothing but net.Conn: a goroutine
+// reads, runs and writes for each connection. Commands run on an Exec that is
+// borrowed for a batch, so that idle connections hold none.
+type goroutines struct {
+	srv *Server
+	ls  []*goListener
+
+	mu    sync.Mutex // protects what follows; never held across I/O
+	execs []*command.Exec
+	conns map[*goConn]struct{}
+}
+
+func newGoroutines(s *Server) *goroutines {
+	return &goroutines{srv: s, conns: make(map[*goConn]struct{})}
+}
+
+type goListener struct {
+	net.Listener
+	unix bool
+}
+
+func (t *goroutines) listenTCP(addr string, _ int) (listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	gl := &goListener{l, false}
+	t.ls = append(t.ls, gl)
+	return gl, nil
+}
+
+func (t *goroutines) listenUnix(path string, perm os.FileMode) (listener, error) {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if perm != 0 {
+		if err := os.Chmod(path, perm); err != nil {
+			return nil, err
+		}
+	}
+	gl := &goListener{l, true}
+	t.ls = append(t.ls, gl)
+	return gl, nil
+}
+
+func (t *goroutines) start() error {
+	for _, l := range t.ls {
+		t.srv.wg.Add(1)
+		go func() {
+			defer t.srv.wg.Done()
+			for {
+				nc, err := l.Accept()
+				if errors.Is(err, net.ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.srv.cmd.Log.Warningf("Accepting client connection: %v", err)
+					time.Sleep(50 * time.Millisecond) // descriptors may come free
+					continue
+				}
+				t.accept(nc, l.unix)
+			}
+		}()
+	}
+	return nil
+}
+
+func (t *goroutines) accept(nc net.Conn, unix bool) {
+	var ip net.IP
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		ip = a.IP
+	}
+	if text := t.srv.refuse(ip); text != "" {
+		_, _ = nc.Write([]byte(text))
+		nc.Close()
+		return
+	}
+	if tc, ok := nc.(*net.TCPConn); ok {
+		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{
+			Enable: t.srv.cfg.TCPKeepalive.Load() > 0,
+			Idle:   time.Duration(t.srv.cfg.TCPKeepalive.Load()) * time.Second,
+		})
+	}
+	c := &goConn{t: t, nc: nc}
+	addr, laddr := nc.RemoteAddr().String(), nc.LocalAddr().String()
+	if unix {
+		addr = laddr + ":0"
+		laddr = addr
+	}
+	c.c = t.srv.cmd.NewClient(c, addr, laddr, 0)
+	c.c.Unix = unix
+	t.mu.Lock()
+	t.conns[c] = struct{}{}
+	t.mu.Unlock()
+	t.srv.wg.Add(1)
+	go c.serve()
+}
+
+func (t *goroutines) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.conns {
+		c.Kill(false)
+	}
+}
+
+// borrow takes an idle Exec, or makes one; there are never more of them than
+// batches that ran at the same moment.
+func (t *goroutines) borrow() *command.Exec {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.execs); n > 0 {
+		x := t.execs[n-1]
+		t.execs = t.execs[:n-1]
+		return x
+	}
+	return t.srv.cmd.NewExec()
+}
+
+func (t *goroutines) giveBack(x *command.Exec) {
+	t.mu.Lock()
+	t.execs = append(t.execs, x)
+	t.mu.Unlock()
+}
+
+// goConn is one connection with its goroutine. Others reach it through its
+// mailbox and a read deadline in the past, which ends the wait for input.
+type goConn struct {
+	session
+	t  *goroutines
+	nc net.Conn
+
+	mu        sync.Mutex // protects what follows; never held across I/O
+	mail      [][]byte   // to be sent between two commands
+	delivered bool       // the parked client may go on
+	killed    bool
+	after     bool // ... once what was replied is sent
+}
+
+func (c *goConn) serve() {
+	defer c.t.srv.wg.Done()
+	buf := make([]byte, keepBuffer)
+	var w wire.Writer
+	for {
+		if !c.readMail(&w) {
+			break
+		}
+		if t := c.t.srv.cfg.Timeout.Load(); t > 0 && !c.parked {
+			_ = c.nc.SetReadDeadline(time.Now().Add(time.Duration(t) * time.Second))
+		}
+		n, err := c.nc.Read(buf)
+		c.t.srv.cmd.Stats.NetIn.Add(int64(n))
+		if n > 0 {
+			if err := c.batch(&w, buf[:n]); err != nil {
+				c.t.srv.cmd.Log.Warningf("Closing client that reached max query buffer length: %s", clientInfo(c.c))
+				break
+			}
+			if !c.write(&w) || c.closing {
+				break
+			}
+		}
+		if err == nil {
+			continue
+		}
+		var ne net.Error
+		if !errors.As(err, &ne) || !ne.Timeout() {
+			break
+		}
+		if !c.hasMail() && c.t.srv.idleTooLong(c.c, time.Now()) {
+			c.t.srv.cmd.Log.Verbosef("Closing idle client")
+			break
+		}
+	}
+	c.t.mu.Lock()
+	delete(c.t.conns, c)
+	c.t.mu.Unlock()
+	c.t.srv.cmd.DropClient(c.c)
+	c.nc.Close()
+}
+
+// batch runs what data completes.
+func (c *goConn) batch(w *wire.Writer, data []byte) error {
+	x := c.t.borrow()
+	defer c.t.giveBack(x)
+	x.SetTime(time.Now())
+	return c.feed(c.t.srv, x, w, data)
+}
+
+func (c *goConn) write(w *wire.Writer) bool {
+	if len(w.Buf) == 0 {
+		return true
+	}
+	n, err := c.nc.Write(w.Buf)
+	c.t.srv.cmd.Stats.NetOut.Add(int64(n))
+	if w.Buf = w.Buf[:0]; cap(w.Buf) > keepBuffer {
+		w.Buf = nil
+	}
+	return err == nil
+}
+
+func (c *goConn) hasMail() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.mail) > 0 || c.delivered || c.killed
+}
+
+// readMail sends what others put into the mailbox and goes on after a wait;
+// false: the connection is to be closed.
+func (c *goConn) readMail(w *wire.Writer) bool {
+	for {
+		c.mu.Lock()
+		mail, delivered, killed := c.mail, c.delivered, c.killed
+		c.mail, c.delivered = nil, false
+		if !killed {
+			_ = c.nc.SetReadDeadline(time.Time{})
+		}
+		c.mu.Unlock()
+		for _, b := range mail {
+			w.Buf = append(w.Buf, b...)
+		}
+		if delivered {
+			c.parked = false
+			if c.batch(w, nil) != nil {
+				return false
+			}
+		}
+		if len(w.Buf) == 0 && !killed {
+			return !c.closing
+		}
+		if killed && !c.after {
+			return false
+		}
+		if !c.write(w) || killed || c.closing {
+			return false
+		}
+	}
+}
+
+// interrupt ends a Read in progress; c.mu is held.
+func (c *goConn) interrupt() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
+
+// Kill ends the connection, from any goroutine.
+func (c *goConn) Kill(afterReply bool) {
+	c.mu.Lock()
+	c.killed, c.after = true, afterReply
+	c.interrupt()
+	if !afterReply {
+		_ = c.nc.SetWriteDeadline(time.Unix(1, 0)) // a Write to a peer that does not read
+	}
+	c.mu.Unlock()
+}
+
+// Deliver ends the wait of a parked client, from any goroutine.
+func (c *goConn) Deliver(reply []byte) {
+	c.mu.Lock()
+	c.mail = append(c.mail, c.c.Filter(reply))
+	c.delivered = true
+	c.interrupt()
+	c.mu.Unlock()
+}
+
+// Push sends bytes between two commands, from any goroutine.
+func (c *goConn) Push(b []byte) {
+	c.mu.Lock()
+	c.mail = append(c.mail, b)
+	c.interrupt()
+	c.mu.Unlock()
+}

@@ -1,0 +1,612 @@
+package resp
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"kvd/command"
+	"kvd/resp/wire"
+)
+
+const (
+	readSize  = 64 << 10 // what one read takes from a socket
+	maxEvents = 256      // connections served in one turn
+	keepOut   = 1 << 20  // capacity of the output buffer that a loop keeps
+)
+
+// loops is the transport of Linux: event loops over epoll.
+type loops struct {
+	srv   *Server
+	all   []*loop
+	ls    []*rawListener
+	spare *os.File // closed to accept and refuse when descriptors run out
+	next  int      // loop that gets the next connection; loop 0 only
+}
+
+func newTransport(s *Server) transport { return &loops{srv: s} }
+
+// rawListener is a listening socket in the first loop's epoll.
+type rawListener struct {
+	fd   int
+	unix bool
+	once sync.Once
+}
+
+// Close stops listening.
+func (l *rawListener) Close() (err error) {
+	l.once.Do(func() { err = syscall.Close(l.fd) })
+	return
+}
+
+func (t *loops) listenTCP(addr string, backlog int) (listener, error) {
+	a, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	family := syscall.AF_INET6
+	var sa syscall.Sockaddr
+	if ip := a.IP.To4(); ip != nil {
+		family = syscall.AF_INET
+		v4 := &syscall.SockaddrInet4{Port: a.Port}
+		copy(v4.Addr[:], ip)
+		sa = v4
+	} else {
+		v6 := &syscall.SockaddrInet6{Port: a.Port}
+		copy(v6.Addr[:], a.IP.To16())
+		if a.Zone != "" {
+			i, err := net.InterfaceByName(a.Zone)
+			if err != nil {
+				return nil, err
+			}
+			v6.ZoneId = uint32(i.Index)
+		}
+		sa = v6
+	}
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+	if family == syscall.AF_INET6 {
+		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 1)
+	}
+	return t.listen(fd, sa, backlog, false)
+}
+
+func (t *loops) listenUnix(path string, perm os.FileMode) (listener, error) {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	l, err := t.listen(fd, &syscall.SockaddrUnix{Name: path}, int(t.srv.cfg.TCPBacklog.Load()), true)
+	if err == nil && perm != 0 {
+		err = os.Chmod(path, perm)
+	}
+	return l, err
+}
+
+func (t *loops) listen(fd int, sa syscall.Sockaddr, backlog int, unix bool) (listener, error) {
+	if err := syscall.Bind(fd, sa); err != nil {
+		syscall.Close(fd)
+		return nil, os.NewSyscallError("bind", err)
+	}
+	if err := syscall.Listen(fd, backlog); err != nil {
+		syscall.Close(fd)
+		return nil, os.NewSyscallError("listen", err)
+	}
+	l := &rawListener{fd: fd, unix: unix}
+	t.ls = append(t.ls, l)
+	return l, nil
+}
+
+func (t *loops) start() error {
+	n := t.srv.Loops()
+	// The loops hold a processor each while they work; the background needs one too.
+	if runtime.GOMAXPROCS(0) < n+1 {
+		runtime.GOMAXPROCS(n + 1)
+	}
+	t.spare, _ = os.Open(os.DevNull)
+	for i := range n {
+		l, err := t.newLoop(i)
+		if err != nil {
+			return err
+		}
+		t.all = append(t.all, l)
+	}
+	for _, ln := range t.ls {
+		if err := t.all[0].watch(ln.fd, syscall.EPOLLIN); err != nil {
+			return fmt.Errorf("epoll: %w", err)
+		}
+	}
+	for _, l := range t.all {
+		t.srv.wg.Add(1)
+		go l.run()
+	}
+	return nil
+}
+
+func (t *loops) stop() {
+	for _, l := range t.all {
+		l.post(func() { l.quit = true })
+	}
+}
+
+// loop is one thread with its epoll descriptor and its connections. All fields
+// but the queue belong to that thread.
+type loop struct {
+	t     *loops
+	srv   *Server
+	epfd  int
+	wake  int // eventfd that ends the wait when the queue gets its first item
+	exec  *command.Exec
+	conns map[int]*conn
+	rbuf  []byte
+	w     wire.Writer
+	quit  bool
+	swept time.Time
+
+	// mu protects queue; woken tells that wake has been written and not read.
+	mu    sync.Mutex
+	queue []func()
+	woken atomic.Bool
+
+	clients atomic.Int64
+}
+
+// conn is one connection of a loop.
+type conn struct {
+	session
+	l        *loop
+	fd       int
+	out      []byte // replies that the socket did not take yet
+	watching bool   // for writability
+	gone     bool
+	dirty    bool // stands in pushed
+}
+
+func (t *loops) newLoop(i int) (*loop, error) {
+	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	r, _, e := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if e != 0 {
+		return nil, os.NewSyscallError("eventfd2", e)
+	}
+	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize)}
+	return l, l.watch(l.wake, syscall.EPOLLIN)
+}
+
+func (l *loop) watch(fd int, events uint32) error {
+	return syscall.EpollCtl(l.epfd, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: events, Fd: int32(fd)})
+}
+
+// post runs f on the loop's thread, between two commands.
+func (l *loop) post(f func()) {
+	l.mu.Lock()
+	l.queue = append(l.queue, f)
+	l.mu.Unlock()
+	if !l.woken.Swap(true) {
+		one := [8]byte{1}
+		rawWrite(l.wake, one[:])
+	}
+}
+
+// run is the loop. It stays on one thread: hand-offs between threads are what
+// costs most when each connection has one command at a time.
+func (l *loop) run() {
+	defer l.srv.wg.Done()
+	runtime.LockOSThread()
+	events := make([]syscall.EpollEvent, maxEvents)
+	for !l.quit {
+		n := l.wait(events)
+		l.exec.SetTime(time.Now())
+		for i := range events[:n] {
+			ev := &events[i]
+			fd := int(ev.Fd)
+			if c := l.conns[fd]; c != nil {
+				if ev.Events&syscall.EPOLLOUT != 0 {
+					c.flush(nil)
+				}
+				if ev.Events&^syscall.EPOLLOUT != 0 && !c.gone {
+					c.readable()
+				}
+			} else if fd == l.wake {
+				l.woken.Store(false)
+				var b [8]byte
+				rawRead(l.wake, b[:])
+			} else {
+				l.accept(fd)
+			}
+		}
+		l.runQueue()
+		l.sweep()
+	}
+	l.runQueue()
+	for _, c := range l.conns {
+		c.close()
+	}
+	syscall.Close(l.epfd)
+	syscall.Close(l.wake)
+}
+
+// wait returns the next events. It first asks without waiting, which may be a
+// raw system call; a wait goes through the runtime's entry, because a thread
+// that blocks in a raw call keeps its processor and stalls every collection.
+func (l *loop) wait(events []syscall.EpollEvent) int {
+	r, _, _ := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if n := int(r); n > 0 {
+		return n
+	}
+	timeout := -1
+	if l.srv.cfg.Timeout.Load() > 0 {
+		timeout = 1000
+	}
+	n, err := syscall.EpollWait(l.epfd, events, timeout)
+	if err != nil {
+		return 0 // EINTR
+	}
+	return n
+}
+
+func (l *loop) runQueue() {
+	for {
+		l.mu.Lock()
+		q := l.queue
+		l.queue = nil
+		l.mu.Unlock()
+		if len(q) == 0 {
+			return
+		}
+		for _, f := range q {
+			f()
+		}
+	}
+}
+
+// sweep closes idle clients, once a second at most.
+func (l *loop) sweep() {
+	if l.srv.cfg.Timeout.Load() == 0 {
+		return
+	}
+	now := time.Now()
+	if now.Sub(l.swept) < time.Second {
+		return
+	}
+	l.swept = now
+	for _, c := range l.conns {
+		if l.srv.idleTooLong(c.c, now) {
+			l.srv.cmd.Log.Verbosef("Closing idle client")
+			c.close()
+		}
+	}
+}
+
+// accept takes new connections and hands them to the loops in turn.
+func (l *loop) accept(fd int) {
+	for range 256 {
+		nfd, sa, err := syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+		if err != nil {
+			if err == syscall.EMFILE || err == syscall.ENFILE {
+				l.outOfFiles(fd)
+			}
+			return
+		}
+		var ip net.IP
+		unix := false
+		switch a := sa.(type) {
+		case *syscall.SockaddrInet4:
+			ip = a.Addr[:]
+		case *syscall.SockaddrInet6:
+			ip = a.Addr[:]
+		default:
+			unix = true
+		}
+		if text := l.srv.refuse(ip); text != "" {
+			rawWrite(nfd, []byte(text))
+			syscall.Close(nfd)
+			continue
+		}
+		if !unix {
+			_ = syscall.SetsockoptInt(nfd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+			keepAlive(nfd, int(l.srv.cfg.TCPKeepalive.Load()))
+		}
+		to := l.t.all[l.t.next%len(l.t.all)]
+		l.t.next++
+		c := &conn{l: to, fd: nfd}
+		addr, laddr := l.addresses(nfd, sa, unix)
+		c.c = l.srv.cmd.NewClient(c, addr, laddr, nfd)
+		c.c.Unix = unix
+		if to == l {
+			l.add(c)
+		} else {
+			to.post(func() { to.add(c) })
+		}
+	}
+}
+
+func (l *loop) add(c *conn) {
+	if err := l.watch(c.fd, syscall.EPOLLIN|syscall.EPOLLRDHUP); err != nil {
+		l.srv.cmd.Log.Warningf("Error registering fd event for the new client: %v", err)
+		l.srv.cmd.DropClient(c.c)
+		syscall.Close(c.fd)
+		return
+	}
+	l.conns[c.fd] = c
+}
+
+// outOfFiles makes room for one descriptor, so that the client in the queue is
+// refused rather than accepted again and again.
+func (l *loop) outOfFiles(fd int) {
+	l.srv.cmd.Log.Warningf("Accepting client connection: accept: too many open files")
+	l.t.spare.Close()
+	if nfd, _, err := syscall.Accept(fd); err == nil {
+		rawWrite(nfd, []byte(fullText))
+		syscall.Close(nfd)
+	}
+	l.t.spare, _ = os.Open(os.DevNull)
+}
+
+func (l *loop) addresses(fd int, sa syscall.Sockaddr, unix bool) (addr, laddr string) {
+	if unix {
+		path := l.srv.cfg.UnixSocket.Load() + ":0"
+		return path, path
+	}
+	local, _ := syscall.Getsockname(fd)
+	return addrText(sa), addrText(local)
+}
+
+func addrText(sa syscall.Sockaddr) string {
+	switch a := sa.(type) {
+	case *syscall.SockaddrInet4:
+		return (&net.TCPAddr{IP: a.Addr[:], Port: a.Port}).String()
+	case *syscall.SockaddrInet6:
+		return (&net.TCPAddr{IP: a.Addr[:], Port: a.Port}).String()
+	}
+	return "?:0"
+}
+
+// keepAlive makes the system notice dead peers within about twice that time.
+func keepAlive(fd, seconds int) {
+	if seconds <= 0 {
+		return
+	}
+	_ = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1)
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, seconds)
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, max(1, seconds/3))
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, 3)
+}
+
+// readable reads once and runs what came.
+func (c *conn) readable() {
+	l := c.l
+	var n int
+	if len(c.in) == 0 {
+		n = rawRead(c.fd, l.rbuf)
+	} else {
+		// A command is under way: read behind what is there.
+		if room := c.room(); cap(c.in)-len(c.in) < room {
+			in := make([]byte, len(c.in), len(c.in)+room)
+			copy(in, c.in)
+			c.in = in
+		}
+		n = rawRead(c.fd, c.in[len(c.in):cap(c.in)])
+	}
+	if n <= 0 {
+		if n == 0 {
+			c.close()
+		} else if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
+			c.close()
+		}
+		return
+	}
+	l.srv.cmd.Stats.NetIn.Add(int64(n))
+	if len(c.in) == 0 {
+		c.process(l.rbuf[:n])
+	} else {
+		c.in = c.in[:len(c.in)+n]
+		c.process(nil)
+	}
+}
+
+// process runs input and sends the replies in one write.
+func (c *conn) process(data []byte) {
+	l := c.l
+	l.w.Buf = l.w.Buf[:0]
+	err := c.feed(l.srv, l.exec, &l.w, data)
+	c.note()
+	if err != nil {
+		l.srv.cmd.Log.Warningf("Closing client that reached max query buffer length: %s", clientInfo(c.c))
+		c.close()
+		return
+	}
+	if len(l.w.Buf) > 0 {
+		c.flush(&l.w)
+	} else if c.closing && len(c.out) == 0 {
+		c.close()
+	}
+	if cap(l.w.Buf) > keepOut {
+		l.w.Buf = nil
+	}
+}
+
+// note keeps what CLIENT LIST shows.
+func (c *conn) note() {
+	if n := int64(len(c.in)); c.c.QueryLen.Load() != n {
+		c.c.QueryLen.Store(n)
+		c.c.QueryFree.Store(int64(cap(c.in)) - n)
+	}
+}
+
+// flush sends what is waiting, then w's buffer; what the socket does not take
+// waits for it to become writable.
+func (c *conn) flush(w *wire.Writer) {
+	if len(c.out) > 0 {
+		if w != nil {
+			c.out = append(c.out, w.Buf...)
+		}
+		if !c.send() {
+			return
+		}
+	} else if w != nil {
+		n := rawWrite(c.fd, w.Buf)
+		if n < 0 {
+			if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
+				c.close()
+				return
+			}
+			n = 0
+		}
+		c.l.srv.cmd.Stats.NetOut.Add(int64(n))
+		if n < len(w.Buf) {
+			if len(w.Buf)-n > keepOut {
+				c.out, w.Buf = w.Buf[n:], nil // too long to copy
+			} else {
+				c.out = append(c.out, w.Buf[n:]...)
+			}
+		}
+	}
+	c.c.OutMem.Store(int64(cap(c.out)))
+	if len(c.out) > 0 {
+		c.watchOut(true)
+		return
+	}
+	c.watchOut(false)
+	if c.closing {
+		c.close()
+	}
+}
+
+// send writes c.out; false: the connection is gone.
+func (c *conn) send() bool {
+	for len(c.out) > 0 {
+		n := rawWrite(c.fd, c.out)
+		if n < 0 {
+			e := syscall.Errno(-n)
+			if e == syscall.EINTR {
+				continue
+			}
+			if e == syscall.EAGAIN {
+				return true
+			}
+			c.close()
+			return false
+		}
+		c.l.srv.cmd.Stats.NetOut.Add(int64(n))
+		c.out = c.out[n:]
+	}
+	c.out = nil
+	return true
+}
+
+func (c *conn) watchOut(on bool) {
+	if c.watching == on {
+		return
+	}
+	c.watching = on
+	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP, Fd: int32(c.fd)}
+	if on {
+		ev.Events |= syscall.EPOLLOUT
+	}
+	_ = syscall.EpollCtl(c.l.epfd, syscall.EPOLL_CTL_MOD, c.fd, &ev)
+}
+
+func (c *conn) close() {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	delete(c.l.conns, c.fd)
+	c.l.srv.cmd.DropClient(c.c)
+	syscall.Close(c.fd)
+	c.in, c.out = nil, nil
+}
+
+// Kill ends the connection, from any goroutine.
+func (c *conn) Kill(afterReply bool) {
+	c.l.post(func() {
+		if c.gone {
+			return
+		}
+		if afterReply && len(c.out) > 0 {
+			c.closing = true
+			return
+		}
+		c.close()
+	})
+}
+
+// Deliver ends the wait of a parked client, from any goroutine.
+func (c *conn) Deliver(reply []byte) {
+	c.l.post(func() {
+		if c.gone {
+			return
+		}
+		c.parked = false
+		w := &c.l.w
+		w.Buf = append(w.Buf[:0], c.c.Filter(reply)...)
+		if err := c.feed(c.l.srv, c.l.exec, w, nil); err != nil {
+			c.close()
+			return
+		}
+		c.note()
+		c.flush(w)
+		if cap(w.Buf) > keepOut {
+			w.Buf = nil
+		}
+	})
+}
+
+// Push sends bytes between two commands, from any goroutine.
+func (c *conn) Push(b []byte) {
+	c.l.post(func() {
+		if c.gone {
+			return
+		}
+		c.flush(&wire.Writer{Buf: b})
+	})
+}
+
+// rawRead and rawWrite are non-blocking system calls past the scheduler; they
+// return a negative errno. The descriptors are all non-blocking.
+func rawRead(fd int, b []byte) int {
+	r, _, e := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	if e != 0 {
+		return -int(e)
+	}
+	return int(r)
+}
+
+func rawWrite(fd int, b []byte) int {
+	if len(b) == 0 {
+		return 0
+	}
+	r, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_NOSIGNAL, 0, 0)
+	if e == syscall.ENOTSOCK { // the eventfd
+		r, _, e = syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	}
+	if e != 0 {
+		return -int(e)
+	}
+	return int(r)
+}
+
+// notAvailable tells whether an address is missing on this system.
+func notAvailable(err error) bool {
+	se, ok := err.(*os.SyscallError)
+	if !ok {
+		return true // the name does not resolve
+	}
+	switch se.Err {
+	case syscall.EADDRNOTAVAIL, syscall.ENOPROTOOPT, syscall.EPROTONOSUPPORT, syscall.ESOCKTNOSUPPORT, syscall.EPFNOSUPPORT, syscall.EAFNOSUPPORT:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// placeholder is what redis-benchmark replaces by twelve random digits; it is as long as they are.
+const placeholder = "__rand_int__"
+
+// A generator appends request number i to dst. Several workers call it at once, each with its own r.
+type generator func(dst []byte, i int64, r *rand.Rand) []byte
+
+// digits writes v as twelve decimal digits to dst.
+func digits(dst []byte, v int64) {
+	for p := len(placeholder) - 1; p >= 0; p-- {
+		dst[p] = byte('0' + v%10)
+		v /= 10
+	}
+}
+
+// filled makes a generator of one command whose placeholders are replaced by values of next, called once for each.
+func filled(next func(i int64, r *rand.Rand) int64, args []string) generator {
+	req := appendCommand(nil, args...)
+	var at []int
+	for from := 0; ; {
+		p := bytes.Index(req[from:], []byte(placeholder))
+		if p < 0 {
+			break
+		}
+		at = append(at, from+p)
+		from += p + len(placeholder)
+	}
+	return func(dst []byte, i int64, r *rand.Rand) []byte {
+		base := len(dst)
+		dst = append(dst, req...)
+		for _, p := range at {
+			digits(dst[base+p:], next(i, r))
+		}
+		return dst
+	}
+}
+
+// random fills each placeholder with a number below n of its own, as redis-benchmark -r n does.
+func random(n int64, args ...string) generator {
+	return filled(func(_ int64, r *rand.Rand) int64 { return r.Int64N(n) }, args)
+}
+
+// counting fills all placeholders with the request's number.
+func counting(args ...string) generator {
+	return filled(func(i int64, _ *rand.Rand) int64 { return i }, args)
+}
+
+// load is a run of the own load generator. Each worker is a goroutine that goes round its connections: it reads
+// the replies to a connection's last batch, writes the next batch there, and goes on. So the server
+// always has the batches of all other connections to work on, and a worker costs far less than an event loop would.
+type load struct {
+	addr     string
+	conns    int
+	workers  int
+	pipeline int   // requests in a batch
+	first    int64 // number of the first request
+	requests int64
+	seed     uint64
+	gen      generator
+	sent     *atomic.Int64 // if not nil: requests answered so far
+}
+
+// run sends all requests and returns the time from the first byte to the last reply. An error reply is an error.
+func (l load) run(ctx context.Context) (time.Duration, error) {
+	workers := max(1, min(l.workers, l.conns))
+	conns := make([][]net.Conn, workers)
+	var d net.Dialer
+	closeAll := func() {
+		for _, cs := range conns {
+			for _, c := range cs {
+				c.Close()
+			}
+		}
+	}
+	defer closeAll()
+	for i := range max(l.conns, 1) {
+		c, err := d.DialContext(ctx, "tcp", l.addr)
+		if err != nil {
+			return 0, err
+		}
+		conns[i%workers] = append(conns[i%workers], c)
+		if t, ok := ctx.Deadline(); ok {
+			if err := c.SetDeadline(t); err != nil {
+				return 0, err
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, workers)
+	start := time.Now()
+	for w := range workers {
+		lo, hi := l.requests*int64(w)/int64(workers), l.requests*int64(w+1)/int64(workers)
+		wg.Go(func() {
+			errs[w] = l.work(conns[w], l.first+lo, l.first+hi, rand.New(rand.NewPCG(l.seed, uint64(w))))
+		})
+	}
+	wg.Wait()
+	return time.Since(start), errors.Join(errs...)
+}
+
+// work sends requests lo to hi over conns.
+func (l load) work(conns []net.Conn, lo, hi int64, r *rand.Rand) error {
+	in := make([]*replies, len(conns))
+	pending := make([]int, len(conns))
+	for i, c := range conns {
+		in[i] = newReplies(c)
+	}
+	var buf []byte
+	for open := true; open; {
+		open = false
+		for i, c := range conns {
+			if pending[i] > 0 {
+				if err := in[i].skip(pending[i]); err != nil {
+					return fmt.Errorf("own load: %w", err)
+				}
+				if err := in[i].err(); err != nil {
+					return fmt.Errorf("own load: %w", err)
+				}
+				if l.sent != nil {
+					l.sent.Add(int64(pending[i]))
+				}
+				pending[i] = 0
+			}
+			n := int(min(int64(l.pipeline), hi-lo))
+			if n <= 0 {
+				continue
+			}
+			buf = buf[:0]
+			for range n {
+				buf = l.gen(buf, lo, r)
+				lo++
+			}
+			if _, err := c.Write(buf); err != nil {
+				return fmt.Errorf("own load: %w", err)
+			}
+			pending[i], open = n, true
+		}
+	}
+	return nil
+}
+
+// fill sends requests 0 to n-1 as fast as a few pipelined connections can: for loading data before a measurement.
+func fill(ctx context.Context, addr string, n int64, gen generator) error {
+	return fillFrom(ctx, addr, 0, n, gen)
+}
+
+// fillFrom sends requests first to first+n-1.
+func fillFrom(ctx context.Context, addr string, first, n int64, gen generator) error {
+	_, err := load{addr: addr, conns: 8, workers: 1, pipeline: 128, first: first, requests: n, gen: gen}.run(ctx)
+	return err
+}
+
+// probe sends requests one at a time, one every gap, until stop is closed, and returns the delay of each reply.
+// A request that could not leave in time because the reply before it was late counts from the moment when it was due:
+// otherwise a pause of the server would show in one sample only. What the sleep overshoots is not counted.
+// A reply that takes longer than limit is an error.
+func probe(addr string, gap, limit time.Duration, stop <-chan struct{}, next func(dst []byte) []byte) ([]time.Duration, error) {
+	c, err := dialBlocking(addr, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	in := newReplies(c)
+	out := make([]time.Duration, 0, 1<<16)
+	var buf []byte
+	for due := time.Now(); ; due = due.Add(gap) {
+		select {
+		case <-stop:
+			return out, in.err()
+		default:
+		}
+		from := due
+		if wait := time.Until(due); wait > 0 {
+			threadSleep(wait)
+			from = time.Now()
+		}
+		buf = next(buf[:0])
+		if _, err := c.Write(buf); err != nil {
+			return out, fmt.Errorf("probe: %w", err)
+		}
+		if err := in.skip(1); err != nil {
+			return out, fmt.Errorf("probe: %w", err)
+		}
+		out = append(out, time.Since(from))
+	}
+}
+
+// beside runs f while a probe runs, and returns the probe's delays.
+func beside(addr string, gap time.Duration, next func(dst []byte) []byte, f func() error) ([]time.Duration, error) {
+	stop := make(chan struct{})
+	var (
+		out  []time.Duration
+		perr error
+		wg   sync.WaitGroup
+	)
+	wg.Go(func() { out, perr = probe(addr, gap, time.Minute, stop, next) })
+	err := f()
+	close(stop)
+	wg.Wait()
+	return out, errors.Join(err, perr)
+}

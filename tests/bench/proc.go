@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tick is the unit of utime and stime in /proc/PID/stat: USER_HZ, which is 100 on every Linux that Go runs on.
+const tick = 10 * time.Millisecond
+
+// parseSchedstat reads the first field of a schedstat file: the time that the thread has spent on a CPU.
+// Format: Documentation/scheduler/sched-stats.rst of Linux, "/proc/<pid>/schedstat".
+func parseSchedstat(text []byte) (time.Duration, error) {
+	f := bytes.Fields(text)
+	if len(f) != 3 {
+		return 0, fmt.Errorf("schedstat: %d fields in %q, want 3", len(f), text)
+	}
+	ns, err := strconv.ParseInt(string(f[0]), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("schedstat: %w", err)
+	}
+	return time.Duration(ns), nil
+}
+
+// parseStat reads utime+stime, fields 14 and 15, from the text of /proc/PID/stat (proc(5)). The second field
+// is the program's name in parentheses and may hold anything, so fields are counted from the last one closing.
+func parseStat(text []byte) (time.Duration, error) {
+	end := bytes.LastIndexByte(text, ')')
+	if end < 0 {
+		return 0, fmt.Errorf("stat: no program name in %q", text)
+	}
+	f := bytes.Fields(text[end+1:])
+	if len(f) < 13 {
+		return 0, fmt.Errorf("stat: %d fields after the name, want 13 or more", len(f))
+	}
+	var sum time.Duration
+	for _, x := range f[11:13] {
+		n, err := strconv.ParseInt(string(x), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("stat: %w", err)
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum, nil
+}
+
+// parseKB reads a line "Name:   123 kB" of /proc/PID/status or /proc/meminfo and returns bytes.
+func parseKB(text, name string) (int64, error) {
+	for line := range strings.Lines(text) {
+		rest, ok := strings.CutPrefix(line, name+":")
+		if !ok {
+			continue
+		}
+		f := strings.Fields(rest)
+		if len(f) != 2 || f[1] != "kB" {
+			return 0, fmt.Errorf("unexpected line %q", line)
+		}
+		n, err := strconv.ParseInt(f[0], 10, 64)
+		return n * 1024, err
+	}
+	return 0, fmt.Errorf("no line %s", name)
+}
+
+// cpuTime is what a process has used so far, by both sources.
+type cpuTime struct {
+	threads time.Duration // exact, but only of threads that live now
+	group   time.Duration // in ticks, with the threads that ended
+}
+
+// cpuOf reads a process's CPU time.
+func cpuOf(pid int) (cpuTime, error) {
+	var t cpuTime
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return t, err
+	}
+	if t.group, err = parseStat(text); err != nil {
+		return t, err
+	}
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return t, err
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if errors.Is(err, os.ErrNotExist) || err == nil && len(text) == 0 {
+			continue // the thread has just ended
+		}
+		if err != nil {
+			return t, err
+		}
+		d, err := parseSchedstat(text)
+		if err != nil {
+			return t, err
+		}
+		t.threads += d
+	}
+	return t, nil
+}
+
+// since returns the CPU time used between before and t.
+func (t cpuTime) since(before cpuTime) time.Duration {
+	threads, group := t.threads-before.threads, t.group-before.group
+	if group > threads+3*tick { // threads ended in between, or the kernel keeps no schedstat
+		return group
+	}
+	return threads
+}
+
+// residentOf returns a process's VmRSS and VmHWM in bytes.
+func residentOf(pid int) (rss, peak int64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	if rss, err = parseKB(string(text), "VmRSS"); err != nil {
+		return 0, 0, err
+	}
+	peak, err = parseKB(string(text), "VmHWM")
+	return rss, peak, err
+}
+
+// availableMemory returns MemAvailable of the machine in bytes.
+func availableMemory() (int64, error) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	return parseKB(string(text), "MemAvailable")
+}
+
+// settle waits until VmRSS has moved by less than half a percent during window, at most limit, and returns it.
+func settle(ctx context.Context, pid int, window, limit time.Duration) (int64, error) {
+	const step = 200 * time.Millisecond
+	var seen []int64
+	for stop := time.Now().Add(limit); ; {
+		rss, _, err := residentOf(pid)
+		if err != nil {
+			return 0, err
+		}
+		seen = append(seen, rss)
+		if n := int(window/step) + 1; len(seen) >= n {
+			last := seen[len(seen)-n:]
+			if hi := slices.Max(last); float64(hi-slices.Min(last)) <= 0.005*float64(hi) {
+				return rss, nil
+			}
+		}
+		if time.Now().After(stop) {
+			return rss, nil
+		}
+		if err := pause(ctx, step); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// pause sleeps for d unless ctx ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

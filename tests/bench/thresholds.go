@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"path"
+)
+
+// threshold is a bound on figures. The first one whose pattern matches a figure's name holds.
+type threshold struct {
+	name  string  // pattern of path.Match over suite/figure, where * does not cross a slash
+	of    string  // "ratio": the median of kvd/redis; "kvd": the median of kvd's own figure
+	op    string  // "<=" or ">="
+	bound float64 // in the figure's unit, or a plain ratio
+}
+
+// thresholds say what counts as falling short. They restate the promise: no slower than Redis, less CPU a command,
+// fewer bytes a key, no pause above a millisecond inside. Noise is not allowed for: read the spread beside a SHORT.
+var thresholds = []threshold{
+	{"throughput/*/P=64/*/rps", "ratio", ">=", 1.2},
+	{"throughput/*/P=64/*/cpu", "ratio", "<=", 0.8},
+	{"throughput/*/*/*/rps", "ratio", ">=", 1},
+	{"throughput/*/*/*/cpu", "ratio", "<=", 1},
+
+	{"memory/*/bytes a key", "ratio", "<=", 0.75},
+	{"churn/*/*/RSS", "ratio", "<=", 1},
+	{"churn/*/VmHWM", "ratio", "<=", 1},
+
+	{"growth/*/GET p99", "ratio", "<=", 1},
+	{"growth/*/GET p99.9", "ratio", "<=", 1},
+	{"growth/*/GET worst", "ratio", "<=", 1},
+	{"growth/*/kvd_max_lock_hold_us", "kvd", "<=", 1000},
+	{"growth/*/kvd_max_command_us", "kvd", "<=", 1000},
+
+	{"expiry/probes/lag p99", "kvd", "<=", 5},
+	{"expiry/probes/lag worst", "kvd", "<=", 20},
+	{"expiry/idle CPU", "kvd", "<=", 2},
+	{"expiry/shared/gone after", "ratio", "<=", 1},
+	{"expiry/shared/GET p99 then", "ratio", "<=", 1},
+
+	{"idle/connections/bytes each", "ratio", "<=", 1},
+	{"idle/value/*", "ratio", "<=", 1.1},
+	{"idle/MSET/* growth", "kvd", "<=", 1.5},
+	{"idle/MSET/*/time", "ratio", "<=", 1.1},
+
+	// One loop is the base. What the machine allows depends on its cores, which the load shares: see the suite.
+	{"scaling/*/share of linear", "kvd", ">=", 0.6},
+	{"scaling/*/rps", "ratio", ">=", 1},
+
+	{"collections/*/*/*/rps", "ratio", ">=", 1},
+	{"collections/*/*/*/cpu", "ratio", "<=", 1},
+	{"collections/algebra/*/time", "ratio", "<=", 1},
+	{"collections/bytes/*", "ratio", "<=", 1},
+}
+
+// check is a figure held against its bound.
+type check struct {
+	Name  string
+	Of    string
+	Value float64
+	Op    string
+	Bound float64
+	Pass  bool
+}
+
+// hold holds a metric against the first threshold that matches it.
+func hold(list []threshold, m *metric) (check, bool) {
+	for _, t := range list {
+		if ok, err := path.Match(t.name, m.Name); err != nil || !ok {
+			continue
+		}
+		v := median(m.Kvd)
+		if t.of == "ratio" {
+			v = ratioOf(m.Kvd, m.Redis).Median
+		}
+		c := check{Name: m.Name, Of: t.of, Value: v, Op: t.op, Bound: t.bound}
+		// A comparison with NaN is false: a figure that is missing falls short.
+		c.Pass = t.op == "<=" && v <= t.bound || t.op == ">=" && v >= t.bound
+		return c, true
+	}
+	return check{}, false
+}
+
+func (c check) String() string {
+	verdict := "SHORT"
+	if c.Pass {
+		verdict = "PASS "
+	}
+	if math.IsNaN(c.Value) {
+		return fmt.Sprintf("%s %s: no figure (%s %s %s wanted)", verdict, c.Name, c.Of, c.Op, number(c.Bound))
+	}
+	return fmt.Sprintf("%s %s: %s %s %s %s", verdict, c.Name, c.Of, number(c.Value), c.Op, number(c.Bound))
+}

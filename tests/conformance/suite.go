@@ -1,0 +1,287 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A suite knows how to run jobs of Redis's suite on one server binary.
+type suite struct {
+	src          string // the unpacked source of Redis
+	bin          string // the server, an absolute path
+	work         string // a temporary directory
+	bound, stall time.Duration
+	keep         bool      // the trees of finished jobs
+	echo         io.Writer // gets the suite's output too, if not nil
+}
+
+// run runs one job to its end, or until the bound. The error is about the harness, not about the tests.
+func (s *suite) run(ctx context.Context, j job, skips skipList) (*result, error) {
+	tree := filepath.Join(s.work, strings.ReplaceAll(j.unit, "/", "-")+"."+j.mode)
+	if err := s.prepare(tree); err != nil {
+		return nil, err
+	}
+	if !s.keep {
+		defer os.RemoveAll(tree)
+	}
+	skipfile := filepath.Join(tree, "skipfile")
+	if err := os.WriteFile(skipfile, []byte(strings.Join(skips.names(j), "\n")+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	// The suite looks for free ports from baseport on, and 10000 above. A random
+	// start keeps two runs on one machine apart.
+	args := []string{"tests/test_helper.tcl", "--single", j.unit, "--skipfile", skipfile,
+		"--durable", "--dont-clean", "--clients", "1", "--timeout", strconv.Itoa(int(s.stall.Seconds())),
+		"--baseport", strconv.Itoa(20000 + 100*rand.IntN(100)), "--portcount", "500"}
+	args = append(args, skips.options(j)...)
+
+	var srv *server
+	if j.mode == external {
+		var err error
+		if srv, err = s.startServer(ctx, tree); err != nil {
+			r := &result{}
+			r.fail("(the server)", brief(strings.Split(err.Error(), "\n")))
+			return r, nil
+		}
+		defer srv.kill()
+		args = append(args, "--host", "127.0.0.1", "--port", strconv.Itoa(srv.port))
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, s.bound)
+	defer cancel()
+	var out bytes.Buffer
+	began := time.Now()
+	cmd := groupCommand(ctx, "tclsh", args...)
+	cmd.Dir = tree
+	// A terminal that looks like xterm gets colours, which would hide the reports from the parser.
+	cmd.Env = append(os.Environ(), "TERM=dumb", "LC_ALL=C.UTF-8")
+	cmd.Stdout = &out
+	if s.echo != nil {
+		cmd.Stdout = io.MultiWriter(&out, s.echo)
+	}
+	cmd.Stderr = cmd.Stdout
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) && ctx.Err() == nil && !errors.Is(err, exec.ErrWaitDelay) {
+		return nil, err
+	}
+	if cmd.Process != nil {
+		// The suite leaves servers behind when it stops half way; they are of its process group.
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	}
+	if err := os.WriteFile(filepath.Join(tree, "output"), out.Bytes(), 0o644); err != nil {
+		return nil, err
+	}
+
+	r := parseOutput(out.String())
+	r.elapsed = time.Since(began)
+	if ctx.Err() != nil {
+		r.complete = false
+		r.fail("(ended after "+s.bound.String()+", after: "+r.last+")", "took longer than --bound")
+	} else if !r.complete && len(r.failed) == 0 {
+		r.fail("(the suite stopped, after: "+r.last+")", brief(lastLines(out.String(), 3)))
+	}
+	if srv != nil {
+		if err := srv.stop(); err != nil {
+			r.fail("(the server)", err.Error())
+		}
+	}
+	for _, c := range crashes(tree) {
+		r.fail("(a server's log)", c)
+	}
+	return r, nil
+}
+
+// prepare makes a tree in which the suite finds everything it looks for below its directory: a copy of
+// tests/, where it writes, and in src/ the server and Redis's tools.
+func (s *suite) prepare(tree string) error {
+	if err := os.MkdirAll(filepath.Join(tree, "src"), 0o755); err != nil {
+		return err
+	}
+	if err := os.CopyFS(filepath.Join(tree, "tests"), os.DirFS(filepath.Join(s.src, "tests"))); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(tree, "tests", "tmp"), 0o755); err != nil {
+		return err
+	}
+	// exec keeps the process id, by which the suite finds the server's start in its log.
+	launcher := "#!/bin/sh\nexec '" + strings.ReplaceAll(s.bin, "'", `'\''`) + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(tree, "src", "redis-server"), []byte(launcher), 0o755); err != nil {
+		return err
+	}
+	for _, tool := range []string{"redis-cli", "redis-benchmark", "redis-check-rdb", "redis-check-aof"} {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			continue // the tests that use it fail and say so
+		}
+		if err := os.Symlink(path, filepath.Join(tree, "src", tool)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// groupCommand is a command in a process group of its own. At the context's end the group is asked to
+// end, and killed if it has not done so in five seconds.
+func groupCommand(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// A server is one that was started here, for the external mode.
+type server struct {
+	cmd  *exec.Cmd
+	port int
+	done chan struct{} // closed when the process has ended
+}
+
+// startServer starts the binary on a free port and waits until it answers.
+func (s *suite) startServer(ctx context.Context, tree string) (*server, error) {
+	// Not in tests/tmp: the suite empties that when it starts.
+	dir := filepath.Join(tree, "server.external")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	// What the suite needs from a server that it did not configure: no protections, no snapshots.
+	conf := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsave \"\"\n"+
+		"enable-protected-configs yes\nenable-debug-command yes\nenable-module-command yes\n", port, dir)
+	confFile := filepath.Join(dir, "redis.conf")
+	if err := os.WriteFile(confFile, []byte(conf), 0o644); err != nil {
+		return nil, err
+	}
+	logFile, err := os.Create(filepath.Join(dir, "stdout"))
+	if err != nil {
+		return nil, err
+	}
+	defer logFile.Close()
+	errFile, err := os.Create(filepath.Join(dir, "stderr"))
+	if err != nil {
+		return nil, err
+	}
+	defer errFile.Close()
+	srv := &server{cmd: groupCommand(ctx, s.bin, confFile), port: port, done: make(chan struct{})}
+	srv.cmd.Dir = dir
+	srv.cmd.Stdout, srv.cmd.Stderr = logFile, errFile
+	if err := srv.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		srv.cmd.Wait()
+		close(srv.done)
+	}()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+		if answers(port) {
+			return srv, nil
+		}
+		select {
+		case <-srv.done:
+			log, _ := os.ReadFile(logFile.Name())
+			trouble, _ := os.ReadFile(errFile.Name())
+			return nil, fmt.Errorf("the server ended at its start: %v\n%s%s", srv.cmd.ProcessState, log, trouble)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	srv.kill()
+	return nil, fmt.Errorf("the server did not answer on port %d within 30 s", port)
+}
+
+func answers(port int) bool {
+	c, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), time.Second)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Second))
+	if _, err := io.WriteString(c, "PING\r\n"); err != nil {
+		return false
+	}
+	buf := make([]byte, 5)
+	_, err = io.ReadFull(c, buf)
+	return err == nil && string(buf) == "+PONG"
+}
+
+// stop ends the server as an operator would. The error says if it had ended before, or would not.
+func (srv *server) stop() error {
+	select {
+	case <-srv.done:
+		return fmt.Errorf("ended during the tests: %v", srv.cmd.ProcessState)
+	default:
+	}
+	srv.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-srv.done:
+		if code := srv.cmd.ProcessState.ExitCode(); code != 0 {
+			return fmt.Errorf("ended on SIGTERM with: %v", srv.cmd.ProcessState)
+		}
+		return nil
+	case <-time.After(10 * time.Second):
+		srv.kill()
+		return errors.New("did not end within 10 s of SIGTERM")
+	}
+}
+
+// kill may be called at any time, and returns when the process has ended.
+func (srv *server) kill() {
+	select {
+	case <-srv.done:
+	default:
+		syscall.Kill(-srv.cmd.Process.Pid, syscall.SIGKILL)
+		<-srv.done
+	}
+}
+
+// freePort finds a port that is free as of now; somebody else may take it before the server does, and
+// then the server says so.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// What a Go server prints when it dies, or when the race detector finds something.
+var crashLine = regexp.MustCompile(`(?m)^(panic: .*|fatal error: .*|WARNING: DATA RACE)$`)
+
+// crashes looks through the logs of all servers of a job. Redis's suite knows the marks of a C server only.
+func crashes(tree string) (found []string) {
+	logs, _ := filepath.Glob(filepath.Join(tree, "tests", "tmp", "server.*", "std*"))
+	own, _ := filepath.Glob(filepath.Join(tree, "server.external", "std*"))
+	for _, name := range append(logs, own...) {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		if at := crashLine.FindIndex(text); at != nil {
+			found = append(found, brief(strings.SplitN(string(text[at[0]:]), "\n", 6)))
+		}
+	}
+	return found
+}
+
+func lastLines(s string, n int) []string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return lines[max(0, len(lines)-n):]
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Gets what the tests use and this machine lacks:
+#   redis-server, redis-tools, tcl, procps    Debian packages, through apt-get, as root or with sudo
+#   redis-py                                  its newest release, into a venv under the cache directory
+# What could not be had is named at the end, and the exit code is 0 all the same: the tests
+# that need it say so themselves. With --strict a missing piece is exit code 1.
+set -uo pipefail
+
+strict=0
+[ "${1:-}" = --strict ] && strict=1
+cache=${KVD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kvd}
+venv=$cache/venv
+lacking=()
+
+say() { echo "install: $*"; }
+
+# as_root COMMAND...: runs it as root, or fails where that is impossible without a password.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+		sudo -n "$@"
+	else
+		return 1
+	fi
+}
+
+# redis_service VERB: systemctl's or service's word on the packaged redis-server.
+redis_service() {
+	if [ -d /run/systemd/system ]; then
+		case $1 in
+		running) systemctl is-active --quiet redis-server ;;
+		stop) as_root systemctl disable --now --quiet redis-server ;;
+		esac
+	elif [ -x /etc/init.d/redis-server ]; then
+		case $1 in
+		running) as_root /etc/init.d/redis-server status >/dev/null 2>&1 ;;
+		stop) as_root /etc/init.d/redis-server stop ;;
+		esac
+	else
+		return 1
+	fi
+}
+
+apt_install() {
+	command -v apt-get >/dev/null || return 1
+	local get=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
+	as_root "${get[@]}" install -y --no-install-recommends "$@" >/dev/null 2>&1 && return 0
+	# Most often the package lists are missing or old.
+	as_root "${get[@]}" update >/dev/null 2>&1
+	as_root "${get[@]}" install -y --no-install-recommends "$@" >/dev/null
+}
+
+# need COMMAND PACKAGE: installs the package unless the command is there.
+need() {
+	local cmd=$1 pkg=$2
+	command -v "$cmd" >/dev/null && return 0
+	say "installing $pkg"
+	if ! apt_install "$pkg" || ! command -v "$cmd" >/dev/null; then
+		lacking+=("$pkg (for $cmd)")
+		return 1
+	fi
+}
+
+need redis-cli redis-tools
+need tclsh tcl
+need pgrep procps
+if ! command -v redis-server >/dev/null; then
+	# Debian starts the service on installation. It would hold port 6379 and is of no use to
+	# the tests, which start their own; one that ran before is somebody else's and stays.
+	ran=0
+	redis_service running && ran=1
+	if need redis-server redis-server && [ $ran = 0 ] && redis_service running; then
+		redis_service stop && say "stopped the redis-server service that the package had started"
+	fi
+fi
+
+if ! "$venv/bin/python3" -c 'import redis' 2>/dev/null; then
+	say "installing redis-py into $venv"
+	mkdir -p "$cache"
+	make_venv() { python3 -m venv --clear "$venv" >/dev/null 2>&1; }
+	if need python3 python3 && { make_venv || { apt_install python3-venv && make_venv; }; } &&
+		"$venv/bin/pip" install --quiet --disable-pip-version-check --upgrade redis &&
+		"$venv/bin/python3" -c 'import redis'; then
+		:
+	else
+		lacking+=("redis-py")
+	fi
+fi
+
+version() { command -v "$1" >/dev/null && "$@" 2>/dev/null | head -n 1; }
+say "redis-server: $(version redis-server --version || echo none)"
+say "redis-py: $("$venv/bin/python3" -c 'import redis; print(redis.__version__)' 2>/dev/null || echo none)"
+say "tcl: $(echo 'puts [info patchlevel]' | tclsh 2>/dev/null || echo none)"
+if [ ${#lacking[@]} -gt 0 ]; then
+	say "COULD NOT GET: $(IFS=,; echo "${lacking[*]}" | sed 's/,/, /g')"
+	exit $strict
+fi

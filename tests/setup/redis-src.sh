@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Fetches the source of Debian's Redis package, for its test suite, and prints the directory it
+# stands in. apt checks the signatures; the system's own package lists and sources stay as they are.
+set -euo pipefail
+
+version=7.0.15
+cache=${KVD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kvd}/redis-src
+tree=$cache/redis-$version
+
+if [ -f "$tree/tests/test_helper.tcl" ]; then
+	echo "$tree"
+	exit 0
+fi
+command -v apt-get >/dev/null || { echo "redis-src: no apt-get here, and no $tree" >&2; exit 1; }
+
+mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache"
+: >"$cache/apt/status"
+key=/usr/share/keyrings/debian-archive-keyring.gpg
+cat >"$cache/apt/sources.list" <<EOF
+deb-src [signed-by=$key] http://deb.debian.org/debian bookworm main
+deb-src [signed-by=$key] http://deb.debian.org/debian-security bookworm-security main
+EOF
+apt=(apt-get -qq
+	-o Dir::Etc::SourceList="$cache/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+	-o Dir::State::Lists="$cache/apt/lists" -o Dir::State::status="$cache/apt/status"
+	-o Dir::Cache="$cache/apt/cache")
+[ "$(id -u)" = 0 ] && apt+=(-o APT::Sandbox::User=root)
+cd "$cache"
+"${apt[@]}" update >&2
+"${apt[@]}" source --download-only redis >&2
+
+# Upstream's archive alone: Debian's patches are about building, and the suite is to run as released.
+fresh=$(mktemp -d "$cache/unpack.XXXXXX")
+trap 'rm -rf "$fresh"' EXIT
+tar -xzf "redis_$version.orig.tar.gz" -C "$fresh"
+rm -rf "$tree"
+mv "$fresh"/redis-* "$tree"
+echo "$tree"

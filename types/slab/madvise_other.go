@@ -1,0 +1,19 @@
+//go:build unix && !linux && !race
+
+package slab
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// madvFree is MADV_FREE of the BSDs and of macOS.
+const madvFree = 5
+
+func madviseDontNeed(b []byte) error {
+	_, _, e := syscall.Syscall(syscall.SYS_MADVISE, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), madvFree)
+	if e != 0 {
+		return e
+	}
+	return nil
+}

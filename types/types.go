@@ -1,0 +1,77 @@
+// Package types holds the values of the keyspace: String, List, Set, Hash and
+// SortedSet. A value knows no key, client, file or clock: whatever depends on
+// those is passed in or decided by the caller. Nothing here locks; the caller
+// holds whatever protects the value.
+//
+// A value lives in one of two forms:
+//
+//   - packed: a run of bytes that the keyspace keeps inside the entry. A typed
+//     value is loaded over those bytes, edits them (in place while their
+//     capacity lasts, else in memory of its own) and hands them back.
+//   - an Object: a structure of its own behind a handle, once the packed form
+//     passes the limits that the configuration sets.
+package types
+
+// Type is what TYPE answers. The numbers are also kept in entry headers; zero
+// is not a type, so that a zeroed header is never taken for an entry.
+type Type uint8
+
+// The types, in the order of Redis's RDB and OBJECT numbering plus one.
+const (
+	NoType Type = iota
+	TString
+	TList
+	TSet
+	TZSet
+	THash
+	TStream
+)
+
+var typeNames = [...]string{"none", "string", "list", "set", "zset", "hash", "stream"}
+
+// String is the name that TYPE answers.
+func (t Type) String() string { return typeNames[t] }
+
+// Encoding says how a value is represented. OBJECT ENCODING answers its name.
+type Encoding uint8
+
+// The encodings. Raw to Packed* are packed forms; the others are Objects.
+const (
+	EncRaw        Encoding = iota // string: bytes
+	EncInt                        // string: 8 bytes, little endian, a signed integer
+	EncEmbstr                     // string: bytes, at most 44, never modified since set
+	EncChunked                    // string: a BigString Object; answers "raw"
+	EncListpack                   // packed elements
+	EncIntset                     // set: sorted integers of one width
+	EncListpackEx                 // hash: packed field, value, deadline triples
+	EncQuicklist                  // list: Object
+	EncHashtable                  // set, hash: Object
+	EncSkiplist                   // sorted set: Object
+)
+
+var encodingNames = [...]string{"raw", "int", "embstr", "raw", "listpack", "intset", "listpackex", "quicklist", "hashtable", "skiplist"}
+
+// String is the name that OBJECT ENCODING answers.
+func (e Encoding) String() string { return encodingNames[e] }
+
+// IsObject tells whether the value is an Object behind a handle.
+func (e Encoding) IsObject() bool {
+	return e == EncChunked || e >= EncQuicklist
+}
+
+// Object is a value that is too big for its entry.
+type Object interface {
+	// Copy is an O(1) copy: both sides go on independently, sharing memory
+	// until one of them writes. Copies may be read by another goroutine
+	// while the original is written under its lock.
+	Copy() Object
+	// Bytes is an estimate, kept up to date in O(1), of the memory that the
+	// value holds.
+	Bytes() int64
+	// Free gives back at most about budget bytes of the value's memory and
+	// reports whether nothing is left. The value must not be used after the
+	// first call.
+	Free(budget int64) (done bool)
+	// Check verifies every invariant; it is slow and for tests.
+	Check() error
+}

@@ -1,0 +1,154 @@
+package types
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A ZInput is what sorted sets are combined from: a SortedSet, or a plain set
+// whose members have the score 1. Score must be usable while Each runs.
+type ZInput interface {
+	Len() int
+	Each(f func(member []byte, score float64) bool)
+	Score(member []byte) (score float64, ok bool)
+}
+
+// Aggregate is how the scores of a member in several inputs become one.
+type Aggregate uint8
+
+// The aggregates. Count ignores the scores and adds up the weights.
+const (
+	AggregateSum Aggregate = iota
+	AggregateMin
+	AggregateMax
+	AggregateCount
+)
+
+// combine joins two scores. Where infinities cancel out the sum is 0.
+func (a Aggregate) combine(x, y float64) float64 {
+	switch a {
+	case AggregateMin:
+		return min(x, y)
+	case AggregateMax:
+		return max(x, y)
+	}
+	return numberOrZero(x + y)
+}
+
+// weigh is what an input with a weight contributes for a score. An infinity
+// with the weight 0 is 0.
+func (a Aggregate) weigh(weight, score float64) float64 {
+	if a == AggregateCount {
+		return weight
+	}
+	return numberOrZero(weight * score)
+}
+
+func numberOrZero(x float64) float64 {
+	if x != x {
+		return 0
+	}
+	return x
+}
+
+type zweighed struct {
+	ZInput
+	weight float64
+}
+
+// bySize orders the inputs by their size, the smallest first. Redis does the
+// same, which decides in what order floats are added. weights may be nil,
+// which means 1 for each, and is otherwise as long as inputs.
+func bySize(inputs []ZInput, weights []float64) []zweighed {
+	in := make([]zweighed, len(inputs))
+	for i, x := range inputs {
+		in[i] = zweighed{x, 1}
+		if weights != nil {
+			in[i].weight = weights[i]
+		}
+	}
+	slices.SortStableFunc(in, func(x, y zweighed) int { return cmp.Compare(x.Len(), y.Len()) })
+	return in
+}
+
+// ZUnion adds the members of all inputs to b, which has to be empty.
+func ZUnion(b *ZSetBuilder, inputs []ZInput, weights []float64, a Aggregate) {
+	combine := a.combine
+	for _, in := range bySize(inputs, weights) {
+		in.Each(func(member []byte, score float64) bool {
+			b.Merge(member, a.weigh(in.weight, score), combine)
+			return true
+		})
+	}
+}
+
+// ZInter shows the members that all inputs have to f, in no particular order,
+// until it returns false. It needs no memory.
+func ZInter(inputs []ZInput, weights []float64, a Aggregate, f func(member []byte, score float64) bool) {
+	if len(inputs) == 0 {
+		return
+	}
+	in := bySize(inputs, weights)
+	in[0].Each(func(member []byte, score float64) bool {
+		sum := a.weigh(in[0].weight, score)
+		for _, other := range in[1:] {
+			score, ok := other.Score(member)
+			if !ok {
+				return true
+			}
+			sum = a.combine(sum, a.weigh(other.weight, score))
+		}
+		return f(member, sum)
+	})
+}
+
+// ZInterCard is the number of members that all inputs have, counted up to
+// limit, which is none if it is 0.
+func ZInterCard(inputs []ZInput, limit int) int {
+	n := 0
+	ZInter(inputs, nil, AggregateCount, func([]byte, float64) bool {
+		n++
+		return n != limit
+	})
+	return n
+}
+
+// ZDiff shows the members of the first input that no other has, with their
+// scores and in the first input's order, to f until it returns false.
+func ZDiff(inputs []ZInput, f func(member []byte, score float64) bool) {
+	if len(inputs) == 0 {
+		return
+	}
+	first, rest := inputs[0], slices.Clone(inputs[1:])
+	total := 0
+	for _, in := range rest {
+		total += in.Len()
+	}
+	// Looking up every member in every other input costs their number; with
+	// many small ones it is cheaper to collect what they take away, once.
+	if first.Len()*len(rest) > 2*(first.Len()+total) {
+		var gone ZSetBuilder
+		for _, in := range rest {
+			in.Each(func(member []byte, _ float64) bool {
+				if _, ok := first.Score(member); ok && !gone.Has(member) {
+					gone.Add(member, 0)
+				}
+				return true
+			})
+		}
+		first.Each(func(member []byte, score float64) bool {
+			return gone.Has(member) || f(member, score)
+		})
+		return
+	}
+	// The largest is the likeliest to have a member.
+	slices.SortStableFunc(rest, func(x, y ZInput) int { return cmp.Compare(y.Len(), x.Len()) })
+	first.Each(func(member []byte, score float64) bool {
+		for _, in := range rest {
+			if _, ok := in.Score(member); ok {
+				return true
+			}
+		}
+		return f(member, score)
+	})
+}
