@@ -20,7 +20,7 @@ export KVD_CACHE := $(CACHE)
 .PHONY: build run test race conformance bench fuzz check cross clean
 
 build:
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/kvd ./cmd/kvd
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
 
 run: build
 	mkdir -p data

@@ -60,7 +60,8 @@ type Client struct {
 	Reply   ReplyMode
 	NoTouch bool
 
-	multi *multi // between MULTI and EXEC or DISCARD
+	multi   *multi // between MULTI and EXEC or DISCARD
+	watched []watchedKey
 
 	// blocked is set while a blocking command waits; see blocking.go.
 	blocked atomic.Pointer[waiter]

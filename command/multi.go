@@ -4,7 +4,9 @@ import (
 	"kvd/keyspace"
 )
 
-// MULTI, EXEC, DISCARD
+// MULTI, EXEC, DISCARD, WATCH, UNWATCH. EXEC and what forgets watched keys
+// belong to the dispatcher as much as to the table: they take the locks that no
+// row can declare.
 
 func init() {
 	register(
@@ -14,6 +16,10 @@ func init() {
 			Summary: "Runs the queued commands as one.", Complexity: "Depends on the commands"},
 		&Row{Name: "discard", Fn: cmdDiscard, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "2.0.0", Group: "transactions",
 			Summary: "Drops the queued commands.", Complexity: "O(N) in the number of queued commands"},
+		&Row{Name: "watch", Fn: cmdWatch, Arity: -2, Flags: NoScript | Loading | Stale | Fast | AllowBusy, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
+			Since: "2.2.0", Group: "transactions", Summary: "Makes the next EXEC fail if one of the keys changes before.", Complexity: "O(1) for each key", Syntax: "key [key ...]"},
+		&Row{Name: "unwatch", Fn: cmdUnwatch, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "2.2.0", Group: "transactions",
+			Summary: "Forgets the watched keys.", Complexity: "O(N) in the number of watched keys"},
 	)
 }
 
@@ -50,7 +56,7 @@ func cmdMulti(c *Ctx) {
 
 func (c *Client) endMulti() {
 	c.multi = nil
-	c.set(stateMulti|stateDirtyWatch, false)
+	c.set(stateMulti, false)
 }
 
 func cmdDiscard(c *Ctx) {
@@ -59,6 +65,26 @@ func cmdDiscard(c *Ctx) {
 		return
 	}
 	c.C.endMulti()
+	c.S.unwatch(c.C)
+	c.W.OK()
+}
+
+func cmdWatch(c *Ctx) {
+	if c.C.multi != nil {
+		c.Err("ERR WATCH inside MULTI is not allowed")
+		return
+	}
+	if !c.C.has(stateDirtyWatch) { // else EXEC fails whatever happens
+		for i := range c.Keys {
+			c.Peek(&c.Keys[i]) // a key whose time is over counts as missing from now on
+			c.S.watches.add(c.C, c.DB(), &c.Keys[i])
+		}
+	}
+	c.W.OK()
+}
+
+func cmdUnwatch(c *Ctx) {
+	c.S.unwatch(c.C)
 	c.W.OK()
 }
 
@@ -71,11 +97,24 @@ func cmdExec(c *Ctx) {
 	}
 	c.C.endMulti()
 	if m.aborted {
+		c.S.unwatch(c.C)
 		c.Err("EXECABORT Transaction discarded because of previous errors.")
 		return
 	}
 	x := c.x
-	x.lockQueue(m)
+	x.lockQueue(m, c.C.watched)
+	for i := range c.C.watched {
+		w := &c.C.watched[i]
+		c.Use(w.db)
+		c.Now = x.nowMs
+		c.Peek(&w.key) // marks the client if the key's time is over
+	}
+	dirty := c.C.has(stateDirtyWatch)
+	c.S.watches.forget(c.C)
+	if dirty {
+		c.W.NullArray()
+		return
+	}
 	exec, args, w := c.Row, c.Args, c.W
 	c.inExec = true
 	w.Array(len(m.queue))
@@ -93,10 +132,14 @@ func cmdExec(c *Ctx) {
 	// effects as one unit, under the same locks.
 }
 
-// lockQueue locks the stripes of all keys of the queued commands.
-func (x *Exec) lockQueue(m *multi) {
+// lockQueue locks the stripes of all keys of the queued commands, and of the
+// watched ones.
+func (x *Exec) lockQueue(m *multi, watched []watchedKey) {
 	all := false
 	var keys []keyspace.Key
+	for i := range watched {
+		keys = append(keys, watched[i].key)
+	}
 	var pos []int
 	for i, a := range m.queue {
 		row := m.rows[i]

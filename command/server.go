@@ -32,6 +32,7 @@ type Server struct {
 
 	Stats   ServerStats
 	waiters waitTable
+	watches watchTable
 }
 
 // ServerStats are counters of INFO that no other room keeps.
@@ -52,6 +53,8 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
+	s.watches.init(ks)
+	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied})
 	return s
 }
 
@@ -69,6 +72,7 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 // DropClient is called by the transport when a connection has ended.
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
+	s.unwatch(c)
 	s.clients.remove(c)
 }
 

@@ -54,10 +54,12 @@ type Keyspace struct {
 	snapshot uint32
 	active   bool
 
-	expiry  expirer
-	lazy    lazyFree
-	hooks   Hooks
-	nostamp atomic.Bool
+	expiry expirer
+	lazy   lazyFree
+	hooks  Hooks
+	// observed: somebody wants Hooks.Changed. Set with the stripes locked whose
+	// keys are of interest, so that no change after that is missed.
+	observed atomic.Bool
 
 	Stats Stats
 }
@@ -78,8 +80,13 @@ type Stats struct {
 // Hooks are what the rest of the server wants to know. They are called with
 // the key's stripe locked, must be quick, and must not call back.
 type Hooks struct {
-	// Changed: the value at key was written, deleted or expired.
-	Changed func(db int, key []byte)
+	// Changed: the value at the key is about to be written, deleted or expired.
+	// It and Emptied are called only while Observe is on.
+	Changed func(db int, k *Key)
+	// Emptied: the whole database is about to be emptied or exchanged (FLUSHDB,
+	// SWAPDB); all stripes are locked. there tells whether a key exists in it
+	// now, or will.
+	Emptied func(db int, there func(k *Key) bool)
 	// Expired: the key was removed because its deadline passed.
 	Expired func(db int, key []byte)
 }
@@ -266,9 +273,8 @@ func noteMax(a *atomic.Int64, v int64) {
 	}
 }
 
-// SetStamping switches the access clock of entries on or off (CLIENT NO-TOUCH
-// works by Tx; this is for tests and DEBUG).
-func (ks *Keyspace) SetStamping(on bool) { ks.nostamp.Store(!on) }
+// Observe switches the hooks Changed and Emptied on or off.
+func (ks *Keyspace) Observe(on bool) { ks.observed.Store(on) }
 
 // Size is the number of keys of a database, expired ones that nobody has
 // removed yet included. It locks one stripe after another.

@@ -111,7 +111,7 @@ func step(ks *Keyspace, tx *Tx, m *model, rnd *rand.Rand, keys int) {
 		} else if rnd.IntN(500) == 0 {
 			ks.Unlock(&h)
 			h = ks.LockAll()
-			ks.Swap(0, 1)
+			tx.Swap(0, 1)
 			m[0], m[1] = m[1], m[0]
 		}
 	}

@@ -21,7 +21,7 @@ import (
 //	         bytes 2-3: homes; bytes 4-5: references in use; bytes 6-7: places
 //	word 1   low 32 bits: number of the last snapshot that met the segment
 //	word 2   which 64ths of its hash range that snapshot has saved
-//	word 3.. the references
+//	word 3.. the references; the last place is always empty and ends a search
 const (
 	segHead  = 3   // words before the references
 	segMax   = 512 // homes of the largest segment
@@ -36,7 +36,9 @@ const (
 type slot struct {
 	root  slab.Loc // the only segment, or with depth > 0 the directory
 	n     uint32   // keys
+	homes uint16   // of the only segment, so that a search need not read its head
 	depth uint8    // the directory has 1<<depth segments
+	extra uint8    // places behind the homes of the only segment
 }
 
 // segment is a segment's words, read under the stripe lock.
@@ -64,14 +66,17 @@ func (st *stripe) segmentAt(l slab.Loc) segment {
 	return segment{l, st.tables.Words(l, segHead+int(h>>48))}
 }
 
-// places is the length of the reference array: the homes and room behind the
-// last of them for what is pushed along.
-func places(homes int) int { return homes + min(16, homes/4+1) }
+// places is the least length of the reference array: the homes, room behind
+// the last of them for what is pushed along, and the empty place at the end.
+func places(homes int) int { return homes + min(16, homes/4+1) + 1 }
+
+// extraMax is the most room behind the homes (slot.extra is a byte).
+const extraMax = 255
 
 func (st *stripe) newSegment(depth uint8, homes int, snap uint32, saved uint64) segment {
 	n := segHead + places(homes)
 	// The slab rounds up; use what it gives.
-	n = slab.RoundUp(n*8) / 8
+	n = min(slab.RoundUp(n*8)/8, segHead+homes+extraMax)
 	l := st.tables.Alloc(n * 8)
 	w := st.tables.Words(l, n)
 	clear(w)
@@ -93,11 +98,23 @@ func (st *stripe) segmentOf(sl *slot, hash uint64) (seg segment, ok bool) {
 	return st.segmentAt(slab.Loc(dir[1+hash>>(64-sl.depth)])), true
 }
 
-// find returns the place of a key's reference, or -1.
-func (st *stripe) find(seg segment, k *Key) (int, slab.Loc) {
+// find returns the place of a key's reference in its segment, or -1.
+func (st *stripe) find(sl *slot, k *Key) (int, slab.Loc) {
 	tag := k.Hash >> tagShift
-	refs := seg.refs()
-	for i := home(tag, seg.depth(), seg.homes()); i < len(refs); i++ {
+	var refs []uint64
+	var i int
+	if sl.depth == 0 {
+		if sl.root == 0 {
+			return -1, 0
+		}
+		refs = st.tables.Words(sl.root, segHead+int(sl.homes)+int(sl.extra))[segHead:]
+		i = home(tag, 0, int(sl.homes))
+	} else {
+		seg, _ := st.segmentOf(sl, k.Hash)
+		refs = seg.refs()
+		i = home(tag, seg.depth(), seg.homes())
+	}
+	for ; i < len(refs); i++ {
 		r := refs[i]
 		if t := r >> tagShift; t >= tag {
 			if t > tag {
@@ -118,8 +135,7 @@ func (st *stripe) find(seg segment, k *Key) (int, slab.Loc) {
 func (st *stripe) insert(sl *slot, hash uint64, l slab.Loc) {
 	ref := hash>>tagShift<<tagShift | uint64(l)
 	if sl.root == 0 {
-		seg := st.newSegment(0, 6, st.ks.snapshotNumber(), ^uint64(0))
-		sl.root = seg.loc
+		sl.setRoot(st.newSegment(0, 6, st.ks.snapshotNumber(), ^uint64(0)))
 	}
 	for {
 		seg, _ := st.segmentOf(sl, hash)
@@ -141,6 +157,12 @@ func (st *stripe) insert(sl *slot, hash uint64, l slab.Loc) {
 	}
 }
 
+// setRoot makes seg the only segment.
+func (sl *slot) setRoot(seg segment) {
+	sl.root, sl.homes = seg.loc, uint16(seg.homes())
+	sl.extra = uint8(len(seg.refs()) - seg.homes())
+}
+
 // put places a reference in hash order; false: there is no place.
 func (s segment) put(ref uint64) bool {
 	refs := s.refs()
@@ -153,7 +175,7 @@ func (s segment) put(ref uint64) bool {
 	for j < len(refs) && refs[j] != 0 {
 		j++
 	}
-	if j >= len(refs) {
+	if j >= len(refs)-1 {
 		return false
 	}
 	copy(refs[i+1:j+1], refs[i:j])
@@ -176,16 +198,16 @@ func (s segment) remove(i int) {
 }
 
 // replace swaps the segment for another in the slot. The hash tells where.
-func (st *stripe) replace(sl *slot, old segment, hash uint64, with slab.Loc) {
+func (st *stripe) replace(sl *slot, old segment, hash uint64, with segment) {
 	if sl.depth == 0 {
-		sl.root = with
+		sl.setRoot(with)
 	} else {
 		dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
 		d := old.depth()
 		span := 1 << (sl.depth - d)
 		first := int(hash>>(64-sl.depth)) &^ (span - 1)
 		for i := range span {
-			dir[first+i] = uint64(with)
+			dir[first+i] = uint64(with.loc)
 		}
 	}
 	st.tables.Free(old.loc)
@@ -196,7 +218,7 @@ func (st *stripe) resize(sl *slot, seg segment, hash uint64, homes int) {
 	for ; ; homes += homes/4 + 8 {
 		s := st.newSegment(seg.depth(), homes, uint32(seg.w[1]), seg.w[2])
 		if s.fill(seg.refs()) {
-			st.replace(sl, seg, hash, s.loc)
+			st.replace(sl, seg, hash, s)
 			return
 		}
 		st.tables.Free(s.loc)
@@ -213,7 +235,7 @@ func (s segment) fill(from []uint64) bool {
 			continue
 		}
 		i := max(home(r>>tagShift, d, homes), next)
-		if i >= len(refs) {
+		if i >= len(refs)-1 {
 			return false
 		}
 		refs[i] = r
@@ -402,6 +424,10 @@ func (st *stripe) checkSlot(number uint16, sl *slot, each func(hash uint64, l sl
 		}
 		n, last := 0, uint64(0)
 		refs := s.refs()
+		if refs[len(refs)-1] != 0 || sl.depth == 0 && (int(sl.homes) != s.homes() || len(refs) != s.homes()+int(sl.extra)) {
+			err = fmt.Errorf("slot %d: the segment's end is not where it should be", number)
+			return
+		}
 		for i, r := range refs {
 			if r == 0 {
 				continue

@@ -59,25 +59,28 @@ func (t *Tx) In(db int) *Tx {
 
 func (t *Tx) stripe(k *Key) *stripe { return &t.ks.stripes[int(k.Slot)>>t.ks.shift] }
 
-// place finds a key's slot, segment and reference.
-func (t *Tx) place(k *Key) (st *stripe, sh *shard, sl *slot, seg segment, i int, l slab.Loc) {
+// place finds a key's shard, slot and reference; sl is nil in an empty shard,
+// i is -1 where the key is not there.
+func (t *Tx) place(k *Key) (st *stripe, sh *shard, sl *slot, i int, l slab.Loc) {
 	st = t.stripe(k)
 	sh = &t.db.shards[st.number]
 	i = -1
-	if sh.slots == nil {
-		return
-	}
-	sl = &sh.slots[int(k.Slot)&(1<<t.ks.shift-1)]
-	var ok bool
-	if seg, ok = st.segmentOf(sl, k.Hash); ok {
-		i, l = st.find(seg, k)
+	if sh.slots != nil {
+		sl = &sh.slots[int(k.Slot)&(1<<t.ks.shift-1)]
+		i, l = st.find(sl, k)
 	}
 	return
 }
 
+// setRef redirects reference i of a key.
+func (st *stripe) setRef(sl *slot, k *Key, i int, l slab.Loc) {
+	seg, _ := st.segmentOf(sl, k.Hash)
+	seg.refs()[i] = seg.refs()[i]&^locMask | uint64(l)
+}
+
 // Peek finds an entry without touching its access clock.
 func (t *Tx) Peek(k *Key) Entry {
-	st, _, _, _, i, l := t.place(k)
+	st, _, _, i, l := t.place(k)
 	if i < 0 {
 		return Entry{}
 	}
@@ -122,9 +125,6 @@ func (t *Tx) expire(k *Key) {
 	if h := t.ks.hooks.Expired; h != nil {
 		h(t.num, key)
 	}
-	if h := t.ks.hooks.Changed; h != nil {
-		h(t.num, key)
-	}
 }
 
 var delWord = []byte("DEL")
@@ -140,14 +140,14 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 	if n > InlineMax {
 		panic("keyspace: packed value is too long")
 	}
-	st, sh, sl, seg, i, l := t.place(k)
+	st, sh, sl, i, l := t.place(k)
 	clock := t.newClock()
 	if i < 0 {
 		e := st.newEntry(k.B, typ, enc, n, deadline, clock)
 		t.enter(st, sh, k, e.loc, deadline)
 		return e.mem[e.pay:]
 	}
-	t.touch(st, sl, seg, k)
+	t.touch(k)
 	e := st.entryAt(l)
 	old := e.Deadline()
 	st.dropObject(&e)
@@ -164,7 +164,7 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 		return e.mem[e.pay:]
 	}
 	e = st.newEntry(k.B, typ, enc, n, deadline, clock)
-	seg.refs()[i] = seg.refs()[i]&^locMask | uint64(e.loc)
+	st.setRef(sl, k, i, e.loc)
 	st.entries.Free(l)
 	if deadline != old {
 		t.reindex(sh, st, k, old, deadline)
@@ -183,8 +183,8 @@ func (t *Tx) PutObject(k *Key, typ types.Type, enc types.Encoding, o types.Objec
 // Edit replaces the value of an existing entry, keeping its deadline: o is
 // nil for a packed value. Payload may alias the entry's own Packed.
 func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) Entry {
-	st, _, sl, seg, i, l := t.place(k)
-	t.touch(st, sl, seg, k)
+	st, _, sl, i, l := t.place(k)
+	t.touch(k)
 	e := st.entryAt(l)
 	if o != nil {
 		if cur := e.Object(); cur != nil {
@@ -219,7 +219,7 @@ func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) En
 	}
 	ne := st.newEntry(e.Key(), e.Type(), enc, n, e.Deadline(), e.Clock())
 	copy(ne.mem[ne.pay:], payload)
-	seg.refs()[i] = seg.refs()[i]&^locMask | uint64(ne.loc)
+	st.setRef(sl, k, i, ne.loc)
 	st.entries.Free(l)
 	return ne
 }
@@ -228,28 +228,25 @@ func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) En
 // is what the entry's memory still holds: whoever makes it longer within that,
 // or moves to other memory, calls Edit with the result.
 func (t *Tx) Writable(k *Key, e *Entry) []byte {
-	st, _, sl, seg, _, _ := t.place(k)
-	t.touch(st, sl, seg, k)
+	t.touch(k)
 	room := min(slab.RoundUp(len(e.mem)), e.pay+InlineMax)
-	mem := st.entries.Slice(e.loc, room)
+	mem := e.st.entries.Slice(e.loc, room)
 	return mem[e.pay : e.pay+e.n : room]
 }
 
 // WritableObject is the Object of an entry for changes; account is called with
 // the change of its Bytes afterwards.
 func (t *Tx) WritableObject(k *Key, e *Entry) types.Object {
-	st, _, sl, seg, _, _ := t.place(k)
-	t.touch(st, sl, seg, k)
+	t.touch(k)
 	return e.Object()
 }
 
 // Grew notes that an entry's Object changed its size by n bytes.
 func (t *Tx) Grew(e *Entry, n int64) { e.st.objMem += n }
 
-// Rewrite says that an EncInt string holds another number now.
+// SetInt says that an EncInt string holds another number now.
 func (t *Tx) SetInt(k *Key, e *Entry, v int64) {
-	st, _, sl, seg, _, _ := t.place(k)
-	t.touch(st, sl, seg, k)
+	t.touch(k)
 	binary.LittleEndian.PutUint64(e.mem[e.pay:], uint64(v))
 }
 
@@ -262,16 +259,17 @@ func (t *Tx) Delete(k *Key) bool {
 
 // remove removes a key, whatever its deadline says.
 func (t *Tx) remove(k *Key) bool {
-	st, sh, sl, seg, i, l := t.place(k)
+	st, sh, sl, i, l := t.place(k)
 	if i < 0 {
 		return false
 	}
-	t.touch(st, sl, seg, k)
+	t.touch(k)
 	e := st.entryAt(l)
 	if d := e.Deadline(); d != 0 {
 		t.reindex(sh, st, k, d, 0)
 	}
 	st.dropObject(&e)
+	seg, _ := st.segmentOf(sl, k.Hash)
 	st.removeKey(sl, seg, k.Hash, i)
 	sh.keys--
 	if sl.n == 0 {
@@ -284,7 +282,7 @@ func (t *Tx) remove(k *Key) bool {
 // Detach takes the value of a key away from it without freeing its Object,
 // and removes the key: for RENAME and MOVE.
 func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, o types.Object, deadline int64, clock uint32) {
-	st, _, _, _, i, l := t.place(k)
+	st, _, _, i, l := t.place(k)
 	if i < 0 {
 		return
 	}
@@ -303,7 +301,7 @@ func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, 
 
 // SetDeadline sets (or with 0 removes) the deadline of an existing entry.
 func (t *Tx) SetDeadline(k *Key, deadline int64) {
-	st, sh, sl, seg, i, l := t.place(k)
+	st, sh, sl, i, l := t.place(k)
 	if i < 0 {
 		return
 	}
@@ -312,13 +310,13 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 	if old == deadline {
 		return
 	}
-	t.touch(st, sl, seg, k)
+	t.touch(k)
 	if old != 0 && deadline != 0 {
 		e.setDeadlineInPlace(deadline)
 	} else {
 		ne := st.newEntry(e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.Clock())
 		copy(ne.mem[ne.pay:], e.Packed())
-		seg.refs()[i] = seg.refs()[i]&^locMask | uint64(ne.loc)
+		st.setRef(sl, k, i, ne.loc)
 		st.entries.Free(l)
 	}
 	t.reindex(sh, st, k, old, deadline)
@@ -327,11 +325,7 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 // enter puts a new entry into its table.
 func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
 	sl := t.ks.slotOf(sh, k.Slot)
-	if t.ks.active {
-		if seg, ok := st.segmentOf(sl, k.Hash); ok {
-			t.touch(st, sl, seg, k)
-		}
-	}
+	t.touch(k)
 	st.insert(sl, k.Hash, l)
 	sh.occupied.set(int(k.Slot) & (1<<t.ks.shift - 1))
 	sh.keys++
@@ -360,9 +354,24 @@ func (st *stripe) dropObject(e *Entry) {
 const freeAtOnce = 64 << 10
 
 // touch is called before anything at k changes: a running snapshot gets what
-// the key's part of the table held.
-func (t *Tx) touch(st *stripe, sl *slot, seg segment, k *Key) {
+// the key's part of the table held, and whoever watches the key is told.
+func (t *Tx) touch(k *Key) {
 	if t.ks.active {
+		t.saveFirst(k)
+	}
+	if t.ks.observed.Load() {
+		t.ks.hooks.Changed(t.num, k)
+	}
+}
+
+func (t *Tx) saveFirst(k *Key) {
+	st := t.stripe(k)
+	sh := &t.db.shards[st.number]
+	if sh.slots == nil {
+		return
+	}
+	sl := &sh.slots[int(k.Slot)&(1<<t.ks.shift-1)]
+	if seg, ok := st.segmentOf(sl, k.Hash); ok {
 		st.handOver(t.db, sl, seg, k.Hash)
 	}
 }
@@ -381,6 +390,9 @@ const lfuNew = ^uint32(0)
 // are freed in the background; the number of them is returned.
 func (t *Tx) Flush() int {
 	old := t.ks.dbs[t.num]
+	if t.ks.observed.Load() {
+		t.ks.hooks.Emptied(t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
+	}
 	n := 0
 	for i := range old.shards {
 		n += old.shards[i].keys
@@ -395,4 +407,29 @@ func (t *Tx) Flush() int {
 }
 
 // Swap exchanges two databases; the caller holds all stripes.
-func (ks *Keyspace) Swap(a, b int) { ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a] }
+func (t *Tx) Swap(a, b int) {
+	ks := t.ks
+	if ks.observed.Load() {
+		either := func(k *Key) bool { return ks.there(a, k, t.Now) || ks.there(b, k, t.Now) }
+		ks.hooks.Emptied(a, either)
+		ks.hooks.Emptied(b, either)
+	}
+	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
+	t.Use(t.num)
+}
+
+// there tells whether a key exists, changing nothing.
+func (ks *Keyspace) there(db int, k *Key, now int64) bool {
+	st := &ks.stripes[int(k.Slot)>>ks.shift]
+	sh := &ks.dbs[db].shards[st.number]
+	if sh.slots == nil {
+		return false
+	}
+	i, l := st.find(&sh.slots[int(k.Slot)&(1<<ks.shift-1)], k)
+	if i < 0 {
+		return false
+	}
+	e := st.entryAt(l)
+	d := e.Deadline()
+	return d == 0 || d > now
+}

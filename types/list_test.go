@@ -409,44 +409,50 @@ func TestListBig(t *testing.T) {
 	}
 }
 
-// TestListRemoveEverywhere removes a value that stands in every leaf.
+// TestListRemoveEverywhere removes a value that stands in every leaf, and fills
+// some of them.
 func TestListRemoveEverywhere(t *testing.T) {
 	r := packedRand(t)
-	for _, count := range []int{0, 5000, -5000, 20000, -20000, 37, -37} {
-		d := &listDriver{t: t, r: r, l: List{Limits: ListLimits{MaxSize: -2}}}
-		d.l.Load(EncListpack, nil, nil)
-		for i := 0; i < 12000; i++ {
-			v := []byte("gone")
-			if r.IntN(10) == 0 {
-				v = bytes.Repeat([]byte{'k'}, 100+r.IntN(5000))
+	for _, count := range []int{0, 3000, -3000, 20000, -20000, 37, -37} {
+		for _, gone := range [][]byte{[]byte("gone"), bytes.Repeat([]byte{'g'}, 5000)} {
+			d := &listDriver{t: t, r: r, l: List{Limits: ListLimits{MaxSize: -2}}}
+			d.l.Load(EncListpack, nil, nil)
+			for len(d.m) < 5000 {
+				for n := r.IntN(len(d.m) + 10); n >= 0 && len(d.m) < 5000; n-- {
+					d.l.PushBack(gone)
+					d.m = append(d.m, gone)
+				}
+				for n := r.IntN(200); n >= 0; n-- {
+					v := bytes.Repeat([]byte{'k'}, 100+r.IntN(5000))
+					d.l.PushBack(v)
+					d.m = append(d.m, v)
+				}
 			}
-			d.l.PushBack(v)
-			d.m = append(d.m, v)
-		}
-		keep, src := listModel(nil), slices.Clone(d.m)
-		if count < 0 {
-			slices.Reverse(src)
-		}
-		want := 0
-		for _, v := range src {
-			if string(v) == "gone" && (count == 0 || want < max(count, -count)) {
-				want++
-			} else {
-				keep = append(keep, v)
+			keep, src := listModel(nil), slices.Clone(d.m)
+			if count < 0 {
+				slices.Reverse(src)
 			}
+			want := 0
+			for _, v := range src {
+				if bytes.Equal(v, gone) && (count == 0 || want < max(count, -count)) {
+					want++
+				} else {
+					keep = append(keep, v)
+				}
+			}
+			if count < 0 {
+				slices.Reverse(keep)
+			}
+			before := d.l.obj.Copy()
+			if got := d.l.RemoveEqual(gone, count); got != want {
+				t.Fatalf("RemoveEqual(%d) is %d, want %d", count, got, want)
+			}
+			old := &listDriver{t: t, r: r, m: d.m}
+			old.l.Load(EncQuicklist, nil, before)
+			old.verify()
+			d.m = keep
+			d.verify()
 		}
-		if count < 0 {
-			slices.Reverse(keep)
-		}
-		before := d.l.obj.Copy()
-		if got := d.l.RemoveEqual([]byte("gone"), count); got != want {
-			t.Fatalf("RemoveEqual(%d) is %d, want %d", count, got, want)
-		}
-		old := &listDriver{t: t, r: r, m: d.m}
-		old.l.Load(EncQuicklist, nil, before)
-		old.verify()
-		d.m = keep
-		d.verify()
 	}
 }
 
@@ -526,13 +532,13 @@ func TestListConcurrentCopy(t *testing.T) {
 	r := packedRand(t)
 	d := &listDriver{t: t, r: r, big: 9000, l: List{Limits: ListLimits{MaxSize: -1}}}
 	d.l.Load(EncListpack, nil, nil)
-	for i := 0; i < 30000; i++ {
+	for i := 0; i < 10000; i++ {
 		v := fmt.Appendf(nil, "element:%d", r.IntN(1000))
 		d.l.PushBack(v)
 		d.m = append(d.m, v)
 	}
 	var wg sync.WaitGroup
-	for round := 0; round < 30; round++ {
+	for round := 0; round < 15; round++ {
 		snap, want := d.l.obj.Copy(), slices.Clone(d.m)
 		wg.Go(func() {
 			var l List

@@ -193,6 +193,34 @@ func TestPackedLoose(t *testing.T) {
 	}
 }
 
+// TestPackedCheckRejects has bytes that are wrong in one thing only.
+func TestPackedCheckRejects(t *testing.T) {
+	bad := map[string]Packed{
+		"no length backwards":          {5},
+		"wrong length backwards":       {5, 2},
+		"length backwards of 0":        {5, 0},
+		"bytes cut off":                {0x83, 'a', 'b'},
+		"12 bits without the second":   {0xE0},
+		"32 bits of length cut off":    {0xF0, 1, 0, 0},
+		"32 bits of length, too long":  {0xF0, 0xFF, 0xFF, 0xFF, 0xFF, 'a', 6},
+		"int64 cut off":                {0xF4, 0, 0, 0, 0, 0, 0, 0},
+		"the second element is broken": {5, 1, 0x81, 'a', 1},
+	}
+	for c := 0xF5; c <= 0xFF; c++ {
+		// As if the coding went on behind 0xF4's, or as if it had no data.
+		n := c - 0xF1 + 3
+		p := append(Packed{byte(c)}, make([]byte, n)...)
+		p[n] = byte(n)
+		bad[fmt.Sprintf("coding %#x with data", c)] = p
+		bad[fmt.Sprintf("coding %#x", c)] = Packed{byte(c), 1}
+	}
+	for name, p := range bad {
+		if p.Check() == nil {
+			t.Errorf("%s: % x passed", name, []byte(p))
+		}
+	}
+}
+
 // usePacked reads and edits p as a client could after RESTORE.
 func usePacked(p Packed) {
 	for off := p.First(); off >= 0; off = p.Next(off) {

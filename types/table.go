@@ -220,8 +220,9 @@ func (t *table) remove(h uint64, key []byte) bool {
 	t.classify(n, 1)
 	t.count--
 	t.bytes += n.mem() - before
-	if len(n.refs) < leafMin && len(n.refs)%8 == 0 && n.depth > 0 {
-		t.merge(h)
+	if len(n.refs) < leafMin && len(n.refs)%8 == 0 {
+		for t.merge(h) {
+		}
 	}
 	return true
 }
@@ -294,14 +295,18 @@ func (t *table) widen(b *node, h uint64) *node {
 }
 
 // merge joins the leaf where h belongs, which is owned, with its neighbour if
-// both are small, and narrows the branch if that was its last deep leaf.
-func (t *table) merge(h uint64) {
+// both are small, and narrows the branch if that was its last deep leaf. It
+// tells whether it did: a long chain of branches folds up in one go.
+func (t *table) merge(h uint64) bool {
 	n, parent, grand := t.path(h)
+	if parent == nil {
+		return false
+	}
 	slot := parent.slot(h)
 	first, count := parent.run(slot)
 	other := parent.kids[first^count]
 	if other.kids != nil || other.depth != n.depth || len(n.refs)+len(other.refs) > leafMax/2 || n.live()+other.live() > leafBytes/2 {
-		return
+		return false
 	}
 	l, r := n, other
 	if first&count != 0 {
@@ -325,6 +330,7 @@ func (t *table) merge(h uint64) {
 			t.narrow(parent, grand, h)
 		}
 	}
+	return true
 }
 
 // narrow halves the slots of an owned branch in which no kid fills one only,

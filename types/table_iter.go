@@ -124,6 +124,58 @@ func (t *table) scan(cursor uint64, count int, fn func(record)) uint64 {
 	return 0
 }
 
+// each calls fn for every member, in order, until it returns false.
+func (t *table) each(fn func(n *node, ref uint32) bool) {
+	it := tableIter{t: t}
+	for it.load(0); ; it.load(it.end) {
+		for _, ref := range it.leaf.refs {
+			if !fn(it.leaf, ref) {
+				return
+			}
+		}
+		if it.end == 0 {
+			return
+		}
+	}
+}
+
+// distinct calls fn for n different members, each choice being equally likely,
+// in the order of the table or in any other.
+func (t *table) distinct(n int, fn func(n *node, ref uint32) bool) {
+	if left := t.count; n > left/4 {
+		// Each member is taken with the chance of those that are still needed
+		// among those that are left.
+		t.each(func(leaf *node, ref uint32) bool {
+			if n <= 0 {
+				return false
+			}
+			take := rand.IntN(left) < n
+			left--
+			if !take {
+				return true
+			}
+			n--
+			return fn(leaf, ref)
+		})
+		return
+	}
+	type place struct {
+		leaf *node
+		i    int
+	}
+	taken := make(map[place]struct{}, n)
+	for len(taken) < n {
+		leaf, i := t.random()
+		if _, again := taken[place{leaf, i}]; again {
+			continue
+		}
+		taken[place{leaf, i}] = struct{}{}
+		if !fn(leaf, leaf.refs[i]) {
+			return
+		}
+	}
+}
+
 // random picks a member, all being equally likely. The table is not empty.
 func (t *table) random() (n *node, i int) {
 	if t.density == nil {

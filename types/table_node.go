@@ -339,7 +339,10 @@ func (n *node) tidy(values bool) {
 func (n *node) clone(epoch uint64) *node {
 	c := *n
 	c.epoch = epoch
-	c.kids = slices.Clone(n.kids)
+	if n.kids != nil {
+		c.kids = slices.Clone(n.kids)
+		return &c
+	}
 	c.refs = append(grown[uint32](len(n.refs)+1), n.refs...)
 	c.blob = append(grown[byte](len(n.blob)), n.blob...)
 	c.large = slices.Clone(n.large)

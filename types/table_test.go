@@ -292,7 +292,8 @@ func TestTableSeek(t *testing.T) {
 				it := tab.iter()
 				at := 0
 				ok := it.next()
-				for step := 1 + r.IntN(1000); ok; {
+				step := 1 + r.IntN(1000)
+				for i := 0; ok && i < 300; i++ {
 					if it.hash != all[at].h || string(it.key) != all[at].k {
 						t.Fatalf("at %q, want %q", it.key, all[at].k)
 					}

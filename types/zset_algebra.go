@@ -71,11 +71,30 @@ func bySize(inputs []ZInput, weights []float64) []zweighed {
 	return in
 }
 
+// bigOf is the big form of an input that has it.
+func bigOf(in ZInput) *bigZSet {
+	if z, ok := in.(*SortedSet); ok {
+		return z.big
+	}
+	return nil
+}
+
+// eachAnyhow shows all members in the order that costs least: a big sorted
+// set's in the order of their hashes. Looking each up in another big set, or
+// adding it to one, then finds the index in the processor's cache.
+func eachAnyhow(in ZInput, f func(member []byte, score float64) bool) {
+	if b := bigOf(in); b != nil {
+		b.eachHashed(nil, f)
+	} else {
+		in.Each(f)
+	}
+}
+
 // ZUnion adds the members of all inputs to b, which has to be empty.
 func ZUnion(b *ZSetBuilder, inputs []ZInput, weights []float64, a Aggregate) {
 	combine := a.combine
 	for _, in := range bySize(inputs, weights) {
-		in.Each(func(member []byte, score float64) bool {
+		eachAnyhow(in.ZInput, func(member []byte, score float64) bool {
 			b.Merge(member, a.weigh(in.weight, score), combine)
 			return true
 		})
@@ -89,7 +108,7 @@ func ZInter(inputs []ZInput, weights []float64, a Aggregate, f func(member []byt
 		return
 	}
 	in := bySize(inputs, weights)
-	in[0].Each(func(member []byte, score float64) bool {
+	each := func(member []byte, score float64) bool {
 		sum := a.weigh(in[0].weight, score)
 		for _, other := range in[1:] {
 			score, ok := other.Score(member)
@@ -99,7 +118,20 @@ func ZInter(inputs []ZInput, weights []float64, a Aggregate, f func(member []byt
 			sum = a.combine(sum, a.weigh(other.weight, score))
 		}
 		return f(member, sum)
-	})
+	}
+	first := bigOf(in[0].ZInput)
+	if first == nil {
+		in[0].Each(each)
+		return
+	}
+	// What a big set's index does not have needs no look at the member.
+	var others []*bigZSet
+	for _, other := range in[1:] {
+		if b := bigOf(other.ZInput); b != nil {
+			others = append(others, b)
+		}
+	}
+	first.eachHashed(others, each)
 }
 
 // ZInterCard is the number of members that all inputs have, counted up to

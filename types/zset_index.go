@@ -28,7 +28,7 @@ const (
 	zhashBits = 64 - zrefBits
 	zhashMax  = 1<<zhashBits - 1
 	zsegMax   = 128
-	zsegStep  = 16 // words by which a segment grows
+	zsegStep  = 32 // words by which a segment grows
 	zsegBits  = 9  // bits of the hash that a page of segments chooses by, at most
 
 	zsegOverhead = 48 + 8
@@ -99,6 +99,13 @@ func (x *zindex) find(s *zstore, h uint32, member []byte) (zref, bool) {
 		}
 	}
 	return 0, false
+}
+
+// has tells whether there is any record of that hash.
+func (x *zindex) has(h uint32) bool {
+	g := x.seg(h)
+	i := g.lowerBound(h)
+	return i < len(g.w) && uint32(g.w[i]>>zrefBits) == h
 }
 
 // mutPage is the page of h's segment, to change.

@@ -9,16 +9,16 @@ import (
 )
 
 // A packed sorted set is member, score, member, score ... in order, as Redis's
-// listpack: a score is an integer element if it is a whole number of less than
-// 2^52, and else its text with 17 significant digits. (So -0 becomes 0.)
+// listpack: a score is an integer element if it is a whole number of at most
+// 2^62 (source: double2ll in src/util.c; so -0 becomes 0), and else its text
+// with 17 significant digits.
 
 // zpackedMax is the length above which Redis makes no listpack (source:
 // LISTPACK_MAX_SAFETY_LENGTH in src/listpack.c).
 const zpackedMax = 1 << 30
 
-// AppendScore appends the score as Redis writes it to clients and files: a
-// whole number of less than 2^52 in decimal, another one with up to 17
-// significant digits, "inf", "-inf", "-0".
+// AppendScore appends the score as Redis writes it to clients: with up to 17
+// significant digits as printf's %.17g does, "inf", "-inf", "-0".
 func AppendScore(dst []byte, score float64) []byte {
 	switch {
 	case score == 0 && math.Signbit(score):
@@ -35,17 +35,25 @@ func AppendScore(dst []byte, score float64) []byte {
 	return strconv.AppendFloat(dst, score, 'g', 17, 64)
 }
 
+// appendScoreElem appends what becomes the score's element.
+func appendScoreElem(dst []byte, score float64) []byte {
+	if score >= -1<<62 && score <= 1<<62 && score == math.Trunc(score) {
+		return strconv.AppendInt(dst, int64(score), 10)
+	}
+	return AppendScore(dst, score)
+}
+
 // insertZ puts a pair before the element at off.
 func (p Packed) insertZ(off int, member []byte, score float64) Packed {
 	n := len(p)
 	p = p.Insert(off, member)
 	var buf [32]byte
-	return p.Insert(off+len(p)-n, AppendScore(buf[:0], score+0)) // -0+0 is 0
+	return p.Insert(off+len(p)-n, appendScoreElem(buf[:0], score))
 }
 
-func appendZScore(p Packed, score float64) Packed {
-	var buf [32]byte
-	return p.Append(AppendScore(buf[:0], score+0))
+// appendZ puts a pair at the end.
+func (p Packed) appendZ(member []byte, score float64) Packed {
+	return p.insertZ(len(p), member, score)
 }
 
 // zscoreAt is the score at off. Text that is no number, which can only come

@@ -414,7 +414,7 @@ func TestSortedSetGrowAndDrain(t *testing.T) {
 	for _, fill := range []string{"ascending", "descending", "random", "ties"} {
 		for _, drain := range []string{"min", "max", "random", "ranges"} {
 			z := &SortedSet{Limits: DefaultZSetLimits}
-			order := r.Perm(n)
+			order, removal := r.Perm(n), r.Perm(n)
 			name := func(i int) []byte { return []byte("member:" + strconv.Itoa(i)) }
 			for i, k := range order {
 				score := float64(k)
@@ -439,7 +439,7 @@ func TestSortedSetGrowAndDrain(t *testing.T) {
 				case "max":
 					z.PopMax(7, func([]byte, float64) bool { return true })
 				case "random":
-					z.Remove(name(order[z.Len()-1]))
+					z.Remove(name(removal[z.Len()-1]))
 				case "ranges":
 					z.RemoveByRank(r.IntN(z.Len()), 1+r.IntN(500), nil)
 				}
@@ -513,8 +513,11 @@ func TestSortedSetPackedBytes(t *testing.T) {
 	z.Set([]byte("a"), 1.5)
 	z.Set([]byte("7"), math.Copysign(0, -1))
 	z.Set([]byte("c"), 0.1)
+	z.Set([]byte("e"), 1e17)
+	z.Set([]byte("f"), -1e17)
 	_, packed, _ := z.Stored()
-	want := "\x07\x01\x00\x01" + "\x81c\x02" + "\x930.10000000000000001\x14" + "\x81a\x02\x831.5\x04"
+	want := "\x81f\x02\xf4\x00\x00\x76\xa2\x87\xba\x9c\xfe\x09" + "\x07\x01\x00\x01" + "\x81c\x02" + "\x930.10000000000000001\x14" + "\x81a\x02\x831.5\x04" +
+		"\x81e\x02\xf4\x00\x00\x8a]xEc\x01\x09"
 	if string(packed) != want {
 		t.Fatalf("%q, want %q", packed, want)
 	}
@@ -577,6 +580,46 @@ func TestSortedSetScanWhileChanging(t *testing.T) {
 	}
 	if err := z.Check(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestSortedSetScanOneByOne has members whose hashes are equal, and whose hashes
+// are neighbours.
+func TestSortedSetScanOneByOne(t *testing.T) {
+	z := &SortedSet{Limits: DefaultZSetLimits}
+	n := 100000
+	seen := make([]int, n)
+	for i := range n {
+		z.Set([]byte(strconv.Itoa(i)), 0)
+	}
+	scan := func(count int) (calls int) {
+		cursor := uint64(0)
+		for calls < 10*n {
+			calls++
+			cursor = z.Scan(cursor, count, func(member []byte, _ float64) bool {
+				i, _ := strconv.Atoi(string(member))
+				seen[i]++
+				return true
+			})
+			if cursor == 0 {
+				break
+			}
+		}
+		return calls
+	}
+	calls := scan(1)
+	for i, k := range seen {
+		if k != 1 {
+			t.Fatalf("member %d came %d times", i, k)
+		}
+	}
+	if calls < n-n/100 || calls > n+1 {
+		t.Errorf("%d calls", calls)
+	}
+	// What is left of a set that has shrunk is found fast.
+	z.PopMin(n-10, func([]byte, float64) bool { return true })
+	if calls := scan(1); calls > 30 {
+		t.Errorf("%d calls for 10 members", calls)
 	}
 }
 

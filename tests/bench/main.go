@@ -87,7 +87,7 @@ var suites = []suite{
 		&extent{rounds: 1, keys: million, limit: time.Minute}, growth},
 	{"expiry", "lag behind deadlines among many volatile keys; idle CPU; all keys sharing one deadline",
 		extent{rounds: 1, keys: million, seconds: 10, limit: 15 * time.Minute},
-		&extent{rounds: 1, keys: 100_000, seconds: 2, limit: time.Minute}, expiry},
+		&extent{rounds: 1, keys: 100_000, seconds: 2, limit: 2 * time.Minute}, expiry},
 	{"idle", "bytes of an idle connection; one huge value; MSET whole and in 1 KiB pieces; keys is the most pairs",
 		extent{rounds: 3, keys: million, conns: 10_000, valueMiB: 512, limit: 20 * time.Minute},
 		&extent{rounds: 1, keys: 200_000, conns: 2000, valueMiB: 64, limit: time.Minute}, idle},
@@ -130,12 +130,12 @@ func parseFlags(args []string) (options, error) {
 	f.StringVar(&o.redisArgs, "redis-args", "", "further arguments for redis-server, separated by spaces")
 	f.IntVar(&o.over.rounds, "rounds", 0, "rounds; 0: the suite's own number")
 	f.Int64Var(&o.over.keys, "keys", 0, "keys (or members, or pairs); 0: the suite's own number")
-	f.Float64Var(&o.over.seconds, "seconds", 0, "aim of each timed run; 0: the suite's own")
+	f.Float64Var(&o.over.seconds, "seconds", 0, "aim of each timed load (expiry: of the idle time and the span of the probes); 0: the suite's own")
 	f.IntVar(&o.over.conns, "conns", 0, "idle: connections; 0: the suite's own number")
 	f.IntVar(&o.over.valueMiB, "value-mib", 0, "idle: size of the huge value, at most 512; 0: the suite's own")
 	f.StringVar(&o.over.tests, "tests", "", "throughput and scaling: of "+defaultTests+"; empty: the suite's own; collections: commands, empty: all")
 	f.DurationVar(&o.over.limit, "limit", 0, "a suite is given up after this; 0: the suite's own limit")
-	f.Int64Var(&o.requests, "n", 0, "requests of a timed run; 0: from -seconds")
+	f.Int64Var(&o.requests, "n", 0, "requests of a timed load; 0: from -seconds")
 	f.IntVar(&o.clients, "clients", 50, "connections of the load")
 	f.IntVar(&o.size, "size", 64, "bytes of a value")
 	f.StringVar(&o.pipelines, "pipelines", "", "depths of pipelining; empty: throughput 1,16,64, collections 1,16")
@@ -343,11 +343,19 @@ func bench(args []string) (code int, err error) {
 			r.tests = strings.Split(c.tests, ",")
 		}
 		start := time.Now()
+		var before, after strangers
+		if err := before.read(); err != nil {
+			return 1, err
+		}
 		progress("%s: %d rounds, %d keys, at most %v", c.name, c.rounds, c.keys, c.limit)
 		sctx, stop := context.WithTimeout(ctx, c.limit)
 		err := c.suite.run(sctx, &r)
 		stop()
 		stopServers()
+		if err := after.read(); err != nil {
+			return 1, err
+		}
+		r.note("Other programs used %.2f of the machine's %d CPUs meanwhile.", after.since(before), len(r.allCPUs))
 		if err != nil {
 			err = fmt.Errorf("suite %s: %w", c.name, err)
 			failures = append(failures, err.Error())

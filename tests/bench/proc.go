@@ -115,6 +115,51 @@ func (t cpuTime) since(before cpuTime) time.Duration {
 	return threads
 }
 
+// parseBusy reads from the text of /proc/stat (proc(5)) for how long the machine's CPUs have been used,
+// by whomever, and taken away by a hypervisor.
+func parseBusy(text string) (busy time.Duration, err error) {
+	line, _, _ := strings.Cut(text, "\n")
+	f := strings.Fields(line)
+	if len(f) < 9 || f[0] != "cpu" {
+		return 0, fmt.Errorf("unexpected first line of /proc/stat: %q", line)
+	}
+	for i, x := range f[1:9] { // user nice system idle iowait irq softirq steal
+		if i == 3 || i == 4 {
+			continue
+		}
+		n, err := strconv.ParseInt(x, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/stat: %w", err)
+		}
+		busy += time.Duration(n) * tick
+	}
+	return busy, nil
+}
+
+// strangers measures what others than this program and its children use of the machine.
+type strangers struct {
+	start     time.Time
+	busy, own time.Duration
+}
+
+func (s *strangers) read() (err error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return err
+	}
+	s.start = time.Now()
+	if s.busy, err = parseBusy(string(text)); err != nil {
+		return err
+	}
+	s.own, err = ownCPU()
+	return err
+}
+
+// since returns how many CPUs they have used on average since before. The children must have ended.
+func (s strangers) since(before strangers) float64 {
+	return max(0, ((s.busy-before.busy)-(s.own-before.own)).Seconds()/s.start.Sub(before.start).Seconds())
+}
+
 // residentOf returns a process's VmRSS and VmHWM in bytes.
 func residentOf(pid int) (rss, peak int64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

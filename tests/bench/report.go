@@ -116,10 +116,11 @@ func (p *report) flush(title string) {
 		}
 	}
 	if len(verdicts) > 0 {
-		fmt.Fprintln(p.out)
-	}
-	for _, c := range verdicts {
-		fmt.Fprintln(p.out, c)
+		fmt.Fprint(p.out, "\n```\n")
+		for _, c := range verdicts {
+			fmt.Fprintln(p.out, c)
+		}
+		fmt.Fprint(p.out, "```\n")
 	}
 	p.checks = append(p.checks, verdicts...)
 }

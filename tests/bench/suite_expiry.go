@@ -13,7 +13,7 @@ const expiryProbes = 1000
 // expiry measures how far expiry lags behind deadlines, what it costs an idle server, and what a shared deadline does.
 func expiry(ctx context.Context, r *run) error {
 	r.note("%d volatile keys with deadlines far away. Lag: between the k-th deadline of %d keys and DBSIZE showing k of them gone, "+
-		"read every 250 us; keys still there after a minute count with their lag until then", r.keys, expiryProbes)
+		"read every 250 us; keys still there after %v count with their lag until then", r.keys, expiryProbes, r.expiryPatience())
 	err := r.each(ctx, func(ctx context.Context, s *server, _ int) error {
 		progress("expiry: probes on %s", s.name)
 		err := fill(ctx, s.addr, r.keys, counting("SET", "key:"+placeholder, r.value(), "EX", "1000000"))
@@ -65,16 +65,19 @@ func (l *lags) seen(gone int, now time.Time) {
 	}
 }
 
+// expiryPatience is how long the suite waits for probes after the last deadline: a minute in full.
+func (r *run) expiryPatience() time.Duration {
+	return time.Duration(max(6*r.seconds, 5) * float64(time.Second))
+}
+
 // expiryLag sets probe keys, one deadline every spacing, and watches them go.
 func (r *run) expiryLag(ctx context.Context, s *server) error {
-	const (
-		poll     = 250 * time.Microsecond
-		patience = time.Minute
-	)
+	const poll = 250 * time.Microsecond
+	patience := r.expiryPatience()
 	spacing := time.Duration(max(r.seconds, 0.1) * float64(time.Second) / expiryProbes).Round(time.Millisecond)
 	spacing = max(spacing, time.Millisecond)
 	return s.ask(func(c *client) error {
-		if err := c.c.SetDeadline(time.Now().Add(3 * patience)); err != nil {
+		if err := c.c.SetDeadline(time.Now().Add(time.Minute + 3*patience)); err != nil {
 			return err
 		}
 		base, err := c.integer("DBSIZE")

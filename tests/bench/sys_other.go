@@ -21,4 +21,6 @@ func raiseFiles() (uint64, error) { return 0, errNotLinux }
 
 func dialBlocking(string, time.Duration) (io.ReadWriteCloser, error) { return nil, errNotLinux }
 
+func ownCPU() (time.Duration, error) { return 0, errNotLinux }
+
 func threadSleep(d time.Duration) { time.Sleep(d) }

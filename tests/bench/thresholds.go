@@ -34,6 +34,7 @@ var thresholds = []threshold{
 
 	{"expiry/probes/lag p99", "kvd", "<=", 5},
 	{"expiry/probes/lag worst", "kvd", "<=", 20},
+	{"expiry/probes/lag least", "kvd", ">=", 0}, // no key goes before its deadline
 	{"expiry/idle CPU", "kvd", "<=", 2},
 	{"expiry/shared/gone after", "ratio", "<=", 1},
 	{"expiry/shared/GET p99 then", "ratio", "<=", 1},

@@ -21,19 +21,28 @@ func oneOf[T any](g *gen, from ...T) T { return from[g.IntN(len(from))] }
 
 // The pools are small, so that calls meet. A pool's first letter says what is mostly in it.
 var pools = map[string][]string{
-	"s": {"s:0", "s:1", "s:2", "s:3", "", "s\x00\r\n\xff"},            // strings
-	"n": {"n:0", "n:1", "n:2"},                                        // numbers
-	"b": {"b:0", "b:1", "b:2", "{b}3"},                                // bits
-	"g": {"g:0", "g:1"},                                               // long strings, up to 200 KB
-	"l": {"l:0", "l:1", "l:2", "{l}3"},                                // lists
-	"e": {"e:0", "e:1", "e:2", "{e}3"},                                // sets
-	"h": {"h:0", "h:1", "h:2"},                                        // hashes
-	"z": {"z:0", "z:1", "z:2", "{z}3"},                                // sorted sets
-	"x": {"x:0", "x:1"},                                               // sorted sets of equal scores
-	"w": {"w_1", "w_2", "w_3", "w_a", "w_b", "w_c"},                   // weights for SORT
-	"o": {"h_1", "h_2", "h_3", "h_a", "h_b"},                          // hashes for SORT
-	"m": {"m:0", "m:1", "m:2", strings.Repeat("missing", 10) + "{x}"}, // mostly missing
+	"s": {"s:0", "s:1", "s:2", "s:3", "", "s\x00\r\n\xff"}, // strings
+	"n": {"n:0", "n:1", "n:2"},                             // numbers
+	"b": {"b:0", "b:1", "b:2", "{b}3"},                     // bits
+	"g": {"g:0", "g:1"},                                    // long strings, up to 200 KB
+	"l": {"l:0", "l:1", "l:2", "{l}3"},                     // lists
+	"e": {"e:0", "e:1", "e:2", "{e}3"},                     // sets
+	"h": {"h:0", "h:1", "h:2"},                             // hashes
+	"z": {"z:0", "z:1", "z:2", "{z}3"},                     // sorted sets
+	"x": {"x:0", "x:1"},                                    // sorted sets of equal scores
+	"w": {"w_1", "w_2", "w_3", "w_a", "w_b", "w_c"},        // weights for SORT
+	"o": {"h_1", "h_2", "h_3", "h_a", "h_b"},               // hashes for SORT
+	"m": missing,                                           // mostly missing
 }
+
+// missing are so many that most of them are: what writes on them is rare.
+var missing = func() []string {
+	out := []string{strings.Repeat("missing", 10) + "{x}"}
+	for i := range 20 {
+		out = append(out, "m:"+strconv.Itoa(i))
+	}
+	return out
+}()
 
 // key picks a key of pool p, now and then a missing one or one of another type.
 func (g *gen) key(p string) string {
@@ -187,6 +196,7 @@ var argKinds = map[string]func(*gen) string{
 	"sortkey": func(g *gen) string { return g.key(oneOf(g, "l", "e", "z")) },
 
 	"val":   func(g *gen) string { return g.val() },
+	"short": func(g *gen) string { return oneOf(g, "", "x", "\x00", "abc") },
 	"int":   func(g *gen) string { return g.int() },
 	"small": func(g *gen) string { return strconv.Itoa(g.IntN(12)) },
 	"count": func(g *gen) string { return strconv.Itoa(g.IntN(7) - 1) },
@@ -215,36 +225,42 @@ var argKinds = map[string]func(*gen) string{
 		if g.chance(0.05) {
 			return oneOf(g, "u64", "i65", "u0", "i0", "x8", "u", "8", "i-1", "u8x")
 		}
+		if g.chance(0.6) {
+			return oneOf(g, "u8", "i8", "u4", "i5", "u1", "u2", "i16", "u7")
+		}
 		return oneOf(g, "u", "i") + strconv.Itoa(1+g.IntN(63))
 	},
 	"bfo": func(g *gen) string {
 		if g.chance(0.05) {
 			return oneOf(g, "-1", "#-1", "#", "abc", "4294967296", "9223372036854775807", "")
 		}
+		if g.chance(0.5) {
+			return oneOf(g, "0", "4", "8", "#0", "#1", "#2")
+		}
 		return oneOf(g, "", "#") + strconv.Itoa(g.IntN(70))
 	},
 
 	// Deadlines: far away, or in the past.
 	"sec": func(g *gen) string {
-		if g.chance(0.08) {
+		if g.chance(0.05) {
 			return oneOf(g, "0", "-1", "9223372036854775807", "9223372036854775", "-9223372036854775808")
 		}
 		return strconv.FormatInt(farSeconds(g), 10)
 	},
 	"ms": func(g *gen) string {
-		if g.chance(0.08) {
+		if g.chance(0.05) {
 			return oneOf(g, "0", "-1", "9223372036854775807", "9223372036854775000", "-9223372036854775808")
 		}
 		return strconv.FormatInt(farSeconds(g)*1000+g.Int64N(1000), 10)
 	},
 	"at": func(g *gen) string {
-		if g.chance(0.15) {
+		if g.chance(0.05) {
 			return oneOf(g, "1", "1000000000", "0", "-1", "9223372036854775807")
 		}
 		return strconv.FormatInt(4_000_000_000+g.Int64N(1_000_000_000), 10)
 	},
 	"atms": func(g *gen) string {
-		if g.chance(0.15) {
+		if g.chance(0.05) {
 			return oneOf(g, "1", "1000000000000", "0", "-1", "9223372036854775807")
 		}
 		return strconv.FormatInt(4_000_000_000_000+g.Int64N(1_000_000_000_000), 10)

@@ -7,7 +7,7 @@
 //
 // Replies whose order or contents Redis leaves open have a comparer of their own (compare.go).
 // Where a server chooses (SPOP), the other one is made to follow, so that the script can go on.
-// Every few hundred steps, and at the end, the whole contents of both are compared.
+// Every two hundred steps, and at the end, the whole contents of both are compared.
 //
 // A difference ends its session; the script is then made as short as it can be (shrink.go)
 // and printed in a form that can be replayed: a line for each step, arguments quoted where

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// contentsEvery is how many steps pass between two comparisons of the whole contents.
+const contentsEvery = 200
+
 // wrongShare is the share of calls that are made wrong.
 const wrongShare = 0.2
 
@@ -55,10 +58,15 @@ func (pl *planner) script(n, proto, steps int) []Step {
 	if len(in) == 0 {
 		in = pl.forms
 	}
+	fills := pl.fills()
+	check := contentsEvery
+	back := 0 // the length of the script at which it returns to the first database; 0: it is there
 	out := pl.prelude(g, proto)
 	for len(out) < steps {
 		f, force := oneOf(g, in...), ""
-		if g.chance(0.5) {
+		if fills != nil && g.chance(0.15) {
+			f = oneOf(g, fills...) // much of the rest deletes
+		} else if g.chance(0.5) {
 			if ff, l := pl.lacking(g); ff != nil {
 				f, force = ff, l
 			}
@@ -77,7 +85,20 @@ func (pl *planner) script(n, proto, steps int) []Step {
 		}
 		keepShort(s.Args)
 		out = append(out, s)
-		if len(out)%400 == 0 {
+		if len(args) > 1 && g.chance(0.15) { // of a deadline that was lost or kept, few replies tell
+			out = append(out, Step{[]string{"PEXPIRETIME", args[1+g.IntN(min(2, len(args)-1))]}, "millis"})
+		}
+		switch s.Args[0] { // scripts leave the first database, and empty it, for a while only
+		case "SELECT", "select", "SWAPDB", "swapdb", "FLUSHDB", "flushdb", "FLUSHALL", "flushall":
+			back = len(out) + g.IntN(20)
+		}
+		if back > 0 && len(out) >= back {
+			back = 0
+			out = append(out, Step{[]string{"SELECT", "0"}, ""})
+			out = pl.fill(g, out)
+		}
+		if len(out) >= check {
+			check = len(out) + contentsEvery
 			out = append(out, Step{[]string{"contents"}, "contents"})
 		}
 	}
@@ -127,13 +148,27 @@ func (pl *planner) prelude(g *gen, proto int) []Step {
 			out = append(out, Step{[]string{"CONFIG", "SET", l[0], oneOf(g, l[1:]...)}, ""})
 		}
 	}
+	return pl.fill(g, out)
+}
+
+// fills are the forms that put something into the pools, and deadlines on it.
+func (pl *planner) fills() []*form {
+	var out []*form
 	for _, f := range pl.forms {
-		if slices.Contains([]string{"MSET", "RPUSH", "SADD", "HSET", "ZADD", "SETBIT", "SET"}, f.name) {
-			for range 4 {
-				args, _ := g.spell(f, "")
-				keepShort(args)
-				out = append(out, Step{args, f.cmp})
-			}
+		if slices.Contains([]string{"MSET", "RPUSH", "SADD", "HSET", "ZADD", "SETBIT", "SET", "EXPIRE", "PEXPIREAT"}, f.name) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// fill appends four calls of each of them.
+func (pl *planner) fill(g *gen, out []Step) []Step {
+	for _, f := range pl.fills() {
+		for range 4 {
+			args, _ := g.spell(f, "")
+			keepShort(args)
+			out = append(out, Step{args, f.cmp})
 		}
 	}
 	return out

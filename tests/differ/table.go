@@ -52,6 +52,8 @@ SET <bits> <val>
 SET <big> <bigval>
 SETNX <str> <val>
 SETRANGE <str> <offset> <val>
+SETRANGE <missing> <small> <short>
+SETRANGE <str> <small> <short>
 SETRANGE <big> <bigoff> <val>
 STRLEN <str>
 STRLEN <big>
@@ -64,6 +66,7 @@ BITPOS <bits> <bit> <index> <index> [BYTE | BIT]
 BITOP (AND | OR | XOR) <bits> {<bits>}
 BITOP (NOT) <bits> <bits>
 BITFIELD <bits> {(GET <bft> <bfo> | SET <bft> <bfo> <int> | INCRBY <bft> <bfo> <int> | OVERFLOW (WRAP | SAT | FAIL))}
+BITFIELD <bits> OVERFLOW (WRAP | SAT | FAIL) {(INCRBY <bft> <bfo> <int> | SET <bft> <bfo> <int>)}
 BITFIELD <bits>
 BITFIELD_RO <bits> {(GET <bft> <bfo>)}
 BITFIELD_RO <bits>
@@ -85,7 +88,7 @@ PEXPIREAT <any> <atms> [NX | XX | GT | LT]
 @millis PTTL <any>
 PERSIST <any>
 @sorted KEYS <pattern>
-MOVE <any> <otherdb>
+~ MOVE <any> <otherdb>
 @encoding OBJECT ENCODING <any>
 @kind OBJECT REFCOUNT <any>
 @idle OBJECT IDLETIME <any>
@@ -101,9 +104,9 @@ RESTORE <any> <atms> <payload> [REPLACE] (ABSTTL)
 @scan SCAN <int>
 @scan SCAN <bad> [COUNT <bad>]
 TYPE <any>
-SELECT <db>
+~ SELECT <db>
 SELECT 0
-SWAPDB <otherdb> <db>
+~ SWAPDB <otherdb> <db>
 @dbsize DBSIZE
 ~ FLUSHDB [ASYNC | SYNC]
 ~ FLUSHALL [ASYNC | SYNC]

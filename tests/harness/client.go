@@ -74,7 +74,12 @@ func Dial(addr string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{Conn: nc, Timeout: 20 * time.Second, br: bufio.NewReaderSize(nc, 64<<10), bw: bufio.NewWriterSize(nc, 64<<10)}, nil
+	return NewConn(nc), nil
+}
+
+// NewConn makes a Conn of a connection, with a Timeout of 20 seconds.
+func NewConn(nc net.Conn) *Conn {
+	return &Conn{Conn: nc, Timeout: 20 * time.Second, br: bufio.NewReaderSize(nc, 64<<10), bw: bufio.NewWriterSize(nc, 64<<10)}
 }
 
 // AppendCommand appends a request, as an array of bulk strings.

@@ -1,0 +1,784 @@
+package command
+
+import (
+	"math"
+	"strconv"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types"
+)
+
+// APPEND, DECR, DECRBY, GET, GETDEL, GETEX, GETRANGE, GETSET, INCR, INCRBY,
+// INCRBYFLOAT, MGET, MSET, MSETNX, PSETEX, SET, SETEX, SETNX, SETRANGE, STRLEN,
+// SUBSTR. The newer ones are in string_new.go, LCS in lcs.go, bits in bits.go.
+
+func init() {
+	register(
+		&Row{Name: "append", Fn: cmdAppend, Arity: 3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+			Since: "2.0.0", Group: "string", Summary: "Appends to a string, creating it where there is none.", Complexity: "O(1) amortized", Syntax: "key value"},
+		&Row{Name: "decr", Fn: cmdDecr, Arity: 2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "1.0.0", Group: "string", Summary: "Lowers the number at a key by one; a missing key counts as 0.", Complexity: "O(1)", Syntax: "key"},
+		&Row{Name: "decrby", Fn: cmdDecrBy, Arity: 3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "1.0.0", Group: "string", Summary: "Lowers the number at a key; a missing key counts as 0.", Complexity: "O(1)", Syntax: "key decrement"},
+		&Row{Name: "get", Fn: cmdGet, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "1.0.0", Group: "string", Summary: "Returns the string at a key.", Complexity: "O(1)", Syntax: "key"},
+		&Row{Name: "getdel", Fn: cmdGetDel, Arity: 2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+			Since: "6.2.0", Group: "string", Summary: "Returns the string at a key and deletes the key.", Complexity: "O(1)", Syntax: "key"},
+		&Row{Name: "getex", Fn: cmdGetEx, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "6.2.0", Group: "string", Summary: "Returns the string at a key and sets or removes its expiry.", Complexity: "O(1)",
+			Syntax: "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]"},
+		&Row{Name: "getrange", Fn: cmdGetRange, Arity: 4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "2.4.0", Group: "string", Summary: "Returns a part of a string.", Complexity: "O(N) in the length returned", Syntax: "key start end"},
+		&Row{Name: "getset", Fn: cmdGetSet, Arity: 3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "1.0.0", Group: "string", Summary: "Sets a string and returns the one before.", Complexity: "O(1)", Syntax: "key value"},
+		&Row{Name: "incr", Fn: cmdIncr, Arity: 2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "1.0.0", Group: "string", Summary: "Raises the number at a key by one; a missing key counts as 0.", Complexity: "O(1)", Syntax: "key"},
+		&Row{Name: "incrby", Fn: cmdIncrBy, Arity: 3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "1.0.0", Group: "string", Summary: "Raises the number at a key; a missing key counts as 0.", Complexity: "O(1)", Syntax: "key increment"},
+		&Row{Name: "incrbyfloat", Fn: cmdIncrByFloat, Arity: 3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "2.6.0", Group: "string", Summary: "Adds a floating-point number to the one at a key; a missing key counts as 0.", Complexity: "O(1)", Syntax: "key increment"},
+		&Row{Name: "mget", Fn: cmdMGet, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO access",
+			Since: "1.0.0", Group: "string", Summary: "Returns the strings at several keys.", Complexity: "O(N) in the number of keys", Syntax: "key [key ...]", Tips: "request_policy:multi_shard"},
+		&Row{Name: "mset", Fn: cmdMSet, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 2, KeyFlags: "OW update",
+			Since: "1.0.1", Group: "string", Summary: "Sets several strings at once.", Complexity: "O(N) in the number of keys", Syntax: "key value [key value ...]", Tips: "request_policy:multi_shard response_policy:all_succeeded"},
+		&Row{Name: "msetnx", Fn: cmdMSetNX, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 2, KeyFlags: "OW insert",
+			Since: "1.0.1", Group: "string", Summary: "Sets several strings at once, if none of the keys exists.", Complexity: "O(N) in the number of keys", Syntax: "key value [key value ...]"},
+		&Row{Name: "psetex", Fn: cmdPSetEx, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "OW update",
+			Since: "2.6.0", Group: "string", Summary: "Sets a string that expires after some milliseconds.", Complexity: "O(1)", Syntax: "key milliseconds value"},
+		&Row{Name: "set", Fn: cmdSet, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update variable_flags",
+			Since: "1.0.0", Group: "string", Summary: "Sets the string at a key, whatever was there, on conditions where given.", Complexity: "O(1)",
+			Syntax: "key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]"},
+		&Row{Name: "setex", Fn: cmdSetEx, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "OW update",
+			Since: "2.0.0", Group: "string", Summary: "Sets a string that expires after some seconds.", Complexity: "O(1)", Syntax: "key seconds value"},
+		&Row{Name: "setnx", Fn: cmdSetNX, Arity: 3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "OW insert",
+			Since: "1.0.0", Group: "string", Summary: "Sets a string if the key does not exist.", Complexity: "O(1)", Syntax: "key value"},
+		&Row{Name: "setrange", Fn: cmdSetRange, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "2.2.0", Group: "string", Summary: "Overwrites a part of a string, which grows where needed.", Complexity: "O(1) for short values, else O(M) in the length written", Syntax: "key offset value"},
+		&Row{Name: "strlen", Fn: cmdStrLen, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+			Since: "2.2.0", Group: "string", Summary: "Returns the length of a string.", Complexity: "O(1)", Syntax: "key"},
+		&Row{Name: "substr", Fn: cmdGetRange, Arity: 4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "1.0.0", Group: "string", Summary: "Returns a part of a string (the old name of GETRANGE).", Complexity: "O(N) in the length returned", Syntax: "key start end"},
+	)
+}
+
+// embstrMax is the longest string that OBJECT ENCODING calls embstr.
+const embstrMax = 44
+
+// stringValue is a string as a command reads it, whatever its encoding. The
+// bytes alias the entry or the Ctx's scratch, until the next one is read.
+type stringValue struct {
+	b   []byte
+	big *types.BigString
+}
+
+// stringOf reads the string of an entry, which must be one.
+func (c *Ctx) stringOf(e *keyspace.Entry) stringValue {
+	switch e.Encoding() {
+	case types.EncInt:
+		c.scratch = strconv.AppendInt(c.scratch[:0], e.Int(), 10)
+		return stringValue{b: c.scratch}
+	case types.EncChunked:
+		return stringValue{big: e.Object().(*types.BigString)}
+	}
+	return stringValue{b: e.Packed()}
+}
+
+func (v stringValue) len() int {
+	if v.big != nil {
+		return v.big.Len()
+	}
+	return len(v.b)
+}
+
+// appendRange appends the bytes [from, to) to dst.
+func (v stringValue) appendRange(dst []byte, from, to int) []byte {
+	if v.big != nil {
+		return v.big.AppendRange(dst, from, to)
+	}
+	return append(dst, v.b[from:to]...)
+}
+
+// bytes is the whole string in one piece.
+func (v stringValue) bytes() []byte {
+	if v.big != nil {
+		return v.big.AppendRange(nil, 0, v.big.Len())
+	}
+	return v.b
+}
+
+// replyRange replies with the bytes [from, to) as a bulk.
+func (c *Ctx) replyRange(v stringValue, from, to int) {
+	if v.big == nil {
+		c.W.Bulk(v.b[from:to])
+		return
+	}
+	b := c.W.Buf
+	b = append(b, '$')
+	b = strconv.AppendInt(b, int64(to-from), 10)
+	b = append(b, '\r', '\n')
+	b = v.big.AppendRange(b, from, to)
+	c.W.Buf = append(b, '\r', '\n')
+}
+
+// replyString replies with the string of an entry.
+func (c *Ctx) replyString(e *keyspace.Entry) {
+	switch e.Encoding() {
+	case types.EncInt:
+		c.W.BulkInt(e.Int())
+	case types.EncChunked:
+		v := c.stringOf(e)
+		c.replyRange(v, 0, v.len())
+	default:
+		c.W.Bulk(e.Packed())
+	}
+}
+
+// findString finds the string at a key; ok is false where something else is
+// there, and that is replied.
+func (c *Ctx) findString(k *keyspace.Key) (e keyspace.Entry, ok bool) {
+	e = c.Find(k)
+	if e.Exists() && e.Type() != types.TString {
+		c.Err(errWrongType)
+		return e, false
+	}
+	return e, true
+}
+
+// putString sets the value at a key to a string, in the encoding that suits.
+func (c *Ctx) putString(k *keyspace.Key, b []byte, deadline int64) {
+	if len(b) <= 20 {
+		if n, ok := parseInt(b); ok {
+			c.putInt(k, n, deadline)
+			return
+		}
+	}
+	switch {
+	case len(b) <= embstrMax:
+		c.Put(k, types.TString, types.EncEmbstr, b, deadline)
+	case len(b) <= keyspace.InlineMax:
+		c.Put(k, types.TString, types.EncRaw, b, deadline)
+	default:
+		c.PutObject(k, types.TString, types.EncChunked, types.NewBigString(b), deadline)
+	}
+}
+
+func (c *Ctx) putInt(k *keyspace.Key, n int64, deadline int64) {
+	b := c.PutSpace(k, types.TString, types.EncInt, 8, deadline)
+	for i := range 8 {
+		b[i] = byte(n >> (8 * i))
+	}
+}
+
+// deadline reads an expiry argument: base is added to relative ones, unit is
+// 1000 for seconds. The reply to a bad one names the command.
+func (c *Ctx) deadline(arg []byte, unit int64, relative bool) (ms int64, ok bool) {
+	n, ok := parseInt(arg)
+	if !ok {
+		c.Err(errNotInt)
+		return 0, false
+	}
+	if n <= 0 || n > math.MaxInt64/unit {
+		c.invalidExpire()
+		return 0, false
+	}
+	n *= unit
+	if relative {
+		if n > math.MaxInt64-c.Now {
+			c.invalidExpire()
+			return 0, false
+		}
+		n += c.Now
+	}
+	return n, true
+}
+
+func (c *Ctx) invalidExpire() { c.Err("ERR invalid expire time in '" + c.Row.full + "' command") }
+
+func cmdGet(c *Ctx) {
+	e, ok := c.findString(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Null()
+		return
+	}
+	c.replyString(&e)
+}
+
+// setOptions are the options of SET and of what is like it.
+type setOptions struct {
+	nx, xx, get, keepTTL, persist bool
+	expiry                        []byte // its argument; nil: none
+	unit                          int64
+	relative                      bool
+	cond                          *condition
+}
+
+// expiryOption reads one of EX, PX, EXAT and PXAT at argument i.
+func (o *setOptions) expiryOption(c *Ctx, i int) bool {
+	if i+1 >= len(c.Args) || o.expiry != nil || o.keepTTL || o.persist {
+		return false
+	}
+	switch {
+	case c.Word(i, "ex"):
+		o.unit, o.relative = 1000, true
+	case c.Word(i, "px"):
+		o.unit, o.relative = 1, true
+	case c.Word(i, "exat"):
+		o.unit = 1000
+	case c.Word(i, "pxat"):
+		o.unit = 1
+	default:
+		return false
+	}
+	o.expiry = c.Args[i+1]
+	return true
+}
+
+// parse reads SET's options from argument i on; false: a syntax error, which
+// is replied.
+func (o *setOptions) parse(c *Ctx, i int) bool {
+	for ; i < len(c.Args); i++ {
+		switch {
+		case c.Word(i, "nx") && !o.xx && o.cond == nil:
+			o.nx = true
+		case c.Word(i, "xx") && !o.nx && o.cond == nil:
+			o.xx = true
+		case c.Word(i, "get"):
+			o.get = true
+		case c.Word(i, "keepttl") && o.expiry == nil:
+			o.keepTTL = true
+		case o.expiryOption(c, i):
+			i++
+		case !o.nx && !o.xx && o.cond == nil && i+1 < len(c.Args) && conditionWord(c.Args[i]) != 0:
+			o.cond = &condition{kind: conditionWord(c.Args[i]), value: c.Args[i+1]}
+			i++
+		default:
+			c.Err(errSyntax)
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	wordSet       = []byte("SET")
+	wordDel       = []byte("DEL")
+	wordPXAT      = []byte("PXAT")
+	wordKeepTTL   = []byte("KEEPTTL")
+	wordPExpireAt = []byte("PEXPIREAT")
+	wordPersist   = []byte("PERSIST")
+)
+
+func cmdSet(c *Ctx) {
+	k := &c.Keys[0]
+	if len(c.Args) == 3 {
+		c.putString(k, c.Args[2], 0)
+		c.Dirty++
+		c.Notify('$', "set", k)
+		c.W.OK()
+		return
+	}
+	var o setOptions
+	if !o.parse(c, 3) {
+		return
+	}
+	deadline := int64(0)
+	if o.expiry != nil {
+		var ok bool
+		if deadline, ok = c.deadline(o.expiry, o.unit, o.relative); !ok {
+			return
+		}
+	}
+	if !o.nx && !o.xx && !o.get && !o.keepTTL && o.cond == nil {
+		c.setWithDeadline(k, c.Args[2], deadline)
+		c.W.OK()
+		return
+	}
+	if o.cond != nil && !o.cond.valid(c) {
+		return
+	}
+	e := c.Find(k)
+	if e.Exists() && e.Type() != types.TString && (o.get || o.cond != nil) {
+		c.Err(errWrongType)
+		return
+	}
+	replied := false
+	if o.get {
+		replied = true
+		if e.Exists() {
+			c.replyString(&e)
+		} else {
+			c.W.Null()
+		}
+	}
+	if o.nx && e.Exists() || o.xx && !e.Exists() || o.cond != nil && !o.cond.holds(c, &e) {
+		if !replied {
+			c.W.Null()
+		}
+		return
+	}
+	if o.keepTTL && e.Exists() {
+		deadline = e.Deadline()
+	}
+	c.setWithDeadline(k, c.Args[2], deadline)
+	if !replied {
+		c.W.OK()
+	}
+}
+
+// setWithDeadline sets a string and says so in the form that replays alike.
+func (c *Ctx) setWithDeadline(k *keyspace.Key, value []byte, deadline int64) {
+	if deadline != 0 && deadline <= c.Now && !c.Replaying {
+		// Its time is over already: what remains is that the key is gone.
+		if c.Delete(k) {
+			c.Notify('g', "del", k)
+		}
+		c.Dirty++
+		c.Effect(wordDel, k.B)
+		return
+	}
+	c.putString(k, value, deadline)
+	c.Dirty++
+	c.Notify('$', "set", k)
+	if deadline != 0 {
+		c.Notify('g', "expire", k)
+		if c.Journaling() {
+			c.Effect(wordSet, k.B, value, wordPXAT, strconv.AppendInt(nil, deadline, 10))
+		}
+		return
+	}
+	if len(c.Args) != 3 || c.Row.Name != "set" {
+		c.Effect(wordSet, k.B, value)
+	}
+}
+
+func cmdSetNX(c *Ctx) {
+	k := &c.Keys[0]
+	if c.Exists(k) {
+		c.W.Int(0)
+		return
+	}
+	c.setWithDeadline(k, c.Args[2], 0)
+	c.W.Int(1)
+}
+
+func cmdSetEx(c *Ctx)  { setEx(c, 1000) }
+func cmdPSetEx(c *Ctx) { setEx(c, 1) }
+
+func setEx(c *Ctx, unit int64) {
+	deadline, ok := c.deadline(c.Args[2], unit, true)
+	if !ok {
+		return
+	}
+	c.setWithDeadline(&c.Keys[0], c.Args[3], deadline)
+	c.W.OK()
+}
+
+func cmdGetSet(c *Ctx) {
+	k := &c.Keys[0]
+	e, ok := c.findString(k)
+	if !ok {
+		return
+	}
+	if e.Exists() {
+		c.replyString(&e)
+	} else {
+		c.W.Null()
+	}
+	c.setWithDeadline(k, c.Args[2], 0)
+}
+
+func cmdGetDel(c *Ctx) {
+	k := &c.Keys[0]
+	e, ok := c.findString(k)
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Null()
+		return
+	}
+	c.replyString(&e)
+	c.Delete(k)
+	c.Dirty++
+	c.Notify('g', "del", k)
+	c.Effect(wordDel, k.B)
+}
+
+func cmdGetEx(c *Ctx) {
+	var o setOptions
+	for i := 2; i < len(c.Args); i++ {
+		switch {
+		case c.Word(i, "persist") && o.expiry == nil:
+			o.persist = true
+		case o.expiryOption(c, i):
+			i++
+		default:
+			c.Err(errSyntax)
+			return
+		}
+	}
+	k := &c.Keys[0]
+	e, ok := c.findString(k)
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Null()
+		return
+	}
+	deadline := int64(0)
+	if o.expiry != nil {
+		if deadline, ok = c.deadline(o.expiry, o.unit, o.relative); !ok {
+			return
+		}
+	}
+	c.replyString(&e)
+	switch {
+	case o.expiry != nil && deadline <= c.Now && !c.Replaying:
+		c.Delete(k)
+		c.Dirty++
+		c.Notify('g', "del", k)
+		c.Effect(wordDel, k.B)
+	case o.expiry != nil:
+		c.SetDeadline(k, deadline)
+		c.Dirty++
+		c.Notify('g', "expire", k)
+		c.Effect(wordPExpireAt, k.B, strconv.AppendInt(nil, deadline, 10))
+	case o.persist && e.Deadline() != 0:
+		c.SetDeadline(k, 0)
+		c.Dirty++
+		c.Notify('g', "persist", k)
+		c.Effect(wordPersist, k.B)
+	}
+}
+
+// byteRange turns a start and an end that may count from the end into [from, to)
+// within n.
+func byteRange(start, end, n int64) (from, to int) {
+	if start < 0 && end < 0 && start > end {
+		return 0, 0
+	}
+	if start < 0 {
+		start = max(0, start+n)
+	}
+	if end < 0 {
+		end = max(0, end+n)
+	}
+	end = min(end, n-1)
+	if start > end || n == 0 {
+		return 0, 0
+	}
+	return int(start), int(end) + 1
+}
+
+func cmdGetRange(c *Ctx) {
+	start, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	end, ok := c.Int(3)
+	if !ok {
+		return
+	}
+	e, ok := c.findString(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Bulk(nil)
+		return
+	}
+	v := c.stringOf(&e)
+	from, to := byteRange(start, end, int64(v.len()))
+	c.replyRange(v, from, to)
+}
+
+func cmdStrLen(c *Ctx) {
+	e, ok := c.findString(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Int(0)
+		return
+	}
+	c.W.Int(int64(c.stringOf(&e).len()))
+}
+
+func cmdMGet(c *Ctx) {
+	c.W.Array(len(c.Keys))
+	for i := range c.Keys {
+		e := c.Find(&c.Keys[i])
+		if e.Type() != types.TString {
+			c.W.Null()
+			continue
+		}
+		c.replyString(&e)
+	}
+}
+
+func cmdMSet(c *Ctx) {
+	if len(c.Args)%2 == 0 {
+		c.WrongArity()
+		return
+	}
+	c.setAll(1)
+	c.W.OK()
+}
+
+// setAll sets the declared keys to the arguments behind them; from is where
+// the first key stands.
+func (c *Ctx) setAll(from int) {
+	for i := range c.Keys {
+		c.putString(&c.Keys[i], c.Args[from+2*i+1], 0)
+		c.Notify('$', "set", &c.Keys[i])
+	}
+	c.Dirty += len(c.Keys)
+}
+
+func cmdMSetNX(c *Ctx) {
+	if len(c.Args)%2 == 0 {
+		c.WrongArity()
+		return
+	}
+	for i := range c.Keys {
+		if c.Exists(&c.Keys[i]) {
+			c.W.Int(0)
+			return
+		}
+	}
+	c.setAll(1)
+	c.W.Int(1)
+}
+
+func cmdIncr(c *Ctx) { c.incrBy(1) }
+func cmdDecr(c *Ctx) { c.incrBy(-1) }
+
+func cmdIncrBy(c *Ctx) {
+	if n, ok := c.Int(2); ok {
+		c.incrBy(n)
+	}
+}
+
+func cmdDecrBy(c *Ctx) {
+	n, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	if n == math.MinInt64 {
+		c.Err("ERR decrement would overflow")
+		return
+	}
+	c.incrBy(-n)
+}
+
+// numberAt reads the number at a key; a missing key counts as 0.
+func (c *Ctx) numberAt(e *keyspace.Entry) (int64, bool) {
+	if !e.Exists() {
+		return 0, true
+	}
+	if e.Encoding() == types.EncInt {
+		return e.Int(), true
+	}
+	v := c.stringOf(e)
+	if v.len() > 32 {
+		c.Err(errNotInt)
+		return 0, false
+	}
+	n, ok := parseInt(v.bytes())
+	if !ok {
+		c.Err(errNotInt)
+	}
+	return n, ok
+}
+
+func (c *Ctx) incrBy(d int64) {
+	k := &c.Keys[0]
+	e, ok := c.findString(k)
+	if !ok {
+		return
+	}
+	n, ok := c.numberAt(&e)
+	if !ok {
+		return
+	}
+	if d > 0 && n > math.MaxInt64-d || d < 0 && n < math.MinInt64-d {
+		c.Err(errOverflow)
+		return
+	}
+	n += d
+	switch {
+	case !e.Exists():
+		c.putInt(k, n, 0)
+	case e.Encoding() == types.EncInt:
+		c.SetInt(k, &e, n)
+	default:
+		c.putInt(k, n, e.Deadline())
+	}
+	c.Dirty++
+	c.Notify('$', "incrby", k)
+	c.W.Int(n)
+}
+
+func cmdIncrByFloat(c *Ctx) {
+	k := &c.Keys[0]
+	e, ok := c.findString(k)
+	if !ok {
+		return
+	}
+	cur, ok := wire.ParseLongDouble([]byte("0"))
+	if e.Exists() {
+		cur, ok = wire.ParseLongDouble(c.stringOf(&e).bytes())
+	}
+	if !ok {
+		c.Err(errNotFloat)
+		return
+	}
+	d, ok := wire.ParseLongDouble(c.Args[2])
+	if !ok {
+		c.Err(errNotFloat)
+		return
+	}
+	sum := cur.Add(d)
+	if !sum.IsFinite() {
+		c.Err("ERR increment would produce NaN or Infinity")
+		return
+	}
+	text := wire.AppendHumanLongDouble(nil, sum)
+	deadline := int64(0)
+	if e.Exists() {
+		deadline = e.Deadline()
+	}
+	// Redis keeps the result as text, even where it is a whole number.
+	enc := types.EncEmbstr
+	if len(text) > embstrMax {
+		enc = types.EncRaw
+	}
+	c.Put(k, types.TString, enc, text, deadline)
+	c.Dirty++
+	c.Notify('$', "incrbyfloat", k)
+	c.Effect(wordSet, k.B, text, wordKeepTTL)
+	c.W.Bulk(text)
+}
+
+// checkLen tells whether a string may become n bytes long; if not it replies.
+func (c *Ctx) checkLen(n int64) bool {
+	if limit := int64(c.S.Config.ProtoMaxBulkLen.Load()); n < 0 || n > limit {
+		c.Err(errTooLong)
+		return false
+	}
+	return true
+}
+
+func cmdAppend(c *Ctx) {
+	k := &c.Keys[0]
+	add := c.Args[2]
+	e, ok := c.findString(k)
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		if !c.checkLen(int64(len(add))) {
+			return
+		}
+		c.putString(k, add, 0)
+		c.W.Int(int64(len(add)))
+	} else {
+		n := int64(c.stringOf(&e).len())
+		if !c.checkLen(n + int64(len(add))) {
+			return
+		}
+		c.writeString(k, &e, int(n), add)
+		c.W.Int(n + int64(len(add)))
+	}
+	c.Dirty++
+	c.Notify('$', "append", k)
+}
+
+// writeString writes b at offset off of the string at k, filling a gap with
+// zeros; e may be no entry.
+func (c *Ctx) writeString(k *keyspace.Key, e *keyspace.Entry, off int, b []byte) {
+	if !e.Exists() {
+		if off+len(b) > keyspace.InlineMax {
+			s := types.NewBigString(nil)
+			s.WriteAt(off, b)
+			c.PutObject(k, types.TString, types.EncChunked, s, 0)
+			return
+		}
+		mem := c.PutSpace(k, types.TString, types.EncRaw, off+len(b), 0)
+		clear(mem[:off])
+		copy(mem[off:], b)
+		return
+	}
+	if e.Encoding() == types.EncChunked {
+		s := c.WritableObject(k, e).(*types.BigString)
+		before := s.Bytes()
+		s.WriteAt(off, b)
+		c.Grew(e, s.Bytes()-before)
+		return
+	}
+	n := c.stringOf(e).len()
+	if off+len(b) > keyspace.InlineMax {
+		s := types.NewBigString(c.stringOf(e).bytes())
+		s.WriteAt(off, b)
+		c.Edit(k, types.EncChunked, nil, s)
+		return
+	}
+	var cur []byte
+	if e.Encoding() == types.EncInt {
+		cur = append([]byte(nil), c.stringOf(e).b...)
+	} else {
+		cur = c.Writable(k, e)
+	}
+	if need := off + len(b); need > n {
+		if need <= cap(cur) {
+			cur = cur[:need]
+		} else {
+			cur = append(make([]byte, 0, need), cur...)[:need]
+		}
+		if off > n {
+			clear(cur[n:off])
+		}
+	}
+	copy(cur[off:], b)
+	c.Edit(k, types.EncRaw, cur, nil)
+}
+
+func cmdSetRange(c *Ctx) {
+	off, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	if off < 0 {
+		c.Err("ERR offset is out of range")
+		return
+	}
+	k := &c.Keys[0]
+	b := c.Args[3]
+	e, ok := c.findString(k)
+	if !ok {
+		return
+	}
+	n := 0
+	if e.Exists() {
+		n = c.stringOf(&e).len()
+	}
+	if len(b) == 0 {
+		c.W.Int(int64(n))
+		return
+	}
+	if off > math.MaxInt64-int64(len(b)) || !c.checkLen(off+int64(len(b))) {
+		if off > math.MaxInt64-int64(len(b)) {
+			c.Err(errTooLong)
+		}
+		return
+	}
+	c.writeString(k, &e, int(off), b)
+	c.Dirty++
+	c.Notify('$', "setrange", k)
+	c.W.Int(int64(max(n, int(off)+len(b))))
+}

@@ -1,0 +1,121 @@
+package command
+
+import (
+	"sync/atomic"
+
+	"kvd/keyspace"
+)
+
+// watchTable knows who watches which key (WATCH). A stripe's lists are
+// protected by the stripe's lock; the keyspace calls changed before every
+// change, under that lock, while anybody watches anything.
+type watchTable struct {
+	ks      *keyspace.Keyspace
+	stripes []watchStripe
+	n       atomic.Int64 // watched keys of all clients
+}
+
+type watchStripe struct {
+	lists map[string][]*Client // by database and key
+	_     [48]byte
+}
+
+func (t *watchTable) init(ks *keyspace.Keyspace) {
+	t.ks = ks
+	t.stripes = make([]watchStripe, ks.Stripes())
+}
+
+func (t *watchTable) at(k *keyspace.Key) *watchStripe {
+	return &t.stripes[int(k.Slot)*len(t.stripes)/keyspace.Slots]
+}
+
+// add watches a key, whose stripe is locked.
+func (t *watchTable) add(c *Client, db int, k *keyspace.Key) {
+	name := waitName(db, k)
+	ws := t.at(k)
+	for _, o := range ws.lists[name] {
+		if o == c {
+			return
+		}
+	}
+	if ws.lists == nil {
+		ws.lists = make(map[string][]*Client)
+	}
+	ws.lists[name] = append(ws.lists[name], c)
+	key := *k
+	key.B = append([]byte(nil), k.B...)
+	c.watched = append(c.watched, watchedKey{db, key})
+	if t.n.Add(1) == 1 {
+		t.ks.Observe(true)
+	}
+}
+
+// forget ends a client's watching; the stripes of its watched keys are locked.
+func (t *watchTable) forget(c *Client) {
+	for i := range c.watched {
+		w := &c.watched[i]
+		ws := t.at(&w.key)
+		name := waitName(w.db, &w.key)
+		list := ws.lists[name]
+		for j, o := range list {
+			if o == c {
+				list = append(list[:j:j], list[j+1:]...)
+				break
+			}
+		}
+		if len(list) == 0 {
+			delete(ws.lists, name)
+		} else {
+			ws.lists[name] = list
+		}
+	}
+	// Observing is not switched off again: a WATCH that begins right now on
+	// another stripe would lose it, and it costs a map look-up a change.
+	t.n.Add(-int64(len(c.watched)))
+	c.watched = nil
+	c.set(stateDirtyWatch, false)
+}
+
+// unwatch is forget for a caller without locks.
+func (s *Server) unwatch(c *Client) {
+	if len(c.watched) == 0 {
+		c.set(stateDirtyWatch, false)
+		return
+	}
+	keys := make([]keyspace.Key, len(c.watched))
+	for i := range c.watched {
+		keys[i] = c.watched[i].key
+	}
+	h := s.Keyspace.LockKeys(keys)
+	s.watches.forget(c)
+	s.Keyspace.Unlock(&h)
+}
+
+// changed is called before a key changes, with its stripe locked.
+func (t *watchTable) changed(db int, k *keyspace.Key) {
+	ws := t.at(k)
+	if len(ws.lists) == 0 {
+		return
+	}
+	for _, c := range ws.lists[waitName(db, k)] {
+		c.set(stateDirtyWatch, true)
+	}
+}
+
+// emptied is called before a database is emptied or exchanged.
+func (t *watchTable) emptied(db int, there func(k *keyspace.Key) bool) {
+	for i := range t.stripes {
+		for name, list := range t.stripes[i].lists {
+			if int(name[0])|int(name[1])<<8 != db {
+				continue
+			}
+			k := keyspace.MakeKey([]byte(name[2:]))
+			if !there(&k) {
+				continue
+			}
+			for _, c := range list {
+				c.set(stateDirtyWatch, true)
+			}
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package resp
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kvd/command"
+	"kvd/config"
+	"kvd/keyspace"
+	"kvd/logf"
+)
+
+// both runs a test on each transport that this system has.
+func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *Server), directives ...string) {
+	for _, name := range []string{"system", "goroutines"} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config.New()
+			sock := filepath.Join(t.TempDir(), "s")
+			for _, d := range append([]string{"port 0", "unixsocket " + sock, "unixsocketperm 700", "event-loops 2", "enable-debug-command yes"}, directives...) {
+				name, args, _ := strings.Cut(d, " ")
+				if err := cfg.SetInitial(name, strings.Fields(args)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ks := keyspace.New(keyspace.Options{Stripes: 16})
+			srv := New(command.NewServer(cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test"))
+			if name == "goroutines" {
+				srv.transport = newGoroutines(srv)
+			}
+			if err := srv.Listen(); err != nil {
+				t.Fatal(err)
+			}
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr := l.Addr().String()
+			l.Close()
+			ln, err := srv.transport.listenTCP(addr, 128)
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv.listeners = append(srv.listeners, ln)
+			if err := srv.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				srv.Close()
+				if err := ks.Check(); err != nil {
+					t.Error(err)
+				}
+				ks.Close()
+			})
+			n := 0
+			f(t, func() net.Conn {
+				n++
+				network, to := "tcp", addr
+				if n%3 == 0 {
+					network, to = "unix", sock
+				}
+				c, err := net.Dial(network, to)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+				t.Cleanup(func() { c.Close() })
+				return c
+			}, srv)
+		})
+	}
+}
+
+func bulk(args ...string) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "*%d\r\n", len(args))
+	for _, a := range args {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	return b.Bytes()
+}
+
+// expect reads exactly want.
+func expect(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(c, got); err != nil || string(got) != want {
+		t.Fatalf("got %q (%v), want %q", got[:n], err, want)
+	}
+}
+
+func TestPipeline(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		for range 3 {
+			c := dial()
+			var in bytes.Buffer
+			var want strings.Builder
+			for i := range 5000 {
+				in.Write(bulk("SET", fmt.Sprint("k", i), fmt.Sprint("v", i)))
+				in.Write(bulk("GET", fmt.Sprint("k", i)))
+				v := fmt.Sprint("v", i)
+				fmt.Fprintf(&want, "+OK\r\n$%d\r\n%s\r\n", len(v), v)
+			}
+			in.WriteString("PING\r\n")
+			want.WriteString("+PONG\r\n")
+			go func() { _, _ = c.Write(in.Bytes()) }()
+			expect(t, c, want.String())
+		}
+	})
+}
+
+// TestPieces sends commands cut at every byte.
+func TestPieces(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		c := dial()
+		in := append(bulk("SET", "a", "hello\r\nworld"), bulk("GET", "a")...)
+		for cut := 1; cut < len(in); cut++ {
+			_, _ = c.Write(in[:cut])
+			time.Sleep(200 * time.Microsecond)
+			_, _ = c.Write(in[cut:])
+			expect(t, c, "+OK\r\n$12\r\nhello\r\nworld\r\n")
+		}
+	})
+}
+
+// TestBigValue sends and fetches values that take many reads and writes.
+func TestBigValue(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		c := dial()
+		v := strings.Repeat("0123456789abcdef", 1<<20)
+		go func() { _, _ = c.Write(append(bulk("SET", "big", v), bulk("GET", "big")...)) }()
+		expect(t, c, fmt.Sprintf("+OK\r\n$%d\r\n%s\r\n", len(v), v))
+	})
+}
+
+// TestSlowReader asks for much more than it reads; others must not notice.
+func TestSlowReader(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		slow, other := dial(), dial()
+		v := strings.Repeat("x", 1<<20)
+		_, _ = slow.Write(bulk("SET", "v", v))
+		expect(t, slow, "+OK\r\n")
+		for range 50 {
+			_, _ = slow.Write(bulk("GET", "v"))
+		}
+		for range 100 {
+			_, _ = other.Write([]byte("PING\r\n"))
+			expect(t, other, "+PONG\r\n")
+		}
+		for range 50 {
+			expect(t, slow, fmt.Sprintf("$%d\r\n%s\r\n", len(v), v))
+		}
+	})
+}
+
+// TestHostile sends what must be answered with a protocol error and a closed
+// connection; the first ones made other parsers panic.
+func TestHostile(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		for _, in := range []string{
+			"*1\r\n$-2\r\n",
+			"*1\r\n$9223372036854775807\r\n",
+			"*1\r\n$536870913\r\n",
+			"*2147483648\r\n",
+			"*x\r\n",
+			"*1\r\n+PING\r\n",
+			"\"unbalanced\r\n",
+			strings.Repeat("a", 70000),
+		} {
+			c := dial()
+			go func() { _, _ = c.Write([]byte(in)) }()
+			b, _ := io.ReadAll(c)
+			if !bytes.HasPrefix(b, []byte("-ERR Protocol error: ")) || bytes.Count(b, []byte("\r\n")) != 1 {
+				t.Errorf("%.40q: reply %q", in, b)
+			}
+		}
+		c := dial()
+		_, _ = c.Write([]byte("*-1\r\n*0\r\n\r\nPING\r\n"))
+		expect(t, c, "+PONG\r\n")
+	})
+}
+
+func TestManyClients(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+		var wg sync.WaitGroup
+		for i := range 40 {
+			c := dial()
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				r := bufio.NewReader(c)
+				for j := range 200 {
+					_, _ = c.Write(bulk("SET", fmt.Sprint("shared", j%7), fmt.Sprint(i)))
+					if line, err := r.ReadString('\n'); line != "+OK\r\n" {
+						t.Errorf("client %d: %q %v", i, line, err)
+						return
+					}
+				}
+				c.Close()
+			}()
+		}
+		wg.Wait()
+		for end := time.Now().Add(5 * time.Second); srv.cmd.Clients() > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d clients are left after all have closed", srv.cmd.Clients())
+			}
+		}
+	})
+}
+
+func TestMaxClients(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		a, b := dial(), dial()
+		_, _ = a.Write([]byte("PING\r\n"))
+		expect(t, a, "+PONG\r\n")
+		_, _ = b.Write([]byte("PING\r\n"))
+		expect(t, b, "+PONG\r\n")
+		c := dial()
+		got, _ := io.ReadAll(c)
+		if string(got) != fullText {
+			t.Errorf("the third of two clients reads %q", got)
+		}
+	}, "maxclients 2")
+}
+
+func TestIdleTimeout(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		c := dial()
+		start := time.Now()
+		got, err := io.ReadAll(c)
+		if len(got) != 0 || err != nil || time.Since(start) < 500*time.Millisecond {
+			t.Errorf("idle connection: %q %v after %v", got, err, time.Since(start))
+		}
+	}, "timeout 1")
+}
+
+func TestQueryBufferLimit(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		c := dial()
+		_, _ = c.Write([]byte("*2\r\n$3\r\nGET\r\n$4000000\r\n"))
+		_, _ = c.Write(make([]byte, 3<<20))
+		var ne net.Error
+		if _, err := io.ReadAll(c); errors.As(err, &ne) && ne.Timeout() {
+			t.Error("the connection stays open") // an orderly end and a reset are both fine
+		}
+	}, "client-query-buffer-limit 1mb")
+}
+
+func TestAuthLimits(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		c := dial()
+		_, _ = c.Write([]byte("PING\r\n"))
+		expect(t, c, "-NOAUTH Authentication required.\r\n")
+		_, _ = c.Write([]byte("*11\r\n"))
+		expect(t, c, "-ERR Protocol error: unauthenticated multibulk length\r\n")
+		c = dial()
+		_, _ = c.Write([]byte("*2\r\n$4\r\nAUTH\r\n$16385\r\n"))
+		expect(t, c, "-ERR Protocol error: unauthenticated bulk length\r\n")
+	}, "requirepass secret")
+}

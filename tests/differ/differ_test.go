@@ -1,0 +1,159 @@
+package differ
+
+import (
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"kvd/tests/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// seed is KVD_SEED, or a new one.
+func seed(t *testing.T) uint64 {
+	n := rand.Uint64N(1_000_000_000) + 1
+	if s := os.Getenv("KVD_SEED"); s != "" {
+		var err error
+		if n, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("seed %d (KVD_SEED=%d repeats it)", n, n)
+	return n
+}
+
+func endpoints(t *testing.T) (kvd, redis Endpoint) {
+	redisServer := harness.StartRedis(t) // first: it skips where there is none
+	kvdServer := harness.StartKVD(t)
+	kvd = Endpoint{Addr: kvdServer.Addr, Revive: func() error {
+		t.Errorf("kvd has died; its log ends:\n%s", kvdServer.LogTail())
+		return kvdServer.Restart()
+	}}
+	return kvd, Endpoint{Addr: redisServer.Addr, Revive: redisServer.Restart}
+}
+
+// TestLanded runs random scripts of the families that landed.txt lists, shorter than the full run
+// (go run ./tests/differ/cmd -full), but with every command and option in it.
+func TestLanded(t *testing.T) {
+	kvd, redis := endpoints(t)
+	names, skip := Landed()
+	res, err := Run(kvd, redis, Config{Families: names, Skip: skip, Seed: seed(t), MinUses: 400, MaxTime: 40 * time.Second, MaxDiffs: 5, Log: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range res.Diffs {
+		t.Error(d)
+	}
+	t.Logf("%d steps; %d commands and options, each at least %d times (the rarest: %s)", res.Steps, len(res.Uses), res.LeastUses, res.Least)
+	if len(res.Diffs) == 0 && res.LeastUses < 5 {
+		t.Errorf("%s occurred only %d times", res.Least, res.LeastUses)
+	}
+}
+
+// TestRaw sends malformed and odd bytes.
+func TestRaw(t *testing.T) {
+	kvd, redis := endpoints(t)
+	s := seed(t)
+	cases := RawCases()
+	diffs, err := PlayRaw(kvd, redis, append(cases, Mutate(cases, s, 600)...), s)
+	if err != nil {
+		t.Error(err)
+	}
+	for i, d := range diffs {
+		if i == 10 {
+			t.Errorf("and %d more", len(diffs)-i)
+			break
+		}
+		t.Error(d)
+	}
+}
+
+// foundWithin is how many steps may pass before a planted fault shows.
+const foundWithin = 40_000
+
+// TestPlanted puts a proxy with one fault before a real Redis and compares that with another: all faults have to be
+// found, and shown by a short script.
+func TestPlanted(t *testing.T) {
+	redis := harness.StartRedis(t)
+	behind := harness.StartRedis(t)
+	s := seed(t)
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			p, err := newProxy(behind.Addr, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.wg.Wait()
+			defer p.Close()
+			res, err := Run(p.endpoint(), Endpoint{Addr: redis.Addr}, Config{
+				Families: []string{"strings", "generic"}, Seed: s, MinUses: 1 << 30, MaxSteps: foundWithin, MaxDiffs: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(res.Diffs) == 0 {
+				t.Fatalf("not found in %d steps: %s", res.Steps, f.why)
+			}
+			d := res.Diffs[0]
+			if len(d.Shrunk) == 0 || len(d.Shrunk) > 12 {
+				t.Errorf("the shortest script has %d steps\n%s", len(d.Shrunk), d)
+			}
+			t.Logf("found after %d steps, shown in %d: %s", res.Steps, len(d.Shrunk), d.Note)
+		})
+	}
+}
+
+// TestPlantedNone is the other half: the proxy without a fault shows no difference.
+func TestPlantedNone(t *testing.T) {
+	redis := harness.StartRedis(t)
+	behind := harness.StartRedis(t)
+	p, err := newProxy(behind.Addr, fault{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.wg.Wait()
+	defer p.Close()
+	res, err := Run(p.endpoint(), Endpoint{Addr: redis.Addr}, Config{Families: Families(), Seed: seed(t), MinUses: 1 << 30, MaxSteps: 4000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range res.Diffs {
+		t.Error(d)
+	}
+}
+
+func TestGrammarErrors(t *testing.T) {
+	for _, line := range []string{"GET <nosuch>", "GET [", "GET (a | )", "GET {", "@nosuch GET", "GET ]", "GET (a", "GET {}"} {
+		if f, err := parseForm("x", line); err == nil {
+			t.Errorf("%q was read as %+v", line, f)
+		}
+	}
+}
+
+// TestSpell checks that a forced option is there, and counted.
+func TestSpell(t *testing.T) {
+	g := &gen{Rand: rand.New(rand.NewPCG(1, 1)), pools: []string{"s", "n"}, payloads: []string{"p"}}
+	for _, f := range forms {
+		for _, l := range f.labels {
+			if _, used := g.spell(f, l); !slices.Contains(used, l) {
+				t.Errorf("%s: %s was not spelled: %q", f.name, l, used)
+			}
+		}
+	}
+}
+
+func TestStepText(t *testing.T) {
+	for _, s := range []Step{
+		{Args: []string{"SET", "", "a b", "\x00\xff\r\n", "caf\xc3\xa9", `"\`, "@x"}},
+		{Args: []string{"TTL", "k"}, Cmp: "seconds"},
+		{Args: []string{"@", "\""}},
+	} {
+		back, err := ParseStep(s.String())
+		if err != nil || back.Cmp != s.Cmp || !slices.Equal(back.Args, s.Args) {
+			t.Errorf("%q came back from %s as %q: %v", s, s.String(), back, err)
+		}
+	}
+}
