@@ -1,6 +1,8 @@
 package command
 
 import (
+	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,10 +13,16 @@ import (
 // A blocked client waits in the lists of its keys, one list a key, in the
 // order in which they blocked. A list is protected by its key's stripe lock,
 // so whoever makes a key ready serves those who wait for it before the lock is
-// free again: nobody comes between.
+// free again: nobody comes between. A waiter may touch further keys when it is
+// served (BLMOVE's destination), for which others may wait in turn; whoever is
+// about to write therefore locks those stripes, too, before it begins (widen).
 //
 // Who ends a wait (a writer, the clock, CLIENT UNBLOCK, the connection's end)
-// first claims the waiter; the losers find it claimed.
+// first claims the waiter; the losers find it claimed. A writer that cannot
+// serve the waiter after all gives it back, so nothing is taken from a key
+// for a client that is not there any more.
+//
+// Replies leave after the unlock, when what happened has been journaled.
 
 const (
 	waiting int32 = iota
@@ -27,12 +35,13 @@ type waiter struct {
 	c    *Client
 	db   int
 	keys []keyspace.Key // own memory
+	all  []keyspace.Key // keys and those of wait.Needs
 	args [][]byte       // the command, own memory
 	row  *Row
 	wait Wait
 
 	state atomic.Int32
-	timer *time.Timer
+	timer *time.Timer // nil: none
 }
 
 // Wait is what a blocking command waits for.
@@ -40,7 +49,10 @@ type Wait struct {
 	// Timeout in milliseconds; 0 waits for ever.
 	Timeout int64
 	// Serve tries to answer from key k, whose stripe (and those of Needs) is
-	// locked; ctx is set up as for the command itself. False: go on waiting.
+	// locked; ctx is set up as for the command itself, with own copies of the
+	// arguments, and with the keys waited for, then Needs, as ctx.Keys. It
+	// says its effects with ctx.Effect. False: nothing was done nor replied,
+	// go on waiting.
 	Serve func(ctx *Ctx, k *keyspace.Key) bool
 	// Needs are further keys that Serve touches.
 	Needs []keyspace.Key
@@ -53,15 +65,33 @@ type readyKey struct {
 	key keyspace.Key
 }
 
+// delivery is the reply to a waiter that was served, on its way.
+type delivery struct {
+	wt    *waiter
+	reply []byte
+	left  bool // the waiter stands in no list any more
+}
+
 // waitTable holds the lists of waiters, by stripe.
 type waitTable struct {
 	ks      *keyspace.Keyspace
 	stripes []waitStripe
+
+	blocked  atomic.Int64  // clients that wait
+	moving   atomic.Int64  // entries of lists whose waiters have Needs
+	searches atomic.Uint64 // see needs
 }
 
 type waitStripe struct {
-	lists map[string][]*waiter // by database and key
-	_     [48]byte
+	lists map[string]*waitList // by key
+	_     [56]byte
+}
+
+// waitList is who waits for the keys of one name, in any database.
+type waitList struct {
+	waiters []*waiter // in the order in which they blocked
+	moving  int       // those with Needs
+	search  uint64    // the last search for needs that came by
 }
 
 func (t *waitTable) init(ks *keyspace.Keyspace) {
@@ -73,8 +103,67 @@ func (t *waitTable) at(k *keyspace.Key) *waitStripe {
 	return &t.stripes[int(k.Slot)*len(t.stripes)/keyspace.Slots]
 }
 
+// list is who waits for a key, nil if nobody does.
+func (t *waitTable) list(k *keyspace.Key) *waitList {
+	ws := t.at(k)
+	if len(ws.lists) == 0 {
+		return nil
+	}
+	return ws.lists[string(k.B)]
+}
+
 func waitName(db int, k *keyspace.Key) string {
 	return string(append([]byte{byte(db), byte(db >> 8)}, k.B...))
+}
+
+// add puts a waiter at the end of a key's list.
+func (t *waitTable) add(k *keyspace.Key, wt *waiter) {
+	ws := t.at(k)
+	l := ws.lists[string(k.B)]
+	if l == nil {
+		if ws.lists == nil {
+			ws.lists = make(map[string]*waitList)
+		}
+		l = &waitList{}
+		ws.lists[string(k.B)] = l
+	} else if l.waiters[len(l.waiters)-1] == wt {
+		return // a key that is named twice waits once
+	}
+	l.waiters = append(l.waiters, wt)
+	if len(wt.wait.Needs) > 0 {
+		l.moving++
+		t.moving.Add(1)
+	}
+}
+
+// remove takes the waiters from to up to to out of a key's list.
+func (t *waitTable) remove(k *keyspace.Key, l *waitList, from, to int) {
+	for _, wt := range l.waiters[from:to] {
+		if len(wt.wait.Needs) > 0 {
+			l.moving--
+			t.moving.Add(-1)
+		}
+	}
+	if from == 0 {
+		clear(l.waiters[:to])
+		l.waiters = l.waiters[to:]
+	} else {
+		l.waiters = slices.Delete(l.waiters, from, to)
+	}
+	if len(l.waiters) == 0 {
+		delete(t.at(k).lists, string(k.B))
+	}
+}
+
+// forget takes an ended waiter out of a key's list, if it stands there.
+func (t *waitTable) forget(k *keyspace.Key, wt *waiter) {
+	l := t.list(k)
+	if l == nil {
+		return
+	}
+	if i := slices.Index(l.waiters, wt); i >= 0 {
+		t.remove(k, l, i, i+1)
+	}
 }
 
 // CanBlock tells whether the command may wait: not inside EXEC.
@@ -84,33 +173,29 @@ func (c *Ctx) CanBlock() bool { return !c.inExec && c.C.Conn != nil }
 // command must have replied nothing.
 func (c *Ctx) Block(keys []keyspace.Key, w Wait) {
 	wt := &waiter{c: c.C, db: c.DB(), row: c.Row, wait: w}
-	for i := range keys {
-		k := keys[i]
-		k.B = append([]byte(nil), k.B...)
-		wt.keys = append(wt.keys, k)
+	for _, list := range [][]keyspace.Key{keys, w.Needs} {
+		for _, k := range list {
+			k.B = slices.Clone(k.B)
+			wt.all = append(wt.all, k)
+		}
 	}
+	n := len(keys)
+	wt.keys, wt.wait.Needs = wt.all[:n:n], wt.all[n:]
 	for _, a := range c.Args {
-		wt.args = append(wt.args, append([]byte(nil), a...))
+		wt.args = append(wt.args, slices.Clone(a))
 	}
-	for i := range w.Needs {
-		wt.wait.Needs[i].B = append([]byte(nil), w.Needs[i].B...)
-	}
-	c.C.blocked.Store(wt)
-	c.C.set(stateBlocked, true)
+	// Whoever ends the wait from outside may do so at once; it then waits for
+	// the stripe locks that this command holds, to leave the lists.
 	if w.Timeout > 0 {
-		wt.timer = time.AfterFunc(time.Duration(w.Timeout)*time.Millisecond, func() { c.S.timeOut(wt) })
+		d := time.Duration(min(w.Timeout, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+		wt.timer = time.AfterFunc(d, func() { c.S.timeOut(wt) })
 	}
 	for i := range wt.keys {
-		ws := c.S.waiters.at(&wt.keys[i])
-		if ws.lists == nil {
-			ws.lists = make(map[string][]*waiter)
-		}
-		name := waitName(wt.db, &wt.keys[i])
-		// A key that is named twice waits once.
-		if l := ws.lists[name]; len(l) == 0 || l[len(l)-1] != wt {
-			ws.lists[name] = append(l, wt)
-		}
+		c.S.waiters.add(&wt.keys[i], wt)
 	}
+	c.S.waiters.blocked.Add(1)
+	c.C.set(stateBlocked, true)
+	c.C.blocked.Store(wt)
 	c.outcome = Parked
 }
 
@@ -119,185 +204,248 @@ func (c *Ctx) Ready(k *keyspace.Key) { c.ReadyIn(c.DB(), k) }
 
 // ReadyIn is Ready for another database.
 func (c *Ctx) ReadyIn(db int, k *keyspace.Key) {
-	ws := c.S.waiters.at(k)
-	if len(ws.lists) == 0 {
+	if c.S.waiters.list(k) == nil {
 		return
 	}
-	if _, ok := ws.lists[waitName(db, k)]; !ok {
+	if n := len(c.ready); n > 0 && c.ready[n-1].db == db && string(c.ready[n-1].key.B) == string(k.B) {
 		return
 	}
 	key := *k
-	key.B = append([]byte(nil), k.B...)
+	key.B = slices.Clone(k.B)
 	c.ready = append(c.ready, readyKey{db, key})
 }
 
+// ReadyAll is Ready for every key of a database that clients wait for: after
+// SWAPDB, which holds all stripes.
+func (c *Ctx) ReadyAll(db int) {
+	for i := range c.S.waiters.stripes {
+		for name, l := range c.S.waiters.stripes[i].lists {
+			if slices.ContainsFunc(l.waiters, func(wt *waiter) bool { return wt.db == db }) {
+				k := keyspace.MakeKey([]byte(name))
+				c.ReadyIn(db, &k)
+			}
+		}
+	}
+}
+
+// widen locks, besides the stripes of keys, all that serving those who wait
+// for the keys may touch. x.held are the stripes of keys; they may be free for
+// a moment.
+func (x *Exec) widen(keys []keyspace.Key) {
+	t := &x.s.waiters
+	// The stripes are locked, so who waits for the keys is counted already.
+	if t.moving.Load() == 0 {
+		return
+	}
+	var all []keyspace.Key
+	for {
+		search := t.searches.Add(1)
+		var more []keyspace.Key
+		for i := range keys {
+			more = x.needs(&keys[i], search, more)
+		}
+		if more == nil {
+			return
+		}
+		// Every turn adds a stripe, so there is an end.
+		if all == nil {
+			all = slices.Clone(keys)
+		}
+		all = append(all, more...)
+		x.s.Keyspace.Unlock(&x.held)
+		x.held = x.s.Keyspace.LockKeys(all)
+	}
+}
+
+// needs appends to more the keys that serving key k may touch and that are not
+// locked. A search has a number, so that it passes each list once.
+func (x *Exec) needs(k *keyspace.Key, search uint64, more []keyspace.Key) []keyspace.Key {
+	l := x.s.waiters.list(k)
+	if l == nil || l.moving == 0 || l.search == search {
+		return more
+	}
+	l.search = search
+	for _, wt := range l.waiters {
+		for i := range wt.wait.Needs {
+			if n := &wt.wait.Needs[i]; x.s.Keyspace.Holds(&x.held, n.Slot) {
+				more = x.needs(n, search, more)
+			} else {
+				more = append(more, *n)
+			}
+		}
+	}
+	return more
+}
+
 // serveReady serves the waiters of the keys that the command made ready; each
-// may make further keys ready.
+// may make further keys ready. What the command did is journaled first, and
+// every waiter's effects on their own.
 func (x *Exec) serveReady(ctx *Ctx) {
+	x.journal(ctx)
 	save := *ctx
-	for len(ctx.ready) > 0 {
-		r := ctx.ready[0]
-		ctx.ready = ctx.ready[1:]
+	// The command may have taken its time: what has expired since is gone.
+	ctx.Now = max(ctx.Now, time.Now().UnixMilli())
+	for i := 0; i < len(ctx.ready); i++ {
+		r := ctx.ready[i]
 		x.serveKey(ctx, r.db, &r.key)
 	}
-	effects := ctx.effects
+	effects, ready := ctx.effects, ctx.ready
+	clear(ready)
 	*ctx = save
-	ctx.effects, ctx.ready = effects, save.ready[:0]
+	ctx.effects, ctx.ready = effects, ready[:0]
 }
 
 func (x *Exec) serveKey(ctx *Ctx, db int, k *keyspace.Key) {
-	ws := x.s.waiters.at(k)
-	name := waitName(db, k)
-	list := ws.lists[name]
-	for i := 0; i < len(list); i++ {
-		wt := list[i]
-		if wt.state.Load() == waiting && !x.holdsAll(wt) {
-			x.retake = append(x.retake, wt)
-			continue
-		}
-		if x.serveOne(ctx, wt, k) || wt.state.Load() == ended {
-			list = append(list[:i:i], list[i+1:]...)
-			i--
-		}
+	l := x.s.waiters.list(k)
+	if l == nil {
+		return
 	}
-	if len(list) == 0 {
-		delete(ws.lists, name)
-	} else {
-		ws.lists[name] = list
+	ctx.Use(db)
+	// kept are those before i that go on waiting, in front of the list.
+	i, kept := 0, 0
+	for ; i < len(l.waiters); i++ {
+		wt := l.waiters[i]
+		if wt.db == db {
+			if !ctx.Exists(k) {
+				break
+			}
+			if x.serveOne(ctx, wt, k) || wt.state.Load() == ended {
+				continue
+			}
+		}
+		l.waiters[i], l.waiters[kept] = l.waiters[kept], wt
+		kept++
+	}
+	if kept < i {
+		x.s.waiters.remove(k, l, kept, i)
 	}
 }
 
-func (x *Exec) holdsAll(wt *waiter) bool {
+// serveOne tries to serve one waiter from k; the stripes are locked. The
+// caller takes it out of the list of k.
+func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 	for i := range wt.wait.Needs {
 		if !x.s.Keyspace.Holds(&x.held, wt.wait.Needs[i].Slot) {
-			return false
+			panic("command: a blocked client would be served without its locks")
 		}
 	}
-	return true
-}
-
-// serveOne tries to serve one waiter from k; the stripes are locked.
-func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 	if !wt.state.CompareAndSwap(waiting, serving) {
 		return false
 	}
-	var w wire.Writer
-	w.Proto = wt.c.Proto()
-	ctx.W, ctx.C, ctx.Row, ctx.Args, ctx.Keys = &w, wt.c, wt.row, wt.args, wt.keys
+	x.trying = wt
+	x.answer = wire.Writer{Proto: wt.c.Proto()}
+	ctx.W, ctx.C, ctx.Row, ctx.Args, ctx.Keys = &x.answer, wt.c, wt.row, wt.args, wt.all
 	ctx.explicit, ctx.Dirty = true, 0
 	ctx.Use(wt.db)
-	if !wt.wait.Serve(ctx, k) {
+	served := wt.wait.Serve(ctx, k)
+	x.trying = nil
+	if !served {
 		wt.state.Store(waiting)
 		return false
 	}
-	x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 	wt.state.Store(ended)
-	wt.release(w.Buf)
+	x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
+	x.journal(ctx)
+	x.countFailure(wt.row, x.answer.Buf)
+	d := delivery{wt: wt, reply: x.answer.Buf, left: true}
+	for i := range wt.keys {
+		switch other := &wt.keys[i]; {
+		case string(other.B) == string(k.B):
+		case x.s.Keyspace.Holds(&x.held, other.Slot):
+			x.s.waiters.forget(other, wt)
+		default:
+			d.left = false
+		}
+	}
+	x.served = append(x.served, d)
 	return true
 }
 
-// release sends the reply and lets the client go on.
-func (wt *waiter) release(reply []byte) {
-	if wt.timer != nil {
-		wt.timer.Stop()
+// deliver sends the replies to those who were served; no stripe is locked.
+func (x *Exec) deliver() {
+	for i := range x.served {
+		d := &x.served[i]
+		if !d.left {
+			x.s.leave(d.wt)
+		}
+		d.wt.release(x.s, d.reply)
 	}
-	wt.c.blocked.Store(nil)
-	wt.c.set(stateBlocked, false)
+	clear(x.served)
+	x.served = x.served[:0]
+}
+
+// release sends the reply and lets the client go on.
+func (wt *waiter) release(s *Server, reply []byte) {
+	wt.stop(s)
 	wt.c.Conn.Deliver(reply)
 }
 
-// serveForeign serves a waiter whose command also touches stripes that the
-// writer did not hold: it takes the locks of all its keys anew, in order.
-func (x *Exec) serveForeign(ctx *Ctx) {
-	wt := x.retake[0]
-	x.retake = x.retake[1:]
-	if wt.state.Load() != waiting {
-		return
+// stop ends what is left of a wait that the caller has claimed.
+func (wt *waiter) stop(s *Server) {
+	if wt.timer != nil {
+		wt.timer.Stop()
 	}
-	save := *ctx
-	keys := append(append([]keyspace.Key(nil), wt.keys...), wt.wait.Needs...)
-	x.held = x.s.Keyspace.LockKeys(keys)
-	for i := range wt.keys {
-		if x.serveOne(ctx, wt, &wt.keys[i]) {
-			x.s.forget(wt)
-			break
-		}
-	}
-	if len(ctx.ready) > 0 {
-		x.serveReady(ctx)
-	}
-	x.s.Keyspace.Journal.AppendAll(ctx.effects)
-	x.s.Keyspace.Unlock(&x.held)
-	*ctx = save
-	ctx.effects, ctx.ready = nil, nil
+	s.waiters.blocked.Add(-1)
+	wt.c.set(stateBlocked, false)
+	wt.c.blocked.Store(nil)
 }
 
-// forget takes an ended waiter out of its lists; its keys are locked.
-func (s *Server) forget(wt *waiter) {
+// leave takes an ended waiter out of its lists; no stripe is locked.
+func (s *Server) leave(wt *waiter) {
+	h := s.Keyspace.LockKeys(wt.keys)
 	for i := range wt.keys {
-		ws := s.waiters.at(&wt.keys[i])
-		name := waitName(wt.db, &wt.keys[i])
-		list := ws.lists[name]
-		for j, v := range list {
-			if v == wt {
-				list = append(list[:j:j], list[j+1:]...)
-				break
-			}
-		}
-		if len(list) == 0 {
-			delete(ws.lists, name)
-		} else {
-			ws.lists[name] = list
-		}
+		s.waiters.forget(&wt.keys[i], wt)
 	}
+	s.Keyspace.Unlock(&h)
 }
 
-// end claims a waiter for whoever is not a writer; false: it has ended.
-func (s *Server) end(wt *waiter) bool {
+// claim claims a waiter for whoever is not a writer; false: it has ended.
+func (wt *waiter) claim() bool {
 	for !wt.state.CompareAndSwap(waiting, ended) {
 		if wt.state.Load() == ended {
 			return false
 		}
 		time.Sleep(10 * time.Microsecond) // a writer is trying it right now
 	}
-	h := s.Keyspace.LockKeys(wt.keys)
-	s.forget(wt)
-	s.Keyspace.Unlock(&h)
 	return true
 }
 
 func (s *Server) timeOut(wt *waiter) {
-	if s.end(wt) {
+	if wt.claim() {
+		s.leave(wt)
 		w := wire.Writer{Proto: wt.c.Proto()}
 		wt.wait.TimedOut(&w)
-		wt.release(w.Buf)
+		wt.release(s, w.Buf)
 	}
 }
 
-// unblock ends a client's wait without a reply: the connection is gone.
+// unblock ends a client's wait without a reply: the connection is gone. No
+// stripe is locked.
 func (s *Server) unblock(c *Client) {
-	if wt := c.blocked.Load(); wt != nil && s.end(wt) {
-		if wt.timer != nil {
-			wt.timer.Stop()
-		}
-		c.blocked.Store(nil)
-		c.set(stateBlocked, false)
+	if wt := c.blocked.Load(); wt != nil && wt.claim() {
+		s.leave(wt)
+		wt.stop(s)
 	}
 }
 
 // Unblock ends a client's wait as CLIENT UNBLOCK does: as if its time were
-// over, or with an error. False: it does not wait.
+// over, or with an error. False: it does not wait. Stripes may be locked, as
+// inside EXEC.
 func (s *Server) Unblock(c *Client, withError bool) bool {
 	wt := c.blocked.Load()
-	if wt == nil || !s.end(wt) {
+	if wt == nil || !wt.claim() {
 		return false
 	}
+	go s.leave(wt) // it needs locks that the caller may hold
 	w := wire.Writer{Proto: c.Proto()}
 	if withError {
 		w.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
 	} else {
 		wt.wait.TimedOut(&w)
 	}
-	wt.release(w.Buf)
+	wt.release(s, w.Buf)
 	return true
 }
+
+// BlockedClients is the number of clients that wait in a blocking command.
+func (s *Server) BlockedClients() int { return int(s.waiters.blocked.Load()) }

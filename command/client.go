@@ -53,6 +53,8 @@ type Client struct {
 	active  atomic.Int64 // Unix ms of the last command
 	state   atomic.Uint32
 
+	queued, queuedMem atomic.Int64 // commands queued since MULTI, and their bytes
+
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
 	QueryLen, QueryFree, OutLen, OutMem atomic.Int64
 
@@ -167,6 +169,9 @@ type watchedKey struct {
 
 // Filter is what CLIENT REPLY leaves of a reply that comes after a wait.
 func (c *Client) Filter(reply []byte) []byte {
+	if len(reply) == 0 {
+		return nil // a paused command that has not run yet
+	}
 	switch c.Reply {
 	case ReplyOff:
 		return nil

@@ -76,7 +76,8 @@ type Row struct {
 	First, Last, Step int
 	KeysFn            func(args [][]byte, dst []int) ([]int, bool)
 	// KeyFlags describe what happens to the keys for COMMAND GETKEYSANDFLAGS
-	// and the key specs: "RW access update", say.
+	// and the key specs: "RW access update", say. Where keys differ there is
+	// one for each spec: "RW access delete; OW update" (RENAME); see keySpecs.
 	KeyFlags string
 
 	Since      string // first version of Redis that had it
@@ -84,12 +85,13 @@ type Row struct {
 	Summary    string // one line, our own words
 	Complexity string
 	Syntax     string // arguments as redis.io writes them: "key value [NX | XX] [EX seconds]"
-	Categories string // ACL categories beyond those that flags and group imply
+	Categories string // ACL categories beyond those that flags and group imply; "-x" takes one away
 	Tips       string // COMMAND's tips, space separated
 
 	Sub []*Row // subcommands
 
 	parent *Row
+	reads  bool   // its look-ups are hits and misses of INFO
 	full   string // "client|list"
 	num    int    // place in the list of all rows, for counters
 }
@@ -129,6 +131,7 @@ func (r *Row) enter(parent *Row) {
 		}
 	}
 	allRows = append(allRows, r)
+	r.reads = r.countsReads()
 	if r.Fn == nil && len(r.Sub) == 0 || r.Arity == 0 || r.Since == "" || r.Group == "" || r.Summary == "" || r.Name != strings.ToLower(r.Name) {
 		panic(fmt.Sprintf("command: the row of %s is not complete", r.full))
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -19,6 +20,7 @@ type Outcome uint8
 const (
 	Done   Outcome = iota
 	Parked         // read no further command before Conn.Deliver
+	Again          // Parked, and this command is to be given to Run again then
 	Close          // send what is replied, then close
 )
 
@@ -41,6 +43,8 @@ type Ctx struct {
 	inExec   bool // inside EXEC: nothing may park
 	outcome  Outcome
 	scratch  []byte
+
+	hits, misses int64 // look-ups of this command; see countLookups
 }
 
 // Exec runs commands for one event loop or one goroutine; it is not safe for
@@ -52,6 +56,14 @@ type Exec struct {
 	pos  []int
 	keys []keyspace.Key
 
+	// Ahead and AheadArgs are memory that the front end uses while it reads a
+	// pipeline ahead; they are here because an Exec runs one batch at a time.
+	Ahead     []Pending
+	AheadArgs [][]byte
+
+	// foreseen is the key of Args[1], if it is computed already.
+	foreseen *keyspace.Key
+
 	// stats by Row.Num. Written by this Exec only, read by INFO.
 	stats []RowStats
 
@@ -60,12 +72,17 @@ type Exec struct {
 	nowMs int64
 	clock uint32
 
-	retake []*waiter // to be served once the locks are free
-}
+	// Blocked clients; see blocking.go.
+	trying *waiter // being served right now
+	answer wire.Writer
+	served []delivery // to be sent once the locks are free
 
-// RowStats counts the calls of one command by one Exec.
-type RowStats struct {
-	Calls, Ns, Rejected, Failed atomic.Int64
+	values values
+
+	// fresh: no command has run since SetTime; see timed.
+	fresh bool
+	// hits and misses count look-ups; written by this Exec only.
+	hits, misses atomic.Int64
 }
 
 type execList struct {
@@ -88,6 +105,46 @@ func (x *Exec) SetTime(t time.Time) {
 	x.now = t
 	x.nowMs = t.UnixMilli()
 	x.clock = uint32(t.Unix()) & 0xffffff
+	x.fresh = true
+	if x.nowMs >= x.s.rates.next.Load() {
+		x.s.rates.take(x.s, x.nowMs)
+	}
+}
+
+// Pending is a command of a pipeline that has been read but not run.
+type Pending struct {
+	Args  [][]byte
+	End   int          // where it ends in the input
+	key   keyspace.Key // of the first argument, which mostly is the key
+	keyed bool
+}
+
+// Foresee brings the keys of commands that are about to run nearer, all of
+// them side by side; see keyspace.PrefetchTable.
+func (x *Exec) Foresee(c *Client, cmds []Pending) {
+	ks, db := x.s.Keyspace, int(c.db.Load())
+	for i := range cmds {
+		p := &cmds[i]
+		if p.keyed = len(p.Args) > 1; p.keyed {
+			p.key = keyspace.MakeKey(p.Args[1])
+			ks.PrefetchTable(db, &p.key)
+		}
+	}
+	for i := range cmds {
+		if cmds[i].keyed {
+			ks.PrefetchEntry(db, &cmds[i].key)
+		}
+	}
+}
+
+// RunPending is Run for a command that Foresee has seen.
+func (x *Exec) RunPending(c *Client, p *Pending, w *wire.Writer) Outcome {
+	if p.keyed {
+		x.foreseen = &p.key
+	}
+	out := x.Run(c, p.Args, w)
+	x.foreseen = nil
+	return out
 }
 
 // Run runs one command of a client and appends its reply to w.
@@ -103,11 +160,14 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	ctx.outcome, ctx.explicit, ctx.Dirty = Done, false, 0
 	w.Proto = int(c.proto.Load())
 	defer x.recover(c, w, at, &out)
+	if c.active.Load() != x.nowMs {
+		c.active.Store(x.nowMs)
+	}
 	if x.admit(ctx) {
 		x.call(ctx)
 	}
 	out = ctx.outcome
-	if c.Reply != ReplyOn && out != Parked {
+	if c.Reply != ReplyOn && out != Parked && out != Again {
 		x.mute(c, w, at)
 	}
 	return out
@@ -133,6 +193,14 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 		return
 	}
 	x.s.Keyspace.Unlock(&x.held)
+	if x.trying != nil {
+		x.trying.state.Store(waiting)
+		x.trying = nil
+	}
+	for i := range x.served {
+		x.served[i].left = false // the list may not have been put in order
+	}
+	x.deliver()
 	name := "?"
 	if x.ctx.Row != nil {
 		name = x.ctx.Row.full
@@ -186,6 +254,9 @@ func (x *Exec) admit(ctx *Ctx) bool {
 		}
 		c.Authed = true
 	}
+	if x.s.pause.mode.Load() != pauseOff && x.paused(ctx) {
+		return false
+	}
 	if c.multi != nil && !endsMulti[row.full] {
 		if row.Flags&NoMulti != 0 {
 			x.stats[row.num].Rejected.Add(1)
@@ -193,6 +264,8 @@ func (x *Exec) admit(ctx *Ctx) bool {
 			return false
 		}
 		c.multi.add(row, args)
+		c.queued.Store(int64(len(c.multi.queue)))
+		c.queuedMem.Store(int64(c.multi.bytes))
 		ctx.W.SimpleString("QUEUED")
 		return false
 	}
@@ -238,6 +311,9 @@ func (x *Exec) call(ctx *Ctx) {
 		x.held = x.s.Keyspace.LockAll()
 	} else if len(ctx.Keys) > 0 {
 		x.held = x.s.Keyspace.LockKeys(ctx.Keys)
+		if row.Flags&Write != 0 {
+			x.widen(ctx.Keys)
+		}
 	}
 	x.start(ctx)
 	x.run(ctx)
@@ -248,8 +324,8 @@ func (x *Exec) call(ctx *Ctx) {
 	if cpu != 0 {
 		noteMax(&x.s.Stats.MaxCommandNs, keyspace.ThreadCPU()-cpu)
 	}
-	for len(x.retake) > 0 {
-		x.serveForeign(ctx)
+	if len(x.served) > 0 {
+		x.deliver()
 	}
 }
 
@@ -258,7 +334,11 @@ func (x *Exec) setKeys(ctx *Ctx) {
 	row, args := ctx.Row, ctx.Args
 	x.keys = x.keys[:0]
 	if row.KeysFn == nil && row.First > 0 && row.Last == row.First {
-		x.keys = append(x.keys, keyspace.MakeKey(args[row.First]))
+		if x.foreseen != nil && row.First == 1 && !ctx.inExec {
+			x.keys = append(x.keys, *x.foreseen)
+		} else {
+			x.keys = append(x.keys, keyspace.MakeKey(args[row.First]))
+		}
 	} else if row.KeysFn != nil || row.First > 0 {
 		pos, ok := row.keyPositions(args, x.pos[:0])
 		if ok {
@@ -276,26 +356,37 @@ func (x *Exec) start(ctx *Ctx) {
 	ctx.Use(int(ctx.C.db.Load()))
 	ctx.Now, ctx.Clock = x.nowMs, x.clock
 	ctx.NoTouch = ctx.C.NoTouch && ctx.Row.Name != "touch"
+	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff
+	ctx.LFU = x.s.access.touch()
 }
 
 // run calls the function and counts.
 func (x *Exec) run(ctx *Ctx) {
 	st := &x.stats[ctx.Row.num]
 	at := len(ctx.W.Buf)
-	ctx.Row.Fn(ctx)
 	// Only this goroutine writes, so a plain store of the sum is enough.
-	st.Calls.Store(st.Calls.Load() + 1)
-	if b := ctx.W.Buf; len(b) > at && b[at] == '-' {
-		st.Failed.Store(st.Failed.Load() + 1)
-		line := b[at+1:]
-		for i, ch := range line {
-			if ch == '\r' {
-				line = line[:i]
-				break
-			}
-		}
-		x.s.countError(string(line))
+	calls := st.Calls.Load() + 1
+	if x.timed(st, calls) {
+		start := time.Since(clockBase)
+		ctx.Row.Fn(ctx)
+		st.note(int64(time.Since(clockBase)-start), x.s.Config.LatencyTracking.Load())
+	} else {
+		ctx.Row.Fn(ctx)
 	}
+	st.Calls.Store(calls)
+	x.countLookups(ctx)
+	x.countFailure(ctx.Row, ctx.W.Buf[at:])
+}
+
+// countFailure counts a reply that is an error.
+func (x *Exec) countFailure(row *Row, reply []byte) {
+	if len(reply) == 0 || reply[0] != '-' {
+		return
+	}
+	st := &x.stats[row.num]
+	st.Failed.Store(st.Failed.Load() + 1)
+	line, _, _ := bytes.Cut(reply[1:], []byte("\r"))
+	x.s.countError(string(line))
 }
 
 // finish journals the command's effects and serves blocked clients.
@@ -312,6 +403,11 @@ func (x *Exec) finish(ctx *Ctx) {
 	if len(ctx.ready) > 0 {
 		x.serveReady(ctx)
 	}
+	x.journal(ctx)
+}
+
+// journal appends the effects said so far as one unit.
+func (x *Exec) journal(ctx *Ctx) {
 	if len(ctx.effects) > 0 {
 		x.s.Keyspace.Journal.AppendAll(ctx.effects)
 		clear(ctx.effects)
@@ -374,14 +470,13 @@ func (c *Ctx) AllLocked() bool { return c.inExec }
 
 func unknownCommand(args [][]byte) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "ERR unknown command '%.128s', with args beginning with: ", args[0])
 	for _, a := range args[1:] {
 		if b.Len() >= 128 {
 			break
 		}
 		fmt.Fprintf(&b, "'%.*s' ", 128-b.Len(), a)
 	}
-	return b.String()
+	return fmt.Sprintf("ERR unknown command '%.128s', with args beginning with: %s", args[0], b.String())
 }
 
 func unknownSub(row *Row, name []byte) string {
@@ -399,8 +494,9 @@ func noteMax(a *atomic.Int64, v int64) {
 
 // errorStats counts error replies by their code.
 type errorStats struct {
-	mu sync.Mutex // protects n
-	n  map[string]int64
+	mu  sync.Mutex // protects n and all
+	n   map[string]int64
+	all int64
 }
 
 // errorStatsMax bounds the codes that are told apart; an error's code comes
@@ -411,6 +507,7 @@ func (s *Server) countError(text string) {
 	code, _, _ := strings.Cut(text, " ")
 	s.errors.mu.Lock()
 	defer s.errors.mu.Unlock()
+	s.errors.all++
 	if s.errors.n == nil {
 		s.errors.n = make(map[string]int64)
 	}

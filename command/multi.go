@@ -50,6 +50,8 @@ func cmdMulti(c *Ctx) {
 		return
 	}
 	c.C.multi = &multi{}
+	c.C.queued.Store(0)
+	c.C.queuedMem.Store(0)
 	c.C.set(stateMulti, true)
 	c.W.OK()
 }
@@ -157,9 +159,10 @@ func (x *Exec) lockQueue(m *multi, watched []watchedKey) {
 		x.held = x.s.Keyspace.LockAll()
 	case len(keys) > 0:
 		x.held = x.s.Keyspace.LockKeys(keys)
+		x.widen(keys)
 	}
 }
 
 // undeclared are the commands that walk the keyspace stripe by stripe when
 // called alone; inside EXEC they need every stripe.
-var undeclared = map[string]bool{"keys": true, "scan": true, "dbsize": true, "randomkey": true, "info": true, "memory|stats": true}
+var undeclared = map[string]bool{"keys": true, "scan": true, "dbsize": true, "randomkey": true, "info": true, "memory|stats": true, "memory|doctor": true, "memory|malloc-stats": true}

@@ -33,6 +33,12 @@ type Server struct {
 	Stats   ServerStats
 	waiters waitTable
 	watches watchTable
+	rates   rates
+	base    totals // what CONFIG RESETSTAT takes for zero
+	memory  memoryGauge
+	pause   pause
+	access  accessClock
+	debug   debugFlags
 }
 
 // ServerStats are counters of INFO that no other room keeps.
@@ -54,6 +60,9 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
+	s.access.init(s)
+	s.configHooks()
+	s.memory.startup = s.memoryUse(false).used
 	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied})
 	return s
 }

@@ -43,7 +43,7 @@ func init() {
 		&Row{Name: "mset", Fn: cmdMSet, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 2, KeyFlags: "OW update",
 			Since: "1.0.1", Group: "string", Summary: "Sets several strings at once.", Complexity: "O(N) in the number of keys", Syntax: "key value [key value ...]", Tips: "request_policy:multi_shard response_policy:all_succeeded"},
 		&Row{Name: "msetnx", Fn: cmdMSetNX, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 2, KeyFlags: "OW insert",
-			Since: "1.0.1", Group: "string", Summary: "Sets several strings at once, if none of the keys exists.", Complexity: "O(N) in the number of keys", Syntax: "key value [key value ...]"},
+			Since: "1.0.1", Group: "string", Summary: "Sets several strings at once, if none of the keys exists.", Complexity: "O(N) in the number of keys", Syntax: "key value [key value ...]", Tips: "request_policy:multi_shard response_policy:agg_min"},
 		&Row{Name: "psetex", Fn: cmdPSetEx, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "OW update",
 			Since: "2.6.0", Group: "string", Summary: "Sets a string that expires after some milliseconds.", Complexity: "O(1)", Syntax: "key milliseconds value"},
 		&Row{Name: "set", Fn: cmdSet, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update variable_flags",
@@ -216,24 +216,27 @@ type setOptions struct {
 	cond                          *condition
 }
 
-// expiryOption reads one of EX, PX, EXAT and PXAT at argument i.
+// expiryOption reads one of EX, PX, EXAT and PXAT at argument i. The same one
+// may come again, and then counts; another one may not.
 func (o *setOptions) expiryOption(c *Ctx, i int) bool {
-	if i+1 >= len(c.Args) || o.expiry != nil || o.keepTTL || o.persist {
-		return false
-	}
+	var unit int64
+	relative := false
 	switch {
 	case c.Word(i, "ex"):
-		o.unit, o.relative = 1000, true
+		unit, relative = 1000, true
 	case c.Word(i, "px"):
-		o.unit, o.relative = 1, true
+		unit, relative = 1, true
 	case c.Word(i, "exat"):
-		o.unit = 1000
+		unit = 1000
 	case c.Word(i, "pxat"):
-		o.unit = 1
+		unit = 1
 	default:
 		return false
 	}
-	o.expiry = c.Args[i+1]
+	if i+1 >= len(c.Args) || o.keepTTL || o.persist || o.expiry != nil && (unit != o.unit || relative != o.relative) {
+		return false
+	}
+	o.expiry, o.unit, o.relative = c.Args[i+1], unit, relative
 	return true
 }
 
@@ -252,14 +255,23 @@ func (o *setOptions) parse(c *Ctx, i int) bool {
 			o.keepTTL = true
 		case o.expiryOption(c, i):
 			i++
-		case !o.nx && !o.xx && o.cond == nil && i+1 < len(c.Args) && conditionWord(c.Args[i]) != 0:
-			o.cond = &condition{kind: conditionWord(c.Args[i]), value: c.Args[i+1]}
+		case o.condition(c, i):
 			i++
 		default:
 			c.Err(errSyntax)
 			return false
 		}
 	}
+	return true
+}
+
+// condition reads one of IFEQ, IFNE, IFDEQ and IFDNE at argument i.
+func (o *setOptions) condition(c *Ctx, i int) bool {
+	kind := conditionWord(c.Args[i])
+	if kind == 0 || i+1 >= len(c.Args) || o.nx || o.xx || o.cond != nil && o.cond.kind != kind {
+		return false
+	}
+	o.cond = &condition{kind, c.Args[i+1]}
 	return true
 }
 
@@ -297,13 +309,15 @@ func cmdSet(c *Ctx) {
 		c.W.OK()
 		return
 	}
-	if o.cond != nil && !o.cond.valid(c) {
-		return
-	}
 	e := c.Find(k)
-	if e.Exists() && e.Type() != types.TString && (o.get || o.cond != nil) {
-		c.Err(errWrongType)
-		return
+	if e.Exists() && (o.get || o.cond != nil) {
+		if e.Type() != types.TString {
+			c.Err(errWrongType)
+			return
+		}
+		if o.cond != nil && !o.cond.valid(c) {
+			return
+		}
 	}
 	replied := false
 	if o.get {
@@ -320,10 +334,11 @@ func cmdSet(c *Ctx) {
 		}
 		return
 	}
-	if o.keepTTL && e.Exists() {
-		deadline = e.Deadline()
+	if o.keepTTL {
+		c.setKeepingDeadline(k, c.Args[2])
+	} else {
+		c.setWithDeadline(k, c.Args[2], deadline)
 	}
-	c.setWithDeadline(k, c.Args[2], deadline)
 	if !replied {
 		c.W.OK()
 	}
@@ -333,11 +348,12 @@ func cmdSet(c *Ctx) {
 func (c *Ctx) setWithDeadline(k *keyspace.Key, value []byte, deadline int64) {
 	if deadline != 0 && deadline <= c.Now && !c.Replaying {
 		// Its time is over already: what remains is that the key is gone.
+		c.NoEffect()
 		if c.Delete(k) {
 			c.Notify('g', "del", k)
+			c.Dirty++
+			c.Effect(wordDel, k.B)
 		}
-		c.Dirty++
-		c.Effect(wordDel, k.B)
 		return
 	}
 	c.putString(k, value, deadline)
@@ -353,6 +369,18 @@ func (c *Ctx) setWithDeadline(k *keyspace.Key, value []byte, deadline int64) {
 	if len(c.Args) != 3 || c.Row.Name != "set" {
 		c.Effect(wordSet, k.B, value)
 	}
+}
+
+// setKeepingDeadline sets a string and leaves the key's deadline as it is.
+func (c *Ctx) setKeepingDeadline(k *keyspace.Key, value []byte) {
+	deadline := int64(0)
+	if e := c.Peek(k); e.Exists() {
+		deadline = e.Deadline()
+	}
+	c.putString(k, value, deadline)
+	c.Dirty++
+	c.Notify('$', "set", k)
+	c.Effect(wordSet, k.B, value, wordKeepTTL)
 }
 
 func cmdSetNX(c *Ctx) {
@@ -630,13 +658,12 @@ func cmdIncrByFloat(c *Ctx) {
 	if !ok {
 		return
 	}
-	cur, ok := wire.ParseLongDouble([]byte("0"))
+	var cur wire.LongDouble
 	if e.Exists() {
-		cur, ok = wire.ParseLongDouble(c.stringOf(&e).bytes())
-	}
-	if !ok {
-		c.Err(errNotFloat)
-		return
+		if cur, ok = wire.ParseLongDouble(c.floatText(&e)); !ok {
+			c.Err(errNotFloat)
+			return
+		}
 	}
 	d, ok := wire.ParseLongDouble(c.Args[2])
 	if !ok {
@@ -653,20 +680,39 @@ func cmdIncrByFloat(c *Ctx) {
 	if e.Exists() {
 		deadline = e.Deadline()
 	}
-	// Redis keeps the result as text, even where it is a whole number.
-	enc := types.EncEmbstr
-	if len(text) > embstrMax {
-		enc = types.EncRaw
-	}
-	c.Put(k, types.TString, enc, text, deadline)
+	c.putNumberText(k, text, deadline)
 	c.Dirty++
 	c.Notify('$', "incrbyfloat", k)
 	c.Effect(wordSet, k.B, text, wordKeepTTL)
 	c.W.Bulk(text)
 }
 
+// floatText is the string of an entry for wire.ParseLongDouble; nil where it is
+// too long to be a number.
+func (c *Ctx) floatText(e *keyspace.Entry) []byte {
+	v := c.stringOf(e)
+	if v.big != nil {
+		return nil
+	}
+	return v.b
+}
+
+// putNumberText sets the value at a key to a number that Redis keeps as text,
+// even where it is a whole one.
+func (c *Ctx) putNumberText(k *keyspace.Key, text []byte, deadline int64) {
+	enc := types.EncEmbstr
+	if len(text) > embstrMax {
+		enc = types.EncRaw
+	}
+	c.Put(k, types.TString, enc, text, deadline)
+}
+
 // checkLen tells whether a string may become n bytes long; if not it replies.
+// What was allowed once is not asked again when it is replayed.
 func (c *Ctx) checkLen(n int64) bool {
+	if c.Replaying {
+		return true
+	}
 	if limit := int64(c.S.Config.ProtoMaxBulkLen.Load()); n < 0 || n > limit {
 		c.Err(errTooLong)
 		return false

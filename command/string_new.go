@@ -392,7 +392,11 @@ func (c *Ctx) incrExInt(o *incrOptions) {
 		c.Err("ERR applied increment would overflow")
 		return
 	}
-	c.incrExStore(o, &e, deadline, strconv.AppendInt(nil, n, 10), func(keep int64) {
+	var text []byte
+	if c.Journaling() {
+		text = strconv.AppendInt(nil, n, 10)
+	}
+	c.incrExStore(o, &e, deadline, text, func(keep int64) {
 		if e.Exists() && e.Encoding() == types.EncInt && e.Deadline() == keep {
 			c.SetInt(&c.Keys[0], &e, n)
 		} else {
@@ -429,7 +433,7 @@ func parseFloatOption(b []byte) (f floatOption, ok bool) {
 func (f floatOption) above(d wire.LongDouble) bool {
 	var room [64]byte
 	text := wire.AppendHumanLongDouble(room[:0], d.Add(f.neg))
-	return text[0] != '-' && string(text) != "0"
+	return text[0] != '-' && text[0] != 'n' && string(text) != "0" // not below, nor both infinite, nor equal
 }
 
 // below tells whether d is less than f, in the same way.
@@ -505,9 +509,6 @@ func (c *Ctx) incrExFloat(o *incrOptions) {
 		c.Err("ERR applied increment would be Infinity")
 		return
 	}
-	if !out {
-		applied = by.v // without the rounding of the sum
-	}
 	sum := wire.AppendHumanLongDouble(nil, n)
 	c.incrExStore(o, &e, deadline, sum, func(keep int64) { c.putNumberText(&c.Keys[0], sum, keep) })
 	c.W.Array(2)
@@ -515,8 +516,8 @@ func (c *Ctx) incrExFloat(o *incrOptions) {
 	c.W.HumanDouble(applied)
 }
 
-// incrExStore has put write the new number, whose text is given, with the
-// deadline that the options lead to, and journals and announces that.
+// incrExStore has put write the new number with the deadline that the options
+// lead to, announces that, and journals it with the number's text.
 func (c *Ctx) incrExStore(o *incrOptions, e *keyspace.Entry, deadline int64, text []byte, put func(deadline int64)) {
 	k := &c.Keys[0]
 	old := int64(0)

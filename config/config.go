@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"kvd/glob"
 )
 
 // Config is the server's configuration. Each exported field is the handle of
@@ -189,7 +191,7 @@ func (c *Config) Get(patterns ...string) []Pair {
 				continue
 			}
 			for _, name := range []string{e.Name, e.Alias} {
-				if name != "" && glob(p, name) {
+				if name != "" && glob.MatchFold(p, name) {
 					add(name, e)
 				}
 			}

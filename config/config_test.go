@@ -116,22 +116,6 @@ func TestQuoteIsInverse(t *testing.T) {
 	}
 }
 
-func TestGlob(t *testing.T) {
-	for _, test := range []struct {
-		pattern, name string
-		want          bool
-	}{
-		{"*", "x", true}, {"*", "", true}, {"", "", true}, {"", "x", false}, {"a*c", "abbc", true}, {"a*c", "abb", false},
-		{"A?C", "abc", true}, {"a?c", "ac", false}, {"[a-c]x", "bx", true}, {"[c-a]x", "bx", true}, {"[^a-c]x", "bx", false},
-		{"[^a]x", "bx", true}, {"[ab", "b", true}, {`\*`, "*", true}, {`\*`, "x", false}, {"*max*mem*", "replica-ignore-maxmemory", true},
-		{"**a**", "xax", true}, {`[\]]`, "]", true}, {"a", "", false},
-	} {
-		if got := glob(test.pattern, test.name); got != test.want {
-			t.Errorf("glob(%q, %q) = %v", test.pattern, test.name, got)
-		}
-	}
-}
-
 func TestMemoryUnits(t *testing.T) {
 	for s, want := range map[string]uint64{
 		"0": 0, "1": 1, "1b": 1, "1k": 1000, "1kb": 1024, "1KB": 1024, "2m": 2e6, "2Mb": 2 << 20, "3g": 3e9, "3GB": 3 << 30,

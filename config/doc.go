@@ -18,7 +18,7 @@
 // each other. The Load... functions and On... registrations belong to
 // start-up, before the Config is shared.
 //
-// This is a leaf package: it imports nothing of the server, opens no socket
+// This is a leaf package: it imports nothing of the server but package glob, opens no socket
 // and prints nothing. The files that it touches are the configuration files,
 // the log file (only to see whether it can be opened) and the working
 // directory, which is what the "dir" directive names.

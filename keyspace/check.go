@@ -12,6 +12,11 @@ import (
 func (ks *Keyspace) Check() error {
 	h := ks.LockAll()
 	defer ks.Unlock(&h)
+	return ks.CheckLocked()
+}
+
+// CheckLocked is Check for a caller that holds all stripes.
+func (ks *Keyspace) CheckLocked() error {
 	for i := range ks.stripes {
 		if err := ks.stripes[i].check(); err != nil {
 			return fmt.Errorf("stripe %d: %w", i, err)

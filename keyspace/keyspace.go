@@ -277,19 +277,54 @@ func noteMax(a *atomic.Int64, v int64) {
 func (ks *Keyspace) Observe(on bool) { ks.observed.Store(on) }
 
 // Size is the number of keys of a database, expired ones that nobody has
-// removed yet included. It locks one stripe after another.
-func (ks *Keyspace) Size(db int) (keys, volatile int) {
+// removed yet included. It locks one stripe after another, unless locked says
+// that the caller holds them all.
+func (ks *Keyspace) Size(db int, locked bool) (keys, volatile int) {
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
-		st.lock()
+		if !locked {
+			st.lock()
+		}
 		sh := &ks.dbs[db].shards[i]
 		keys += sh.keys
 		if sh.deadlines != nil {
 			volatile += sh.deadlines.Len()
 		}
-		st.unlock()
+		if !locked {
+			st.unlock()
+		}
 	}
 	return
+}
+
+// MeanDeadline estimates the mean deadline of a database's volatile keys, in
+// Unix milliseconds, from a few of each stripe; 0 if there are none. See Size.
+func (ks *Keyspace) MeanDeadline(db int, locked bool) int64 {
+	const each = 8
+	var sum, weight float64
+	for i := range ks.stripes {
+		st := &ks.stripes[i]
+		if !locked {
+			st.lock()
+		}
+		if d := ks.dbs[db].shards[i].deadlines; d != nil && d.Len() > 0 {
+			n := d.Len()
+			picks := min(n, each)
+			for j := range picks {
+				// The middle of each of as many equal runs.
+				at, _ := d.GetAt((2*j + 1) * n / (2 * picks))
+				sum += float64(at.ms()) * float64(n) / float64(picks)
+			}
+			weight += float64(n)
+		}
+		if !locked {
+			st.unlock()
+		}
+	}
+	if weight == 0 {
+		return 0
+	}
+	return int64(sum / weight)
 }
 
 // Memory is what the keyspace takes, in bytes.
@@ -308,11 +343,13 @@ func (m Memory) Used() int64 { return m.Entries + m.Tables + m.Objects + m.Index
 // words in nodes that are two thirds full.
 const deadlineBytes = 24
 
-// Memory adds up the stripes, locking one after another.
-func (ks *Keyspace) Memory() (m Memory) {
+// Memory adds up the stripes, locking one after another; see Size.
+func (ks *Keyspace) Memory(locked bool) (m Memory) {
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
-		st.lock()
+		if !locked {
+			st.lock()
+		}
 		m.Entries += st.entries.Used()
 		m.Tables += st.tables.Used()
 		m.Held += st.entries.Held() + st.tables.Held()
@@ -322,7 +359,9 @@ func (ks *Keyspace) Memory() (m Memory) {
 				m.Index += int64(d.Len()) * deadlineBytes
 			}
 		}
-		st.unlock()
+		if !locked {
+			st.unlock()
+		}
 	}
 	return
 }

@@ -131,7 +131,7 @@ func compare(t *testing.T, ks *Keyspace, m *model) {
 		if n != len(m[db]) {
 			t.Fatalf("db %d: %d keys visited, expected %d", db, n, len(m[db]))
 		}
-		if n, _ := ks.Size(db); n != len(m[db]) {
+		if n, _ := ks.Size(db, false); n != len(m[db]) {
 			t.Fatalf("db %d: Size %d, expected %d", db, n, len(m[db]))
 		}
 	}
@@ -332,7 +332,7 @@ func TestExpiry(t *testing.T) {
 	}
 	_ = gone
 	for db := range 3 {
-		if keys, volatile := ks.Size(db); keys != 0 || volatile != 0 {
+		if keys, volatile := ks.Size(db, false); keys != 0 || volatile != 0 {
 			t.Errorf("db %d: %d keys, %d volatile left", db, keys, volatile)
 		}
 	}
@@ -400,7 +400,7 @@ func TestMemoryComesBack(t *testing.T) {
 	for i := range n {
 		put(i, 64)
 	}
-	if per := ks.Memory().Held / n; per > 130 { // six keys a slot: tables weigh more than with many
+	if per := ks.Memory(false).Held / n; per > 130 { // six keys a slot: tables weigh more than with many
 		t.Errorf("%d bytes a key of 16+64", per)
 	}
 	for i := range n {
@@ -416,7 +416,7 @@ func TestMemoryComesBack(t *testing.T) {
 	}
 	for ks.tidy() {
 	}
-	m := ks.Memory()
+	m := ks.Memory(false)
 	if m.Held > m.Used()*3/2+8<<20 {
 		t.Errorf("after deleting 80%%: %d bytes in use, %d held", m.Used(), m.Held)
 	}

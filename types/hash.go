@@ -148,7 +148,10 @@ func (h *Hash) Get(field []byte, now int64) (value Elem, ok bool) {
 func (h *Hash) get(field []byte, now int64) (value Elem, deadline int64, ok bool) {
 	if h.enc == EncHashtable {
 		r, ok := h.big.get(hashOf(field), field)
-		return Elem{S: r.val}, r.deadline, ok && !isDue(r.deadline, now)
+		if !ok || isDue(r.deadline, now) {
+			return Elem{}, 0, false
+		}
+		return Elem{S: r.val}, r.deadline, true
 	}
 	f, ok := h.findPacked(field)
 	if !ok || isDue(f.deadline, now) {
@@ -172,14 +175,14 @@ func (h *Hash) StrLen(field []byte, now int64) int {
 // Deadline is the field's deadline in Unix milliseconds, 0 for none.
 func (h *Hash) Deadline(field []byte, now int64) (ms int64, ok bool) {
 	_, ms, ok = h.get(field, now)
-	if !ok {
-		ms = 0
-	}
 	return ms, ok
 }
 
 // Set gives the field a value and no deadline, and tells whether it is new.
 func (h *Hash) Set(field, value []byte, now int64) (created bool) {
+	if h.enc == EncHashtable && h.big.due == nil {
+		return h.big.table.put(hashOf(field), field, value, 0)
+	}
 	created = !h.Has(field, now)
 	h.Put(field, value, 0)
 	return created
@@ -189,15 +192,15 @@ func (h *Hash) Set(field, value []byte, now int64) (created bool) {
 // is new.
 func (h *Hash) Update(field, value []byte, now int64) (created bool) {
 	_, deadline, ok := h.get(field, now)
-	if !ok {
-		deadline = 0
-	}
 	h.Put(field, value, deadline)
 	return !ok
 }
 
 // Put gives the field a value and a deadline in Unix milliseconds, 0 for none.
 func (h *Hash) Put(field, value []byte, deadline int64) {
+	if deadline != 0 {
+		h.makeRoomForDeadlines()
+	}
 	if h.enc != EncHashtable && (len(field) > h.Limits.MaxListpackValue || len(value) > h.Limits.MaxListpackValue ||
 		len(h.packed)+ElemSize(field)+ElemSize(value)+maxDeadlineElem > packedMax) {
 		h.convert()
@@ -205,9 +208,6 @@ func (h *Hash) Put(field, value []byte, deadline int64) {
 	if h.enc == EncHashtable {
 		h.big.put(hashOf(field), field, value, deadline)
 		return
-	}
-	if deadline != 0 {
-		h.makeRoomForDeadlines()
 	}
 	if f, ok := h.findPacked(field); ok {
 		if h.enc == EncListpackEx {
@@ -237,13 +237,24 @@ func (h *Hash) setPackedDeadline(f packedField, deadline int64) {
 	}
 }
 
-// makeRoomForDeadlines turns a listpack into one with deadlines.
+// makeRoomForDeadlines sees to it that one more field can have a deadline.
 func (h *Hash) makeRoomForDeadlines() {
+	if h.enc == EncHashtable {
+		return
+	}
+	more := maxDeadlineElem
+	if h.enc != EncListpackEx {
+		more += 2 * h.count()
+	}
+	if len(h.packed)+more > packedMax {
+		h.convert()
+		return
+	}
 	if h.enc == EncListpackEx {
 		return
 	}
 	n := h.count()
-	p := make(Packed, 0, len(h.packed)+2*n+maxDeadlineElem)
+	p := make(Packed, 0, len(h.packed)+more)
 	for off := 0; off < len(h.packed); {
 		_, next := h.fieldAt(off)
 		p = append(p, h.packed[off:next]...)
@@ -312,14 +323,11 @@ func (h *Hash) changeDeadline(field []byte, ms, now int64) bool {
 	if !h.Has(field, now) {
 		return false
 	}
-	if h.enc != EncHashtable && len(h.packed)+2*h.count()+maxDeadlineElem > packedMax {
-		h.convert()
-	}
+	h.makeRoomForDeadlines()
 	if h.enc == EncHashtable {
 		h.big.setDeadline(hashOf(field), field, ms)
 		return true
 	}
-	h.makeRoomForDeadlines()
 	f, _ := h.findPacked(field)
 	h.setPackedDeadline(f, ms)
 	return true

@@ -282,7 +282,7 @@ func TestSetAlgebra(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			withHashMask(t, m.mask)
 			r := packedRand(t)
-			for range 300 {
+			for range 120 {
 				var sets []*Set
 				var models []map[string]bool
 				space := 10 + r.IntN(40)
@@ -358,14 +358,16 @@ func TestSetAlgebra(t *testing.T) {
 
 func TestSetBuilderOutOfOrder(t *testing.T) {
 	r := packedRand(t)
-	b := NewSetBuilder(DefaultSetLimits)
-	model := map[string]bool{}
-	for range 5000 {
-		k := strconv.Itoa(r.IntN(4000))
-		b.Add(Elem{S: []byte(k)})
-		model[k] = true
+	for range 20 {
+		b := NewSetBuilder(DefaultSetLimits)
+		model := map[string]bool{}
+		for range 2000 {
+			k := strconv.Itoa(r.IntN(1500))
+			b.Add(Elem{S: []byte(k)})
+			model[k] = true
+		}
+		checkSet(t, b.Set(), model)
 	}
-	checkSet(t, b.Set(), model)
 }
 
 func TestSetReadsDoNotAllocate(t *testing.T) {

@@ -168,8 +168,10 @@ func (t *table) put(h uint64, key, val []byte, deadline int64) (created bool) {
 		before := n.mem()
 		var body []byte
 		if large {
-			body = make([]byte, 0, len(key)+len(val))
-			body = append(append(body, key...), val...)
+			body = n.sameBody(at, val, t.values)
+			if body == nil {
+				body = append(append(make([]byte, 0, len(key)+len(val)), key...), val...)
+			}
 		}
 		n.roomBlob(size, t.values)
 		if at >= 0 {
@@ -193,6 +195,19 @@ func (t *table) put(h uint64, key, val []byte, deadline int64) (created bool) {
 		t.bytes += n.mem() - before
 		return created
 	}
+}
+
+// sameBody is the element of large of the record at position at, if val is the
+// very value in it: a new deadline does not copy a long value.
+func (n *node) sameBody(at int, val []byte, values bool) []byte {
+	if at < 0 {
+		return nil
+	}
+	r := n.record(n.refs[at], values)
+	if r.large < 0 || len(r.val) != len(val) || len(val) > 0 && &r.val[0] != &val[0] {
+		return nil
+	}
+	return n.large[r.large]
 }
 
 // overwrite changes a record in place if the new one has the same shape.

@@ -357,7 +357,7 @@ func TestTableRandom(t *testing.T) {
 
 func TestTableBuilder(t *testing.T) {
 	for _, m := range hashMasks {
-		for _, n := range []int{0, 1, 300, 384, 385, 768, 769, 1000, 5000, 60000} {
+		for _, n := range []int{0, 1, 300, 384, 385, 768, 769, 1000, 5000, 20000} {
 			if m.mask == 0xFFF && n > 5000 {
 				continue
 			}

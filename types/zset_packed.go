@@ -13,9 +13,9 @@ import (
 // 2^62 (source: double2ll in src/util.c; so -0 becomes 0), and else its text
 // with 17 significant digits.
 
-// zpackedMax is the length above which Redis makes no listpack (source:
-// LISTPACK_MAX_SAFETY_LENGTH in src/listpack.c).
-const zpackedMax = 1 << 30
+// zpackedMax is the most bytes of a packed sorted set, whatever the limits say:
+// with a member's score and codings on top it must fit its entry.
+const zpackedMax = packedMax - 64
 
 // AppendScore appends the score as Redis writes it to clients: with up to 17
 // significant digits as printf's %.17g does, "inf", "-inf", "-0".

@@ -93,7 +93,7 @@ func (l load) run(ctx context.Context) (time.Duration, error) {
 		}
 		conns[i%workers] = append(conns[i%workers], c)
 		if t, ok := ctx.Deadline(); ok {
-			if err := c.SetDeadline(t.Add(time.Hour)); err != nil {
+			if err := c.SetDeadline(t); err != nil {
 				return 0, err
 			}
 		}

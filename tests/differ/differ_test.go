@@ -2,6 +2,7 @@ package differ
 
 import (
 	"math/rand/v2"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -29,8 +30,11 @@ func seed(t *testing.T) uint64 {
 func endpoints(t *testing.T) (kvd, redis Endpoint) {
 	redisServer := harness.StartRedis(t) // first: it skips where there is none
 	kvdServer := harness.StartKVD(t)
+	deaths := 0
 	kvd = Endpoint{Addr: kvdServer.Addr, Revive: func() error {
-		t.Errorf("kvd has died; its log ends:\n%s", kvdServer.LogTail())
+		if deaths++; deaths == 1 { // the shorter scripts kill it again
+			t.Errorf("kvd has died; its log ends:\n%s", kvdServer.LogTail())
+		}
 		return kvdServer.Restart()
 	}}
 	return kvd, Endpoint{Addr: redisServer.Addr, Revive: redisServer.Restart}
@@ -122,6 +126,76 @@ func TestPlantedNone(t *testing.T) {
 	}
 	for _, d := range res.Diffs {
 		t.Error(d)
+	}
+}
+
+// TestCrash has the server die of one command: the run starts it again and finds the shortest way to kill it.
+func TestCrash(t *testing.T) {
+	redis := harness.StartRedis(t)
+	behind := harness.StartRedis(t)
+	p, err := newProxy(behind.Addr, fault{ask: func(args []string) []string {
+		if is(args, "GETDEL") {
+			return []string{"SHUTDOWN", "NOSAVE"}
+		}
+		return args
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.wg.Wait()
+	defer p.Close()
+	// The proxy accepts while its server is down, so that FLUSHALL fails, not the dialling.
+	kvd := Endpoint{Addr: p.Addr().String(), Revive: behind.Restart}
+	res, err := Run(kvd, Endpoint{Addr: redis.Addr}, Config{Families: []string{"strings"}, Seed: seed(t), MinUses: 1 << 30, MaxSteps: 10_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Diffs) != 1 || res.Diffs[0].Err == nil || len(res.Diffs[0].Shrunk) != 1 || !is(res.Diffs[0].Shrunk[0].Args, "GETDEL") {
+		t.Errorf("%v", res.Diffs)
+	}
+	if !behind.Running() { // it died in the last of the shorter scripts
+		if err := behind.Restart(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestRawFinds compares Redis with a server that answers PONG to everything.
+func TestRawFinds(t *testing.T) {
+	redis := harness.StartRedis(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for b := make([]byte, 1024); ; {
+					if _, err := c.Read(b); err != nil {
+						return
+					}
+					if _, err := c.Write([]byte("+PONG\r\n")); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	for in, differs := range map[string]bool{"PING\r\n": false, "PING": true, "*1\r\n$-1\r\n": true, "ECHO a\r\n": true, "QUIT\r\n": true} {
+		diffs, err := PlayRaw(Endpoint{Addr: l.Addr().String()}, Endpoint{Addr: redis.Addr}, [][]byte{[]byte(in)}, 1)
+		if err != nil {
+			t.Error(err)
+		}
+		whole := slices.ContainsFunc(diffs, func(d RawDiff) bool { return d.Split == 0 })
+		if whole != differs {
+			t.Errorf("%q: differs is %v, want %v: %v", in, whole, differs, diffs)
+		}
 	}
 }
 

@@ -233,16 +233,22 @@ var defaults = []string{
 	"hash-max-listpack-value", "64", "zset-max-listpack-entries", "128", "zset-max-listpack-value", "64",
 }
 
-// open connects to a server and empties it. A limit that the server does not know is left alone:
-// a script that sets it will show that.
+// open connects to a server, started again if it is dead, and empties it.
 func open(e Endpoint) (*harness.Conn, error) {
-	c, err := harness.Dial(e.Addr)
+	c, err := empty(e.Addr)
 	if err != nil && e.Revive != nil {
 		if err := e.Revive(); err != nil {
 			return nil, err
 		}
-		c, err = harness.Dial(e.Addr)
+		c, err = empty(e.Addr)
 	}
+	return c, err
+}
+
+// empty connects to a server, empties it and resets what scripts set. A limit that the server does
+// not know is left alone: a script that sets it will show that.
+func empty(addr string) (*harness.Conn, error) {
+	c, err := harness.Dial(addr)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,869 @@
+package command
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types"
+)
+
+// BITCOUNT, BITFIELD, BITFIELD_RO, BITOP, BITPOS, GETBIT, SETBIT. Bit 0 is the
+// highest bit of the first byte.
+
+func init() {
+	register(
+		&Row{Name: "bitcount", Fn: cmdBitCount, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "2.6.0", Group: "bitmap", Summary: "Counts the bits that are set in a string.", Complexity: "O(N) in the length counted", Syntax: "key [start end [BYTE | BIT]]"},
+		&Row{Name: "bitfield", Fn: cmdBitField, Arity: -2, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update variable_flags",
+			Since: "3.2.0", Group: "bitmap", Summary: "Reads and changes integers of any width within a string.", Complexity: "O(1) for each operation",
+			Syntax: "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> ...]]"},
+		&Row{Name: "bitfield_ro", Fn: cmdBitFieldRO, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "6.0.0", Group: "bitmap", Summary: "Reads integers of any width within a string.", Complexity: "O(1) for each operation", Syntax: "key [GET encoding offset [GET encoding offset ...]]"},
+		&Row{Name: "bitop", Fn: cmdBitOp, Arity: -4, Flags: Write | DenyOOM, First: 2, Last: -1, Step: 1, KeyFlags: "OW update; RO access",
+			Since: "2.6.0", Group: "bitmap", Summary: "Combines strings bit by bit and stores the result.", Complexity: "O(N) in the length of the strings",
+			Syntax: "<AND | OR | XOR | NOT | DIFF | DIFF1 | ANDOR | ONE> destkey key [key ...]"},
+		&Row{Name: "bitpos", Fn: cmdBitPos, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "2.8.7", Group: "bitmap", Summary: "Finds the first bit of a string that is set or clear.", Complexity: "O(N) in the length searched", Syntax: "key bit [start [end [BYTE | BIT]]]"},
+		&Row{Name: "getbit", Fn: cmdGetBit, Arity: 3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "2.2.0", Group: "bitmap", Summary: "Returns a bit of a string.", Complexity: "O(1)", Syntax: "key offset"},
+		&Row{Name: "setbit", Fn: cmdSetBit, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "2.2.0", Group: "bitmap", Summary: "Sets or clears a bit of a string, which grows where needed.", Complexity: "O(1)", Syntax: "key offset value"},
+	)
+}
+
+// piece is the bytes from off on that lie together; off is below len.
+func (v stringValue) piece(off int) []byte {
+	if v.big != nil {
+		return v.big.Chunk(off)
+	}
+	return v.b[off:]
+}
+
+// byteAt is the byte at off, zero behind the end.
+func (v stringValue) byteAt(off int) byte {
+	if off >= v.len() {
+		return 0
+	}
+	return v.piece(off)[0]
+}
+
+// readAtOnce is the length in bytes up to which a string is read through on
+// the event loop: a fraction of a millisecond.
+const readAtOnce = 2 << 20
+
+// view is the string as it is now, for a worker to read; release it.
+func (v stringValue) view() stringValue {
+	if v.big != nil {
+		v.big = v.big.Copy().(*types.BigString)
+	}
+	return v
+}
+
+func (v stringValue) release() {
+	if v.big != nil {
+		v.big.Free(int64(v.big.Len()))
+	}
+}
+
+// read replies with what f makes of a string: at once, or on a worker where
+// the string is long.
+func (c *Ctx) read(v stringValue, f func(w *wire.Writer, v stringValue)) {
+	if v.len() <= readAtOnce {
+		f(c.W, v)
+		return
+	}
+	v = v.view()
+	c.Background(func(w *wire.Writer, _ bool) {
+		f(w, v)
+		v.release()
+	})
+}
+
+// ones counts the bits set in the bytes [from, to).
+func (v stringValue) ones(from, to int) int64 {
+	n := 0
+	for from < to {
+		p := v.piece(from)
+		p = p[:min(len(p), to-from)]
+		from += len(p)
+		for len(p) >= 32 {
+			n += bits.OnesCount64(binary.NativeEndian.Uint64(p)) + bits.OnesCount64(binary.NativeEndian.Uint64(p[8:])) +
+				bits.OnesCount64(binary.NativeEndian.Uint64(p[16:])) + bits.OnesCount64(binary.NativeEndian.Uint64(p[24:]))
+			p = p[32:]
+		}
+		for _, b := range p {
+			n += bits.OnesCount8(b)
+		}
+	}
+	return int64(n)
+}
+
+// countBits counts the bits set among the bits [from, to), which exist.
+func (v stringValue) countBits(from, to int64) int64 {
+	if from >= to {
+		return 0
+	}
+	first, end := int(from>>3), int((to+7)>>3)
+	n := v.ones(first, end)
+	if r := from & 7; r != 0 {
+		n -= int64(bits.OnesCount8(v.byteAt(first) >> (8 - r)))
+	}
+	if r := to & 7; r != 0 {
+		n -= int64(bits.OnesCount8(v.byteAt(end-1) << r))
+	}
+	return n
+}
+
+// findBit is the place of the first bit that is set (or clear) among the bits
+// [from, to), which exist; -1: there is none.
+func (v stringValue) findBit(set bool, from, to int64) int64 {
+	if from >= to {
+		return -1
+	}
+	var flip byte
+	if !set {
+		flip = 0xff
+	}
+	wide := uint64(flip) * 0x0101010101010101
+	off, end := int(from>>3), int((to+7)>>3)
+	at := int64(-1)
+	if b := (v.byteAt(off) ^ flip) & (0xff >> (from & 7)); b != 0 {
+		at = int64(off)<<3 + int64(bits.LeadingZeros8(b))
+	}
+	off++
+	for at < 0 && off < end {
+		p := v.piece(off)
+		p = p[:min(len(p), end-off)]
+		i := 0
+		for ; i+32 <= len(p); i += 32 {
+			q := p[i : i+32]
+			if (binary.NativeEndian.Uint64(q)^wide)|(binary.NativeEndian.Uint64(q[8:])^wide)|
+				(binary.NativeEndian.Uint64(q[16:])^wide)|(binary.NativeEndian.Uint64(q[24:])^wide) != 0 {
+				break
+			}
+		}
+		for ; i < len(p); i++ {
+			if b := p[i] ^ flip; b != 0 {
+				at = int64(off+i)<<3 + int64(bits.LeadingZeros8(b))
+				break
+			}
+		}
+		off += len(p)
+	}
+	if at >= to {
+		return -1
+	}
+	return at
+}
+
+const errBitOffset = "ERR bit offset is not an integer or out of range"
+
+// bitOffset reads the offset of a bit; with a width, "#n" is n times that. ok
+// is false for one that no string may have, and that is replied.
+func (c *Ctx) bitOffset(arg []byte, width int64) (off int64, ok bool) {
+	scale := int64(1)
+	if width > 0 && len(arg) > 0 && arg[0] == '#' {
+		scale, arg = width, arg[1:]
+	}
+	off, ok = parseInt(arg)
+	limit := min(int64(c.S.Config.ProtoMaxBulkLen.Load()), maxBitString)
+	if c.Replaying {
+		limit = maxBitString
+	}
+	// Dividing keeps the product from overflowing.
+	if !ok || off < 0 || off > (limit*8-1)/scale {
+		c.Err(errBitOffset)
+		return 0, false
+	}
+	return off * scale, true
+}
+
+// maxBitString is the length of string whose bits can be addressed, whatever
+// the configured limit says: a log or a leader is believed up to it.
+const maxBitString = 1 << 40
+
+func cmdGetBit(c *Ctx) {
+	off, ok := c.bitOffset(c.Args[2], 0)
+	if !ok {
+		return
+	}
+	e, ok := c.findString(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Int(0)
+		return
+	}
+	c.W.Int(int64(c.stringOf(&e).byteAt(int(off>>3)) >> (7 - off&7) & 1))
+}
+
+func cmdSetBit(c *Ctx) {
+	off, ok := c.bitOffset(c.Args[2], 0)
+	if !ok {
+		return
+	}
+	bit, ok := parseInt(c.Args[3])
+	if !ok || bit&^1 != 0 {
+		c.Err("ERR bit is not an integer or out of range")
+		return
+	}
+	k := &c.Keys[0]
+	e, ok := c.findString(k)
+	if !ok {
+		return
+	}
+	at := int(off >> 3)
+	n, cur := 0, byte(0)
+	if e.Exists() {
+		v := c.stringOf(&e)
+		n, cur = v.len(), v.byteAt(at)
+	}
+	shift := 7 - off&7
+	old := cur >> shift & 1
+	if at >= n || old != byte(bit) {
+		b := [1]byte{cur&^(1<<shift) | byte(bit)<<shift}
+		c.writeString(k, &e, at, b[:])
+		c.Dirty++
+		c.Notify('$', "setbit", k)
+	}
+	c.W.Int(int64(old))
+}
+
+// bitRange is the range of BITCOUNT and BITPOS.
+type bitRange struct {
+	start, end int64
+	bits       bool
+}
+
+// unit reads BYTE or BIT.
+func (r *bitRange) unit(c *Ctx, i int) bool {
+	switch {
+	case c.Word(i, "bit"):
+		r.bits = true
+	case c.Word(i, "byte"):
+		r.bits = false
+	default:
+		c.Err(errSyntax)
+		return false
+	}
+	return true
+}
+
+// within turns the range into bits [from, to) of a string of n bytes.
+func (r *bitRange) within(n int) (from, to int64) {
+	total := int64(n)
+	if r.bits {
+		total *= 8
+	}
+	start, end := r.start, r.end
+	if start < 0 {
+		start = max(0, start+total)
+	}
+	if end < 0 {
+		end = max(0, end+total)
+	}
+	end = min(end, total-1)
+	if start > end {
+		return 0, 0
+	}
+	if r.bits {
+		return start, end + 1
+	}
+	return start * 8, (end + 1) * 8
+}
+
+func cmdBitCount(c *Ctx) {
+	e, ok := c.findString(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Int(0) // Redis does not look at the range then
+		return
+	}
+	r := bitRange{end: -1}
+	switch len(c.Args) {
+	case 2:
+	case 4, 5:
+		if r.start, ok = c.Int(2); !ok {
+			return
+		}
+		if r.end, ok = c.Int(3); !ok {
+			return
+		}
+		if r.start < 0 && r.end < 0 && r.start > r.end {
+			c.W.Int(0)
+			return
+		}
+		if len(c.Args) == 5 && !r.unit(c, 4) {
+			return
+		}
+	default:
+		c.Err(errSyntax)
+		return
+	}
+	v := c.stringOf(&e)
+	from, to := r.within(v.len())
+	if to-from <= readAtOnce*8 {
+		c.W.Int(v.countBits(from, to))
+		return
+	}
+	c.read(v, func(w *wire.Writer, v stringValue) { w.Int(v.countBits(from, to)) })
+}
+
+func cmdBitPos(c *Ctx) {
+	bit, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	if bit != 0 && bit != 1 {
+		c.Err("ERR The bit argument must be 1 or 0.")
+		return
+	}
+	e, ok := c.findString(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Int(-bit) // clear bits without an end; the range is not looked at
+		return
+	}
+	r := bitRange{end: -1}
+	if len(c.Args) > 6 {
+		c.Err(errSyntax)
+		return
+	}
+	if len(c.Args) > 3 {
+		if r.start, ok = c.Int(3); !ok {
+			return
+		}
+	}
+	if len(c.Args) == 6 && !r.unit(c, 5) {
+		return
+	}
+	if len(c.Args) > 4 {
+		if r.end, ok = c.Int(4); !ok {
+			return
+		}
+	}
+	v := c.stringOf(&e)
+	from, to := r.within(v.len())
+	// Without an end given, clear bits follow the string.
+	behind := int64(-1)
+	if bit == 0 && len(c.Args) < 5 && from < to {
+		behind = to
+	}
+	find := func(w *wire.Writer, v stringValue) {
+		at := v.findBit(bit == 1, from, to)
+		if at < 0 {
+			at = behind
+		}
+		w.Int(at)
+	}
+	if to-from <= readAtOnce*8 {
+		find(c.W, v)
+		return
+	}
+	c.read(v, find)
+}
+
+// bitOps are BITOP's operations, on the first string and the others.
+type bitOp byte
+
+const (
+	opAnd   bitOp = iota
+	opOr          // in any
+	opXor         // in an odd number
+	opNot         // not in the only one
+	opDiff        // in the first, in none of the others
+	opDiff1       // in any of the others, not in the first
+	opAndOr       // in the first and in any of the others
+	opOne         // in just one
+)
+
+var bitOpNames = [...]string{"and", "or", "xor", "not", "diff", "diff1", "andor", "one"}
+var bitOpUpper = [...]string{"AND", "OR", "XOR", "NOT", "DIFF", "DIFF1", "ANDOR", "ONE"}
+
+// bitBlock is the length of the parts that BITOP works in: that of a chunk, so
+// that every part of every string lies together.
+const bitBlock = types.ChunkSize
+
+func cmdBitOp(c *Ctx) {
+	i := slices.IndexFunc(bitOpNames[:], func(name string) bool { return c.Word(1, name) })
+	if i < 0 {
+		c.Err(errSyntax)
+		return
+	}
+	op := bitOp(i)
+	dst, keys := &c.Keys[0], c.Keys[1:]
+	if op == opNot && len(keys) != 1 {
+		c.Err("ERR BITOP NOT must be called with a single source key.")
+		return
+	}
+	if (op == opDiff || op == opDiff1 || op == opAndOr) && len(keys) < 2 {
+		c.Err("ERR BITOP " + bitOpUpper[op] + " must be called with at least two source keys.")
+		return
+	}
+	for i := range keys {
+		if _, ok := c.findString(&keys[i]); !ok {
+			return
+		}
+	}
+	// What has expired is gone now, so nothing moves under the values.
+	src := make([]stringValue, len(keys))
+	n := 0
+	for i := range keys {
+		if e := c.Peek(&keys[i]); e.Exists() {
+			src[i] = c.stringOf(&e)
+			if e.Encoding() == types.EncInt {
+				src[i].b = slices.Clone(src[i].b) // the next one uses the same scratch
+			}
+			n = max(n, src[i].len())
+		}
+	}
+	old := op <= opNot // Redis 7.0 knows it
+	if n == 0 {
+		c.NoEffect()
+		if c.Delete(dst) {
+			c.Dirty++
+			c.Notify('g', "del", dst)
+			c.Effect(wordDel, dst.B)
+		}
+		c.W.Int(0)
+		return
+	}
+	w := bitWorker{op: op, src: src, out: make([]byte, min(n, bitBlock))}
+	if n <= keyspace.InlineMax {
+		w.block(0, w.out)
+		if !old {
+			c.Effect(wordSet, dst.B, w.out)
+		}
+		c.Put(dst, types.TString, types.EncRaw, w.out, 0)
+	} else {
+		s := types.NewBigString(nil)
+		for off := 0; off < n; off += bitBlock {
+			out := w.out[:min(bitBlock, n-off)]
+			w.block(off, out)
+			// What stays unwritten is zeros and takes no memory.
+			if off+len(out) == n || !allZero(out) {
+				s.WriteAt(off, out)
+			}
+		}
+		if !old && c.Journaling() {
+			c.Effect(wordSet, dst.B, s.AppendRange(make([]byte, 0, n), 0, n))
+		}
+		c.PutObject(dst, types.TString, types.EncChunked, s, 0)
+	}
+	c.Dirty++
+	c.Notify('$', "set", dst)
+	c.W.Int(int64(n))
+}
+
+func allZero(b []byte) bool {
+	for len(b) >= 8 {
+		if binary.NativeEndian.Uint64(b) != 0 {
+			return false
+		}
+		b = b[8:]
+	}
+	for _, x := range b {
+		if x != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// bitWorker computes the result of BITOP block by block.
+type bitWorker struct {
+	op    bitOp
+	src   []stringValue
+	out   []byte
+	other []byte // for what is gathered from the other strings
+}
+
+// part is the bytes of string i that stand in the block at off; the block goes
+// on with zeros.
+func (w *bitWorker) part(i, off, n int) []byte {
+	v := w.src[i]
+	if off >= v.len() {
+		return nil
+	}
+	p := v.piece(off)
+	return p[:min(len(p), n)]
+}
+
+// block computes the block at off into out.
+func (w *bitWorker) block(off int, out []byte) {
+	first := w.part(0, off, len(out))
+	clear(out[copy(out, first):])
+	switch w.op {
+	case opNot:
+		notBits(out)
+	case opAnd:
+		for i := 1; i < len(w.src); i++ {
+			p := w.part(i, off, len(out))
+			andBits(out, p)
+			clear(out[len(p):])
+		}
+	case opOr:
+		for i := 1; i < len(w.src); i++ {
+			orBits(out, w.part(i, off, len(out)))
+		}
+	case opXor:
+		for i := 1; i < len(w.src); i++ {
+			if p := w.part(i, off, len(out)); len(p) > 0 {
+				subtle.XORBytes(out, out, p)
+			}
+		}
+	case opDiff:
+		for i := 1; i < len(w.src); i++ {
+			andNotBits(out, w.part(i, off, len(out)))
+		}
+	case opDiff1, opAndOr:
+		any := w.gathered(len(out))
+		for i := 1; i < len(w.src); i++ {
+			orBits(any, w.part(i, off, len(out)))
+		}
+		if w.op == opAndOr {
+			andBits(out, any)
+		} else {
+			andNotBits(any, out)
+			copy(out, any)
+		}
+	case opOne:
+		more := w.gathered(len(out)) // in more than one
+		for i := 1; i < len(w.src); i++ {
+			p := w.part(i, off, len(out))
+			andOrBits(more, out, p)
+			orBits(out, p)
+		}
+		andNotBits(out, more)
+	}
+}
+
+// gathered is a second buffer of n zeros.
+func (w *bitWorker) gathered(n int) []byte {
+	if w.other == nil {
+		w.other = make([]byte, len(w.out))
+	}
+	clear(w.other)
+	return w.other[:n]
+}
+
+// The functions below change dst over the length of b, which is at most that
+// of dst, eight bytes at a time.
+
+func andBits(dst, b []byte) {
+	dst = dst[:len(b)]
+	for len(b) >= 8 {
+		binary.NativeEndian.PutUint64(dst, binary.NativeEndian.Uint64(dst)&binary.NativeEndian.Uint64(b))
+		dst, b = dst[8:], b[8:]
+	}
+	for i, x := range b {
+		dst[i] &= x
+	}
+}
+
+func orBits(dst, b []byte) {
+	dst = dst[:len(b)]
+	for len(b) >= 8 {
+		binary.NativeEndian.PutUint64(dst, binary.NativeEndian.Uint64(dst)|binary.NativeEndian.Uint64(b))
+		dst, b = dst[8:], b[8:]
+	}
+	for i, x := range b {
+		dst[i] |= x
+	}
+}
+
+func andNotBits(dst, b []byte) {
+	dst = dst[:len(b)]
+	for len(b) >= 8 {
+		binary.NativeEndian.PutUint64(dst, binary.NativeEndian.Uint64(dst)&^binary.NativeEndian.Uint64(b))
+		dst, b = dst[8:], b[8:]
+	}
+	for i, x := range b {
+		dst[i] &^= x
+	}
+}
+
+// andOrBits adds to dst what is in both a and b.
+func andOrBits(dst, a, b []byte) {
+	dst, a = dst[:len(b)], a[:len(b)]
+	for len(b) >= 8 {
+		binary.NativeEndian.PutUint64(dst, binary.NativeEndian.Uint64(dst)|binary.NativeEndian.Uint64(a)&binary.NativeEndian.Uint64(b))
+		dst, a, b = dst[8:], a[8:], b[8:]
+	}
+	for i, x := range b {
+		dst[i] |= a[i] & x
+	}
+}
+
+func notBits(dst []byte) {
+	for len(dst) >= 8 {
+		binary.NativeEndian.PutUint64(dst, ^binary.NativeEndian.Uint64(dst))
+		dst = dst[8:]
+	}
+	for i := range dst {
+		dst[i] = ^dst[i]
+	}
+}
+
+// fieldOp is one operation of BITFIELD.
+type fieldOp struct {
+	kind     byte // 'g', 's' or 'i'
+	overflow byte // 'w', 's' or 'f'
+	signed   bool
+	width    int64
+	offset   int64
+	arg      int64
+}
+
+func cmdBitField(c *Ctx)   { bitField(c, false) }
+func cmdBitFieldRO(c *Ctx) { bitField(c, true) }
+
+// fieldType reads the encoding of a field, i1 to i64 or u1 to u63.
+func (op *fieldOp) fieldType(c *Ctx, arg []byte) bool {
+	if len(arg) > 0 && (arg[0] == 'i' || arg[0] == 'u') {
+		op.signed = arg[0] == 'i'
+		limit := int64(63)
+		if op.signed {
+			limit = 64
+		}
+		if n, ok := parseInt(arg[1:]); ok && n >= 1 && n <= limit {
+			op.width = n
+			return true
+		}
+	}
+	c.Err("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
+	return false
+}
+
+// fieldOps parses BITFIELD's operations; end is the highest bit that they
+// write, -1 where they only read.
+func (c *Ctx) fieldOps() (ops []fieldOp, end int64, ok bool) {
+	end = -1
+	overflow := byte('w')
+	for i := 2; i < len(c.Args); {
+		more := len(c.Args) - i - 1
+		op := fieldOp{overflow: overflow}
+		n := 4
+		switch {
+		case c.Word(i, "get") && more >= 2:
+			op.kind, n = 'g', 3
+		case c.Word(i, "set") && more >= 3:
+			op.kind = 's'
+		case c.Word(i, "incrby") && more >= 3:
+			op.kind = 'i'
+		case c.Word(i, "overflow") && more >= 1:
+			switch {
+			case c.Word(i+1, "wrap"):
+				overflow = 'w'
+			case c.Word(i+1, "sat"):
+				overflow = 's'
+			case c.Word(i+1, "fail"):
+				overflow = 'f'
+			default:
+				c.Err("ERR Invalid OVERFLOW type specified")
+				return nil, 0, false
+			}
+			i += 2
+			continue
+		default:
+			c.Err(errSyntax)
+			return nil, 0, false
+		}
+		if !op.fieldType(c, c.Args[i+1]) {
+			return nil, 0, false
+		}
+		if op.offset, ok = c.bitOffset(c.Args[i+2], op.width); !ok {
+			return nil, 0, false
+		}
+		if op.kind != 'g' {
+			end = max(end, op.offset+op.width-1)
+			if op.arg, ok = c.Int(i + 3); !ok {
+				return nil, 0, false
+			}
+		}
+		ops = append(ops, op)
+		i += n
+	}
+	return ops, end, true
+}
+
+func bitField(c *Ctx, readOnly bool) {
+	ops, end, ok := c.fieldOps()
+	if !ok {
+		return
+	}
+	if end >= 0 && readOnly {
+		c.Err("ERR BITFIELD_RO only supports the GET subcommand")
+		return
+	}
+	k := &c.Keys[0]
+	e, ok := c.findString(k)
+	if !ok {
+		return
+	}
+	var v stringValue
+	if e.Exists() {
+		v = c.stringOf(&e)
+	}
+	if end < 0 {
+		c.W.Array(len(ops))
+		for i := range ops {
+			b := fieldWindow(v, ops[i].offset>>3)
+			c.W.Int(ops[i].read(&b))
+		}
+		return
+	}
+	// As Redis does, the string grows first, even where nothing is written in
+	// the end because of OVERFLOW FAIL.
+	grew := int(end>>3) >= v.len()
+	switch {
+	case grew:
+		c.writeString(k, &e, int(end>>3), make([]byte, 1))
+		e = c.Peek(k)
+	case e.Encoding() == types.EncInt:
+		c.writeString(k, &e, 0, slices.Clone(v.b))
+		e = c.Peek(k)
+	}
+	before := int64(0)
+	if e.Encoding() == types.EncChunked {
+		v = stringValue{big: c.WritableObject(k, &e).(*types.BigString)}
+		before = v.big.Bytes()
+	} else {
+		v = stringValue{b: c.Writable(k, &e)}
+	}
+	changes := 0
+	c.W.Array(len(ops))
+	for i := range ops {
+		op := &ops[i]
+		b := fieldWindow(v, op.offset>>3)
+		if op.kind == 'g' {
+			c.W.Int(op.read(&b))
+			continue
+		}
+		old := op.read(&b)
+		value, ok := op.result(old)
+		if !ok {
+			c.W.Null()
+			continue
+		}
+		if op.kind == 's' {
+			c.W.Int(old)
+		} else {
+			c.W.Int(value)
+		}
+		if value != old {
+			op.write(&b, value)
+			at := int(op.offset >> 3)
+			n := int(op.offset+op.width-1)>>3 + 1 - at
+			if v.big != nil {
+				v.big.WriteAt(at, b[:n])
+			} else {
+				copy(v.b[at:], b[:n])
+			}
+		}
+		if grew || value != old {
+			changes++
+		}
+	}
+	if v.big != nil {
+		c.Grew(&e, v.big.Bytes()-before)
+	} else {
+		c.Edit(k, types.EncRaw, v.b, nil)
+	}
+	if grew && changes == 0 {
+		changes = 1 // a follower's string must grow too
+	}
+	if changes > 0 {
+		c.Dirty += changes
+		c.Notify('$', "setbit", k)
+	}
+}
+
+// fieldWindow is the nine bytes from off on that a field can touch; zeros
+// behind the end.
+func fieldWindow(v stringValue, off int64) (b [9]byte) {
+	for at, n := int(off), 0; n < len(b) && at+n < v.len(); {
+		n += copy(b[n:], v.piece(at+n))
+	}
+	return b
+}
+
+// read is the field's value in the window at its first byte.
+func (op *fieldOp) read(b *[9]byte) int64 {
+	hi, lo := binary.BigEndian.Uint64(b[:]), uint64(b[8])
+	shift := uint(op.offset & 7)
+	x := hi<<shift | lo<<shift>>8
+	if op.signed {
+		return int64(x) >> (64 - op.width)
+	}
+	return int64(x >> (64 - op.width))
+}
+
+// write puts a value into the window.
+func (op *fieldOp) write(b *[9]byte, value int64) {
+	shift := uint(op.offset & 7)
+	x := uint64(value) << (64 - op.width)
+	mask := ^uint64(0) << (64 - op.width)
+	hi, lo := binary.BigEndian.Uint64(b[:]), b[8]
+	binary.BigEndian.PutUint64(b[:], hi&^(mask>>shift)|x>>shift)
+	b[8] = lo&^byte(mask<<8>>shift) | byte(x<<8>>shift)
+}
+
+// result is the value to be written where old stands; false: none, because it
+// would overflow.
+func (op *fieldOp) result(old int64) (int64, bool) {
+	value := op.arg
+	over, under := false, false
+	if op.signed {
+		limit := int64(1<<(op.width-1) - 1)
+		if op.kind == 'i' {
+			over = op.arg > 0 && op.arg > limit-old && (old >= 0 || op.width < 64)
+			under = op.arg < 0 && op.arg < -limit-1-old && (old < 0 || op.width < 64)
+			value = old + op.arg
+		} else {
+			// In Redis a SET far below the field's range counts as above it
+			// (the distance to the limit wraps): SAT yields the greatest value.
+			// Followers run Redis, so it must be so here.
+			over, under = op.width < 64 && limit-value < 0, value < -limit-1
+		}
+		switch {
+		case !over && !under:
+			return value, true
+		case op.overflow == 'w':
+			return value << (64 - op.width) >> (64 - op.width), true
+		case op.overflow == 'f':
+			return 0, false
+		case over:
+			return limit, true
+		}
+		return -limit - 1, true
+	}
+	limit := int64(1)<<op.width - 1 // at most 63 bits
+	if op.kind == 'i' {
+		over = op.arg > 0 && op.arg > limit-old
+		under = op.arg < 0 && op.arg < -old
+		value = old + op.arg
+	} else {
+		over = value > limit || value < 0 // a negative one is taken for a huge one
+	}
+	switch {
+	case !over && !under:
+		return value, true
+	case op.overflow == 'w':
+		return value & limit, true
+	case op.overflow == 'f':
+		return 0, false
+	case over:
+		return limit, true
+	}
+	return 0, true
+}

@@ -1,0 +1,151 @@
+package command
+
+import (
+	"kvd/keyspace"
+	"kvd/types"
+)
+
+// What lists, sets, hashes and sorted sets have in common: the keyspace holds
+// them as packed bytes or as an Object, and a command works on a value that is
+// loaded over either. To read:
+//
+//	e, ok := c.findType(k, types.TList)
+//	c.load(&e, l)
+//
+// and to change, creating the key where there is none and deleting it where
+// nothing is left:
+//
+//	was := c.edit(k, &e, l)
+//	... change l ...
+//	c.store(k, &was, l, types.TList, l.Len())
+//
+// Between edit and store nothing else may change the same key.
+
+// collection is a value that can be loaded over what the keyspace holds.
+type collection interface {
+	// Load takes packed bytes, which may be changed within their capacity, or
+	// an Object; nil for both is a new, empty value.
+	Load(enc types.Encoding, packed []byte, obj types.Object)
+	// Stored is what is to be kept.
+	Stored() (types.Encoding, []byte, types.Object)
+}
+
+// values are collections that an Exec uses again and again, so that commands
+// need not allocate them.
+type values struct {
+	list   [2]types.List
+	hash   types.Hash // for SORT's patterns
+	zset   zsetValues
+	places []int  // of LPOS
+	name   []byte // of SORT's patterns, as is
+	text   []byte // the value that one means
+}
+
+// findType finds the value at a key as an access to it; ok is false where
+// something of another type is there, and that is replied.
+func (c *Ctx) findType(k *keyspace.Key, t types.Type) (e keyspace.Entry, ok bool) {
+	e = c.Find(k)
+	if e.Exists() && e.Type() != t {
+		c.Err(errWrongType)
+		return e, false
+	}
+	return e, true
+}
+
+// load loads v for reading, over the value of an entry, or empty.
+func (c *Ctx) load(e *keyspace.Entry, v collection) {
+	switch {
+	case !e.Exists():
+		v.Load(types.EncListpack, nil, nil)
+	case e.Encoding().IsObject():
+		v.Load(e.Encoding(), nil, e.Object())
+	default:
+		v.Load(e.Encoding(), e.Packed(), nil)
+	}
+}
+
+// editing is what a key held when a collection was loaded to be changed.
+type editing struct {
+	e     keyspace.Entry // of no key where the value is new
+	obj   types.Object
+	bytes int64 // of obj, as the keyspace has noted them
+}
+
+// edit loads v for changes, over the value of an entry, or empty.
+func (c *Ctx) edit(k *keyspace.Key, e *keyspace.Entry, v collection) editing {
+	was := editing{e: *e}
+	switch {
+	case !e.Exists():
+		v.Load(types.EncListpack, nil, nil)
+	case e.Encoding().IsObject():
+		was.obj = c.WritableObject(k, e)
+		was.bytes = was.obj.Bytes()
+		v.Load(e.Encoding(), nil, was.obj)
+	default:
+		v.Load(e.Encoding(), c.Writable(k, e), nil)
+	}
+	return was
+}
+
+// store keeps what edit loaded and the command changed; v has n elements now.
+// A new key has no deadline, an old one keeps its own.
+func (c *Ctx) store(k *keyspace.Key, was *editing, v collection, t types.Type, n int) {
+	if was.obj != nil {
+		c.Grew(&was.e, was.obj.Bytes()-was.bytes)
+	}
+	switch enc, packed, obj := v.Stored(); {
+	case n == 0:
+		if was.e.Exists() {
+			c.Delete(k)
+		}
+	case !was.e.Exists():
+		c.create(k, t, enc, packed, obj)
+	case obj == nil || obj != was.obj:
+		c.Edit(k, enc, packed, obj)
+	}
+}
+
+// replace sets a key to v, whatever was there; v is not empty.
+func (c *Ctx) replace(k *keyspace.Key, v collection, t types.Type) {
+	enc, packed, obj := v.Stored()
+	c.create(k, t, enc, packed, obj)
+}
+
+func (c *Ctx) create(k *keyspace.Key, t types.Type, enc types.Encoding, packed []byte, obj types.Object) {
+	if obj != nil {
+		c.PutObject(k, t, enc, obj, 0)
+	} else {
+		c.Put(k, t, enc, packed, 0)
+	}
+}
+
+// readyIfWaited is called where a key has come to hold another value than by
+// the commands of its type (RENAME, MOVE, COPY, RESTORE, SORT STORE): a client
+// may be blocked for just that type.
+func (c *Ctx) readyIfWaited(k *keyspace.Key, t types.Type) { c.readyIfWaitedIn(c.DB(), k, t) }
+
+// readyIfWaitedIn is readyIfWaited for another database.
+func (c *Ctx) readyIfWaitedIn(db int, k *keyspace.Key, t types.Type) {
+	switch t {
+	case types.TList, types.TZSet, types.TStream:
+		c.ReadyIn(db, k)
+	}
+}
+
+// Reads of more than so many elements, or so many bytes, of an Object go to
+// the background: they would hold a stripe and a loop for too long.
+const (
+	longRead      = 10_000
+	longReadBytes = 1 << 20
+)
+
+// longToRead tells whether reading n of total elements of an Object is long.
+func longToRead(o types.Object, n, total int) bool {
+	return o != nil && (n > longRead || n > 0 && o.Bytes()/int64(total)*int64(n) > longReadBytes)
+}
+
+// freeAll gives back all memory of an Object that nothing holds any more.
+func freeAll(o types.Object) {
+	for !o.Free(1 << 20) {
+	}
+}

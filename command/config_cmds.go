@@ -1,0 +1,94 @@
+package command
+
+import (
+	"errors"
+
+	"kvd/config"
+)
+
+// CONFIG GET, HELP, RESETSTAT, REWRITE, SET. What they mean is in package config.
+
+func init() {
+	const flags = Admin | NoScript | Loading | Stale
+	register(&Row{Name: "config", Arity: -2, Since: "2.0.0", Group: "server",
+		Summary: "Commands about the configuration.", Complexity: "Depends on the subcommand.",
+		Sub: []*Row{
+			{Name: "get", Fn: cmdConfigGet, Arity: -3, Flags: flags, Since: "2.0.0", Summary: "Returns the values of directives.",
+				Complexity: "O(N) in the number of directives", Syntax: "parameter [parameter ...]"},
+			helpRow("5.0.0",
+				"GET <pattern>",
+				"    Return the directives that match the glob-like <pattern>, with their values.",
+				"SET <directive> <value>",
+				"    Change a <directive>.",
+				"RESETSTAT",
+				"    Count anew what INFO counts.",
+				"REWRITE",
+				"    Write the present values into the configuration file.",
+			),
+			{Name: "resetstat", Fn: cmdConfigResetStat, Arity: 2, Flags: flags, Since: "2.0.0", Summary: "Counts anew what INFO counts.", Complexity: "O(1)"},
+			{Name: "rewrite", Fn: cmdConfigRewrite, Arity: 2, Flags: flags, Since: "2.8.0", Summary: "Writes the present values into the configuration file.", Complexity: "O(1)"},
+			{Name: "set", Fn: cmdConfigSet, Arity: -4, Flags: flags, Since: "2.0.0", Summary: "Changes directives, all or none.",
+				Complexity: "O(N) in the number of directives", Syntax: "parameter value [parameter value ...]", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
+		}})
+}
+
+// configHooks refuses what cannot be changed while the server runs: listening
+// sockets are bound at the start.
+func (s *Server) configHooks() {
+	for _, name := range []string{"port", "bind"} {
+		s.Config.OnChange(name, func() error {
+			return errors.New("kvd binds its listening sockets at the start only")
+		})
+	}
+}
+
+func cmdConfigGet(c *Ctx) {
+	patterns := make([]string, len(c.Args)-2)
+	for i, a := range c.Args[2:] {
+		patterns[i] = string(a)
+	}
+	pairs := c.S.Config.Get(patterns...)
+	c.W.Map(len(pairs))
+	for _, p := range pairs {
+		c.W.BulkString(p.Name)
+		c.W.BulkString(p.Value)
+	}
+}
+
+func cmdConfigSet(c *Ctx) {
+	if len(c.Args)%2 == 1 {
+		c.Err(errSyntax)
+		return
+	}
+	var pairs []config.Pair
+	for i := 2; i < len(c.Args); i += 2 {
+		pairs = append(pairs, config.Pair{Name: string(c.Args[i]), Value: string(c.Args[i+1])})
+	}
+	switch err := c.S.Config.Set(pairs, config.Caller{Local: c.C.Local()}); {
+	case err == nil:
+		c.W.OK()
+	case errors.Is(err, config.ErrLoading):
+		c.Err(err.Error())
+	default:
+		c.Err("ERR " + err.Error())
+	}
+}
+
+func cmdConfigRewrite(c *Ctx) {
+	err := c.S.Config.Rewrite()
+	switch {
+	case err == nil:
+		c.S.Log.Noticef("CONFIG REWRITE executed with success.")
+		c.W.OK()
+	case errors.Is(err, config.ErrNoConfigFile):
+		c.Err("ERR " + err.Error())
+	default:
+		c.S.Log.Warningf("CONFIG REWRITE failed: %v", err)
+		c.Err("ERR Rewriting config file: " + err.Error())
+	}
+}
+
+func cmdConfigResetStat(c *Ctx) {
+	c.S.resetStats()
+	c.W.OK()
+}

@@ -1,0 +1,206 @@
+package command
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"math"
+)
+
+// AUTH, ECHO, HELLO, PING, QUIT, RESET, SELECT. CLIENT is in client_cmds.go.
+
+// RedisVersion is the release that kvd passes for: clients choose by it what
+// they may send.
+const RedisVersion = "7.4.0"
+
+func init() {
+	register(
+		&Row{Name: "auth", Fn: cmdAuth, Arity: -2, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "1.0.0", Group: "connection",
+			Summary: "Authenticates the connection.", Complexity: "O(1)", Syntax: "[username] password"},
+		&Row{Name: "echo", Fn: cmdEcho, Arity: 2, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "connection",
+			Summary: "Returns what it is given.", Complexity: "O(1)", Syntax: "message"},
+		&Row{Name: "hello", Fn: cmdHello, Arity: -1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "6.0.0", Group: "connection",
+			Summary: "Chooses the protocol version and tells about the server.", Complexity: "O(1)",
+			Syntax: "[protover [AUTH username password] [SETNAME clientname]]"},
+		&Row{Name: "ping", Fn: cmdPing, Arity: -1, Flags: Fast, Since: "1.0.0", Group: "connection",
+			Summary: "Answers that the server is alive.", Complexity: "O(1)", Syntax: "[message]",
+			Tips: "request_policy:all_shards response_policy:all_succeeded"},
+		&Row{Name: "quit", Fn: cmdQuit, Arity: -1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "1.0.0", Group: "connection",
+			Summary: "Closes the connection.", Complexity: "O(1)"},
+		&Row{Name: "reset", Fn: cmdReset, Arity: 1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "6.2.0", Group: "connection",
+			Summary: "Makes the connection as if it were new.", Complexity: "O(1)"},
+		&Row{Name: "select", Fn: cmdSelect, Arity: 2, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "connection",
+			Summary: "Chooses the database of the connection.", Complexity: "O(1)", Syntax: "index"},
+	)
+}
+
+const (
+	errWrongPass = "WRONGPASS invalid username-password pair or user is disabled."
+	errName      = "ERR Client names cannot contain spaces, newlines or special characters."
+)
+
+// authenticate tells whether a password is the one of a user; only the default
+// user exists. Without requirepass any password is.
+func (s *Server) authenticate(user, password []byte) bool {
+	if string(user) != "default" {
+		return false
+	}
+	want := s.Config.RequirePass.Load()
+	if want == "" {
+		return true
+	}
+	a, b := sha256.Sum256([]byte(want)), sha256.Sum256(password)
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+func cmdAuth(c *Ctx) {
+	user, password := []byte("default"), c.Args[1]
+	switch {
+	case len(c.Args) > 3:
+		c.Err(errSyntax)
+		return
+	case len(c.Args) == 3:
+		user, password = c.Args[1], c.Args[2]
+	case c.S.Config.RequirePass.Load() == "":
+		c.Err("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
+		return
+	}
+	if !c.S.authenticate(user, password) {
+		c.Err(errWrongPass)
+		return
+	}
+	c.C.Authed = true
+	c.W.OK()
+}
+
+func cmdEcho(c *Ctx) { c.W.Bulk(c.Args[1]) }
+
+// nameOK tells whether a client may have this name: CLIENT LIST separates its
+// fields by blanks.
+func nameOK(b []byte) bool {
+	for _, ch := range b {
+		if ch < '!' || ch > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// setName names the connection; an empty name is none.
+func (c *Client) setName(b []byte) {
+	if len(b) == 0 {
+		c.name.Store(nil)
+		return
+	}
+	s := string(b)
+	c.name.Store(&s)
+}
+
+func cmdHello(c *Ctx) {
+	proto := int64(c.C.Proto())
+	if len(c.Args) > 1 {
+		n, ok := parseInt(c.Args[1])
+		if !ok {
+			c.Err("ERR Protocol version is not an integer or out of range")
+			return
+		}
+		if n < 2 || n > 3 {
+			c.Err("NOPROTO unsupported protocol version")
+			return
+		}
+		proto = n
+	}
+	var user, password, name []byte
+	for i := 2; i < len(c.Args); {
+		switch {
+		case c.Word(i, "auth") && i+2 < len(c.Args):
+			user, password = c.Args[i+1], c.Args[i+2]
+			i += 3
+		case c.Word(i, "setname") && i+1 < len(c.Args):
+			name = c.Args[i+1]
+			if !nameOK(name) {
+				c.Err(errName)
+				return
+			}
+			i += 2
+		default:
+			c.Err("ERR Syntax error in HELLO option '" + string(c.Args[i]) + "'")
+			return
+		}
+	}
+	if user != nil {
+		if !c.S.authenticate(user, password) {
+			c.Err(errWrongPass)
+			return
+		}
+		c.C.Authed = true
+	}
+	if !c.C.Authed && c.S.Config.RequirePass.Load() != "" {
+		c.Err("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
+		return
+	}
+	if name != nil {
+		c.C.setName(name)
+	}
+	c.C.proto.Store(int32(proto))
+	c.W.Proto = int(proto)
+	c.W.Map(7)
+	c.W.BulkString("server")
+	c.W.BulkString("redis")
+	c.W.BulkString("version")
+	c.W.BulkString(RedisVersion)
+	c.W.BulkString("proto")
+	c.W.Int(proto)
+	c.W.BulkString("id")
+	c.W.Int(c.C.ID)
+	c.W.BulkString("mode")
+	c.W.BulkString("standalone")
+	c.W.BulkString("role")
+	c.W.BulkString("master")
+	c.W.BulkString("modules")
+	c.W.Array(0)
+}
+
+func cmdPing(c *Ctx) {
+	switch len(c.Args) {
+	case 1:
+		c.W.SimpleString("PONG")
+	case 2:
+		c.W.Bulk(c.Args[1])
+	default:
+		c.WrongArity()
+	}
+}
+
+func cmdQuit(c *Ctx) {
+	c.W.OK()
+	c.Close()
+}
+
+func cmdReset(c *Ctx) {
+	cl := c.C
+	cl.endMulti()
+	c.S.unwatch(cl)
+	cl.setName(nil)
+	cl.db.Store(0)
+	cl.proto.Store(2)
+	c.W.Proto = 2
+	cl.Reply = ReplyOn
+	cl.NoTouch = false
+	cl.set(stateNoTouch|stateNoEvict, false)
+	cl.Authed = c.S.Config.RequirePass.Load() == ""
+	c.W.SimpleString("RESET")
+}
+
+func cmdSelect(c *Ctx) {
+	n, ok := c.Int(1)
+	switch {
+	case !ok:
+	case n < math.MinInt32 || n > math.MaxInt32:
+		c.Err("ERR value is out of range, value must between -2147483648 and 2147483647")
+	case n < 0 || n >= int64(c.S.Keyspace.Databases()):
+		c.Err(errDBIndex)
+	default:
+		c.C.db.Store(int32(n))
+		c.W.OK()
+	}
+}

@@ -1,0 +1,367 @@
+package command
+
+import (
+	"crypto/sha1"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"kvd/keyspace"
+	"kvd/types"
+)
+
+// DEBUG, for tests; enable-debug-command lets it in. All of it runs with all
+// stripes locked and on the loop, so DEBUG SLEEP really stops the server.
+
+func init() {
+	register(&Row{Name: "debug", Fn: cmdDebug, Arity: -2, Flags: Admin | NoScript | Loading | Stale | Protected | LockAll, Since: "1.0.0", Group: "server",
+		Summary: "Commands for tests.", Complexity: "Depends on the subcommand."})
+}
+
+// debugFlags are what DEBUG switches.
+type debugFlags struct {
+	noExpire   atomic.Bool // SET-ACTIVE-EXPIRE 0
+	allowNoScr atomic.Bool // SET-DISABLE-DENY-SCRIPTS 1: scripts may call what they normally may not
+}
+
+// debugCmd is one subcommand; args are all that it may be given, its own name
+// included.
+type debugCmd struct {
+	name     string
+	min, max int // number of arguments behind the name
+	run      func(c *Ctx, args [][]byte)
+}
+
+var debugCmds []debugCmd
+
+func init() {
+	debugCmds = []debugCmd{
+		{"check", 0, 0, debugCheck},
+		{"digest", 0, 0, debugDigest},
+		{"digest-value", 0, 1 << 30, debugDigestValue},
+		{"error", 1, 1, debugError},
+		{"help", 0, 0, func(c *Ctx, _ [][]byte) { c.help(debugHelp) }},
+		{"htstats", 1, 2, debugHTStats},
+		{"log", 1, 1, debugLog},
+		{"object", 1, 2, debugObject},
+		{"panic", 0, 0, func(*Ctx, [][]byte) { panic("DEBUG PANIC was called") }},
+		{"populate", 1, 3, debugPopulate},
+		{"protocol", 1, 1, debugProtocol},
+		{"set-active-expire", 1, 1, debugSetActiveExpire},
+		{"set-disable-deny-scripts", 1, 1, debugSetDisableDenyScripts},
+		{"sleep", 1, 1, debugSleep},
+		{"timing", 1, 1, debugTiming},
+	}
+}
+
+var debugHelp = []string{
+	"CHECK",
+	"    Verify every invariant of the keyspace.",
+	"DIGEST",
+	"    Return a hash of the contents of all databases.",
+	"DIGEST-VALUE <key> [<key> ...]",
+	"    Return a hash of the value of each key.",
+	"ERROR <string>",
+	"    Reply with <string> as an error.",
+	"HTSTATS <dbid> [full]",
+	"    Tell how the keys of a database are spread.",
+	"LOG <message>",
+	"    Write <message> to the log.",
+	"OBJECT <key> [fast]",
+	"    Tell how the value at <key> is stored.",
+	"PANIC",
+	"    Fail inside a command, which must harm nobody else.",
+	"POPULATE <count> [<prefix>] [<size>]",
+	"    Make <count> string keys named key:<num>, or <prefix>:<num>. They are",
+	"    not replicated.",
+	"PROTOCOL <type>",
+	"    Reply with a value of the type: string, integer, double, null, array,",
+	"    set, map, attrib, push, verbatim, true, false, bignum.",
+	"SET-ACTIVE-EXPIRE <0|1>",
+	"    With 0, keys expire only when they are looked at.",
+	"SET-DISABLE-DENY-SCRIPTS <0|1>",
+	"    With 1, scripts may call commands that are denied to them.",
+	"SLEEP <seconds>",
+	"    Stop the server for <seconds>. Decimals are allowed.",
+	"TIMING <on|off>",
+	"    Measure the longest lock hold and the longest command, for INFO kvd.",
+}
+
+func cmdDebug(c *Ctx) {
+	args := c.Args[2:]
+	for i := range debugCmds {
+		if d := &debugCmds[i]; equalFold(c.Args[1], d.name) && len(args) >= d.min && len(args) <= d.max {
+			d.run(c, args)
+			return
+		}
+	}
+	c.unknownForm()
+}
+
+func debugCheck(c *Ctx, _ [][]byte) {
+	if err := c.S.Keyspace.CheckLocked(); err != nil {
+		c.Err("ERR " + err.Error())
+		return
+	}
+	c.W.OK()
+}
+
+func debugError(c *Ctx, args [][]byte) { c.W.Error(string(args[0])) }
+
+func debugLog(c *Ctx, args [][]byte) {
+	c.S.Log.Warningf("DEBUG LOG: %s", args[0])
+	c.W.OK()
+}
+
+func debugSleep(c *Ctx, args [][]byte) {
+	// Like C's strtod: what is no number is 0.
+	f, _ := strconv.ParseFloat(string(args[0]), 64)
+	time.Sleep(time.Duration(min(max(f, 0), 1e6) * float64(time.Second)))
+	c.W.OK()
+}
+
+func debugSetActiveExpire(c *Ctx, args [][]byte) {
+	off := string(args[0]) == "0"
+	c.S.debug.noExpire.Store(off)
+	if c.S.pause.mode.Load() == pauseOff {
+		c.S.Keyspace.SetActiveExpire(!off)
+	}
+	c.W.OK()
+}
+
+func debugSetDisableDenyScripts(c *Ctx, args [][]byte) {
+	c.S.debug.allowNoScr.Store(string(args[0]) != "0")
+	c.W.OK()
+}
+
+func debugTiming(c *Ctx, args [][]byte) {
+	on := equalFold(args[0], "on")
+	if !on && !equalFold(args[0], "off") {
+		c.Err(errSyntax)
+		return
+	}
+	c.S.Keyspace.SetTiming(on)
+	c.W.OK()
+}
+
+func debugHTStats(c *Ctx, args [][]byte) {
+	db, ok := parseInt(args[0])
+	if !ok {
+		c.Err(errNotInt)
+		return
+	}
+	if db < 0 || db >= int64(c.S.Keyspace.Databases()) {
+		c.Err("ERR Out of range database")
+		return
+	}
+	ks := c.S.Keyspace
+	keys, volatile := ks.Size(int(db), true)
+	m := ks.Memory(true)
+	c.W.Verbatim("txt", fmt.Sprintf("[Dictionary HT]\nHash table 0 stats (main hash table):\n number of elements: %d\n stripes: %d\n bytes of tables, all databases: %d\n[Expires HT]\nHash table 0 stats (main hash table):\n number of elements: %d\n",
+		keys, ks.Stripes(), m.Tables, volatile))
+}
+
+func debugProtocol(c *Ctx, args [][]byte) {
+	w := c.W
+	three := func() {
+		for i := range 3 {
+			w.Int(int64(i))
+		}
+	}
+	switch kind := strings.ToLower(string(args[0])); kind {
+	case "string":
+		w.BulkString("Hello World")
+	case "integer":
+		w.Int(12345)
+	case "double":
+		w.Double(3.141)
+	case "null":
+		w.Null()
+	case "array":
+		w.Array(3)
+		three()
+	case "set":
+		w.Set(3)
+		three()
+	case "map":
+		w.Map(3)
+		for i := range 3 {
+			w.Int(int64(i))
+			w.Bool(i == 1)
+		}
+	case "attrib":
+		if w.Proto >= 3 {
+			w.Raw([]byte("|1\r\n"))
+			w.BulkString("key-popularity")
+			w.Array(2)
+			w.BulkString("key:123")
+			w.Int(90)
+		}
+		// Attributes are not replies: this is the one that they belong to.
+		w.BulkString("Some real reply following the attribute")
+	case "push":
+		if w.Proto < 3 {
+			c.Err("ERR RESP2 is not supported by this command")
+			return
+		}
+		w.Push(2)
+		w.BulkString("server-cpu-usage")
+		w.Int(42)
+		w.BulkString("Some real reply following the push reply")
+	case "verbatim":
+		w.Verbatim("txt", "This is a verbatim\nstring")
+	case "true", "false":
+		w.Bool(kind == "true")
+	case "bignum":
+		w.BigNumber("1234567999999999999999999999999999999")
+	default:
+		c.Err("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false")
+	}
+}
+
+func debugObject(c *Ctx, args [][]byte) {
+	k := keyspace.MakeKey(args[0])
+	e := c.Tx.Peek(&k)
+	if !e.Exists() {
+		c.Err(errNoKey)
+		return
+	}
+	size := int64(0)
+	if o := e.Object(); o != nil {
+		size = o.Bytes()
+	} else {
+		size = int64(len(e.Packed()))
+	}
+	idle := (c.Clock - e.Clock()) & 0xffffff
+	c.W.SimpleString(fmt.Sprintf("Value at:0x%x refcount:1 encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d",
+		k.Hash, e.Encoding(), size, e.Clock(), idle))
+}
+
+func debugPopulate(c *Ctx, args [][]byte) {
+	n, ok := parseInt(args[0])
+	if !ok || n < 0 {
+		c.Err(errNotPositive)
+		return
+	}
+	prefix, size := "key", int64(0)
+	if len(args) > 1 {
+		prefix = string(args[1])
+	}
+	if len(args) > 2 {
+		if size, ok = parseInt(args[2]); !ok || size < 0 {
+			c.Err(errNotPositive)
+			return
+		}
+	}
+	var key, value []byte
+	for i := range n {
+		key = strconv.AppendInt(append(append(key[:0], prefix...), ':'), i, 10)
+		k := keyspace.MakeKey(key)
+		if c.Exists(&k) {
+			continue
+		}
+		value = strconv.AppendInt(append(value[:0], "value:"...), i, 10)
+		if size > 0 {
+			for int64(len(value)) < size {
+				value = append(value, 0)
+			}
+			value = value[:size]
+		}
+		c.putString(&k, value, 0)
+	}
+	c.NoEffect()
+	c.W.OK()
+}
+
+// digest is Redis's hash of contents: SHA-1 sums that are combined so that
+// order matters where it does for the type (mix) and does not elsewhere (xor).
+// Source: src/debug.c of Redis 7.0, computeDatasetDigest.
+type digest [sha1.Size]byte
+
+// xor adds data to an unordered sum.
+func (d *digest) xor(data []byte) {
+	sum := sha1.Sum(data)
+	for i := range d {
+		d[i] ^= sum[i]
+	}
+}
+
+// mix adds data to an ordered sum.
+func (d *digest) mix(data []byte) {
+	d.xor(data)
+	*d = sha1.Sum(d[:])
+}
+
+// digestTypes are Redis's numbers of the types, which differ from ours.
+var digestTypes = map[types.Type]uint32{types.TString: 0, types.TList: 1, types.TSet: 2, types.TZSet: 3, types.THash: 4, types.TStream: 6}
+
+// digestFns mix in the values of each type; the families of the types enter
+// theirs.
+var digestFns = map[types.Type]func(c *Ctx, d *digest, e *keyspace.Entry){
+	types.TString: func(c *Ctx, d *digest, e *keyspace.Entry) { d.mix(c.stringOf(e).bytes()) },
+}
+
+// value mixes in what stands at a key.
+func (d *digest) value(c *Ctx, e *keyspace.Entry) error {
+	f := digestFns[e.Type()]
+	if f == nil {
+		return fmt.Errorf("ERR DEBUG DIGEST does not know the type %s", e.Type())
+	}
+	var num [4]byte
+	binary.BigEndian.PutUint32(num[:], digestTypes[e.Type()])
+	d.mix(num[:])
+	f(c, d, e)
+	if e.Deadline() != 0 {
+		d.xor([]byte("!!expire!!"))
+	}
+	return nil
+}
+
+func debugDigest(c *Ctx, _ [][]byte) {
+	var all digest
+	var fail error
+	for db := range c.S.Keyspace.Databases() {
+		if n, _ := c.S.Keyspace.Size(db, true); n == 0 {
+			continue
+		}
+		var num [4]byte
+		binary.BigEndian.PutUint32(num[:], uint32(db))
+		all.mix(num[:])
+		// What has expired and was not removed yet counts, as in Redis.
+		c.S.Keyspace.Each(db, -1<<62, true, func(e *keyspace.Entry) {
+			var d digest
+			d.mix(e.Key())
+			if err := d.value(c, e); err != nil {
+				fail = err
+			}
+			all.xor(d[:])
+		})
+	}
+	if fail != nil {
+		c.Err(fail.Error())
+		return
+	}
+	c.W.SimpleString(hex.EncodeToString(all[:]))
+}
+
+func debugDigestValue(c *Ctx, args [][]byte) {
+	sums := make([]digest, len(args))
+	for i, a := range args {
+		k := keyspace.MakeKey(a)
+		// Peek may remove an expired key; the digest of none is zero.
+		if e := c.Tx.Peek(&k); e.Exists() {
+			if err := sums[i].value(c, &e); err != nil {
+				c.Err(err.Error())
+				return
+			}
+		}
+	}
+	c.W.Array(len(sums))
+	for i := range sums {
+		c.W.SimpleString(hex.EncodeToString(sums[i][:]))
+	}
+}

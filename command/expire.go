@@ -1,0 +1,156 @@
+package command
+
+import (
+	"fmt"
+	"math"
+)
+
+// EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL, TTL
+
+func init() {
+	const options = " [NX | XX | GT | LT]"
+	set := func(name, since, summary, arg string, unit int64, relative bool) *Row {
+		return &Row{Name: name, Fn: func(c *Ctx) { c.expire(unit, relative) }, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: since, Group: "generic", Summary: summary, Complexity: "O(log(N)) in the number of keys with a deadline", Syntax: "key " + arg + options}
+	}
+	get := func(name, since, summary, tips string, unit int64, relative bool) *Row {
+		return &Row{Name: name, Fn: func(c *Ctx) { c.ttl(unit, relative) }, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: since, Group: "generic", Summary: summary, Complexity: "O(1)", Syntax: "key", Tips: tips}
+	}
+	register(
+		set("expire", "1.0.0", "Sets after how many seconds a key expires.", "seconds", 1000, true),
+		set("expireat", "1.2.0", "Sets the Unix second at which a key expires.", "unix-time-seconds", 1000, false),
+		set("pexpire", "2.6.0", "Sets after how many milliseconds a key expires.", "milliseconds", 1, true),
+		set("pexpireat", "2.6.0", "Sets the Unix millisecond at which a key expires.", "unix-time-milliseconds", 1, false),
+		get("expiretime", "7.0.0", "Returns the Unix second at which a key expires.", "", 1000, false),
+		get("pexpiretime", "7.0.0", "Returns the Unix millisecond at which a key expires.", "", 1, false),
+		get("ttl", "1.0.0", "Returns the seconds until a key expires.", "nondeterministic_output", 1000, true),
+		get("pttl", "2.6.0", "Returns the milliseconds until a key expires.", "nondeterministic_output", 1, true),
+		&Row{Name: "persist", Fn: cmdPersist, Arity: 2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "2.2.0", Group: "generic", Summary: "Takes the expiry from a key.", Complexity: "O(log(N)) in the number of keys with a deadline", Syntax: "key"},
+	)
+}
+
+// expireWhen are the conditions under which a deadline is set.
+type expireWhen struct{ nx, xx, gt, lt bool }
+
+// expireWhen reads the conditions from argument i on.
+func (c *Ctx) expireWhen(i int) (w expireWhen, ok bool) {
+	for ; i < len(c.Args); i++ {
+		switch {
+		case c.Word(i, "nx"):
+			w.nx = true
+		case c.Word(i, "xx"):
+			w.xx = true
+		case c.Word(i, "gt"):
+			w.gt = true
+		case c.Word(i, "lt"):
+			w.lt = true
+		default:
+			c.Err(fmt.Sprintf("ERR Unsupported option %s", c.Args[i]))
+			return w, false
+		}
+	}
+	if w.nx && (w.xx || w.gt || w.lt) {
+		c.Err("ERR NX and XX, GT or LT options at the same time are not compatible")
+		return w, false
+	}
+	if w.gt && w.lt {
+		c.Err("ERR GT and LT options at the same time are not compatible")
+		return w, false
+	}
+	return w, true
+}
+
+// holds tells whether a deadline may take the place of an old one; 0 is never.
+func (w expireWhen) holds(old, when int64) bool {
+	switch {
+	case w.nx && old != 0, w.xx && old == 0:
+		return false
+	case w.gt:
+		return old != 0 && when > old
+	case w.lt:
+		return old == 0 || when < old
+	}
+	return true
+}
+
+// past tells whether a key with this deadline is to be deleted at once. What
+// is replayed keeps it: the deletion comes as an effect of its own.
+func (c *Ctx) past(deadline int64) bool { return deadline <= c.Now && !c.Replaying }
+
+// expire serves EXPIRE and its kin; unit is in milliseconds.
+func (c *Ctx) expire(unit int64, relative bool) {
+	w, ok := c.expireWhen(3)
+	if !ok {
+		return
+	}
+	when, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	base := int64(0)
+	if relative {
+		base = c.Now
+	}
+	if when > math.MaxInt64/unit || when < math.MinInt64/unit || when*unit > math.MaxInt64-base {
+		c.invalidExpire()
+		return
+	}
+	when = when*unit + base
+	k := &c.Keys[0]
+	e := c.Find(k)
+	if !e.Exists() || !w.holds(e.Deadline(), when) {
+		c.W.Int(0)
+		return
+	}
+	c.Dirty++
+	c.W.Int(1)
+	if c.past(when) {
+		c.Delete(k)
+		c.Effect([]byte("DEL"), k.B)
+		c.Notify('g', "del", k)
+		return
+	}
+	when = max(when, 1) // 0 would be none
+	c.SetDeadline(k, when)
+	if c.Journaling() {
+		c.Effect([]byte("PEXPIREAT"), k.B, intArg(when))
+	}
+	c.Notify('g', "expire", k)
+}
+
+// ttl serves TTL and its kin; unit is in milliseconds.
+func (c *Ctx) ttl(unit int64, relative bool) {
+	e := c.Peek(&c.Keys[0])
+	if !e.Exists() {
+		c.W.Int(-2)
+		return
+	}
+	ms := e.Deadline()
+	if ms == 0 {
+		c.W.Int(-1)
+		return
+	}
+	if relative {
+		ms = max(ms-c.Now, 0)
+	}
+	n := ms / unit
+	if ms%unit*2 >= unit { // to the nearest unit; never where it is 1
+		n++
+	}
+	c.W.Int(n)
+}
+
+func cmdPersist(c *Ctx) {
+	k := &c.Keys[0]
+	e := c.Find(k)
+	if !e.Exists() || e.Deadline() == 0 {
+		c.W.Int(0)
+		return
+	}
+	c.SetDeadline(k, 0)
+	c.Dirty++
+	c.Notify('g', "persist", k)
+	c.W.Int(1)
+}

@@ -1,0 +1,373 @@
+package command
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types"
+)
+
+// COPY, DEL, EXISTS, KEYS, MOVE, OBJECT, RANDOMKEY, RENAME, RENAMENX, TOUCH, TYPE,
+// UNLINK. Deadlines are in expire.go, DUMP and RESTORE in dump.go, SCAN in scan.go.
+
+func init() {
+	register(
+		&Row{Name: "copy", Fn: cmdCopy, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RO access; OW update",
+			Since: "6.2.0", Group: "generic", Summary: "Copies a value to another key.", Complexity: "O(N) in the size of a packed value, else O(1)",
+			Syntax: "source destination [DB destination-db] [REPLACE]"},
+		&Row{Name: "del", Fn: cmdDel, Arity: -2, Flags: Write, First: 1, Last: -1, Step: 1, KeyFlags: "RM delete",
+			Since: "1.0.0", Group: "generic", Summary: "Deletes keys.", Complexity: "O(N) in the number of keys; big values are freed later",
+			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
+		&Row{Name: "exists", Fn: cmdExists, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
+			Since: "1.0.0", Group: "generic", Summary: "Counts which of the keys exist, as often as they are named.", Complexity: "O(N) in the number of keys",
+			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
+		&Row{Name: "keys", Fn: cmdKeys, Arity: 2, Flags: ReadOnly, Since: "1.0.0", Group: "generic", Categories: "dangerous",
+			Summary: "Returns the keys that match a pattern.", Complexity: "O(N) in the number of keys of the database",
+			Syntax: "pattern", Tips: "request_policy:all_shards nondeterministic_output_order"},
+		&Row{Name: "move", Fn: cmdMove, Arity: 3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "1.0.0", Group: "generic", Summary: "Moves a key to another database.", Complexity: "O(1)", Syntax: "key db"},
+		&Row{Name: "object", Arity: -2, Since: "2.2.3", Group: "generic", Categories: "-keyspace", Summary: "Tells how a value is kept.", Complexity: "Depends on the subcommand",
+			Sub: []*Row{
+				{Name: "encoding", Fn: cmdObjectEncoding, Arity: 3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO",
+					Since: "2.2.3", Summary: "Returns the encoding of a value.", Complexity: "O(1)", Syntax: "key", Tips: "nondeterministic_output"},
+				{Name: "freq", Fn: cmdObjectFreq, Arity: 3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO",
+					Since: "4.0.0", Summary: "Returns the logarithmic counter of accesses, kept under LFU policies.", Complexity: "O(1)", Syntax: "key", Tips: "nondeterministic_output"},
+				helpRow("6.2.0",
+					"ENCODING <key>", "    Return how the value at <key> is encoded.",
+					"FREQ <key>", "    Return the logarithmic counter of accesses to <key>.",
+					"IDLETIME <key>", "    Return the seconds since the last access to <key>.",
+					"REFCOUNT <key>", "    Return how many share the value at <key>."),
+				{Name: "idletime", Fn: cmdObjectIdleTime, Arity: 3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO",
+					Since: "2.2.3", Summary: "Returns the seconds since the last access, unless under LFU policies.", Complexity: "O(1)", Syntax: "key", Tips: "nondeterministic_output"},
+				{Name: "refcount", Fn: cmdObjectRefCount, Arity: 3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO",
+					Since: "2.2.3", Summary: "Returns how many share a value: 1, or INT_MAX for small numbers.", Complexity: "O(1)", Syntax: "key", Tips: "nondeterministic_output"},
+			}},
+		&Row{Name: "randomkey", Fn: cmdRandomKey, Arity: 1, Flags: ReadOnly | LockAll, Since: "1.0.0", Group: "generic",
+			Summary: "Returns a key chosen at random.", Complexity: "O(N) in the number of stripes and of a stripe's slots", Tips: "request_policy:all_shards nondeterministic_output"},
+		&Row{Name: "rename", Fn: cmdRename, Arity: 3, Flags: Write, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; OW update",
+			Since: "1.0.0", Group: "generic", Summary: "Gives a key another name, replacing who had it.", Complexity: "O(1)", Syntax: "key newkey"},
+		&Row{Name: "renamenx", Fn: cmdRenameNX, Arity: 3, Flags: Write | Fast, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; OW insert",
+			Since: "1.0.0", Group: "generic", Summary: "Gives a key another name that no key has.", Complexity: "O(1)", Syntax: "key newkey"},
+		&Row{Name: "touch", Fn: cmdTouch, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
+			Since: "3.2.1", Group: "generic", Summary: "Counts which of the keys exist, as an access to them.", Complexity: "O(N) in the number of keys",
+			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
+		&Row{Name: "type", Fn: cmdType, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+			Since: "1.0.0", Group: "generic", Summary: "Returns the type of a value.", Complexity: "O(1)", Syntax: "key"},
+		&Row{Name: "unlink", Fn: cmdDel, Arity: -2, Flags: Write | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RM delete",
+			Since: "4.0.0", Group: "generic", Summary: "Deletes keys; big values are freed later.", Complexity: "O(N) in the number of keys",
+			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
+	)
+}
+
+// cmdDel serves DEL and UNLINK: freeing is always done in the background where
+// it would take long.
+func cmdDel(c *Ctx) {
+	n := 0
+	for i := range c.Keys {
+		if c.Delete(&c.Keys[i]) {
+			n++
+			c.Notify('g', "del", &c.Keys[i])
+		}
+	}
+	c.Dirty += n
+	c.W.Int(int64(n))
+}
+
+func cmdExists(c *Ctx) {
+	n := 0
+	for i := range c.Keys {
+		if e := c.Peek(&c.Keys[i]); e.Exists() {
+			n++
+		}
+	}
+	c.W.Int(int64(n))
+}
+
+func cmdTouch(c *Ctx) {
+	n := 0
+	for i := range c.Keys {
+		if e := c.Find(&c.Keys[i]); e.Exists() {
+			n++
+		}
+	}
+	c.W.Int(int64(n))
+}
+
+func cmdType(c *Ctx) {
+	e := c.Peek(&c.Keys[0])
+	c.W.SimpleString(e.Type().String())
+}
+
+// int32Arg reads argument i as Redis reads an int.
+func (c *Ctx) int32Arg(i int) (int, bool) {
+	n, ok := c.Int(i)
+	if ok && (n < math.MinInt32 || n > math.MaxInt32) {
+		c.Err("ERR value is out of range, value must between -2147483648 and 2147483647")
+		return 0, false
+	}
+	return int(n), ok
+}
+
+// dbArg reads argument i as the number of a database.
+func (c *Ctx) dbArg(i int) (int, bool) {
+	n, ok := c.int32Arg(i)
+	if ok && (n < 0 || n >= c.S.Keyspace.Databases()) {
+		c.Err(errDBIndex)
+		return 0, false
+	}
+	return n, ok
+}
+
+// taken is a value on its way from one key to another.
+type taken struct {
+	typ      types.Type
+	enc      types.Encoding
+	packed   []byte
+	obj      types.Object
+	deadline int64
+	clock    uint32
+}
+
+// detach takes the value from a key, which is gone then.
+func detach(t *keyspace.Tx, k *keyspace.Key) (v taken) {
+	v.typ, v.enc, v.packed, v.obj, v.deadline, v.clock = t.Detach(k)
+	return v
+}
+
+// put gives a value to a key, whatever was there, with its deadline.
+func (v *taken) put(t *keyspace.Tx, k *keyspace.Key) {
+	if v.obj != nil {
+		t.PutObject(k, v.typ, v.enc, v.obj, v.deadline)
+	} else {
+		t.Put(k, v.typ, v.enc, v.packed, v.deadline)
+	}
+}
+
+// setClock gives an entry, if it is there, an access clock.
+func setClock(t *keyspace.Tx, k *keyspace.Key, clock uint32) {
+	if e := t.Peek(k); e.Exists() {
+		e.SetClock(clock)
+	}
+}
+
+func cmdRename(c *Ctx)   { c.rename(false) }
+func cmdRenameNX(c *Ctx) { c.rename(true) }
+
+func (c *Ctx) rename(nx bool) {
+	from, to := &c.Keys[0], &c.Keys[1]
+	reply := func(done int64) {
+		if nx {
+			c.W.Int(done)
+		} else {
+			c.W.OK()
+		}
+	}
+	if e := c.Find(from); !e.Exists() {
+		c.Err(errNoKey)
+		return
+	}
+	if bytes.Equal(from.B, to.B) || nx && c.Exists(to) {
+		reply(0)
+		return
+	}
+	v := detach(&c.Tx, from)
+	v.put(&c.Tx, to)
+	setClock(&c.Tx, to, v.clock)
+	c.readyIfWaited(to, v.typ)
+	c.Notify('g', "rename_from", from)
+	c.Notify('g', "rename_to", to)
+	c.Dirty++
+	reply(1)
+}
+
+func cmdMove(c *Ctx) {
+	db, ok := c.dbArg(2)
+	if !ok {
+		return
+	}
+	if db == c.DB() {
+		c.Err(errSameObject)
+		return
+	}
+	k := &c.Keys[0]
+	to := c.In(db)
+	if e := c.Find(k); !e.Exists() || to.Exists(k) {
+		c.W.Int(0)
+		return
+	}
+	v := detach(&c.Tx, k)
+	v.put(to, k)
+	setClock(to, k, v.clock)
+	c.readyIfWaitedIn(db, k, v.typ)
+	c.Notify('g', "move_from", k)
+	c.notifyIn(db, 'g', "move_to", k)
+	c.Dirty++
+	c.W.Int(1)
+}
+
+func cmdCopy(c *Ctx) {
+	db, replace := c.DB(), false
+	for i := 3; i < len(c.Args); i++ {
+		switch {
+		case c.Word(i, "replace"):
+			replace = true
+		case c.Word(i, "db") && i+1 < len(c.Args):
+			var ok bool
+			if db, ok = c.dbArg(i + 1); !ok {
+				return
+			}
+			i++
+		default:
+			c.Err(errSyntax)
+			return
+		}
+	}
+	from, to := &c.Keys[0], &c.Keys[1]
+	if db == c.DB() && bytes.Equal(from.B, to.B) {
+		c.Err(errSameObject)
+		return
+	}
+	e := c.Find(from)
+	if !e.Exists() {
+		c.W.Int(0)
+		return
+	}
+	// Looking at the other key may expire it: e is read before that.
+	v := taken{typ: e.Type(), enc: e.Encoding(), deadline: e.Deadline()}
+	var obj types.Object
+	if obj = e.Object(); obj == nil {
+		c.scratch = append(c.scratch[:0], e.Packed()...)
+		v.packed = c.scratch
+	}
+	t := &c.Tx
+	if db != c.DB() {
+		t = c.In(db)
+	}
+	if t.Exists(to) && !replace {
+		c.W.Int(0)
+		return
+	}
+	if obj != nil {
+		v.obj = obj.Copy()
+	}
+	v.put(t, to)
+	c.readyIfWaitedIn(db, to, v.typ)
+	c.notifyIn(db, 'g', "copy_to", to)
+	c.Dirty++
+	c.W.Int(1)
+}
+
+// notifyIn is Notify for another database.
+func (c *Ctx) notifyIn(db int, class byte, event string, k *keyspace.Key) {
+	if n := c.S.notify; n != nil {
+		n(class, event, db, k.B)
+	}
+}
+
+// cmdKeys goes through the database stripe by stripe, on a worker.
+func cmdKeys(c *Ctx) {
+	pattern := bytes.Clone(c.Args[1])
+	all := len(pattern) == 1 && pattern[0] == '*' // the empty key, too
+	s, db, now, locked := c.S, c.DB(), c.Now, c.AllLocked()
+	c.Background(func(w *wire.Writer, _ bool) {
+		m, n := w.DeferArray(), 0
+		s.Keyspace.Each(db, now, locked, func(e *keyspace.Entry) {
+			if k := e.Key(); all || globMatch(pattern, k) {
+				w.Bulk(k)
+				n++
+			}
+		})
+		w.SetArray(m, n)
+	})
+}
+
+// randomTries bounds the search for a key that has not expired where expired
+// ones are hidden, not removed.
+const randomTries = 100
+
+func cmdRandomKey(c *Ctx) {
+	for range randomTries {
+		e, ok := c.Random()
+		if !ok {
+			break
+		}
+		name := bytes.Clone(e.Key())
+		k := keyspace.MakeKey(name)
+		if e := c.Peek(&k); e.Exists() {
+			c.W.Bulk(name)
+			return
+		}
+	}
+	c.W.Null()
+}
+
+// object finds the value that an OBJECT subcommand is about, and replies null
+// where there is none.
+func (c *Ctx) object() (e keyspace.Entry, ok bool) {
+	e = c.Peek(&c.Keys[0])
+	if !e.Exists() {
+		c.W.Null()
+		return e, false
+	}
+	return e, true
+}
+
+func cmdObjectEncoding(c *Ctx) {
+	if e, ok := c.object(); ok {
+		c.W.BulkString(e.Encoding().String())
+	}
+}
+
+// sharedInts is the number of small integers that Redis keeps once for all.
+const sharedInts = 10000
+
+func cmdObjectRefCount(c *Ctx) {
+	e, ok := c.object()
+	if !ok {
+		return
+	}
+	// What Redis shares takes nothing beside its entry here, either. Where the
+	// value's own access matters for eviction, Redis does not share.
+	if e.Encoding() == types.EncInt && e.Int() >= 0 && e.Int() < sharedInts &&
+		(c.S.Config.MaxMemory.Load() == 0 || !clockPolicies[c.S.Config.MaxMemoryPolicy.Load()]) {
+		c.W.Int(math.MaxInt32)
+		return
+	}
+	c.W.Int(1)
+}
+
+// clockPolicies are the policies that look at the access clock.
+var clockPolicies = map[string]bool{"volatile-lru": true, "allkeys-lru": true, "volatile-lfu": true, "allkeys-lfu": true}
+
+func cmdObjectFreq(c *Ctx) {
+	e, ok := c.object()
+	if !ok {
+		return
+	}
+	if c.LFU == nil {
+		c.Err("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+		return
+	}
+	c.W.Int(int64(lfuDecayed(e.Clock(), c.Now, c.S.Config.LFUDecayTime.Load())))
+}
+
+func cmdObjectIdleTime(c *Ctx) {
+	e, ok := c.object()
+	if !ok {
+		return
+	}
+	if c.LFU != nil {
+		c.Err("ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+		return
+	}
+	c.W.Int(int64((c.Clock - e.Clock()) & clockMask))
+}
+
+// clockMask is the width of an access clock.
+const clockMask = 1<<24 - 1
+
+// intArg is n as the argument of an effect.
+func intArg(n int64) []byte { return strconv.AppendInt(nil, n, 10) }

@@ -1,0 +1,80 @@
+package command
+
+import (
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+)
+
+// Under an LFU policy (maxmemory-policy) the access clock of an entry is, in
+// its upper 16 bits, the minute in which the counter was last brought down,
+// and in its lower 8 bits a counter of accesses: it grows the more seldom the
+// higher it stands, and shrinks by one for every lfu-decay-time minutes without
+// access (source: the comment above LFUGetTimeInMinutes in Redis's src/evict.c).
+// Otherwise the clock is the second of the last access.
+
+const (
+	// lfuInit is the counter of a new key: above those that are never asked for.
+	lfuInit = 5
+	// lfuNew asks for the clock of a new entry; see keyspace.Tx.LFU.
+	lfuNew = ^uint32(0)
+)
+
+// accessClock says which of the two the access clock is.
+type accessClock struct {
+	// lfu is nil unless an LFU policy is set; every command loads it.
+	lfu atomic.Pointer[func(clock uint32, now int64) uint32]
+}
+
+// init follows the directive maxmemory-policy.
+func (a *accessClock) init(s *Server) {
+	touch := func(clock uint32, now int64) uint32 {
+		if clock == lfuNew {
+			return lfuClock(now, lfuInit)
+		}
+		n := lfuDecayed(clock, now, s.Config.LFUDecayTime.Load())
+		return lfuClock(now, lfuRaised(n, s.Config.LFULogFactor.Load(), rand.Float64()))
+	}
+	follow := func() error {
+		if strings.HasSuffix(s.Config.MaxMemoryPolicy.Load(), "-lfu") {
+			a.lfu.Store(&touch)
+		} else {
+			a.lfu.Store(nil)
+		}
+		return nil
+	}
+	s.Config.OnChange("maxmemory-policy", follow)
+	_ = follow() // it has no error to return
+}
+
+// touch is what Tx.LFU is to be.
+func (a *accessClock) touch() func(clock uint32, now int64) uint32 {
+	if f := a.lfu.Load(); f != nil {
+		return *f
+	}
+	return nil
+}
+
+// lfuClock joins the minute of now, Unix milliseconds, with a counter.
+func lfuClock(now int64, counter uint32) uint32 {
+	return uint32(now/60000)&0xFFFF<<8 | counter
+}
+
+// lfuDecayed is the counter of a clock as it stands now, with decay minutes
+// for each step down; 0 never goes down.
+func lfuDecayed(clock uint32, now, decay int64) uint32 {
+	n := clock & 0xFF
+	if decay <= 0 {
+		return n
+	}
+	minutes := int64((uint32(now/60000) - clock>>8) & 0xFFFF)
+	return n - uint32(min(minutes/decay, int64(n)))
+}
+
+// lfuRaised is the counter after one more access; r is random in [0, 1).
+func lfuRaised(n uint32, factor int64, r float64) uint32 {
+	if n < 255 && r < 1/(float64(max(int64(n)-lfuInit, 0))*float64(factor)+1) {
+		n++
+	}
+	return n
+}

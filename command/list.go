@@ -1,0 +1,723 @@
+package command
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types"
+)
+
+// LINDEX, LINSERT, LLEN, LMOVE, LMPOP, LPOP, LPOS, LPUSH, LPUSHX, LRANGE, LREM,
+// LSET, LTRIM, RPOP, RPOPLPUSH, RPUSH, RPUSHX. Those that wait are in
+// list_block.go.
+
+func init() {
+	register(
+		&Row{Name: "lindex", Fn: cmdLIndex, Arity: 3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "1.0.0", Group: "list", Summary: "Returns the element at an index of a list.", Complexity: "O(N) in the number of blocks to pass", Syntax: "key index"},
+		&Row{Name: "linsert", Fn: cmdLInsert, Arity: 5, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+			Since: "2.2.0", Group: "list", Summary: "Inserts an element before or after another one.", Complexity: "O(N) in the elements before the pivot", Syntax: "key <BEFORE | AFTER> pivot element"},
+		&Row{Name: "llen", Fn: cmdLLen, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+			Since: "1.0.0", Group: "list", Summary: "Returns the length of a list.", Complexity: "O(1)", Syntax: "key"},
+		&Row{Name: "lmove", Fn: cmdLMove, Arity: 5, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+			Since: "6.2.0", Group: "list", Summary: "Moves an element from an end of a list to an end of a list and returns it.", Complexity: "O(1)", Syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT>"},
+		&Row{Name: "lmpop", Fn: cmdLMPop, Arity: -4, Flags: Write | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RW access delete",
+			Since: "7.0.0", Group: "list", Summary: "Removes and returns elements of the first list that is not empty.", Complexity: "O(N+M) in the number of keys and of elements returned",
+			Syntax: "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]"},
+		&Row{Name: "lpop", Fn: func(c *Ctx) { pop(c, left) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+			Since: "1.0.0", Group: "list", Summary: "Removes and returns the first elements of a list.", Complexity: "O(N) in the number of elements returned", Syntax: "key [count]"},
+		&Row{Name: "lpos", Fn: cmdLPos, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "6.0.6", Group: "list", Summary: "Returns the indexes at which an element stands in a list.", Complexity: "O(N) in the elements looked at",
+			Syntax: "key element [RANK rank] [COUNT num-matches] [MAXLEN len]"},
+		&Row{Name: "lpush", Fn: func(c *Ctx) { push(c, left, false) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+			Since: "1.0.0", Group: "list", Summary: "Adds elements to the front of a list, creating it where there is none.", Complexity: "O(1) for each element", Syntax: "key element [element ...]"},
+		&Row{Name: "lpushx", Fn: func(c *Ctx) { push(c, left, true) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+			Since: "2.2.0", Group: "list", Summary: "Adds elements to the front of a list that exists.", Complexity: "O(1) for each element", Syntax: "key element [element ...]"},
+		&Row{Name: "lrange", Fn: cmdLRange, Arity: 4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "1.0.0", Group: "list", Summary: "Returns a range of elements of a list.", Complexity: "O(N) in the number of elements returned", Syntax: "key start stop"},
+		&Row{Name: "lrem", Fn: cmdLRem, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+			Since: "1.0.0", Group: "list", Summary: "Removes elements that are equal to the one given.", Complexity: "O(N) in the length of the list", Syntax: "key count element"},
+		&Row{Name: "lset", Fn: cmdLSet, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "1.0.0", Group: "list", Summary: "Replaces the element at an index of a list.", Complexity: "O(N) in the number of blocks to pass", Syntax: "key index element"},
+		&Row{Name: "ltrim", Fn: cmdLTrim, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+			Since: "1.0.0", Group: "list", Summary: "Removes all elements of a list but a range.", Complexity: "O(N) in the number of blocks removed", Syntax: "key start stop"},
+		&Row{Name: "rpop", Fn: func(c *Ctx) { pop(c, right) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+			Since: "1.0.0", Group: "list", Summary: "Removes and returns the last elements of a list.", Complexity: "O(N) in the number of elements returned", Syntax: "key [count]"},
+		&Row{Name: "rpoplpush", Fn: func(c *Ctx) { c.move(right, left) }, Arity: 3, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+			Since: "1.2.0", Group: "list", Summary: "Moves the last element of a list to the front of a list and returns it.", Complexity: "O(1)", Syntax: "source destination"},
+		&Row{Name: "rpush", Fn: func(c *Ctx) { push(c, right, false) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+			Since: "1.0.0", Group: "list", Summary: "Adds elements to the end of a list, creating it where there is none.", Complexity: "O(1) for each element", Syntax: "key element [element ...]"},
+		&Row{Name: "rpushx", Fn: func(c *Ctx) { push(c, right, true) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+			Since: "2.2.0", Group: "list", Summary: "Adds elements to the end of a list that exists.", Complexity: "O(1) for each element", Syntax: "key element [element ...]"},
+	)
+}
+
+// listScratchMax is the most memory that is kept for moving elements.
+const listScratchMax = 64 << 10
+
+// end is one of a list's ends.
+type end bool
+
+const (
+	left  end = false
+	right end = true
+)
+
+func (s end) word() string {
+	if s == left {
+		return "LEFT"
+	}
+	return "RIGHT"
+}
+
+func (s end) pop() string {
+	if s == left {
+		return "LPOP"
+	}
+	return "RPOP"
+}
+
+// pushed and popped are the names of keyspace events.
+func (s end) pushed() string {
+	if s == left {
+		return "lpush"
+	}
+	return "rpush"
+}
+
+func (s end) popped() string {
+	if s == left {
+		return "lpop"
+	}
+	return "rpop"
+}
+
+// End reads argument i as LEFT or RIGHT; where it is neither, that is replied.
+func (c *Ctx) end(i int) (s end, ok bool) {
+	switch {
+	case c.Word(i, "left"):
+		return left, true
+	case c.Word(i, "right"):
+		return right, true
+	}
+	c.Err(errSyntax)
+	return left, false
+}
+
+// listAt is one of two lists that are used again and again.
+func (c *Ctx) listAt(i int) *types.List {
+	l := &c.x.values.list[i]
+	l.Limits.MaxSize = int(c.S.Config.ListMaxListpackSize.Load())
+	return l
+}
+
+// readList loads the list at a key for reading; nil: there is none, and what
+// is to be said of that is for the caller, or ok is false.
+func (c *Ctx) readList(k *keyspace.Key) (l *types.List, ok bool) {
+	e, ok := c.findType(k, types.TList)
+	if !ok || !e.Exists() {
+		return nil, ok
+	}
+	l = c.listAt(0)
+	c.load(&e, l)
+	return l, true
+}
+
+// editList is readList for changes, which storeList ends.
+func (c *Ctx) editList(k *keyspace.Key) (l *types.List, was editing, ok bool) {
+	e, ok := c.findType(k, types.TList)
+	if !ok || !e.Exists() {
+		return nil, was, ok
+	}
+	l = c.listAt(0)
+	return l, c.edit(k, &e, l), true
+}
+
+// storeList keeps a list that was changed; event is the keyspace event.
+func (c *Ctx) storeList(k *keyspace.Key, was *editing, l *types.List, event string) {
+	n := l.Len()
+	c.store(k, was, l, types.TList, n)
+	c.Notify('l', event, k)
+	if n == 0 {
+		c.Notify('g', "del", k)
+	}
+}
+
+func addTo(l *types.List, s end, b []byte) {
+	if s == left {
+		l.PushFront(b)
+	} else {
+		l.PushBack(b)
+	}
+}
+
+func takeFrom(l *types.List, s end) types.Elem {
+	var e types.Elem
+	if s == left {
+		e, _ = l.PopFront()
+	} else {
+		e, _ = l.PopBack()
+	}
+	return e
+}
+
+func push(c *Ctx, s end, mustExist bool) {
+	k := &c.Keys[0]
+	e, ok := c.findType(k, types.TList)
+	if !ok {
+		return
+	}
+	if mustExist && !e.Exists() {
+		c.W.Int(0)
+		return
+	}
+	l := c.listAt(0)
+	was := c.edit(k, &e, l)
+	elems := c.Args[2:]
+	size := 0
+	for _, b := range elems {
+		size += len(b)
+	}
+	l.Reserve(len(elems), size)
+	for _, b := range elems {
+		addTo(l, s, b)
+	}
+	n := l.Len()
+	c.store(k, &was, l, types.TList, n)
+	c.Dirty += len(elems)
+	c.W.Int(int64(n))
+	c.Notify('l', s.pushed(), k)
+	c.Ready(k)
+}
+
+func pop(c *Ctx, s end) {
+	if len(c.Args) > 3 {
+		c.WrongArity()
+		return
+	}
+	count := int64(1)
+	many := len(c.Args) == 3
+	if many {
+		var ok bool
+		if count, ok = parseInt(c.Args[2]); !ok || count < 0 {
+			c.Err(errNotPositive)
+			return
+		}
+	}
+	k := &c.Keys[0]
+	l, was, ok := c.editList(k)
+	switch {
+	case !ok:
+	case l == nil && many:
+		c.W.NullArray()
+	case l == nil:
+		c.W.Null()
+	case count == 0:
+		c.W.Array(0)
+	case many:
+		c.popMany(k, l, &was, &popOptions{s, count}, false, true)
+	default:
+		writeElem(c.W, takeFrom(l, s))
+		c.storeList(k, &was, l, s.popped())
+		c.Dirty++
+	}
+}
+
+// popMany removes up to o.count elements, a positive number, and replies with
+// them, in front of which stands the key if withKey is set. It returns their
+// number. Where a client is being served that waited, live is false.
+func (c *Ctx) popMany(k *keyspace.Key, l *types.List, was *editing, o *popOptions, withKey, live bool) int {
+	total := l.Len()
+	n := int(min(o.count, int64(total)))
+	r := popReply{where: o.where, n: n}
+	if withKey {
+		r.key = k.B
+	}
+	if live && longToRead(was.obj, n, total) {
+		// Only the reply is long: it comes from a copy.
+		obj := was.obj.Copy()
+		r := r
+		r.key = slices.Clone(r.key)
+		c.Background(func(w *wire.Writer, _ bool) {
+			defer freeAll(obj)
+			var l types.List
+			l.Load(types.EncQuicklist, nil, obj)
+			r.write(w, &l)
+		})
+	} else {
+		r.write(c.W, l)
+	}
+	switch {
+	case n == total:
+		l.Trim(1, 0)
+	case o.where == left:
+		l.Trim(n, -1)
+	default:
+		l.Trim(0, total-n-1)
+	}
+	c.storeList(k, was, l, o.where.popped())
+	c.Dirty += n
+	return n
+}
+
+// popReply is what popping n elements replies, under their key or (nil) not.
+type popReply struct {
+	key   []byte
+	where end
+	n     int
+}
+
+func (r *popReply) write(w *wire.Writer, l *types.List) {
+	if r.key != nil {
+		w.Array(2)
+		w.Bulk(r.key)
+	}
+	w.Array(r.n)
+	each := func(e types.Elem) bool { writeElem(w, e); return true }
+	if r.where == left {
+		l.Range(0, r.n-1, each)
+	} else {
+		l.RangeBack(-r.n, -1, each)
+	}
+}
+
+func cmdLLen(c *Ctx) {
+	e, ok := c.findType(&c.Keys[0], types.TList)
+	if !ok {
+		return
+	}
+	l := c.listAt(0)
+	c.load(&e, l)
+	c.W.Int(int64(l.Len()))
+}
+
+// bounds makes start and stop, both inclusive and counted from the end if
+// negative, a half-open range within n elements.
+func bounds(start, stop int64, n int) (from, to int) {
+	if start < 0 {
+		start = max(start+int64(n), 0)
+	}
+	if stop < 0 {
+		stop += int64(n)
+	}
+	stop = min(stop, int64(n)-1)
+	if start > stop {
+		return 0, 0
+	}
+	return int(start), int(stop) + 1
+}
+
+func cmdLRange(c *Ctx) {
+	start, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	stop, ok := c.Int(3)
+	if !ok {
+		return
+	}
+	l, ok := c.readList(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if l == nil {
+		c.W.Array(0)
+		return
+	}
+	n := l.Len()
+	from, to := bounds(start, stop, n)
+	if _, _, o := l.Stored(); longToRead(o, to-from, n) {
+		o = o.Copy()
+		c.Background(func(w *wire.Writer, _ bool) {
+			defer freeAll(o)
+			var l types.List
+			l.Load(types.EncQuicklist, nil, o)
+			replyRangeOf(w, &l, from, to)
+		})
+		return
+	}
+	replyRangeOf(c.W, l, from, to)
+}
+
+func replyRangeOf(w *wire.Writer, l *types.List, from, to int) {
+	w.Array(to - from)
+	if from < to {
+		l.Range(from, to-1, func(e types.Elem) bool { writeElem(w, e); return true })
+	}
+}
+
+// writeElem replies with an element as a bulk.
+func writeElem(w *wire.Writer, e types.Elem) {
+	if e.IsInt {
+		w.BulkInt(e.I)
+	} else {
+		w.Bulk(e.S)
+	}
+}
+
+func cmdLTrim(c *Ctx) {
+	start, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	stop, ok := c.Int(3)
+	if !ok {
+		return
+	}
+	k := &c.Keys[0]
+	l, was, ok := c.editList(k)
+	if !ok {
+		return
+	}
+	if l != nil {
+		n := l.Len()
+		from, to := bounds(start, stop, n)
+		if to-from < n {
+			if from == to {
+				l.Trim(1, 0)
+			} else {
+				l.Trim(from, to-1)
+			}
+		}
+		c.storeList(k, &was, l, "ltrim")
+		c.Dirty += n - (to - from)
+	}
+	c.W.OK()
+}
+
+func cmdLRem(c *Ctx) {
+	count, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	k := &c.Keys[0]
+	l, was, ok := c.editList(k)
+	if !ok {
+		return
+	}
+	if l == nil {
+		c.W.Int(0)
+		return
+	}
+	n := l.RemoveEqual(c.Args[3], int(count))
+	if n > 0 {
+		c.storeList(k, &was, l, "lrem")
+		c.Dirty += n
+	}
+	c.W.Int(int64(n))
+}
+
+func cmdLIndex(c *Ctx) {
+	l, ok := c.readList(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if l == nil {
+		c.W.Null()
+		return
+	}
+	i, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	if e, ok := l.Index(int(i)); ok {
+		writeElem(c.W, e)
+	} else {
+		c.W.Null()
+	}
+}
+
+func cmdLSet(c *Ctx) {
+	k := &c.Keys[0]
+	e, ok := c.findType(k, types.TList)
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.Err(errNoKey)
+		return
+	}
+	i, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	l := c.listAt(0)
+	was := c.edit(k, &e, l)
+	if !l.Set(int(i), c.Args[3]) {
+		c.Err(errOutOfRange)
+		return
+	}
+	c.storeList(k, &was, l, "lset")
+	c.Dirty++
+	c.W.OK()
+}
+
+func cmdLInsert(c *Ctx) {
+	after := c.Word(2, "after")
+	if !after && !c.Word(2, "before") {
+		c.Err(errSyntax)
+		return
+	}
+	k := &c.Keys[0]
+	l, was, ok := c.editList(k)
+	if !ok {
+		return
+	}
+	if l == nil {
+		c.W.Int(0)
+		return
+	}
+	if after {
+		ok = l.InsertAfter(c.Args[3], c.Args[4])
+	} else {
+		ok = l.InsertBefore(c.Args[3], c.Args[4])
+	}
+	if !ok {
+		c.W.Int(-1)
+		return
+	}
+	c.W.Int(int64(l.Len()))
+	c.storeList(k, &was, l, "linsert")
+	c.Dirty++
+}
+
+// positions are what LPOS looks for.
+type positions struct {
+	elem                []byte
+	rank, count, maxLen int
+	many                bool // COUNT was given
+}
+
+func (p *positions) parse(c *Ctx) bool {
+	p.elem, p.rank, p.count = c.Args[2], 1, 1
+	for i := 3; i < len(c.Args); i++ {
+		more := i+1 < len(c.Args)
+		switch {
+		case more && c.Word(i, "rank"):
+			i++
+			n, ok := c.Int(i)
+			if !ok {
+				return false
+			}
+			if n == 0 {
+				c.Err("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list")
+				return false
+			}
+			p.rank = int(n)
+		case more && c.Word(i, "count"):
+			i++
+			n, ok := parseInt(c.Args[i])
+			if !ok || n < 0 {
+				c.Err("ERR COUNT can't be negative")
+				return false
+			}
+			p.count, p.many = int(n), true
+		case more && c.Word(i, "maxlen"):
+			i++
+			n, ok := parseInt(c.Args[i])
+			if !ok || n < 0 {
+				c.Err("ERR MAXLEN can't be negative")
+				return false
+			}
+			p.maxLen = int(n)
+		default:
+			c.Err(errSyntax)
+			return false
+		}
+	}
+	if p.rank == math.MinInt {
+		// Redis negates the rank, which it cannot do here; what comes out
+		// is every match from the end on.
+		p.rank = -1
+		if p.many {
+			p.count = 0
+		}
+	}
+	return true
+}
+
+func cmdLPos(c *Ctx) {
+	var p positions
+	if !p.parse(c) {
+		return
+	}
+	l, ok := c.readList(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if l == nil {
+		p.reply(c.W, nil)
+		return
+	}
+	n := l.Len()
+	look := n
+	if p.maxLen > 0 {
+		look = min(look, p.maxLen)
+	}
+	if _, _, o := l.Stored(); longToRead(o, look, n) {
+		o = o.Copy()
+		q := p
+		q.elem = slices.Clone(p.elem)
+		c.Background(func(w *wire.Writer, _ bool) {
+			defer freeAll(o)
+			var l types.List
+			l.Load(types.EncQuicklist, nil, o)
+			q.reply(w, l.Positions(q.elem, q.rank, q.count, q.maxLen, nil))
+		})
+		return
+	}
+	c.x.values.places = l.Positions(p.elem, p.rank, p.count, p.maxLen, c.x.values.places[:0])
+	p.reply(c.W, c.x.values.places)
+}
+
+func (p *positions) reply(w *wire.Writer, at []int) {
+	switch {
+	case p.many:
+		w.Array(len(at))
+		for _, i := range at {
+			w.Int(int64(i))
+		}
+	case len(at) > 0:
+		w.Int(int64(at[0]))
+	default:
+		w.Null()
+	}
+}
+
+func cmdLMove(c *Ctx) {
+	from, ok := c.end(3)
+	if !ok {
+		return
+	}
+	to, ok := c.end(4)
+	if !ok {
+		return
+	}
+	c.move(from, to)
+}
+
+// move moves an element from the list at the first key to the one at the
+// second, which may be the same, and replies with it. It reports whether it
+// did.
+func (c *Ctx) move(from, to end) bool {
+	src, dst := &c.Keys[0], &c.Keys[1]
+	e, ok := c.findType(src, types.TList)
+	if !ok {
+		return false
+	}
+	if !e.Exists() {
+		c.W.Null()
+		return false
+	}
+	if d := c.Find(dst); d.Exists() && d.Type() != types.TList {
+		c.Err(errWrongType)
+		return false
+	}
+	l := c.listAt(0)
+	was := c.edit(src, &e, l)
+	c.scratch = takeFrom(l, from).Append(c.scratch[:0])
+	if string(src.B) == string(dst.B) {
+		addTo(l, to, c.scratch)
+		c.store(src, &was, l, types.TList, l.Len())
+		c.Notify('l', to.pushed(), dst)
+		c.Notify('l', from.popped(), src)
+	} else {
+		left := l.Len()
+		c.store(src, &was, l, types.TList, left)
+		c.pushOne(dst, to, c.scratch)
+		c.Notify('l', to.pushed(), dst)
+		c.Notify('l', from.popped(), src)
+		if left == 0 {
+			c.Notify('g', "del", src)
+		}
+	}
+	c.W.Bulk(c.scratch)
+	if cap(c.scratch) > listScratchMax {
+		c.scratch = nil
+	}
+	c.Dirty++
+	c.Ready(dst)
+	return true
+}
+
+// pushOne adds an element to a key that holds a list or nothing.
+func (c *Ctx) pushOne(k *keyspace.Key, s end, b []byte) {
+	e := c.Peek(k)
+	l := c.listAt(1)
+	was := c.edit(k, &e, l)
+	addTo(l, s, b)
+	c.store(k, &was, l, types.TList, l.Len())
+}
+
+// popOptions are those of LMPOP and BLMPOP.
+type popOptions struct {
+	where end
+	count int64
+}
+
+// parse reads the arguments from the number of keys, at i, on.
+func (o *popOptions) parse(c *Ctx, i int) bool {
+	keys, ok := parseInt(c.Args[i])
+	if !ok || keys < 1 {
+		c.Err("ERR numkeys should be greater than 0")
+		return false
+	}
+	if keys >= int64(len(c.Args)-i-1) {
+		c.Err(errSyntax)
+		return false
+	}
+	i += int(keys) + 1
+	if o.where, ok = c.end(i); !ok {
+		return false
+	}
+	o.count = 1
+	for given := false; i+1 < len(c.Args); given = true {
+		if given || !c.Word(i+1, "count") || i+2 >= len(c.Args) {
+			c.Err(errSyntax)
+			return false
+		}
+		i += 2
+		if o.count, ok = parseInt(c.Args[i]); !ok || o.count < 1 {
+			c.Err("ERR count should be greater than 0")
+			return false
+		}
+	}
+	return true
+}
+
+func cmdLMPop(c *Ctx) {
+	var o popOptions
+	if o.parse(c, 1) && !c.popFirst(&o) {
+		c.W.NullArray()
+	}
+}
+
+// popFirst pops from the first key that holds a list and replies; false: none
+// does, and nothing is replied.
+func (c *Ctx) popFirst(o *popOptions) bool {
+	for i := range c.Keys {
+		k := &c.Keys[i]
+		l, was, ok := c.editList(k)
+		if !ok {
+			return true
+		}
+		if l != nil {
+			c.popWithKey(k, l, &was, o, true)
+			return true
+		}
+	}
+	return false
+}
+
+// popWithKey pops from a list and replies with its key and the elements.
+func (c *Ctx) popWithKey(k *keyspace.Key, l *types.List, was *editing, o *popOptions, live bool) {
+	n := c.popMany(k, l, was, o, true, live)
+	if c.Journaling() {
+		c.Effect([]byte(o.where.pop()), k.B, strconv.AppendInt(nil, int64(n), 10))
+	} else {
+		c.NoEffect()
+	}
+}

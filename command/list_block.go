@@ -1,0 +1,190 @@
+package command
+
+import (
+	"math"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types"
+)
+
+// BLMOVE, BLMPOP, BLPOP, BRPOP, BRPOPLPUSH: they pop at once where they can,
+// else wait. What is journaled is what happened: LPOP, RPOP, LMOVE, RPOPLPUSH.
+
+func init() {
+	register(
+		&Row{Name: "blmove", Fn: cmdBLMove, Arity: 6, Flags: Write | DenyOOM | NoScript | Blocking, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+			Since: "6.2.0", Group: "list", Summary: "Moves an element from an end of a list to an end of a list and returns it; waits for one if need be.", Complexity: "O(1)",
+			Syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout"},
+		&Row{Name: "blmpop", Fn: cmdBLMPop, Arity: -5, Flags: Write | Blocking | MovableKeys, KeysFn: keysAfterCount(2), KeyFlags: "RW access delete",
+			Since: "7.0.0", Group: "list", Summary: "Removes and returns elements of the first list that is not empty; waits for one if need be.", Complexity: "O(N+M) in the number of keys and of elements returned",
+			Syntax: "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]"},
+		&Row{Name: "blpop", Fn: func(c *Ctx) { blockingPop(c, left) }, Arity: -3, Flags: Write | NoScript | Blocking, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
+			Since: "2.0.0", Group: "list", Summary: "Removes and returns the first element of the first list that is not empty; waits for one if need be.", Complexity: "O(N) in the number of keys", Syntax: "key [key ...] timeout"},
+		&Row{Name: "brpop", Fn: func(c *Ctx) { blockingPop(c, right) }, Arity: -3, Flags: Write | NoScript | Blocking, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
+			Since: "2.0.0", Group: "list", Summary: "Removes and returns the last element of the first list that is not empty; waits for one if need be.", Complexity: "O(N) in the number of keys", Syntax: "key [key ...] timeout"},
+		&Row{Name: "brpoplpush", Fn: cmdBRPopLPush, Arity: 4, Flags: Write | DenyOOM | NoScript | Blocking, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+			Since: "2.2.0", Group: "list", Summary: "Moves the last element of a list to the front of a list and returns it; waits for one if need be.", Complexity: "O(1)", Syntax: "source destination timeout"},
+	)
+}
+
+// timeout reads argument i as the seconds of a blocking command and returns
+// milliseconds, rounded up; 0 is to wait for ever. A bad one is replied to.
+func (c *Ctx) timeout(i int) (ms int64, ok bool) {
+	exact, ok := wire.ParseLongDouble(c.Args[i])
+	if !ok {
+		c.Err("ERR timeout is not a float or out of range")
+		return 0, false
+	}
+	f, ok := wire.ParseDouble(c.Args[i])
+	if !ok {
+		// Redis's long double has a wider range. What is below a double's is
+		// nothing; what is above is more milliseconds than can be counted.
+		if text := wire.AppendHumanLongDouble(nil, exact); len(text) <= len("-0") {
+			return 0, true
+		}
+		f = math.Inf(1)
+	}
+	f = math.Ceil(f * 1000)
+	if f < 0 || f >= 1<<63 {
+		c.Err("ERR timeout is negative")
+		return 0, false
+	}
+	return int64(f), true
+}
+
+// nullArray is the reply of the blocking commands when their time is over.
+func nullArray(w *wire.Writer) { w.NullArray() }
+
+func blockingPop(c *Ctx, s end) {
+	ms, ok := c.timeout(len(c.Args) - 1)
+	if !ok {
+		return
+	}
+	for i := range c.Keys {
+		k := &c.Keys[i]
+		l, was, ok := c.editList(k)
+		if !ok {
+			return
+		}
+		if l != nil {
+			c.popOneWithKey(k, l, &was, s)
+			return
+		}
+	}
+	if !c.CanBlock() {
+		c.W.NullArray()
+		return
+	}
+	c.Block(c.Keys, Wait{Timeout: ms, TimedOut: nullArray, Serve: func(c *Ctx, k *keyspace.Key) bool {
+		l, was := c.waitedList(k)
+		if l == nil {
+			return false
+		}
+		c.popOneWithKey(k, l, &was, s)
+		return true
+	}})
+}
+
+// waitedList is editList for a client that has waited: it is not told that
+// something else is at the key.
+func (c *Ctx) waitedList(k *keyspace.Key) (l *types.List, was editing) {
+	e := c.Find(k)
+	if e.Type() != types.TList {
+		return nil, was
+	}
+	l = c.listAt(0)
+	return l, c.edit(k, &e, l)
+}
+
+// popOneWithKey replies with a key and the element that it pops from it.
+func (c *Ctx) popOneWithKey(k *keyspace.Key, l *types.List, was *editing, s end) {
+	c.W.Array(2)
+	c.W.Bulk(k.B)
+	writeElem(c.W, takeFrom(l, s))
+	c.storeList(k, was, l, s.popped())
+	c.Dirty++
+	if c.Journaling() {
+		c.Effect([]byte(s.pop()), k.B)
+	} else {
+		c.NoEffect()
+	}
+}
+
+func cmdBLMPop(c *Ctx) {
+	var o popOptions
+	if !o.parse(c, 2) {
+		return
+	}
+	ms, ok := c.timeout(1)
+	if !ok || c.popFirst(&o) {
+		return
+	}
+	if !c.CanBlock() {
+		c.W.NullArray()
+		return
+	}
+	c.Block(c.Keys, Wait{Timeout: ms, TimedOut: nullArray, Serve: func(c *Ctx, k *keyspace.Key) bool {
+		l, was := c.waitedList(k)
+		if l == nil {
+			return false
+		}
+		c.popWithKey(k, l, &was, &o, false)
+		return true
+	}})
+}
+
+func cmdBLMove(c *Ctx) {
+	from, ok := c.end(3)
+	if !ok {
+		return
+	}
+	to, ok := c.end(4)
+	if !ok {
+		return
+	}
+	if ms, ok := c.timeout(5); ok {
+		blockingMove(c, from, to, ms)
+	}
+}
+
+func cmdBRPopLPush(c *Ctx) {
+	if ms, ok := c.timeout(3); ok {
+		blockingMove(c, right, left, ms)
+	}
+}
+
+func blockingMove(c *Ctx, from, to end, ms int64) {
+	e, ok := c.findType(&c.Keys[0], types.TList)
+	switch {
+	case !ok:
+	case e.Exists():
+		c.moveWaited(from, to)
+	case !c.CanBlock():
+		c.W.Null()
+	default:
+		c.Block(c.Keys[:1], Wait{Timeout: ms, Needs: c.Keys[1:2], TimedOut: nullArray, Serve: func(c *Ctx, k *keyspace.Key) bool {
+			if e := c.Peek(k); e.Type() != types.TList {
+				return false
+			}
+			// Where the destination is no list, that is the reply.
+			c.moveWaited(from, to)
+			return true
+		}})
+	}
+}
+
+// moveWaited is move as a blocking command does it: journaled as the one that
+// does not block.
+func (c *Ctx) moveWaited(from, to end) {
+	if !c.move(from, to) || !c.Journaling() {
+		c.NoEffect()
+		return
+	}
+	src, dst := c.Keys[0].B, c.Keys[1].B
+	if c.Row.Name == "brpoplpush" {
+		c.Effect([]byte("RPOPLPUSH"), src, dst)
+	} else {
+		c.Effect([]byte("LMOVE"), src, dst, []byte(from.word()), []byte(to.word()))
+	}
+}

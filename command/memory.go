@@ -1,0 +1,266 @@
+package command
+
+import (
+	"fmt"
+	"runtime/debug"
+	"runtime/metrics"
+	"strings"
+	"sync"
+	"time"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+)
+
+// MEMORY DOCTOR, HELP, MALLOC-STATS, PURGE, STATS, USAGE, and the accounting
+// that INFO shows too.
+
+func init() {
+	const all = "nondeterministic_output request_policy:all_shards response_policy:special"
+	register(&Row{Name: "memory", Arity: -2, Since: "4.0.0", Group: "server",
+		Summary: "Commands about memory.", Complexity: "Depends on the subcommand.",
+		Sub: []*Row{
+			{Name: "doctor", Fn: cmdMemoryDoctor, Arity: 2, Since: "4.0.0", Summary: "Tells what is odd about the use of memory.", Complexity: "O(1)", Tips: all},
+			helpRow("4.0.0",
+				"DOCTOR",
+				"    Tell what is odd about the use of memory.",
+				"MALLOC-STATS",
+				"    Show the books of the allocators.",
+				"PURGE",
+				"    Give unused memory back to the system.",
+				"STATS",
+				"    Return what takes how much memory.",
+				"USAGE <key> [SAMPLES <count>]",
+				"    Return the bytes that <key> and its value take. They are accounted, so",
+				"    SAMPLES changes nothing.",
+			),
+			{Name: "malloc-stats", Fn: cmdMemoryMallocStats, Arity: 2, Since: "4.0.0", Summary: "Shows the books of the allocators.", Complexity: "O(1)", Tips: all},
+			{Name: "purge", Fn: cmdMemoryPurge, Arity: 2, Since: "4.0.0", Summary: "Gives unused memory back to the system.", Complexity: "O(N) in the size of the heap",
+				Tips: "request_policy:all_shards response_policy:all_succeeded"},
+			{Name: "stats", Fn: cmdMemoryStats, Arity: 2, Since: "4.0.0", Summary: "Returns what takes how much memory.", Complexity: "O(1)", Tips: all},
+			{Name: "usage", Fn: cmdMemoryUsage, Arity: -3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO", Since: "4.0.0",
+				Summary: "Returns the bytes that a key and its value take.", Complexity: "O(1)", Syntax: "key [SAMPLES count]"},
+		}})
+}
+
+// memoryGauge keeps what the Go runtime last said of its memory.
+type memoryGauge struct {
+	startup int64 // used when the server was made
+
+	mu      sync.Mutex // protects what follows
+	at      time.Time
+	samples []metrics.Sample
+}
+
+// goMemoryEvery is the least time between two readings of the runtime's
+// metrics and of the resident size, which cost some 20 us.
+const goMemoryEvery = 100 * time.Millisecond
+
+// goMetrics are read in this order.
+var goMetrics = [...]string{
+	"/memory/classes/total:bytes",
+	"/memory/classes/heap/released:bytes",
+	"/memory/classes/heap/free:bytes",
+	"/memory/classes/heap/unused:bytes",
+	"/memory/classes/metadata/mcache/free:bytes",
+	"/memory/classes/metadata/mspan/free:bytes",
+	"/memory/classes/heap/objects:bytes",
+	"/gc/cycles/total:gc-cycles",
+}
+
+// read returns the metrics, at most goMemoryEvery old, in the order of goMetrics.
+func (g *memoryGauge) read() (m [len(goMetrics)]int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now := time.Now(); now.Sub(g.at) >= goMemoryEvery {
+		if g.samples == nil {
+			g.samples = make([]metrics.Sample, len(goMetrics))
+			for i, name := range goMetrics {
+				g.samples[i].Name = name
+			}
+		}
+		metrics.Read(g.samples)
+		g.at = now
+	}
+	for i := range m {
+		m[i] = int64(g.samples[i].Value.Uint64())
+	}
+	return
+}
+
+// memoryUse is where the memory is, in bytes.
+type memoryUse struct {
+	ks       keyspace.Memory
+	used     int64 // the sum of all that is in use
+	active   int64 // with what the allocators keep
+	rss      int64
+	peak     int64 // the highest used
+	startup  int64
+	heap     int64 // objects of the Go heap, garbage included
+	gcCycles int64
+}
+
+// dataset is the part of used that the keys and values take.
+func (m *memoryUse) dataset() int64  { return m.ks.Used() }
+func (m *memoryUse) overhead() int64 { return m.used - m.ks.Used() }
+
+// memoryUse adds up. Entries and tables are slabs of the keyspace, outside the
+// Go heap; values behind handles and the index of deadlines are in it.
+func (s *Server) memoryUse(locked bool) memoryUse {
+	g := s.memory.read()
+	m := memoryUse{ks: s.Keyspace.Memory(locked), rss: residentMemory(), startup: s.memory.startup, heap: g[6], gcCycles: g[7]}
+	inGo := g[0] - g[1] - g[2] - g[3] - g[4] - g[5]
+	// What was written since the runtime was asked is in the books already.
+	inGo = max(inGo, m.ks.Objects+m.ks.Index)
+	m.used = m.ks.Entries + m.ks.Tables + inGo
+	m.active = max(m.ks.Held+g[0]-g[1], m.used)
+	noteMax(&s.Stats.PeakMemory, m.used)
+	m.peak = s.Stats.PeakMemory.Load()
+	return m
+}
+
+func cmdMemoryUsage(c *Ctx) {
+	for i := 3; i < len(c.Args); i += 2 {
+		if !c.Word(i, "samples") || i+1 >= len(c.Args) {
+			c.Err(errSyntax)
+			return
+		}
+		n, ok := c.Int(i + 1)
+		if !ok {
+			return
+		}
+		if n < 0 {
+			c.Err(errSyntax)
+			return
+		}
+	}
+	e := c.Peek(&c.Keys[0])
+	if !e.Exists() {
+		c.W.Null()
+		return
+	}
+	c.W.Int(e.Memory())
+}
+
+func cmdMemoryStats(c *Ctx) {
+	s, w := c.S, c.W
+	m := s.memoryUse(c.AllLocked())
+	at := w.DeferArray()
+	n := 0
+	num := func(name string, v int64) {
+		w.BulkString(name)
+		w.Int(v)
+		n++
+	}
+	double := func(name string, a, b int64, scale float64) {
+		f := 0.0
+		if b > 0 {
+			f = float64(a) / float64(b) * scale
+		}
+		w.BulkString(name)
+		w.Double(f)
+		n++
+	}
+	num("peak.allocated", m.peak)
+	num("total.allocated", m.used)
+	num("startup.allocated", m.startup)
+	num("replication.backlog", 0)
+	num("clients.slaves", 0)
+	num("clients.normal", s.countClients().normal)
+	num("cluster.links", 0)
+	num("aof.buffer", 0)
+	num("lua.caches", 0)
+	num("functions.caches", 0)
+	keys := int64(0)
+	for db := range s.Keyspace.Databases() {
+		k, volatile := s.Keyspace.Size(db, c.AllLocked())
+		if k == 0 {
+			continue
+		}
+		keys += int64(k)
+		w.BulkString(fmt.Sprintf("db.%d", db))
+		w.Map(2)
+		w.BulkString("overhead.hashtable.main")
+		w.Int(int64(k) * tableBytes)
+		w.BulkString("overhead.hashtable.expires")
+		w.Int(int64(volatile) * deadlineBytes)
+		n++
+	}
+	num("overhead.total", m.overhead())
+	num("keys.count", keys)
+	perKey := int64(0)
+	if keys > 0 {
+		perKey = max(0, m.used-m.startup) / keys
+	}
+	num("keys.bytes-per-key", perKey)
+	num("dataset.bytes", m.dataset())
+	double("dataset.percentage", m.dataset(), m.used-m.startup, 100)
+	double("peak.percentage", m.used, m.peak, 100)
+	num("allocator.allocated", m.used)
+	num("allocator.active", m.active)
+	num("allocator.resident", m.active)
+	double("allocator-fragmentation.ratio", m.active, m.used, 1)
+	num("allocator-fragmentation.bytes", m.active-m.used)
+	double("allocator-rss.ratio", m.active, m.active, 1)
+	num("allocator-rss.bytes", 0)
+	double("rss-overhead.ratio", m.rss, m.active, 1)
+	num("rss-overhead.bytes", m.rss-m.active)
+	double("fragmentation", m.rss, m.used, 1)
+	num("fragmentation.bytes", m.rss-m.used)
+	w.SetMap(at, n)
+}
+
+// tableBytes and deadlineBytes are what a key takes on average in its table
+// and in the index of deadlines.
+const (
+	tableBytes    = 10
+	deadlineBytes = 24
+)
+
+func cmdMemoryDoctor(c *Ctx) {
+	m := c.S.memoryUse(c.AllLocked())
+	var b strings.Builder
+	odd := func(format string, args ...any) { fmt.Fprintf(&b, "* "+format+"\n", args...) }
+	if m.used < 5<<20 {
+		c.W.Verbatim("txt", "There is too little data in this server to tell anything.\n")
+		return
+	}
+	if m.peak > m.used+m.used/2 {
+		odd("Peak: at most %s were in use, now it is %s. Slabs are tidied and given back bit by bit; MEMORY PURGE does it for the rest.", human(m.peak), human(m.used))
+	}
+	if m.rss > m.used+m.used/2 && m.rss-m.used > 10<<20 {
+		odd("Resident size: the process holds %s, %s of it in use. Many deletions, or a heap that has just been collected, look like this for a while.", human(m.rss), human(m.used))
+	}
+	if n := c.S.countClients(); n.normal > 200<<10*int64(max(1, c.S.Clients())) {
+		odd("Clients: their buffers hold %s. Some send faster than they read.", human(n.normal))
+	}
+	if m.heap > m.ks.Objects*3 && m.heap > 256<<20 {
+		odd("Heap: %s are on the Go heap, %s of them values. Most is garbage that waits for the collector.", human(m.heap), human(m.ks.Objects))
+	}
+	if b.Len() == 0 {
+		c.W.Verbatim("txt", "Nothing is odd about this server's memory.\n")
+		return
+	}
+	c.W.Verbatim("txt", "This is what is odd about this server's memory:\n\n"+b.String())
+}
+
+func cmdMemoryMallocStats(c *Ctx) {
+	m := c.S.memoryUse(c.AllLocked())
+	g := c.S.memory.read()
+	var b strings.Builder
+	fmt.Fprintf(&b, "Slabs of the keyspace\n  entries %d\n  tables %d\n  held %d\n", m.ks.Entries, m.ks.Tables, m.ks.Held)
+	fmt.Fprintf(&b, "Accounted on the Go heap\n  objects %d\n  deadlines %d\n", m.ks.Objects, m.ks.Index)
+	b.WriteString("Go runtime\n")
+	for i, name := range goMetrics {
+		fmt.Fprintf(&b, "  %s %d\n", name, g[i])
+	}
+	fmt.Fprintf(&b, "Resident %d\n", m.rss)
+	c.W.Verbatim("txt", b.String())
+}
+
+func cmdMemoryPurge(c *Ctx) {
+	c.Background(func(w *wire.Writer, _ bool) {
+		debug.FreeOSMemory()
+		w.OK()
+	})
+}

@@ -1,0 +1,111 @@
+package command
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// CLIENT PAUSE: a client that sends what is paused is parked before the
+// command runs, with the command unread; when the pause ends its input is read
+// again. While anything is paused nothing expires: what is past its deadline
+// is only hidden, so that the contents stand still for a failover.
+
+// Modes of a pause.
+const (
+	pauseOff int32 = iota
+	pauseWrites
+	pauseAll
+)
+
+// pause is CLIENT PAUSE's state.
+type pause struct {
+	mode atomic.Int32 // read for every command, written under mu
+
+	mu     sync.Mutex // protects what follows; held for moments, over no lock
+	end    int64      // Unix ms
+	timer  *time.Timer
+	parked []*Client
+}
+
+// start begins a pause, or makes the present one longer or stricter.
+func (s *Server) startPause(mode int32, end int64) {
+	p := &s.pause
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mode.Store(max(mode, p.mode.Load()))
+	p.end = max(p.end, end)
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	// A pause of any length fits: what a Duration cannot hold has no timer.
+	if left := p.end - time.Now().UnixMilli(); left < int64(1<<62/time.Millisecond) {
+		p.timer = time.AfterFunc(time.Duration(left)*time.Millisecond, s.pauseTimer)
+	}
+	s.Keyspace.SetActiveExpire(false)
+}
+
+func (s *Server) pauseTimer() {
+	s.pause.mu.Lock()
+	over := s.pause.end <= time.Now().UnixMilli()
+	s.pause.mu.Unlock()
+	if over {
+		s.endPause()
+	}
+}
+
+// endPause lets everybody go on.
+func (s *Server) endPause() {
+	p := &s.pause
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mode.Load() == pauseOff {
+		return
+	}
+	p.mode.Store(pauseOff)
+	p.end = 0
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+	s.Keyspace.SetActiveExpire(!s.debug.noExpire.Load())
+	for _, c := range p.parked {
+		c.set(stateBlocked, false)
+		c.Conn.Deliver(nil)
+	}
+	p.parked = nil
+}
+
+// paused parks the client if the pause concerns the command.
+func (x *Exec) paused(ctx *Ctx) bool {
+	c, p := ctx.C, &x.s.pause
+	if c.Conn == nil || p.mode.Load() == pauseWrites && !ctx.mayWrite() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mode.Load() == pauseOff {
+		return false
+	}
+	c.set(stateBlocked, true)
+	p.parked = append(p.parked, c)
+	ctx.outcome = Again
+	return true
+}
+
+// mayWrite tells whether the command, or one of those that EXEC would run,
+// may change something or be replicated.
+func (c *Ctx) mayWrite() bool {
+	const writes = Write | MayReplicate
+	if c.Row.Flags&writes != 0 {
+		return true
+	}
+	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
+		for _, r := range m.rows {
+			if r.Flags&writes != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,132 @@
+package command
+
+import (
+	"bytes"
+	"strconv"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+)
+
+// SCAN, and the options that it shares with HSCAN, SSCAN and ZSCAN.
+
+func init() {
+	register(&Row{Name: "scan", Fn: cmdScan, Arity: -2, Flags: ReadOnly, Since: "2.8.0", Group: "generic",
+		Summary: "Goes through the keys of the database in steps.", Complexity: "O(1) for each call, O(N) for all calls of a whole pass",
+		Syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]", Tips: "nondeterministic_output request_policy:special"})
+}
+
+// scanOptions are the arguments of a SCAN command.
+type scanOptions struct {
+	cursor  uint64
+	count   int
+	pattern []byte // nil: every name matches
+	typ     []byte // nil: of any type
+}
+
+// scanDefault is the COUNT of a SCAN that does not name one.
+const scanDefault = 10
+
+// scanCursor reads the cursor from argument i.
+func (c *Ctx) scanCursor(i int) (o scanOptions, ok bool) {
+	o.count = scanDefault
+	if o.cursor, ok = parseCursor(c.Args[i]); !ok {
+		c.Err("ERR invalid cursor")
+	}
+	return o, ok
+}
+
+// scanRest reads the options from argument i on; TYPE is one of SCAN alone.
+// (A command that has a key looks it up in between, as Redis does.)
+func (c *Ctx) scanRest(o *scanOptions, i int, typed bool) bool {
+	for ; i < len(c.Args); i += 2 {
+		left := len(c.Args) - i
+		switch {
+		case c.Word(i, "count") && left >= 2:
+			n, ok := c.IntMin(i+1, 1, errSyntax)
+			if !ok {
+				return false
+			}
+			o.count = int(n)
+		case c.Word(i, "match") && left >= 2:
+			o.pattern = c.Args[i+1]
+			if len(o.pattern) == 1 && o.pattern[0] == '*' {
+				o.pattern = nil // the empty name, too
+			}
+		case typed && c.Word(i, "type") && left >= 2:
+			o.typ = bytes.ToLower(c.Args[i+1])
+		default:
+			c.Err(errSyntax)
+			return false
+		}
+	}
+	return true
+}
+
+// parseCursor reads a cursor as C's strtoul does, which takes an empty text
+// for 0 and a negative number for its complement.
+func parseCursor(b []byte) (uint64, bool) {
+	if len(b) == 0 {
+		return 0, true
+	}
+	neg := b[0] == '-'
+	if neg || b[0] == '+' {
+		b = b[1:]
+	}
+	n, err := strconv.ParseUint(string(b), 10, 64)
+	if neg {
+		n = -n
+	}
+	return n, err == nil
+}
+
+// matches tells whether SCAN is to return a name.
+func (o *scanOptions) matches(name []byte) bool {
+	return o.pattern == nil || globMatch(o.pattern, name)
+}
+
+// scanAtOnce is the number of keys that a SCAN visits without giving others a
+// turn: more of them are visited on a worker, so many at a time.
+const scanAtOnce = 512
+
+func cmdScan(c *Ctx) {
+	o, ok := c.scanCursor(1)
+	if !ok || !c.scanRest(&o, 2, true) {
+		return
+	}
+	s, db, now, locked := c.S, c.DB(), c.Now, c.AllLocked()
+	if o.count <= scanAtOnce {
+		s.scan(c.W, db, now, locked, &o)
+		return
+	}
+	o.pattern, o.typ = bytes.Clone(o.pattern), bytes.Clone(o.typ)
+	c.Background(func(w *wire.Writer, _ bool) { s.scan(w, db, now, locked, &o) })
+}
+
+// scan replies with the next keys and the cursor behind them. It locks what it
+// visits, unless locked says that everything is.
+func (s *Server) scan(w *wire.Writer, db int, now int64, locked bool, o *scanOptions) {
+	// The cursor stands in front of the keys and is known after them.
+	keys := wire.Writer{Proto: w.Proto}
+	n := 0
+	visit := func(e *keyspace.Entry) {
+		if o.typ != nil && string(o.typ) != e.Type().String() {
+			return
+		}
+		if k := e.Key(); o.matches(k) {
+			keys.Bulk(k)
+			n++
+		}
+	}
+	cursor := o.cursor
+	for left := o.count; ; left -= scanAtOnce {
+		cursor = s.Keyspace.Scan(db, cursor, min(left, scanAtOnce), now, locked, visit)
+		if cursor == 0 || left <= scanAtOnce {
+			break
+		}
+	}
+	w.Array(2)
+	w.Bulk(strconv.AppendUint(nil, cursor, 10))
+	w.Array(n)
+	w.Raw(keys.Buf)
+}

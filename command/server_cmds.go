@@ -1,0 +1,212 @@
+package command
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+)
+
+// DBSIZE, FLUSHALL, FLUSHDB, LASTSAVE, LOLWUT, ROLE, SHUTDOWN, SWAPDB, TIME.
+// INFO is in info.go, CONFIG in config_cmds.go, COMMAND in command_cmds.go,
+// MEMORY in memory.go, DEBUG in debug.go.
+
+func init() {
+	register(
+		&Row{Name: "dbsize", Fn: cmdDBSize, Arity: 1, Flags: ReadOnly | Fast, Since: "1.0.0", Group: "server", Categories: "keyspace",
+			Summary: "Returns the number of keys in the database.", Complexity: "O(1)", Tips: "request_policy:all_shards response_policy:agg_sum"},
+		&Row{Name: "flushall", Fn: cmdFlushAll, Arity: -1, Flags: Write | LockAll, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
+			Summary: "Empties all databases.", Complexity: "O(1); the memory is freed in the background", Syntax: "[ASYNC | SYNC]",
+			Tips: "request_policy:all_shards response_policy:all_succeeded"},
+		&Row{Name: "flushdb", Fn: cmdFlushDB, Arity: -1, Flags: Write | LockAll, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
+			Summary: "Empties the database.", Complexity: "O(1); the memory is freed in the background", Syntax: "[ASYNC | SYNC]",
+			Tips: "request_policy:all_shards response_policy:all_succeeded"},
+		&Row{Name: "lastsave", Fn: cmdLastSave, Arity: 1, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "server", Categories: "admin dangerous",
+			Summary: "Returns when the data was last saved, as Unix time.", Complexity: "O(1)", Tips: "nondeterministic_output"},
+		&Row{Name: "lolwut", Fn: cmdLolwut, Arity: -1, Flags: ReadOnly | Fast, Since: "5.0.0", Group: "server",
+			Summary: "Draws a picture and tells the version.", Complexity: "O(1)", Syntax: "[VERSION version]"},
+		&Row{Name: "role", Fn: cmdRole, Arity: 1, Flags: NoScript | Loading | Stale | Fast, Since: "2.8.12", Group: "server", Categories: "admin dangerous",
+			Summary: "Returns the server's part in replication.", Complexity: "O(1)"},
+		&Row{Name: "shutdown", Fn: cmdShutdown, Arity: -1, Flags: Admin | NoScript | Loading | Stale | NoMulti | AllowBusy, Since: "1.0.0", Group: "server",
+			Summary: "Ends the server.", Complexity: "O(1)", Syntax: "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"},
+		&Row{Name: "swapdb", Fn: cmdSwapDB, Arity: 3, Flags: Write | Fast | LockAll, Since: "4.0.0", Group: "server", Categories: "keyspace dangerous",
+			Summary: "Exchanges two databases.", Complexity: "O(N) in the number of clients that watch or wait for keys of them", Syntax: "index1 index2"},
+		&Row{Name: "time", Fn: cmdTime, Arity: 1, Flags: Loading | Stale | Fast, Since: "2.6.0", Group: "server",
+			Summary: "Returns the server's time: Unix seconds and microseconds.", Complexity: "O(1)", Tips: "nondeterministic_output"},
+	)
+}
+
+// helpRow is the row of a container's HELP: each subcommand's form, with its
+// description indented by four blanks on the lines behind.
+func helpRow(since string, lines ...string) *Row {
+	return &Row{Name: "help", Arity: 2, Flags: Loading | Stale, Since: since, Summary: "Describes the subcommands.", Complexity: "O(1)",
+		Fn: func(c *Ctx) { c.help(lines) }}
+}
+
+func (c *Ctx) help(lines []string) {
+	name, _, _ := strings.Cut(c.Row.full, "|")
+	c.W.Array(len(lines) + 3)
+	c.W.SimpleString(strings.ToUpper(name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+	for _, l := range lines {
+		c.W.SimpleString(l)
+	}
+	c.W.SimpleString("HELP")
+	c.W.SimpleString("    Print this help.")
+}
+
+// unknownForm replies that a subcommand does not exist with these arguments.
+func (c *Ctx) unknownForm() {
+	name, _, _ := strings.Cut(c.Row.full, "|")
+	c.Err(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%.128s'. Try %s HELP.", c.Args[1], strings.ToUpper(name)))
+}
+
+func cmdDBSize(c *Ctx) {
+	n, _ := c.S.Keyspace.Size(c.DB(), c.AllLocked())
+	c.W.Int(int64(n))
+}
+
+// flushArgs reads [ASYNC | SYNC]. Either way the databases are empty at once
+// and their memory is freed in the background.
+func (c *Ctx) flushArgs() bool {
+	if len(c.Args) > 2 || len(c.Args) == 2 && !c.Word(1, "async") && !c.Word(1, "sync") {
+		c.Err(errSyntax)
+		return false
+	}
+	return true
+}
+
+func cmdFlushDB(c *Ctx) {
+	if !c.flushArgs() {
+		return
+	}
+	c.Dirty += c.Flush()
+	c.Effect(c.Args...) // an empty database may not be one on a follower
+	c.W.OK()
+}
+
+func cmdFlushAll(c *Ctx) {
+	if !c.flushArgs() {
+		return
+	}
+	at := c.DB()
+	for db := range c.S.Keyspace.Databases() {
+		c.Use(db)
+		c.Dirty += c.Flush()
+	}
+	c.Use(at)
+	c.Effect(c.Args...)
+	c.W.OK()
+}
+
+func cmdSwapDB(c *Ctx) {
+	a, ok := parseInt(c.Args[1])
+	if !ok || a < math.MinInt32 || a > math.MaxInt32 {
+		c.Err("ERR invalid first DB index")
+		return
+	}
+	b, ok := parseInt(c.Args[2])
+	if !ok || b < math.MinInt32 || b > math.MaxInt32 {
+		c.Err("ERR invalid second DB index")
+		return
+	}
+	if n := int64(c.S.Keyspace.Databases()); a < 0 || a >= n || b < 0 || b >= n {
+		c.Err(errDBIndex)
+		return
+	}
+	c.Dirty++
+	c.W.OK()
+	if a == b {
+		return
+	}
+	c.Swap(int(a), int(b))
+	c.ReadyAll(int(a)) // who waits for a key may find it there now
+	c.ReadyAll(int(b))
+}
+
+func cmdTime(c *Ctx) {
+	us := c.x.now.UnixMicro()
+	c.W.Array(2)
+	c.W.BulkInt(us / 1e6)
+	c.W.BulkInt(us % 1e6)
+}
+
+// cmdLastSave answers, as long as nothing can be saved, what Redis answers
+// before its first save.
+func cmdLastSave(c *Ctx) { c.W.Int(c.S.Started.Unix()) }
+
+func cmdRole(c *Ctx) {
+	c.W.Array(3)
+	c.W.BulkString("master")
+	c.W.Int(0)
+	c.W.Array(0)
+}
+
+func cmdShutdown(c *Ctx) {
+	var save, nosave, now, force, abort bool
+	for i := 1; i < len(c.Args); i++ {
+		switch {
+		case c.Word(i, "nosave"):
+			nosave = true
+		case c.Word(i, "save"):
+			save = true
+		case c.Word(i, "now"):
+			now = true
+		case c.Word(i, "force"):
+			force = true
+		case c.Word(i, "abort"):
+			abort = true
+		default:
+			c.Err(errSyntax)
+			return
+		}
+	}
+	switch {
+	case abort && (save || nosave || now || force) || save && nosave:
+		c.Err(errSyntax)
+	case abort: // a shutdown waits for nothing, so none is ever under way
+		c.Err("ERR No shutdown in progress.")
+	case save && !force:
+		c.S.Log.Warningf("SHUTDOWN SAVE: this version of kvd cannot save; SHUTDOWN NOSAVE or FORCE ends it without")
+		c.Err("ERR Errors trying to SHUTDOWN. Check logs.")
+	case c.S.Shutdown == nil:
+		c.Err("ERR Errors trying to SHUTDOWN. Check logs.")
+	default:
+		c.outcome = Parked // there is no reply: the connection just ends
+		c.S.Shutdown()
+	}
+}
+
+// cmdLolwut draws one of the ways through a maze; a version, which chooses the
+// picture in Redis, seeds it here.
+func cmdLolwut(c *Ctx) {
+	r := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	if len(c.Args) > 2 && c.Word(1, "version") {
+		v, ok := c.Int(2)
+		if !ok {
+			return
+		}
+		r = rand.New(rand.NewPCG(uint64(v), 0))
+	}
+	var b strings.Builder
+	for range 9 {
+		for range 40 {
+			b.WriteRune([]rune("╱╲")[r.IntN(2)])
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("\nkvd ver. " + c.S.Version + ", Redis ver. " + RedisVersion + "\n")
+	c.W.Verbatim("txt", b.String())
+}
+
+// human is a size as INFO shows it to people: "1.50M".
+func human(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + "B"
+	}
+	f, units := float64(n)/1024, "KMGTP"
+	for len(units) > 1 && f >= 1024 {
+		f, units = f/1024, units[1:]
+	}
+	return fmt.Sprintf("%.2f%c", f, units[0])
+}

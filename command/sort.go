@@ -1,0 +1,437 @@
+package command
+
+import (
+	"bytes"
+	"slices"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types"
+)
+
+// SORT, SORT_RO
+
+func init() {
+	const options = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]"
+	register(
+		&Row{Name: "sort", Fn: func(c *Ctx) { cmdSort(c, false) }, Arity: -2, Flags: Write | DenyOOM | MovableKeys | LockAll, First: 1, Last: 1, Step: 1, KeysFn: sortKeys, KeyFlags: "RO access; OW update",
+			Since: "1.0.0", Group: "generic", Summary: "Returns the elements of a list, set or sorted set in order, or stores them.", Complexity: "O(N*log(N)) in the number of elements, O(N) where nothing is to be sorted",
+			Syntax: options + " [STORE destination]", Categories: "set sortedset list dangerous -keyspace"},
+		&Row{Name: "sort_ro", Fn: func(c *Ctx) { cmdSort(c, true) }, Arity: -2, Flags: ReadOnly | MovableKeys | LockAll, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "7.0.0", Group: "generic", Summary: "Returns the elements of a list, set or sorted set in order.", Complexity: "O(N*log(N)) in the number of elements, O(N) where nothing is to be sorted",
+			Syntax: options, Categories: "set sortedset list dangerous -keyspace"},
+	)
+}
+
+// sortKeys are the key sorted and, where there is one, the last STORE's.
+func sortKeys(args [][]byte, dst []int) ([]int, bool) {
+	if len(args) < 2 {
+		return dst, false
+	}
+	store := 0
+	for i := 2; i < len(args); i++ {
+		switch {
+		case equalFold(args[i], "limit"):
+			i += 2
+		case equalFold(args[i], "get"), equalFold(args[i], "by"):
+			i++
+		case equalFold(args[i], "store") && i+1 < len(args):
+			store = i + 1
+		}
+	}
+	dst = append(dst, 1)
+	if store > 0 {
+		dst = append(dst, store)
+	}
+	return dst, true
+}
+
+// sorting is one SORT: its options, then its elements.
+type sorting struct {
+	desc, alpha   bool
+	keep          bool   // BY a pattern without *: the order stays as it is
+	by            []byte // nil: by the elements themselves
+	gets          [][]byte
+	store         []byte // nil: reply
+	offset, count int64
+
+	items []sortItem
+	arena []byte // memory of the items
+}
+
+// sortItem is an element with what it is sorted by.
+type sortItem struct {
+	elem  []byte
+	score float64
+	by    []byte // of BY with ALPHA; nil: there is none
+}
+
+func (s *sorting) parse(c *Ctx, readOnly bool) bool {
+	s.count = -1
+	for i := 2; i < len(c.Args); i++ {
+		more := len(c.Args) - i - 1
+		switch {
+		case c.Word(i, "asc"):
+			s.desc = false
+		case c.Word(i, "desc"):
+			s.desc = true
+		case c.Word(i, "alpha"):
+			s.alpha = true
+		case more >= 2 && c.Word(i, "limit"):
+			var ok bool
+			if s.offset, ok = c.Int(i + 1); !ok {
+				return false
+			}
+			if s.count, ok = c.Int(i + 2); !ok {
+				return false
+			}
+			i += 2
+		case more >= 1 && !readOnly && c.Word(i, "store"):
+			i++
+			s.store = c.Args[i]
+		case more >= 1 && c.Word(i, "by"):
+			i++
+			s.by = c.Args[i]
+			if !hasStar(s.by) {
+				s.keep = true // for good, even if a better BY follows
+			}
+		case more >= 1 && c.Word(i, "get"):
+			i++
+			s.gets = append(s.gets, c.Args[i])
+		default:
+			c.Err(errSyntax)
+			return false
+		}
+	}
+	return true
+}
+
+// cString is what C's string functions, which read patterns in Redis, see of b.
+func cString(b []byte) []byte {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return b[:i]
+	}
+	return b
+}
+
+func hasStar(pattern []byte) bool { return bytes.IndexByte(cString(pattern), '*') >= 0 }
+
+// itself tells whether a pattern stands for the element.
+func itself(pattern []byte) bool {
+	return len(pattern) > 0 && pattern[0] == '#' && (len(pattern) == 1 || pattern[1] == 0)
+}
+
+func cmdSort(c *Ctx, readOnly bool) {
+	var s sorting
+	if !s.parse(c, readOnly) {
+		return
+	}
+	e := c.Find(&c.Keys[0])
+	t := e.Type()
+	switch t {
+	case types.NoType, types.TList, types.TSet, types.TZSet:
+	default:
+		c.Err(errWrongType)
+		return
+	}
+	if s.keep && t == types.TSet && s.store != nil {
+		// A set has no order of its own, and what is stored must be the same
+		// wherever the command is replayed.
+		s.keep, s.alpha, s.by = false, true, nil
+	}
+	if o := s.longAlone(&e); o != nil {
+		o = o.Copy()
+		enc := e.Encoding()
+		gets := len(s.gets)
+		alone := s
+		alone.gets = nil
+		c.Background(func(w *wire.Writer, _ bool) {
+			defer freeAll(o)
+			if from, to, ok := alone.run(nil, w, t, enc, nil, o); ok {
+				alone.replyElems(w, from, to, max(gets, 1))
+			}
+		})
+		return
+	}
+	var packed []byte
+	var enc types.Encoding
+	var o types.Object
+	if e.Exists() {
+		enc, o = e.Encoding(), e.Object()
+		if o == nil {
+			packed = e.Packed()
+		}
+	}
+	from, to, ok := s.run(c, c.W, t, enc, packed, o)
+	switch {
+	case !ok:
+	case s.store != nil:
+		s.keepResult(c, from, to)
+	case len(s.gets) == 0:
+		s.replyElems(c.W, from, to, 1)
+	default:
+		s.replyGets(c, from, to)
+	}
+}
+
+// longAlone is the Object to be sorted if that is long and needs no other key,
+// else nil.
+func (s *sorting) longAlone(e *keyspace.Entry) types.Object {
+	if !e.Exists() || e.Object() == nil || s.store != nil || s.by != nil && !s.keep {
+		return nil
+	}
+	for _, g := range s.gets {
+		if !itself(g) {
+			return nil
+		}
+	}
+	// Some ten bytes an element, and a microsecond for each to be compared.
+	if o := e.Object(); o.Bytes() > 10*1000 {
+		return o
+	}
+	return nil
+}
+
+// run gathers and sorts the elements of the value; those from from up to to
+// are the result. Where ok is false, why is replied. c is for looking up other
+// keys, and may be nil where none are needed.
+func (s *sorting) run(c *Ctx, w *wire.Writer, t types.Type, enc types.Encoding, packed []byte, o types.Object) (from, to int, ok bool) {
+	from, to = s.gather(t, enc, packed, o)
+	if s.keep {
+		return from, to, true
+	}
+	for i := range s.items {
+		if !s.weigh(c, &s.items[i]) {
+			w.Error("ERR One or more scores can't be converted into double")
+			return 0, 0, false
+		}
+	}
+	// The same members have to come out in the same order whenever the command
+	// is replayed, so where a set's members are equal, their bytes decide.
+	total := t == types.TSet && s.store != nil
+	slices.SortStableFunc(s.items, func(a, b sortItem) int {
+		n := s.compare(&a, &b)
+		if n == 0 && total {
+			n = bytes.Compare(a.elem, b.elem)
+		}
+		if s.desc {
+			return -n
+		}
+		return n
+	})
+	return from, to, true
+}
+
+// within is the part of n elements that LIMIT leaves.
+func (s *sorting) within(n int) (from, to int) {
+	from = int(min(max(s.offset, 0), int64(n)))
+	if s.count < 0 {
+		return from, n
+	}
+	return from, from + int(min(s.count, int64(n-from)))
+}
+
+// gather loads the elements. Where they stay in a known order it loads only
+// those that are wanted.
+func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o types.Object) (from, to int) {
+	add := func(e types.Elem) bool {
+		at := len(s.arena)
+		s.arena = e.Append(s.arena)
+		s.items = append(s.items, sortItem{elem: s.arena[at:len(s.arena):len(s.arena)]})
+		return true
+	}
+	member := func(m []byte, _ float64) bool { return add(types.Elem{S: m}) }
+	switch t {
+	case types.TList:
+		var l types.List
+		l.Load(enc, packed, o)
+		n := l.Len()
+		from, to = s.within(n)
+		switch {
+		case !s.keep:
+			l.Each(add)
+			return from, to
+		case from == to:
+		case s.desc:
+			l.RangeBack(n-to, n-from-1, add)
+		default:
+			l.Range(from, to-1, add)
+		}
+		return 0, to - from
+	case types.TZSet:
+		var z types.SortedSet
+		z.Load(enc, packed, o)
+		n := z.Len()
+		from, to = s.within(n)
+		if !s.keep {
+			z.Each(member)
+			return from, to
+		}
+		z.Range(from, to-from, s.desc, member)
+		return 0, to - from
+	case types.TSet:
+		var set types.Set
+		set.Load(enc, packed, o)
+		set.Each(add)
+	}
+	return s.within(len(s.items))
+}
+
+// weigh finds what an item is sorted by; false: it is no number.
+func (s *sorting) weigh(c *Ctx, it *sortItem) bool {
+	by := it.elem
+	if s.by != nil {
+		var ok bool
+		if by, ok = s.lookUp(c, s.by, it.elem); !ok {
+			return true
+		}
+	}
+	var ok bool
+	switch {
+	case !s.alpha:
+		it.score, ok = sortScore(by)
+		return ok
+	case s.by != nil:
+		at := len(s.arena)
+		s.arena = append(s.arena, by...)
+		it.by = s.arena[at:len(s.arena):len(s.arena)]
+		if it.by == nil {
+			it.by = []byte{}
+		}
+	}
+	return true
+}
+
+// smallestNormal is the smallest double of full precision; strtod reports less
+// as out of range.
+const smallestNormal = 0x1p-1022
+
+// sortScore reads a number as C's strtod does: up to the first NUL, blanks in
+// front allowed, nothing being 0.
+func sortScore(b []byte) (float64, bool) {
+	b = cString(b)
+	if len(b) == 0 {
+		return 0, true
+	}
+	f, ok := wire.ParseDouble(bytes.TrimLeft(b, " \t\n\v\f\r"))
+	if f != 0 && f < smallestNormal && f > -smallestNormal {
+		ok = false
+	}
+	return f, ok
+}
+
+// compare orders two items, without DESC.
+func (s *sorting) compare(a, b *sortItem) int {
+	text := func(a, b []byte) int {
+		if s.store == nil {
+			a, b = cString(a), cString(b) // strcoll, in the C locale
+		}
+		return bytes.Compare(a, b)
+	}
+	switch {
+	case !s.alpha:
+		switch {
+		case a.score < b.score:
+			return -1
+		case a.score > b.score:
+			return 1
+		}
+		return bytes.Compare(a.elem, b.elem)
+	case s.by == nil:
+		return text(a.elem, b.elem)
+	case a.by == nil || b.by == nil:
+		switch {
+		case a.by != nil:
+			return 1
+		case b.by != nil:
+			return -1
+		}
+		return 0
+	}
+	return text(a.by, b.by)
+}
+
+// lookUp finds the value that a pattern means for an element: its first * is
+// replaced by the element; behind -> is the field of a hash. The value is
+// valid until the next look-up.
+func (s *sorting) lookUp(c *Ctx, pattern, elem []byte) ([]byte, bool) {
+	if itself(pattern) {
+		return elem, true
+	}
+	seen := cString(pattern)
+	star := bytes.IndexByte(seen, '*')
+	if star < 0 {
+		return nil, false
+	}
+	rest := pattern[star+1:]
+	var field []byte
+	if i := bytes.Index(seen[star+1:], []byte("->")); i >= 0 && star+1+i+2 < len(seen) {
+		rest, field = rest[:i], rest[i+2:]
+	}
+	v := &c.x.values
+	v.name = append(append(append(v.name[:0], pattern[:star]...), elem...), rest...)
+	k := keyspace.MakeKey(v.name)
+	e := c.Find(&k)
+	switch {
+	case field == nil && e.Type() == types.TString:
+		str := c.stringOf(&e)
+		return str.bytes(), true
+	case field != nil && e.Type() == types.THash:
+		c.load(&e, &v.hash)
+		f, ok := v.hash.Get(field, c.Now)
+		v.text = f.Append(v.text[:0])
+		return v.text, ok
+	}
+	return nil, false
+}
+
+// replyElems replies with the result, every element so many times.
+func (s *sorting) replyElems(w *wire.Writer, from, to, times int) {
+	w.Array((to - from) * times)
+	for i := from; i < to; i++ {
+		for range times {
+			w.Bulk(s.items[i].elem)
+		}
+	}
+}
+
+func (s *sorting) replyGets(c *Ctx, from, to int) {
+	c.W.Array((to - from) * len(s.gets))
+	for i := from; i < to; i++ {
+		for _, g := range s.gets {
+			if v, ok := s.lookUp(c, g, s.items[i].elem); ok {
+				c.W.Bulk(v)
+			} else {
+				c.W.Null()
+			}
+		}
+	}
+}
+
+// keepResult stores the result as a list.
+func (s *sorting) keepResult(c *Ctx, from, to int) {
+	l := c.listAt(1)
+	l.Load(types.EncListpack, nil, nil)
+	for i := from; i < to; i++ {
+		if len(s.gets) == 0 {
+			l.PushBack(s.items[i].elem)
+		}
+		for _, g := range s.gets {
+			v, _ := s.lookUp(c, g, s.items[i].elem)
+			l.PushBack(v)
+		}
+	}
+	k := keyspace.MakeKey(s.store)
+	n := l.Len()
+	switch {
+	case n > 0:
+		c.replace(&k, l, types.TList)
+		c.Notify('l', "sortstore", &k)
+		c.readyIfWaited(&k, types.TList)
+		c.Dirty += n
+	case c.Delete(&k):
+		c.Notify('g', "del", &k)
+		c.Dirty++
+	}
+	c.W.Int(int64(n))
+}

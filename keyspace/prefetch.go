@@ -1,0 +1,59 @@
+package keyspace
+
+import "kvd/types/slab"
+
+// Finding a key costs two cache misses, one after the other: its reference in
+// the table, then its entry. When commands come in a pipeline, the misses of
+// many keys are taken side by side: first PrefetchTable for all of them, then
+// PrefetchEntry for all of them, then the commands. Both are hints: whatever
+// happens in between, the commands look for themselves. A stripe that is locked
+// right now is passed over.
+
+// PrefetchTable brings the place of the key's reference nearer.
+func (ks *Keyspace) PrefetchTable(db int, k *Key) {
+	st := &ks.stripes[int(k.Slot)>>ks.shift]
+	if !st.mu.TryLock() {
+		return
+	}
+	if sl := ks.rootOf(st, db, k); sl != nil {
+		st.tables.Prefetch(sl.root, (segHead+home(k.Hash>>tagShift, 0, int(sl.homes)))*8)
+	}
+	st.mu.Unlock()
+}
+
+// PrefetchEntry brings the key's entry nearer.
+func (ks *Keyspace) PrefetchEntry(db int, k *Key) {
+	st := &ks.stripes[int(k.Slot)>>ks.shift]
+	if !st.mu.TryLock() {
+		return
+	}
+	if sl := ks.rootOf(st, db, k); sl != nil {
+		tag := k.Hash >> tagShift
+		refs := st.tables.Words(sl.root, segHead+int(sl.homes)+int(sl.extra))[segHead:]
+		for i := home(tag, 0, int(sl.homes)); i < len(refs) && refs[i] != 0; i++ {
+			if t := refs[i] >> tagShift; t >= tag {
+				if t == tag {
+					l := slab.Loc(refs[i] & locMask)
+					st.entries.Prefetch(l, 0)
+					st.entries.Prefetch(l, 64)
+				}
+				break
+			}
+		}
+	}
+	st.mu.Unlock()
+}
+
+// rootOf is the key's slot if its table has one segment, else nil: slots of
+// many segments are rare enough to do without.
+func (ks *Keyspace) rootOf(st *stripe, db int, k *Key) *slot {
+	sh := &ks.dbs[db].shards[st.number]
+	if sh.slots == nil {
+		return nil
+	}
+	sl := &sh.slots[int(k.Slot)&(1<<ks.shift-1)]
+	if sl.root == 0 || sl.depth != 0 {
+		return nil
+	}
+	return sl
+}

@@ -1,0 +1,58 @@
+package rdb
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"kvd/types"
+)
+
+// dumpFooter is the size of version and checksum.
+const dumpFooter = 10
+
+// ErrFooter: a payload's version is too new, or its checksum is wrong.
+var ErrFooter = errors.New("rdb: version or checksum of a payload are wrong")
+
+// AppendDump appends a value as a DUMP payload.
+func AppendDump(dst []byte, compress bool, typ types.Type, enc types.Encoding, packed []byte, obj types.Object) []byte {
+	e := encoders.Get().(*Encoder)
+	e.Compress = compress
+	at := len(dst)
+	t := e.ValueType(typ, enc, packed, obj)
+	dst = e.EncodeValue(append(dst, t), typ, enc, packed, obj)
+	e.Compress = true
+	e.release()
+	version := uint16(Version)
+	if t == TypeHashTTL || t == TypeListpackTTL {
+		version = VersionTTL
+	}
+	dst = binary.LittleEndian.AppendUint16(dst, version)
+	return binary.LittleEndian.AppendUint64(dst, Checksum(0, dst[at:]))
+}
+
+// CheckDump verifies the footer of a DUMP payload and returns its version; the
+// error is ErrFooter.
+func CheckDump(b []byte) (version int, err error) {
+	if len(b) < dumpFooter {
+		return 0, ErrFooter
+	}
+	foot := b[len(b)-dumpFooter:]
+	version = int(binary.LittleEndian.Uint16(foot))
+	if version > MaxVersion || Checksum(0, b[:len(b)-8]) != binary.LittleEndian.Uint64(foot[2:]) {
+		return 0, ErrFooter
+	}
+	return version, nil
+}
+
+// DecodeDump reads a DUMP payload whose footer CheckDump has verified.
+func DecodeDump(b []byte, limits *Limits) (Value, error) {
+	if len(b) <= dumpFooter {
+		return Value{}, ErrShort
+	}
+	r := NewBytes(b[1 : len(b)-dumpFooter])
+	v, err := DecodeValue(r, b[0], limits)
+	if err == nil && r.Left() > 0 {
+		return Value{}, ErrDamaged
+	}
+	return v, err
+}

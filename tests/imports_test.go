@@ -1,0 +1,92 @@
+package tests
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport says which rooms each room may import; data flows one way. A room
+// is a folder at the top, or a leaf named here.
+var mayImport = map[string][]string{
+	"types/slab":  {},
+	"types":       {"types/slab"},
+	"resp/wire":   {},
+	"config":      {"glob"},
+	"glob":        {},
+	"logf":        {},
+	"persist/rdb": {"types"},
+	"keyspace":    {"types", "types/slab"},
+	"command":     {"keyspace", "types", "resp/wire", "config", "logf", "persist/rdb", "glob"},
+	"resp":        {"command", "resp/wire", "config", "logf", "keyspace"},
+	"persist":     {"persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
+	"replica":     {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
+	"cmd/kvd":     {"command", "config", "keyspace", "logf", "resp", "persist", "replica"},
+}
+
+// TestImports holds the rule, in shipped code and (but for keyspace, which
+// whole-server tests of a room may start) in tests.
+func TestImports(t *testing.T) {
+	checked := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel("..", path)
+		if d.IsDir() && (rel == ".git" || rel == "tests" || rel == "bin" || rel == "data") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		room := filepath.ToSlash(filepath.Dir(rel))
+		allowed, known := mayImport[room]
+		if !known {
+			t.Errorf("%s: the room %q is not in the list of who may import whom", rel, room)
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		checked++
+		for _, imp := range f.Imports {
+			name, _ := strconv.Unquote(imp.Path.Value)
+			to, ours := strings.CutPrefix(name, "kvd/")
+			if !ours {
+				if name == "unsafe" && room != "types/slab" && !unsafeFiles[filepath.ToSlash(rel)] {
+					t.Errorf("%s imports unsafe", rel)
+				}
+				continue
+			}
+			ok := false
+			for _, a := range allowed {
+				ok = ok || a == to
+			}
+			if !ok {
+				t.Errorf("%s: %s must not import %s", rel, room, to)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if checked < 30 {
+		t.Errorf("only %d files were checked", checked)
+	}
+}
+
+// unsafeFiles are the files outside types/slab that may import unsafe.
+var unsafeFiles = map[string]bool{
+	"resp/loop_linux.go":        true, // system calls that take a pointer
+	"keyspace/cputime_linux.go": true, // likewise
+	"types/hash_big.go":         true, // Sizeof only
+	"types/set.go":              true, // Sizeof only
+	"types/table_node.go":       true, // Sizeof only
+	"types/zset_packed.go":      true, // a string view of bytes for strconv
+}
