@@ -153,12 +153,12 @@ func TestBitsModel(t *testing.T) {
 		}
 	}
 	num := strconv.Itoa
-	for range 1500 {
+	for range 600 {
 		k := keys[rnd.IntN(len(keys))]
 		b := model[k]
 		switch rnd.IntN(8) {
 		case 0: // a new string, often of one byte over and over
-			n := []int{rnd.IntN(40), rnd.IntN(keyspace.InlineMax), rnd.IntN(300000)}[rnd.IntN(3)]
+			n := []int{rnd.IntN(40), rnd.IntN(keyspace.InlineMax), rnd.IntN(150000)}[rnd.IntN(3)]
 			b = make([]byte, n)
 			fill := []byte{0, 0xff, byte(rnd.Uint32())}[rnd.IntN(3)]
 			for i := range b {

@@ -162,7 +162,7 @@ func (s *docSeq) optional(all []docSeq) {
 	}
 	a := docGroup(all)
 	a.flags |= docOptional
-	if all[0].dots {
+	if all[len(all)-1].dots {
 		a.flags |= docMultiple
 	}
 	s.args = append(s.args, a)
@@ -177,8 +177,20 @@ func sameNames(a, b []docArg) bool {
 	return len(a) == len(b)
 }
 
-// docGroup makes one argument of alternatives.
+// docGroup makes one argument of alternatives. Where the last of them ends with
+// a repetition of all ("a | b [a | b ...]"), the group is repeated.
 func docGroup(all []docSeq) docArg {
+	if last := &all[len(all)-1]; len(all) > 1 && len(last.args) > 1 {
+		tail := last.args[len(last.args)-1]
+		if tail.kind == "oneof" && tail.flags == docOptional|docMultiple {
+			short := append([]docSeq(nil), all...)
+			short[len(all)-1].args = last.args[:len(last.args)-1]
+			if g := docGroup(short); g.name == tail.name {
+				g.flags |= docMultiple
+				return g
+			}
+		}
+	}
 	var sub []docArg
 	for _, s := range all {
 		if len(s.args) == 1 {

@@ -1,7 +1,7 @@
 package command
 
 import (
-	"fmt"
+	"bytes"
 	"math"
 )
 
@@ -47,7 +47,8 @@ func (c *Ctx) expireWhen(i int) (w expireWhen, ok bool) {
 		case c.Word(i, "lt"):
 			w.lt = true
 		default:
-			c.Err(fmt.Sprintf("ERR Unsupported option %s", c.Args[i]))
+			text, _, _ := bytes.Cut(c.Args[i], []byte{0}) // Redis prints it as a string of C
+			c.Err("ERR Unsupported option " + string(text))
 			return w, false
 		}
 	}

@@ -64,8 +64,9 @@ func (c *Ctx) scanRest(o *scanOptions, i int, typed bool) bool {
 }
 
 // parseCursor reads a cursor as C's strtoul does, which takes an empty text
-// for 0 and a negative number for its complement.
+// for 0, a negative number for its complement, and a zero byte for the end.
 func parseCursor(b []byte) (uint64, bool) {
+	b, _, _ = bytes.Cut(b, []byte{0})
 	if len(b) == 0 {
 		return 0, true
 	}

@@ -651,7 +651,7 @@ func cmdZRandMember(c *Ctx) {
 		return
 	}
 	if count == math.MinInt64 {
-		c.Err("ERR value is out of range, must be between -9223372036854775807 and 9223372036854775807")
+		c.Err("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
 		return
 	}
 	scores := len(c.Args) == 4 && c.Word(3, "withscores")
@@ -659,7 +659,7 @@ func cmdZRandMember(c *Ctx) {
 		c.Err(errSyntax)
 		return
 	}
-	if scores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) || count < -zrandomMax {
+	if scores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
 		c.Err("ERR value is out of range")
 		return
 	}
@@ -669,6 +669,10 @@ func cmdZRandMember(c *Ctx) {
 	}
 	if z == nil {
 		c.W.Array(0)
+		return
+	}
+	if count < -zrandomMax {
+		c.Err("ERR value is out of range")
 		return
 	}
 	size := z.Len()
@@ -726,7 +730,7 @@ func cmdZScan(c *Ctx) {
 		c.scanLater(viewOf(z), o)
 		return
 	}
-	if c.scratch = replyZScan(c.W, z, &o, c.scratch); cap(c.scratch) > scratchMax {
+	if c.scratch = replyZScan(c.W, z, &o, c.scratch); cap(c.scratch) > listScratchMax {
 		c.scratch = nil
 	}
 }

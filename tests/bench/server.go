@@ -64,7 +64,7 @@ func tryStart(ctx context.Context, name, binary string, cpus []int, extra []stri
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	defer log.Close()
-	args := append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no"}, extra...)
+	args := append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--enable-debug-command", "local"}, extra...)
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 

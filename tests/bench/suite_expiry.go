@@ -189,6 +189,7 @@ func (r *run) sharedDeadline(ctx context.Context, s *server, _ int) error {
 	b, d := summarize(before), summarize(during)
 	r.add("expiry/shared/GET p99 calm", "us", s.name, b.p99)
 	r.add("expiry/shared/GET p99 then", "us", s.name, d.p99)
+	r.add("expiry/shared/GET p99 then to calm", "", s.name, d.p99/b.p99)
 	r.add("expiry/shared/GET worst calm", "us", s.name, b.longest)
 	r.add("expiry/shared/GET worst then", "us", s.name, d.longest)
 	return nil
