@@ -38,7 +38,7 @@ type values struct {
 	zset   zsetValues
 	places []int  // of LPOS
 	name   []byte // of SORT's patterns, as is
-	text   []byte // the value that one means
+	text   []byte // the number that one means
 }
 
 // findType finds the value at a key as an access to it; ok is false where

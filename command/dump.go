@@ -1,8 +1,6 @@
 package command
 
 import (
-	"math"
-
 	"kvd/keyspace"
 	"kvd/persist/rdb"
 	"kvd/resp/wire"
@@ -117,7 +115,7 @@ func cmdRestore(c *Ctx) {
 	k := &c.Keys[0]
 	deadline := o.ttl
 	if deadline != 0 && !o.absolute {
-		deadline = c.Now + min(deadline, math.MaxInt64-c.Now)
+		deadline += c.Now // what overflows becomes the past, as in Redis
 	}
 	c.W.OK()
 	if deadline != 0 && c.past(deadline) {

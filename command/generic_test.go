@@ -243,6 +243,13 @@ func TestKeysScan(t *testing.T) {
 	} {
 		s.want(c.line, "-"+c.err+"\n")
 	}
+	// A key that has expired, and that nobody has removed yet, goes.
+	s.Keyspace.SetActiveExpire(false)
+	s.do("set", "late", "1", "PX", "1")
+	s.now = s.now.Add(time.Second)
+	s.effects = nil
+	s.want("scan 0 match late count 10000", "*2\n$1\n0\n*0\n")
+	s.wantEffects("DEL late")
 	s.want("scan -1", "*2\n$1\n0\n*0\n")
 	if k := s.run("randomkey"); !strings.HasPrefix(k, "$") || k == "$-1\r\n" {
 		t.Errorf("%q", k)
@@ -357,7 +364,7 @@ func TestDumpRestore(t *testing.T) {
 	s.want("object idletime c", ":1000\n")
 	s.want("get c", "$2\n10\n")
 	want("+OK", "restore", "d", strconv.FormatInt(math.MaxInt64, 10), payload)
-	s.want("exists d", ":1\n")
+	s.want("exists d", ":0\n")
 	s.effects, *got = nil, nil
 	want("+OK", "restore", "c", "1", payload, "ABSTTL", "REPLACE") // long over
 	s.wantEffects("DEL c")

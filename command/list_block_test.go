@@ -316,6 +316,43 @@ func TestBlockPanic(t *testing.T) {
 	s.wantNoWaiters()
 }
 
+// A writer and CLIENT UNBLOCK come at the same moment: one of them has it.
+func TestBlockClaim(t *testing.T) {
+	s := newTestServer(t)
+	s.Keyspace.Journal.Detach(s)
+	for i := range 3000 {
+		b := s.block("BLPOP k 0")
+		var start, done sync.WaitGroup
+		start.Add(1)
+		done.Add(1)
+		unblocked := false
+		go func() {
+			defer done.Done()
+			start.Wait()
+			unblocked = s.Unblock(b.Client, false)
+		}()
+		start.Done()
+		for range i % 64 { // so that they meet sooner or later
+			s.want("LLEN none", ":0\n")
+		}
+		s.want("RPUSH k x", ":1\n")
+		done.Wait()
+		want, left := "*2\r\n$1\r\nk\r\n$1\r\nx\r\n", ":0\n"
+		if unblocked {
+			want, left = "*-1\r\n", ":1\n"
+		}
+		if got := b.conn.wait(t); got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+		if n := len(b.conn.replies); n > 0 {
+			t.Fatalf("%d more replies", n)
+		}
+		s.want("LLEN k", left)
+		s.run("DEL k")
+		s.DropClient(b.Client)
+	}
+}
+
 // Many loops push, pop, move, time out and hang up at once. Every element that
 // was pushed is popped once or still there.
 func TestBlockConservation(t *testing.T) {

@@ -96,38 +96,67 @@ func cmdScan(c *Ctx) {
 		return
 	}
 	s, db, now, locked := c.S, c.DB(), c.Now, c.AllLocked()
+	expire := !c.Replaying && !c.HideExpired
 	if o.count <= scanAtOnce {
-		s.scan(c.W, db, now, locked, &o)
+		s.scan(c.W, db, now, locked, expire, &o)
 		return
 	}
 	o.pattern, o.typ = bytes.Clone(o.pattern), bytes.Clone(o.typ)
-	c.Background(func(w *wire.Writer, _ bool) { s.scan(w, db, now, locked, &o) })
+	c.Background(func(w *wire.Writer, _ bool) { s.scan(w, db, now, locked, expire, &o) })
 }
 
 // scan replies with the next keys and the cursor behind them. It locks what it
-// visits, unless locked says that everything is.
-func (s *Server) scan(w *wire.Writer, db int, now int64, locked bool, o *scanOptions) {
+// visits, unless locked says that everything is. Keys that have expired are
+// removed if expire, as Redis does.
+func (s *Server) scan(w *wire.Writer, db int, now int64, locked, expire bool, o *scanOptions) {
 	// The cursor stands in front of the keys and is known after them.
 	keys := wire.Writer{Proto: w.Proto}
 	n := 0
+	var expired [][]byte
 	visit := func(e *keyspace.Entry) {
 		if o.typ != nil && string(o.typ) != e.Type().String() {
 			return
 		}
-		if k := e.Key(); o.matches(k) {
-			keys.Bulk(k)
-			n++
+		k := e.Key()
+		if !o.matches(k) {
+			return
 		}
+		if d := e.Deadline(); d != 0 && d <= now {
+			expired = append(expired, bytes.Clone(k))
+			return
+		}
+		keys.Bulk(k)
+		n++
 	}
 	cursor := o.cursor
 	for left := o.count; ; left -= scanAtOnce {
-		cursor = s.Keyspace.Scan(db, cursor, min(left, scanAtOnce), now, locked, visit)
+		// As of time 0, nothing has expired: all are visited.
+		cursor = s.Keyspace.Scan(db, cursor, min(left, scanAtOnce), 0, locked, visit)
 		if cursor == 0 || left <= scanAtOnce {
 			break
 		}
+	}
+	if expire {
+		s.expireNow(db, now, locked, expired)
 	}
 	w.Array(2)
 	w.Bulk(strconv.AppendUint(nil, cursor, 10))
 	w.Array(n)
 	w.Raw(keys.Buf)
+}
+
+// expireNow removes keys that were seen past their deadline, if they still are.
+func (s *Server) expireNow(db int, now int64, locked bool, names [][]byte) {
+	for _, name := range names {
+		k := [1]keyspace.Key{keyspace.MakeKey(name)}
+		var held keyspace.Held
+		if !locked {
+			held = s.Keyspace.LockKeys(k[:])
+		}
+		t := s.Keyspace.NewTx()
+		t.Now = now
+		t.Use(db)
+		t.Peek(&k[0])
+		s.Keyspace.Unlock(&held) // of nothing, if locked
+	}
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"slices"
+	"strconv"
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
@@ -379,8 +380,11 @@ func (s *sorting) lookUp(c *Ctx, pattern, elem []byte) ([]byte, bool) {
 	case field != nil && e.Type() == types.THash:
 		c.load(&e, &v.hash)
 		f, ok := v.hash.Get(field, c.Now)
-		v.text = f.Append(v.text[:0])
-		return v.text, ok
+		if f.IsInt {
+			v.text = strconv.AppendInt(v.text[:0], f.I, 10)
+			return v.text, ok
+		}
+		return f.S, ok
 	}
 	return nil, false
 }

@@ -2,6 +2,7 @@ package command
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"kvd/keyspace"
@@ -113,7 +114,7 @@ func (c *Ctx) replyRange(v stringValue, from, to int) {
 		c.W.Bulk(v.b[from:to])
 		return
 	}
-	b := c.W.Buf
+	b := slices.Grow(c.W.Buf, to-from+32)
 	b = append(b, '$')
 	b = strconv.AppendInt(b, int64(to-from), 10)
 	b = append(b, '\r', '\n')

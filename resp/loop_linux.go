@@ -392,11 +392,7 @@ func (c *conn) readable() {
 		n = rawRead(c.fd, l.rbuf)
 	} else {
 		// A command is under way: read behind what is there.
-		if room := c.room(); cap(c.in)-len(c.in) < room {
-			in := make([]byte, len(c.in), len(c.in)+room)
-			copy(in, c.in)
-			c.in = in
-		}
+		c.grow()
 		n = rawRead(c.fd, c.in[len(c.in):cap(c.in)])
 	}
 	if n <= 0 {

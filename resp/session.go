@@ -139,11 +139,22 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 // lookAheadArgs is the most arguments of a command that is read ahead.
 const lookAheadArgs = 64
 
-// room is how much space the transport should offer for the next read into
-// s.in: what the command in progress still needs, but never more than doubles
-// what the client has really sent.
-func (s *session) room() int {
-	return min(max(s.scan.Need(), keepBuffer), max(len(s.in), keepBuffer))
+// grow makes room behind s.in for the next read. A command in progress mostly
+// says how much it still needs; the buffer grows by that, or to twice its
+// length, whichever is less: so it is copied a few times at most, and never
+// larger than twice what the client has really sent.
+func (s *session) grow() {
+	n := len(s.in)
+	if cap(s.in)-n >= min(max(s.scan.Need(), 1), keepBuffer) {
+		return
+	}
+	more := max(n, keepBuffer)
+	if need := s.scan.Need(); need > keepBuffer && need < more {
+		more = need
+	}
+	in := make([]byte, n, n+more)
+	copy(in, s.in)
+	s.in = in
 }
 
 // clientInfo says who it was, for the log.

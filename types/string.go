@@ -116,10 +116,7 @@ func (s *BigString) writable(i int) []byte {
 	}
 	b := make([]byte, n, size)
 	copy(b, c.b)
-	if c.owner == s.owner {
-		s.held -= int64(cap(c.b))
-	}
-	s.held += int64(cap(b))
+	s.held += int64(cap(b)) - int64(cap(c.b)) // a copy that has the old one counts it
 	*c = chunk{b, s.owner}
 	return b
 }
@@ -129,14 +126,14 @@ func (s *BigString) Byte(off int) byte { return s.Chunk(off)[0] }
 
 // Copy is an O(1) copy.
 func (s *BigString) Copy() Object {
-	c := &BigString{n: s.n, chunks: s.chunks, shared: true, owner: owners.Add(1)}
+	c := &BigString{n: s.n, chunks: s.chunks, shared: true, owner: owners.Add(1), held: s.held}
 	s.shared = true
 	s.owner = owners.Add(1)
-	// The chunks count for the original, which mostly outlives the copy.
 	return c
 }
 
-// Bytes is the memory that the string holds.
+// Bytes is the memory that the string holds; what it shares with copies counts
+// for each of them.
 func (s *BigString) Bytes() int64 { return s.held + int64(cap(s.chunks))*32 + 64 }
 
 // Free lets the chunks go; the collector takes them.
