@@ -225,11 +225,15 @@ func cmdSetBit(c *Ctx) {
 	}
 	shift := 7 - off&7
 	old := cur >> shift & 1
-	if at >= n || old != byte(bit) {
+	// A number becomes bytes even where no bit of it changes, as in Redis.
+	if at >= n || old != byte(bit) || e.Encoding() == types.EncInt {
 		b := [1]byte{cur&^(1<<shift) | byte(bit)<<shift}
+		changed := at >= n || old != byte(bit)
 		c.writeString(k, &e, at, b[:])
-		c.Dirty++
-		c.Notify('$', "setbit", k)
+		if changed {
+			c.Dirty++
+			c.Notify('$', "setbit", k)
+		}
 	}
 	c.W.Int(int64(old))
 }

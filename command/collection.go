@@ -35,6 +35,7 @@ type collection interface {
 type values struct {
 	list   [2]types.List
 	hash   types.Hash // for SORT's patterns
+	set    setValues
 	zset   zsetValues
 	places []int  // of LPOS
 	name   []byte // of SORT's patterns, as is

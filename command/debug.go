@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kvd/keyspace"
+	"kvd/resp/wire"
 	"kvd/types"
 )
 
@@ -303,6 +304,37 @@ var digestTypes = map[types.Type]uint32{types.TString: 0, types.TList: 1, types.
 // theirs.
 var digestFns = map[types.Type]func(c *Ctx, d *digest, e *keyspace.Entry){
 	types.TString: func(c *Ctx, d *digest, e *keyspace.Entry) { d.mix(c.stringOf(e).bytes()) },
+	types.TList: func(_ *Ctx, d *digest, e *keyspace.Entry) {
+		var l types.List
+		l.Load(stored(e))
+		var b []byte
+		l.Each(func(v types.Elem) bool {
+			b = v.Append(b[:0])
+			d.mix(b)
+			return true
+		})
+	},
+	types.TZSet: func(_ *Ctx, d *digest, e *keyspace.Entry) {
+		var z types.SortedSet
+		z.Load(stored(e))
+		var b []byte
+		z.Each(func(member []byte, score float64) bool {
+			var one digest
+			one.mix(member)
+			b = wire.AppendFloat(b[:0], score)
+			one.mix(b)
+			d.xor(one[:])
+			return true
+		})
+	},
+}
+
+// stored is what a collection is loaded from.
+func stored(e *keyspace.Entry) (types.Encoding, []byte, types.Object) {
+	if o := e.Object(); o != nil {
+		return e.Encoding(), nil, o
+	}
+	return e.Encoding(), e.Packed(), nil
 }
 
 // value mixes in what stands at a key.

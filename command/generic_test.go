@@ -114,6 +114,7 @@ func TestExpire(t *testing.T) {
 
 	// What is replayed stays until its deletion is replayed, too.
 	s.run("set a 1")
+	s.Keyspace.SetActiveExpire(false)
 	s.x.ctx.Replaying = true
 	s.want("pexpireat a 1", ":1\n")
 	s.want("pexpireat a -5", ":1\n")
@@ -372,6 +373,7 @@ func TestDumpRestore(t *testing.T) {
 	want("+OK", "restore", "c", "1", payload, "ABSTTL")
 	s.wantEffects()
 	s.want("exists c", ":0\n")
+	s.Keyspace.SetActiveExpire(false)
 	s.x.ctx.Replaying = true
 	want("+OK", "restore", "c", "1", payload, "ABSTTL")
 	s.want("get c", "$2\n10\n")
@@ -387,6 +389,8 @@ func TestDumpRestore(t *testing.T) {
 func TestDumpRestoreTypes(t *testing.T) {
 	s := newTestServer(t)
 	contents := func(k string) string {
+		held := s.Keyspace.LockAll()
+		defer s.Keyspace.Unlock(&held)
 		key := keyspace.MakeKey([]byte(k))
 		e := s.x.ctx.Tx.Peek(&key)
 		var out []string
@@ -437,8 +441,10 @@ func TestDumpRestoreTypes(t *testing.T) {
 			t types.Type
 		}{"l": {&l, types.TList}, "s": {&set, types.TSet}, "i": {&ints, types.TSet}, "h": {&h, types.THash}, "t": {&ttl, types.THash}, "z": {&z, types.TZSet}} {
 			k := keyspace.MakeKey([]byte(name))
+			held := s.Keyspace.LockAll()
 			s.x.ctx.Tx.Use(0)
 			s.x.ctx.replace(&k, v, v.t)
+			s.Keyspace.Unlock(&held)
 			want := contents(name)
 			reply := s.do("dump", name)
 			payload := reply[strings.Index(reply, "\n")+1 : len(reply)-2]

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"kvd/keyspace"
 	"kvd/resp/wire"
+	"kvd/types"
 )
 
 func bulks(words ...string) string {
@@ -169,7 +171,7 @@ func TestListRandom(t *testing.T) {
 		}
 		return strings.Repeat(string(rune('a'+r.IntN(3))), 1+r.IntN(40))
 	}
-	for i := range 20_000 {
+	for i := range 10_000 {
 		k := keys[r.IntN(len(keys))]
 		l := model[k]
 		switch r.IntN(8) {
@@ -182,7 +184,7 @@ func TestListRandom(t *testing.T) {
 			s.do("LPUSH", k, e)
 			model[k] = append([]string{e}, l...)
 		case 3:
-			n := r.IntN(4)
+			n := r.IntN(9)
 			s.do("LPOP", k, strconv.Itoa(n))
 			model[k] = l[min(n, len(l)):]
 		case 4:
@@ -231,6 +233,18 @@ func TestListRandom(t *testing.T) {
 	}
 }
 
+// putHash sets a key to a hash of fields and values.
+func (s *testServer) putHash(key string, pairs ...string) {
+	h := s.Keyspace.LockAll()
+	defer s.Keyspace.Unlock(&h)
+	v := types.Hash{Limits: types.DefaultHashLimits}
+	for i := 0; i < len(pairs); i += 2 {
+		v.Set([]byte(pairs[i]), []byte(pairs[i+1]), 0)
+	}
+	k := keyspace.MakeKey([]byte(key))
+	(&Ctx{Tx: *s.Keyspace.NewTx(), S: s.Server}).replace(&k, &v, types.THash)
+}
+
 func TestSort(t *testing.T) {
 	s := newTestServer(t)
 	s.run("RPUSH l 3 1 2 10")
@@ -244,7 +258,7 @@ func TestSort(t *testing.T) {
 	s.want("SORT l BY nosort DESC LIMIT 1 2", "*2\n$1\n2\n$1\n1\n")
 	s.run("SET w3 0")
 	s.run("SET w1 5.5")
-	s.run("HSET h1 f 7 g 8")
+	s.putHash("h1", "f", "7", "g", "8")
 	s.want("SORT l BY w* GET # GET h*->f GET none", "*12\n$2\n10\n$-1\n$-1\n$1\n2\n$-1\n$-1\n$1\n3\n$-1\n$-1\n$1\n1\n$1\n7\n$-1\n")
 	s.want("SORT l BY h*->f DESC", "*4\n$1\n1\n$1\n3\n$1\n2\n$2\n10\n")
 	s.want("SORT l BY h*->f GET h*->g STORE d", ":4\n")

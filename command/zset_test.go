@@ -46,6 +46,8 @@ func TestZAdd(t *testing.T) {
 	s.want("zadd z incr 0.2 a", "$19\n0.30000000000000004\n")
 	s.want("zincrby z 0 a", "$19\n0.30000000000000004\n")
 	s.want("zadd z nx incr 1 a", "$-1\n")
+	s.want("zadd z gt incr 0 a", "$-1\n")
+	s.want("zadd z lt incr 1 a", "$-1\n")
 	s.want("zadd none xx 1 a", ":0\n")
 	s.want("zadd none xx incr 1 a", "$-1\n")
 	s.want("zincrby fresh 2.5 m", "$3\n2.5\n")

@@ -71,8 +71,16 @@ type Config struct {
 	LatencyTrackingInfoPercentiles *Percentiles `directive:"latency-tracking-info-percentiles"`
 	NotifyKeyspaceEvents           *Events      `directive:"notify-keyspace-events"`
 
-	Save               *Save `directive:"save"`
-	BusyReplyThreshold *Int  `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
+	Save                    *Save   `directive:"save"`
+	DBFilename              *String `directive:"dbfilename"`
+	RDBCompression          *Bool   `directive:"rdbcompression"`
+	RDBChecksum             *Bool   `directive:"rdbchecksum"`
+	RDBSaveIncrementalFsync *Bool   `directive:"rdb-save-incremental-fsync"`
+	RDBKeySaveDelay         *Int    `directive:"rdb-key-save-delay"` // microseconds for each key, or if negative keys for each microsecond
+	KeyLoadDelay            *Int    `directive:"key-load-delay"`     // likewise
+	StopWritesOnBgsaveError *Bool   `directive:"stop-writes-on-bgsave-error"`
+
+	BusyReplyThreshold *Int `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
 
 	// entries and byName are built by New and not changed afterwards.
 	entries []*entry

@@ -371,16 +371,16 @@ var directives = []Directive{
 	special("notify-keyspace-events", KindEvents, "", 0, Inert, groupEvents, "Classes of keyspace events to publish, as letters."),
 
 	// Snapshots.
-	special("save", KindSave, "3600 1 300 100 60 10000", 0, Inert, groupSnapshot, `Save after so many seconds if so many keys changed; "" never does.`).bare(""),
-	text("dbfilename", "dump.rdb", Protected, Inert, groupSnapshot, "Name of the snapshot file.").valid(baseName("dbfilename", "filename", true)),
-	yesno("rdbcompression", "yes", 0, Inert, groupSnapshot, "Compress strings in snapshots."),
-	yesno("rdbchecksum", "yes", Immutable, Inert, groupSnapshot, "End snapshots with a checksum."),
+	special("save", KindSave, "3600 1 300 100 60 10000", 0, Acts, groupSnapshot, `Save after so many seconds if so many keys changed; "" never does.`).bare(""),
+	text("dbfilename", "dump.rdb", Protected, Acts, groupSnapshot, "Name of the snapshot file.").valid(baseName("dbfilename", "filename", true)),
+	yesno("rdbcompression", "yes", 0, Acts, groupSnapshot, "Compress strings in snapshots."),
+	yesno("rdbchecksum", "yes", Immutable, Acts, groupSnapshot, "End snapshots with a checksum."),
 	yesno("rdb-del-sync-files", "no", 0, Inert, groupSnapshot, "Remove snapshots that only replication needed."),
-	yesno("rdb-save-incremental-fsync", "yes", 0, Inert, groupSnapshot, "Sync a snapshot as it grows."),
-	integer("rdb-key-save-delay", "0", math.MinInt32, maxInt, Hidden, Inert, groupSnapshot, "Delay for each saved key, for tests."),
-	integer("key-load-delay", "0", math.MinInt32, maxInt, Hidden, Inert, groupSnapshot, "Delay for each loaded key, for tests."),
+	yesno("rdb-save-incremental-fsync", "yes", 0, Acts, groupSnapshot, "Sync a snapshot as it grows."),
+	integer("rdb-key-save-delay", "0", math.MinInt32, maxInt, Hidden, Acts, groupSnapshot, "Delay for each saved key, for tests."),
+	integer("key-load-delay", "0", math.MinInt32, maxInt, Hidden, Acts, groupSnapshot, "Delay for each loaded key, for tests."),
 	integer("loading-process-events-interval-bytes", "2097152", 1024, maxInt, Hidden, Inert, groupSnapshot, "Bytes loaded between two looks at the clients."),
-	yesno("stop-writes-on-bgsave-error", "yes", 0, Inert, groupSnapshot, "Refuse writes after a failed snapshot."),
+	yesno("stop-writes-on-bgsave-error", "yes", 0, Acts, groupSnapshot, "Refuse writes after a failed snapshot."),
 
 	// Append-only log.
 	yesno("appendonly", "no", DenyLoading, Refuse, groupAppend, "Log every write to a file."),

@@ -1,17 +1,19 @@
 package keyspace
 
 import (
-	"bytes"
 	"errors"
 
 	"kvd/types"
 	"kvd/types/slab"
 )
 
-// Item is one key of a snapshot, in memory of its own. Object is a copy that
-// the receiver owns.
+// Item is one key of a snapshot as it stands in the stripe: Key, Packed and
+// Object are valid during the call only. Who needs an Object for longer takes
+// a Copy.
 type Item struct {
-	DB       int
+	DB int
+	// Forced: a writer hands it over and waits, so no time is to be spent on it.
+	Forced   bool
 	Key      []byte
 	Type     types.Type
 	Encoding types.Encoding
@@ -123,7 +125,7 @@ func (st *stripe) walk(s *Snapshot, n int, db *DB, i int) int {
 			st.meet(s, seg)
 			for part := 0; part < 64 && budget > 0; part++ {
 				if seg.w[2]>>part&1 == 0 {
-					budget -= st.save(s, n, seg, part)
+					budget -= st.save(s, n, seg, part, false)
 				}
 			}
 		})
@@ -160,11 +162,11 @@ func (st *stripe) handOver(db *DB, sl *slot, seg segment, hash uint64) {
 		seg.w[2] |= 1 << part
 		return
 	}
-	st.save(s, n, seg, part)
+	st.save(s, n, seg, part, true)
 }
 
 // save hands one part over and returns about how many bytes that were.
-func (st *stripe) save(s *Snapshot, n int, seg segment, part int) (size int) {
+func (st *stripe) save(s *Snapshot, n int, seg segment, part int, forced bool) (size int) {
 	seg.w[2] |= 1 << part
 	refs := seg.refs()
 	// The part's first home; what lies before it belongs to earlier parts.
@@ -181,11 +183,9 @@ func (st *stripe) save(s *Snapshot, n int, seg segment, part int) (size int) {
 			break
 		}
 		e := st.entryAt(slab.Loc(r & locMask))
-		it := Item{DB: n, Key: bytes.Clone(e.Key()), Type: e.Type(), Encoding: e.Encoding(), Deadline: e.Deadline(), Clock: e.Clock()}
-		if o := e.Object(); o != nil {
-			it.Object = o.Copy()
-		} else {
-			it.Packed = bytes.Clone(e.Packed())
+		it := Item{DB: n, Forced: forced, Key: e.Key(), Type: e.Type(), Encoding: e.Encoding(), Deadline: e.Deadline(), Clock: e.Clock()}
+		if it.Object = e.Object(); it.Object == nil {
+			it.Packed = e.Packed()
 		}
 		size += len(e.mem) + 32
 		s.sink(it)

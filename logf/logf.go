@@ -21,7 +21,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -75,15 +74,15 @@ type Logger struct {
 	level atomic.Int32
 	role  atomic.Int32
 
-	// mu keeps lines whole and in order, and protects out, file, dev, ino and
+	// mu keeps lines whole and in order, and protects out, file, info and
 	// buf. It is held during the write: a slow log disk delays loggers, which
 	// is what a log in order costs. Nothing else is called under it.
-	mu       sync.Mutex
-	out      io.Writer
-	file     *os.File
-	dev, ino uint64
-	buf      []byte
-	now      func() time.Time
+	mu   sync.Mutex
+	out  io.Writer
+	file *os.File
+	info os.FileInfo // of file, as it was opened
+	buf  []byte
+	now  func() time.Time
 }
 
 // New returns a logger for the file at path, opened for append and created
@@ -178,11 +177,11 @@ func (l *Logger) Logf(level Level, format string, args ...any) {
 // rotation moved or removed it. One stat costs about a microsecond, against
 // the open and close for each line that it replaces. l.mu must be held.
 func (l *Logger) rotated() bool {
-	var st syscall.Stat_t
-	if l.file == nil || syscall.Stat(l.path, &st) != nil {
+	if l.file == nil {
 		return true
 	}
-	return uint64(st.Dev) != l.dev || st.Ino != l.ino
+	now, err := os.Stat(l.path)
+	return err != nil || !os.SameFile(now, l.info)
 }
 
 // reopen opens the path and only then closes what was open before. l.mu must
@@ -192,15 +191,15 @@ func (l *Logger) reopen() error {
 	if err != nil {
 		return err
 	}
-	var st syscall.Stat_t
-	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		_ = f.Close()
 		return err
 	}
 	if l.file != nil {
 		_ = l.file.Close()
 	}
-	l.file, l.out, l.dev, l.ino = f, f, uint64(st.Dev), st.Ino
+	l.file, l.out, l.info = f, f, info
 	return nil
 }
 

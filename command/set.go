@@ -1,0 +1,556 @@
+package command
+
+import (
+	"math"
+	"slices"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types"
+)
+
+// SADD, SCARD, SISMEMBER, SMEMBERS, SMISMEMBER, SMOVE, SPOP, SRANDMEMBER, SREM,
+// SSCAN. Unions and their kin are in set_algebra.go.
+//
+// Effects: what SPOP chose is journaled as the removal of just these members,
+// or of the key; the others lead to the same contents wherever they are
+// replayed.
+
+func init() {
+	register(
+		&Row{Name: "sadd", Fn: cmdSAdd, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+			Since: "1.0.0", Group: "set", Summary: "Adds members to a set, creating it where there is none.", Complexity: "O(1) for each member", Syntax: "key member [member ...]"},
+		&Row{Name: "scard", Fn: cmdSCard, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+			Since: "1.0.0", Group: "set", Summary: "Returns the number of members of a set.", Complexity: "O(1)", Syntax: "key"},
+		&Row{Name: "sismember", Fn: cmdSIsMember, Arity: 3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+			Since: "1.0.0", Group: "set", Summary: "Tells whether something is a member of a set.", Complexity: "O(1)", Syntax: "key member"},
+		&Row{Name: "smembers", Fn: cmdSMembers, Arity: 2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "1.0.0", Group: "set", Summary: "Returns all members of a set.", Complexity: "O(N) in the number of members", Syntax: "key", Tips: "nondeterministic_output_order"},
+		&Row{Name: "smismember", Fn: cmdSMIsMember, Arity: -3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "6.2.0", Group: "set", Summary: "Tells of several things whether they are members of a set.", Complexity: "O(N) in the number of things asked for", Syntax: "key member [member ...]"},
+		&Row{Name: "smove", Fn: cmdSMove, Arity: 4, Flags: Write | Fast, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+			Since: "1.0.0", Group: "set", Summary: "Moves a member from a set to a set.", Complexity: "O(1)", Syntax: "source destination member"},
+		&Row{Name: "spop", Fn: cmdSPop, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+			Since: "1.0.0", Group: "set", Summary: "Removes random members from a set and returns them.", Complexity: "O(N) in the number of members returned",
+			Syntax: "key [count]", Tips: "nondeterministic_output"},
+		&Row{Name: "srandmember", Fn: cmdSRandMember, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "1.0.0", Group: "set", Summary: "Returns random members of a set.", Complexity: "O(N) in the number of members returned",
+			Syntax: "key [count]", Tips: "nondeterministic_output"},
+		&Row{Name: "srem", Fn: cmdSRem, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+			Since: "1.0.0", Group: "set", Summary: "Removes members from a set.", Complexity: "O(1) for each member", Syntax: "key member [member ...]"},
+		&Row{Name: "sscan", Fn: cmdSScan, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "2.8.0", Group: "set", Summary: "Goes through the members of a set step by step.", Complexity: "O(1) for each call, O(N) for all",
+			Syntax: "key cursor [MATCH pattern] [COUNT count]", Tips: "nondeterministic_output"},
+	)
+	digestFns[types.TSet] = func(c *Ctx, d *digest, e *keyspace.Entry) {
+		var buf []byte
+		s := c.set()
+		c.load(e, s)
+		s.Each(func(m types.Elem) bool {
+			buf = m.Append(buf[:0])
+			d.xor(buf)
+			return true
+		})
+	}
+}
+
+var wordSRem = []byte("SREM")
+
+// setValues are what an Exec works on sets with, again and again.
+type setValues struct {
+	set types.Set
+	buf []byte // see openSet
+}
+
+const (
+	// selemMax is more than an element of a packed set takes besides the bytes
+	// of the member, and more than an integer.
+	selemMax = 16
+	// setBufMin is the least memory that packed sets grow in: enough for most
+	// of them, even where every integer becomes four times as wide.
+	setBufMin = 8 << 10
+	// srandomMax is the most members that SRANDMEMBER returns where they may
+	// come again. Redis has no such limit, and runs out of memory instead.
+	srandomMax = 1 << 24
+	// sremMembers is how many members one SREM of SPOP's effects has.
+	sremMembers = 1000
+)
+
+func (c *Ctx) setLimits() types.SetLimits {
+	return types.SetLimits{
+		MaxIntset:          int(c.S.Config.SetMaxIntsetEntries.Load()),
+		MaxListpackEntries: int(c.S.Config.SetMaxListpackEntries.Load()),
+		MaxListpackValue:   int(c.S.Config.SetMaxListpackValue.Load()),
+	}
+}
+
+// set is the set that is used again and again.
+func (c *Ctx) set() *types.Set {
+	s := &c.x.values.set.set
+	s.Limits = c.setLimits()
+	return s
+}
+
+// readSet loads the set at a key for reading; nil: there is none, and what is
+// to be said of that is for the caller, or ok is false.
+func (c *Ctx) readSet(k *keyspace.Key) (s *types.Set, ok bool) {
+	e, ok := c.findType(k, types.TSet)
+	if !ok || !e.Exists() {
+		return nil, ok
+	}
+	s = c.set()
+	c.load(&e, s)
+	return s, true
+}
+
+// openSet is edit for a set that members will be added to. A packed one that
+// may not find room for them in its entry is worked on in a buffer, so that it
+// need not allocate.
+func (c *Ctx) openSet(k *keyspace.Key, e *keyspace.Entry, s *types.Set, members [][]byte) editing {
+	was := c.edit(k, e, s)
+	enc, packed, obj := s.Stored()
+	if obj != nil {
+		return was
+	}
+	room := 0
+	for _, m := range members {
+		if room += len(m) + selemMax; room > keyspace.InlineMax {
+			return was // it outgrows the packed forms on the way
+		}
+	}
+	if cap(packed)-len(packed) >= room {
+		return was
+	}
+	v := &c.x.values.set
+	if need := len(packed) + room; cap(v.buf) < need {
+		v.buf = make([]byte, max(need, setBufMin))
+	}
+	s.Load(enc, append(v.buf[:0], packed...), nil)
+	return was
+}
+
+// closeSet keeps a set from which something was removed; event is the keyspace
+// event.
+func (c *Ctx) closeSet(k *keyspace.Key, was *editing, s *types.Set, event string) {
+	n := s.Len()
+	c.store(k, was, s, types.TSet, n)
+	c.Notify('s', event, k)
+	if n == 0 {
+		c.Notify('g', "del", k)
+	}
+}
+
+// idle is how many of the first members change nothing: of those to be added,
+// if there, the ones that the set has; of those to be removed the others. While
+// a client watches a key, a set is not to be touched for them; while none does,
+// it is not worth looking, and idle is 0.
+func (c *Ctx) idle(e *keyspace.Entry, s *types.Set, members [][]byte, there bool) int {
+	if c.S.watches.n.Load() == 0 {
+		return 0
+	}
+	c.load(e, s)
+	for i, m := range members {
+		if s.Has(m) != there {
+			return i
+		}
+	}
+	return len(members)
+}
+
+func cmdSAdd(c *Ctx) {
+	k := &c.Keys[0]
+	e, ok := c.findType(k, types.TSet)
+	if !ok {
+		return
+	}
+	all := c.Args[2:]
+	s := c.set()
+	members := all[c.idle(&e, s, all, true):]
+	if len(members) == 0 {
+		c.W.Int(0)
+		return
+	}
+	n := c.addMembers(k, &e, s, all, members)
+	if n > 0 {
+		c.Dirty += n
+		c.Notify('s', "sadd", k)
+	}
+	c.W.Int(int64(n))
+}
+
+// addMembers adds members, the last ones of all that are given, to the set or
+// the nothing that an entry holds, and returns how many were new.
+func (c *Ctx) addMembers(k *keyspace.Key, e *keyspace.Entry, s *types.Set, all, members [][]byte) int {
+	was := c.openSet(k, e, s, members)
+	s.Expect(all[0], len(all))
+	n := 0
+	for _, m := range members {
+		if s.Add(m) {
+			n++
+		}
+	}
+	if n > 0 {
+		c.store(k, &was, s, types.TSet, 1)
+	}
+	return n
+}
+
+func cmdSRem(c *Ctx) {
+	k := &c.Keys[0]
+	e, ok := c.findType(k, types.TSet)
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Int(0)
+		return
+	}
+	s := c.set()
+	members := c.Args[2:]
+	members = members[c.idle(&e, s, members, false):]
+	if len(members) == 0 {
+		c.W.Int(0)
+		return
+	}
+	was := c.edit(k, &e, s)
+	n := 0
+	for _, m := range members {
+		if s.Remove(m) {
+			n++
+		}
+	}
+	if n > 0 {
+		c.closeSet(k, &was, s, "srem")
+		c.Dirty += n
+	}
+	c.W.Int(int64(n))
+}
+
+func cmdSMove(c *Ctx) {
+	src, dst := &c.Keys[0], &c.Keys[1]
+	d := c.Find(dst) // first, as this may remove what has expired
+	e := c.Find(src)
+	switch {
+	case !e.Exists():
+		c.W.Int(0)
+		return
+	case e.Type() != types.TSet, d.Exists() && d.Type() != types.TSet:
+		c.Err(errWrongType)
+		return
+	}
+	member := c.Args[3:4]
+	s := c.set()
+	c.load(&e, s)
+	if !s.Has(member[0]) {
+		c.W.Int(0)
+		return
+	}
+	c.W.Int(1)
+	if string(src.B) == string(dst.B) {
+		return
+	}
+	was := c.edit(src, &e, s)
+	s.Remove(member[0])
+	c.closeSet(src, &was, s, "srem")
+	c.Dirty++
+
+	d = c.Peek(dst)
+	if c.idle(&d, s, member, true) == 0 && c.addMembers(dst, &d, s, member, member) > 0 {
+		c.Dirty++
+		c.Notify('s', "sadd", dst)
+	}
+}
+
+func cmdSCard(c *Ctx) {
+	s, ok := c.readSet(&c.Keys[0])
+	switch {
+	case !ok:
+	case s == nil:
+		c.W.Int(0)
+	default:
+		c.W.Int(int64(s.Len()))
+	}
+}
+
+// replyMember replies with 1 for a member of a set, which may be nil, else 0.
+func (c *Ctx) replyMember(s *types.Set, m []byte) {
+	if s != nil && s.Has(m) {
+		c.W.Int(1)
+	} else {
+		c.W.Int(0)
+	}
+}
+
+func cmdSIsMember(c *Ctx) {
+	if s, ok := c.readSet(&c.Keys[0]); ok {
+		c.replyMember(s, c.Args[2])
+	}
+}
+
+func cmdSMIsMember(c *Ctx) {
+	s, ok := c.readSet(&c.Keys[0])
+	if !ok {
+		return
+	}
+	c.W.Array(len(c.Args) - 2)
+	for _, m := range c.Args[2:] {
+		c.replyMember(s, m)
+	}
+}
+
+func cmdSMembers(c *Ctx) {
+	s, ok := c.readSet(&c.Keys[0])
+	switch {
+	case !ok:
+	case s == nil:
+		c.W.Set(0)
+	default:
+		c.replyAll(s)
+	}
+}
+
+// replyAll replies with all members, those of a big set in the background.
+func (c *Ctx) replyAll(s *types.Set) {
+	n := s.Len()
+	if _, _, obj := s.Stored(); !longToRead(obj, n, n) {
+		replyMembers(c.W, s)
+		return
+	}
+	v := viewOf(s)
+	c.Background(func(w *wire.Writer, _ bool) {
+		defer v.free()
+		var s types.Set
+		v.load(&s)
+		replyMembers(w, &s)
+	})
+}
+
+func replyMembers(w *wire.Writer, s *types.Set) {
+	w.Set(s.Len())
+	s.Each(func(m types.Elem) bool { writeElem(w, m); return true })
+}
+
+func cmdSPop(c *Ctx) {
+	if len(c.Args) > 3 {
+		c.Err(errSyntax)
+		return
+	}
+	if len(c.Args) == 3 {
+		popMembers(c)
+		return
+	}
+	k := &c.Keys[0]
+	e, ok := c.findType(k, types.TSet)
+	if !ok {
+		return
+	}
+	if !e.Exists() {
+		c.W.Null()
+		return
+	}
+	s := c.set()
+	was := c.edit(k, &e, s)
+	m := s.Pop(c.scratch[:0])
+	writeElem(c.W, m)
+	if c.Journaling() {
+		c.Effect(wordSRem, k.B, m.Append(nil))
+	}
+	c.NoEffect()
+	if !m.IsInt && cap(m.S) <= listScratchMax {
+		c.scratch = m.S[:0]
+	}
+	c.closeSet(k, &was, s, "spop")
+	c.Dirty++
+}
+
+// popMembers is SPOP with a count.
+func popMembers(c *Ctx) {
+	count, ok := parseInt(c.Args[2])
+	if !ok || count < 0 {
+		c.Err(errNotPositive)
+		return
+	}
+	k := &c.Keys[0]
+	e, ok := c.findType(k, types.TSet)
+	if !ok {
+		return
+	}
+	if !e.Exists() || count == 0 {
+		c.W.Set(0)
+		return
+	}
+	s := c.set()
+	c.load(&e, s)
+	size := s.Len()
+	if count >= int64(size) {
+		c.replyAll(s)
+		c.Notify('s', "spop", k)
+		c.Delete(k)
+		c.Notify('g', "del", k)
+		c.Effect(wordDel, k.B)
+		c.Dirty += size
+		return
+	}
+	n := int(count)
+	was := c.edit(k, &e, s)
+	r := removal{c: c, key: k.B, left: n}
+	c.W.Set(n)
+	s.PopN(n, func(m types.Elem) {
+		writeElem(c.W, m)
+		r.add(m)
+	})
+	c.NoEffect()
+	c.closeSet(k, &was, s, "spop")
+	c.Dirty += n
+}
+
+// removal journals members that were removed, some in each effect.
+type removal struct {
+	c    *Ctx
+	key  []byte
+	left int      // how many are to come
+	args [][]byte // of the effect that is being gathered
+	mem  []byte   // where its members are
+}
+
+func (r *removal) add(m types.Elem) {
+	if !r.c.Journaling() {
+		return
+	}
+	if r.args == nil {
+		r.args = append(make([][]byte, 0, 2+min(r.left, sremMembers)), wordSRem, r.key)
+		r.mem = nil
+	}
+	at := len(r.mem)
+	r.mem = m.Append(r.mem)
+	r.args = append(r.args, r.mem[at:len(r.mem):len(r.mem)])
+	r.left--
+	if len(r.args) == cap(r.args) {
+		r.c.Effect(r.args...)
+		r.args = nil
+	}
+}
+
+func cmdSRandMember(c *Ctx) {
+	if len(c.Args) == 2 {
+		s, ok := c.readSet(&c.Keys[0])
+		switch {
+		case !ok:
+		case s == nil:
+			c.W.Null()
+		default:
+			writeElem(c.W, s.Random())
+		}
+		return
+	}
+	if len(c.Args) > 3 {
+		c.Err(errSyntax)
+		return
+	}
+	count, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	if count == math.MinInt64 {
+		c.Err("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+		return
+	}
+	s, ok := c.readSet(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if s == nil {
+		c.W.Array(0)
+		return
+	}
+	if count < -srandomMax {
+		c.Err("ERR value is out of range")
+		return
+	}
+	size := s.Len()
+	n := int(min(count, int64(size)))
+	_, _, obj := s.Stored()
+	if max(n, -n) <= longRead && !longToRead(obj, min(max(n, -n), size), size) {
+		replyRandomMembers(c.W, s, n)
+		return
+	}
+	v := viewOf(s)
+	c.Background(func(w *wire.Writer, _ bool) {
+		defer v.free()
+		var s types.Set
+		v.load(&s)
+		replyRandomMembers(w, &s, n)
+	})
+}
+
+// replyRandomMembers replies with n different members, or if n is negative
+// with -n that may be the same.
+func replyRandomMembers(w *wire.Writer, s *types.Set, n int) {
+	w.Array(max(n, -n))
+	if n > 1 {
+		s.RandomDistinct(n, func(m types.Elem) bool { writeElem(w, m); return true })
+		return
+	}
+	for range max(n, -n) {
+		writeElem(w, s.Random())
+	}
+}
+
+func cmdSScan(c *Ctx) {
+	o, ok := c.scanCursor(2)
+	if !ok {
+		return
+	}
+	s, ok := c.readSet(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if s == nil {
+		c.W.Array(2)
+		c.W.BulkInt(0)
+		c.W.Array(0)
+		return
+	}
+	if !c.scanRest(&o, 3, false) {
+		return
+	}
+	n := s.Len()
+	o.count = min(o.count, n)
+	if _, _, obj := s.Stored(); !longToRead(obj, o.count, n) {
+		if c.scratch = replySScan(c.W, s, &o, c.scratch); cap(c.scratch) > listScratchMax {
+			c.scratch = nil
+		}
+		return
+	}
+	v := viewOf(s)
+	o.pattern = slices.Clone(o.pattern)
+	c.Background(func(w *wire.Writer, _ bool) {
+		defer v.free()
+		var s types.Set
+		v.load(&s)
+		replySScan(w, &s, &o, nil)
+	})
+}
+
+// replySScan replies with a step of SSCAN. The cursor stands in front of the
+// members, so these are gathered in buf, which is returned.
+func replySScan(w *wire.Writer, s *types.Set, o *scanOptions, buf []byte) []byte {
+	var digits [selemMax + 8]byte
+	n := 0
+	out := wire.Writer{Buf: buf[:0]}
+	cursor := s.Scan(o.cursor, o.count, func(m types.Elem) {
+		b := m.S
+		if m.IsInt {
+			b = m.Append(digits[:0])
+		}
+		if o.matches(b) {
+			n++
+			out.Bulk(b)
+		}
+	})
+	w.Array(2)
+	w.BulkInt(int64(cursor))
+	w.Array(n)
+	w.Raw(out.Buf)
+	return out.Buf
+}

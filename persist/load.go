@@ -1,0 +1,459 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"kvd/keyspace"
+	"kvd/persist/rdb"
+)
+
+// errStopped: the server is told to end while it loads.
+var errStopped = errors.New("loading was interrupted")
+
+// progressEvery is how often the log tells how far loading has come.
+const progressEvery = 3 * time.Second
+
+// LoadError says that a file was not loaded.
+type LoadError struct {
+	File   string
+	Offset int64 // bytes read before
+	Err    error
+}
+
+func (e *LoadError) Error() string {
+	return fmt.Sprintf("%s cannot be loaded: at offset %d: %v. Restore a good copy of the file, or move it away to start empty", e.File, e.Offset, e.Err)
+}
+
+func (e *LoadError) Unwrap() error { return e.Err }
+
+// duplicates says what becomes of a key of the file that is there already.
+type duplicates int
+
+const (
+	refuseDuplicates duplicates = iota
+	replaceDuplicates
+)
+
+// HasFile tells whether there is a file to load.
+func (s *Saver) HasFile() bool {
+	name := s.Config.DBFilename.Load()
+	if name == "" {
+		return false
+	}
+	st, err := os.Stat(name)
+	return err == nil && !st.IsDir() || err != nil && !errors.Is(err, os.ErrNotExist)
+}
+
+// SetLoading says that Load will be called, so that clients that come before
+// are told to wait.
+func (s *Saver) SetLoading() {
+	s.mu.Lock()
+	s.loadStart = time.Now()
+	s.mu.Unlock()
+	s.loading.Store(true)
+	s.Changed()
+}
+
+// Loading tells whether the data is being loaded and not to be served yet.
+func (s *Saver) Loading() bool { return s.loading.Load() }
+
+// StopLoading has Load return soon, with an error.
+func (s *Saver) StopLoading() { s.stopLoad.Store(true) }
+
+// Load reads the snapshot file into the (empty) keyspace; where there is none,
+// nothing happens. SetLoading was called. After an error, a *LoadError, the
+// contents are not to be served, and loading goes on to be reported.
+func (s *Saver) Load() error {
+	start := time.Now()
+	if !s.HasFile() {
+		s.loading.Store(false)
+		s.Changed()
+		return nil
+	}
+	if err := s.load(refuseDuplicates); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.lastSave = time.Now()
+	s.mu.Unlock()
+	s.Dirty.Store(0)
+	s.Log.Noticef("DB loaded from disk: %.3f seconds", time.Since(start).Seconds())
+	s.loading.Store(false)
+	s.Changed()
+	return nil
+}
+
+// Reload is DEBUG RELOAD: save, empty and load, each of them unless told not
+// to. With merge, keys of the file replace those that are there. No stripe is
+// locked, and the caller keeps other clients away. saved is false where the
+// error happened before anything was emptied.
+func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
+	if !noSave {
+		if err := s.SaveAfter(); err != nil {
+			return false, err
+		}
+	}
+	if !noFlush {
+		h := s.Keyspace.LockAll()
+		tx := s.Keyspace.NewTx()
+		tx.Now = time.Now().UnixMilli()
+		for db := range s.Keyspace.Databases() {
+			tx.Use(db)
+			tx.Flush()
+		}
+		s.Keyspace.Unlock(&h)
+	}
+	dups := refuseDuplicates
+	if merge {
+		dups = replaceDuplicates
+	}
+	s.mu.Lock()
+	s.loadStart = time.Now()
+	s.mu.Unlock()
+	if err := s.load(dups); err != nil {
+		s.Log.Warningf("%v", err)
+		return true, err
+	}
+	s.Log.Warningf("DB reloaded by DEBUG RELOAD")
+	return true, nil
+}
+
+func (s *Saver) load(dups duplicates) error {
+	name := s.Config.DBFilename.Load()
+	if abs, err := filepath.Abs(name); err == nil {
+		name = abs
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return &LoadError{File: name, Err: err}
+	}
+	defer f.Close()
+	size := int64(0)
+	if st, err := f.Stat(); err == nil {
+		size = st.Size()
+	}
+	s.total.Store(size)
+	s.done.Store(0)
+	l := &loader{s: s, name: name, r: rdb.NewReader(f, true), dups: dups, limits: s.Limits(), now: time.Now(), told: time.Now()}
+	policy := s.Config.MaxMemoryPolicy.Load()
+	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
+	l.begun = l.now
+	l.tx = s.Keyspace.NewTx()
+	l.tx.Now = l.now.UnixMilli()
+	l.tx.Replaying = true // nothing expires behind the loader's back
+	err = l.file()
+	s.mu.Lock()
+	s.expired, s.loaded = l.expired, l.loaded
+	s.mu.Unlock()
+	if err != nil {
+		return &LoadError{File: name, Offset: l.r.Offset(), Err: err}
+	}
+	s.Log.Noticef("Done loading RDB, keys loaded: %d, keys expired: %d.", l.loaded, l.expired)
+	return nil
+}
+
+// loader reads one file.
+type loader struct {
+	s      *Saver
+	name   string
+	r      *rdb.Reader
+	tx     *keyspace.Tx
+	dups   duplicates
+	limits *rdb.Limits
+
+	now, begun, told time.Time
+	lru, lfu         bool
+	version          int
+
+	db       int
+	deadline int64  // of the next key; 0 none
+	clock    uint32 // of the next key
+	key      []byte
+
+	loaded, expired, empty int64
+	steps                  int
+	warned                 bool
+}
+
+// file reads the whole file.
+func (l *loader) file() error {
+	if err := l.head(); err != nil {
+		return err
+	}
+	l.next()
+	for {
+		op := l.r.Byte()
+		if err := l.r.Err(); err != nil {
+			return err
+		}
+		if op == opEOF {
+			return l.foot()
+		}
+		if err := l.step(op); err != nil {
+			return err
+		}
+		if l.steps++; l.steps&1023 == 0 {
+			if err := l.look(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// head reads what a file begins with.
+func (l *loader) head() error {
+	b := l.r.Next(len(header) + 4)
+	if b == nil {
+		return l.r.Err()
+	}
+	n, err := strconv.Atoi(string(b[len(header):]))
+	if string(b[:len(header)]) != header || err != nil {
+		return errors.New("this is no RDB file")
+	}
+	if n < 1 || n > rdb.MaxVersion {
+		return fmt.Errorf("RDB version %d is not known, only 1 to %d", n, rdb.MaxVersion)
+	}
+	l.version = n
+	return nil
+}
+
+// foot verifies the checksum.
+func (l *loader) foot() error {
+	if l.version >= 5 {
+		want := l.r.Sum()
+		got := l.r.Uint64()
+		if err := l.r.Err(); err != nil {
+			return err
+		}
+		switch {
+		case !l.s.Config.RDBChecksum.Load():
+		case got == 0:
+			l.s.Log.Noticef("RDB file was saved with checksum disabled: no check performed.")
+		case got != want:
+			return fmt.Errorf("the checksum is %016x, but that of the contents is %016x", got, want)
+		}
+	}
+	if l.empty > 0 {
+		l.s.Log.Noticef("%d keys of empty collections were left out", l.empty)
+	}
+	return nil
+}
+
+// next forgets what was said about the key before.
+func (l *loader) next() {
+	l.deadline = 0
+	l.clock = uint32(l.now.Unix()) & 0xFFFFFF
+	if l.lfu {
+		l.clock = l.s.FreqClock(lfuFresh)
+	}
+}
+
+// lfuFresh is the counter of a key that the file says nothing about: Redis's
+// LFU_INIT_VAL.
+const lfuFresh = 5
+
+// step reads one part of the frame.
+func (l *loader) step(op byte) error {
+	r := l.r
+	switch op {
+	case opExpireMillis:
+		l.setDeadline(int64(r.Uint64()))
+	case opExpire:
+		l.setDeadline(int64(int32(r.Uint32())) * 1000)
+	case opFreq:
+		if f := r.Byte(); l.lfu {
+			l.clock = l.s.FreqClock(f)
+		}
+	case opIdle:
+		if idle := r.Length(); l.lru {
+			// More than half of the clock's turn ago would read as the future.
+			l.clock = (uint32(l.now.Unix()) - uint32(min(idle, 0x7FFFFF))) & 0xFFFFFF
+		}
+	case opSelectDB:
+		n := r.Length()
+		if r.Err() == nil && n >= uint64(l.s.Keyspace.Databases()) {
+			return fmt.Errorf("the file holds database %d, but there are only %d (see the directive databases)", n, l.s.Keyspace.Databases())
+		}
+		l.db = int(n)
+	case opResizeDB:
+		r.Length()
+		r.Length()
+	case opSlotInfo:
+		for range 3 {
+			r.Length()
+		}
+	case opAux:
+		name := string(r.String())
+		l.aux(name, string(r.String()))
+	case opModuleAux:
+		return l.moduleAux()
+	case opFunction:
+		r.String()
+		l.skippedFunction()
+	case opFunctionOld:
+		r.String() // name
+		r.String() // engine
+		if r.Length() != 0 {
+			r.String() // description
+		}
+		r.String() // code
+		l.skippedFunction()
+	default:
+		return l.value(op)
+	}
+	return r.Err()
+}
+
+func (l *loader) setDeadline(ms int64) {
+	l.deadline = ms
+	if ms <= 0 {
+		l.deadline = 1 // long ago; 0 would be never
+	}
+}
+
+func (l *loader) skippedFunction() {
+	if !l.warned {
+		l.warned = true
+		l.s.Log.Warningf("%s holds functions, which this version of kvd does not have: they are left out, and will be missing from the next snapshot", l.name)
+	}
+}
+
+// aux logs what the file says of itself.
+func (l *loader) aux(name, value string) {
+	switch {
+	case l.r.Err() != nil:
+	case name == "redis-ver":
+		l.s.Log.Noticef("Loading RDB produced by version %.40q", value)
+	case name == "ctime":
+		if t, err := strconv.ParseInt(value, 10, 64); err == nil {
+			l.s.Log.Noticef("RDB age %d seconds", max(0, l.now.Unix()-t))
+		}
+	case name == "used-mem":
+		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+			l.s.Log.Noticef("RDB memory usage when created %.2f Mb", float64(n)/(1<<20))
+		}
+	}
+}
+
+// moduleAux skips what a module has written: values each with its kind before
+// it. Source: RDB_MODULE_OPCODE_... in Redis's src/rdb.h.
+func (l *loader) moduleAux() error {
+	r := l.r
+	id := r.Length()
+	r.Length() // the kind of what follows, a length,
+	r.Length() // which says when in loading the module wants it
+	for r.Err() == nil {
+		switch kind := r.Length(); kind {
+		case 0:
+			if r.Err() == nil {
+				l.s.Log.Warningf("%s holds data of the module %s: it is left out", l.name, moduleName(id))
+			}
+			return r.Err()
+		case 1, 2:
+			r.Length()
+		case 3:
+			r.Next(4)
+		case 4:
+			r.Next(8)
+		case 5:
+			r.String()
+		default:
+			return fmt.Errorf("data of a module of the unknown kind %d", kind)
+		}
+	}
+	return r.Err()
+}
+
+// moduleName spells a module type's name: 9 characters of 6 bits each above
+// 10 bits of version.
+func moduleName(id uint64) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	var b [9]byte
+	id >>= 10
+	for i := range b {
+		b[8-i] = letters[id&63]
+		id >>= 6
+	}
+	return string(b[:])
+}
+
+// value reads a key and its value.
+func (l *loader) value(t byte) error {
+	l.key = append(l.key[:0], l.r.String()...)
+	if err := l.r.Err(); err != nil {
+		return err
+	}
+	defer l.next()
+	v, err := rdb.DecodeValue(l.r, t, l.limits)
+	switch {
+	case errors.Is(err, rdb.ErrEmpty):
+		l.empty++
+		return nil
+	case err != nil:
+		return fmt.Errorf("the value of the key %.80q: %w", l.key, err)
+	}
+	if l.deadline != 0 && l.deadline <= l.tx.Now {
+		l.expired++
+		if v.Obj != nil {
+			for !v.Obj.Free(1 << 20) {
+			}
+		}
+		return nil
+	}
+	return l.put(&v)
+}
+
+// put enters a value into the keyspace.
+func (l *loader) put(v *rdb.Value) error {
+	k := [1]keyspace.Key{keyspace.MakeKey(l.key)}
+	ks := l.s.Keyspace
+	h := ks.LockKeys(k[:])
+	l.tx.Use(l.db)
+	l.tx.Clock = l.clock
+	twice := l.dups == refuseDuplicates && l.tx.Exists(&k[0])
+	switch {
+	case twice:
+	case v.Obj != nil:
+		l.tx.PutObject(&k[0], v.Type, v.Enc, v.Obj, l.deadline)
+	default:
+		l.tx.Put(&k[0], v.Type, v.Enc, v.Packed, l.deadline)
+	}
+	ks.Unlock(&h)
+	if twice {
+		return fmt.Errorf("the key %.80q comes twice", l.key)
+	}
+	l.loaded++
+	if d := l.s.Config.KeyLoadDelay.Load(); d != 0 {
+		l.pause(d)
+	}
+	return nil
+}
+
+// pause is key-load-delay.
+func (l *loader) pause(delay int64) {
+	if delay < 0 && l.loaded%-delay != 0 {
+		return
+	}
+	sleep(1, max(delay, 1), l.s.stopLoad.Load)
+	l.s.done.Store(l.r.Offset())
+}
+
+// look tells how far loading has come, and ends it if it is to end.
+func (l *loader) look() error {
+	l.s.done.Store(l.r.Offset())
+	if l.s.stopLoad.Load() {
+		return errStopped
+	}
+	if now := time.Now(); now.Sub(l.told) >= progressEvery {
+		l.told = now
+		perc, eta := progress(l.s.total.Load(), l.r.Offset(), now.Sub(l.begun))
+		l.s.Log.Noticef("Loading: %.1f%% of %d bytes, %d keys so far, about %s left", perc, l.s.total.Load(), l.loaded, eta.Round(time.Second))
+	}
+	return nil
+}

@@ -1,0 +1,480 @@
+package persist
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kvd/keyspace"
+	"kvd/persist/rdb"
+	"kvd/types"
+)
+
+// The opcodes of a file's frame, which stand where a value's type may stand.
+// Source: RDB_OPCODE_... in Redis's src/rdb.h; 244 is of Redis 7.4.
+const (
+	opSlotInfo     = 244 // slot, keys and volatile keys in it
+	opFunctionOld  = 245 // as 7.0's candidates wrote it
+	opFunction     = 246 // code of a library
+	opModuleAux    = 247
+	opIdle         = 248 // seconds since the next key's last access
+	opFreq         = 249 // counter of accesses of the next key, a byte
+	opAux          = 250 // name, value
+	opResizeDB     = 251 // keys and volatile keys in the database
+	opExpireMillis = 252 // deadline of the next key, Unix ms, 8 bytes little endian
+	opExpire       = 253 // likewise, Unix seconds, 4 bytes
+	opSelectDB     = 254
+	opEOF          = 255 // 8 bytes of checksum follow since version 5
+)
+
+// header begins a file: 4 digits of version follow.
+const header = "REDIS"
+
+const (
+	// chunkSize is how many bytes are gathered before they are queued.
+	chunkSize = 64 << 10
+	// aheadBytes is how far the walker may be ahead of the disk.
+	aheadBytes = 8 << 20
+	// spillBytes is how much may wait in memory; what writers hand over beyond
+	// that goes to a second file until the disk is ready for it.
+	spillBytes = 64 << 20
+	// laterBytes is the size from which on an Object is not coded with the
+	// stripe locked: a copy, which takes no time, is queued instead.
+	laterBytes = 16 << 10
+	// syncBytes is how much is written between two syncs, so that the last one
+	// is short and the system holds little unwritten (rdb-save-incremental-fsync).
+	syncBytes = 4 << 20
+)
+
+// settings of one snapshot.
+type settings struct {
+	path     string // of the temporary file
+	spill    string // of the second temporary file
+	compress bool
+	checksum bool
+	syncs    bool // as the file grows
+	// Which access clock is written with each key, if any.
+	idle, freq bool
+	decayed    func(clock uint32) byte
+	spillBytes int64
+}
+
+// output is a snapshot on its way to the disk.
+//
+// add and finish code into chunk and append to queue; drain, in a goroutine of
+// its own, takes from queue and writes. Where too much waits, spillOver moves
+// chunks from the back of the queue to a file.
+type output struct {
+	settings
+	now int64 // Unix seconds at the instant
+
+	// mu protects what follows. It is taken with stripes locked, and held for
+	// coding and copying in memory only.
+	mu    sync.Mutex
+	plain rdb.Encoder // for what writers hand over: they wait, so nothing is compressed
+	tight rdb.Encoder
+	chunk []byte
+	db    int // selected in the file; -1 none
+	keys  []int
+	vol   []int // keys and volatile keys at the instant, by database
+	ttl   bool  // a field's deadline is in the file, which makes it version 12
+	queue []*piece
+	bytes int64 // in memory: the chunks in queue
+	spare [][]byte
+	ended bool
+	more  sync.Cond // the queue grew, or ended
+	less  sync.Cond // the queue shrank, or failed
+
+	spilling  bool
+	spillFile *os.File
+	spillEnd  int64
+
+	processed atomic.Int64 // keys
+	failed    atomic.Bool  // err is set, or the snapshot is given up: what comes is dropped
+	err       error        // under mu
+	done      chan struct{}
+
+	// These belong to drain.
+	file    *os.File
+	sum     uint64
+	written int64
+	synced  int64
+}
+
+// piece is a part of the file: a chunk in memory, or n bytes at off in the
+// second file, or an Object.
+type piece struct {
+	data []byte
+	off  int64
+	n    int
+	// taken: drain has it; spilling: it is being copied to the second file.
+	// Its data serves both then.
+	taken, spilling bool
+
+	obj types.Object
+	typ types.Type
+	enc types.Encoding
+}
+
+// errAborted: somebody has ended the snapshot before it was whole.
+var errAborted = errors.New("the snapshot was given up")
+
+func newOutput(s settings) *output {
+	o := &output{settings: s, now: time.Now().Unix(), db: -1, done: make(chan struct{})}
+	o.more.L, o.less.L = &o.mu, &o.mu
+	o.tight.Compress = s.compress
+	if o.spillBytes == 0 {
+		o.spillBytes = spillBytes
+	}
+	o.chunk = make([]byte, 0, chunkSize+chunkSize/4)
+	o.chunk = append(o.chunk, header...)
+	o.chunk = fmt.Appendf(o.chunk, "%04d", rdb.Version)
+	return o
+}
+
+// aux appends a fact about the file. It is called before the instant.
+func (o *output) aux(name, value string) {
+	o.chunk = append(o.chunk, opAux)
+	o.chunk = o.plain.AppendString(o.chunk, []byte(name))
+	o.chunk = o.plain.AppendString(o.chunk, []byte(value))
+}
+
+// add is the snapshot's sink: the key's stripe is locked.
+func (o *output) add(it keyspace.Item) {
+	if o.failed.Load() {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e := &o.tight
+	if it.Forced {
+		e = &o.plain
+	}
+	o.head(e, &it)
+	if it.Object != nil && it.Object.Bytes() >= laterBytes {
+		o.cut()
+		o.push(&piece{obj: it.Object.Copy(), typ: it.Type, enc: it.Encoding})
+	} else {
+		o.chunk = e.EncodeValue(o.chunk, it.Type, it.Encoding, it.Packed, it.Object)
+		if len(o.chunk) >= chunkSize {
+			o.cut()
+		}
+	}
+	o.processed.Add(1)
+}
+
+// head codes all that stands before a value.
+func (o *output) head(e *rdb.Encoder, it *keyspace.Item) {
+	b := o.chunk
+	if it.DB != o.db {
+		b = rdb.AppendLength(append(b, opSelectDB), uint64(it.DB))
+		if it.DB < len(o.keys) && o.keys[it.DB] > 0 {
+			b = rdb.AppendLength(append(b, opResizeDB), uint64(o.keys[it.DB]))
+			b = rdb.AppendLength(b, uint64(o.vol[it.DB]))
+			o.keys[it.DB] = 0 // once is enough
+		}
+		o.db = it.DB
+	}
+	if it.Deadline != 0 {
+		b = binary.LittleEndian.AppendUint64(append(b, opExpireMillis), uint64(it.Deadline))
+	}
+	if o.idle {
+		idle := (uint32(o.now) - it.Clock) & 0xFFFFFF
+		if idle > 0x7FFFFF {
+			idle = 0 // touched after the instant's second was read
+		}
+		b = rdb.AppendLength(append(b, opIdle), uint64(idle))
+	}
+	if o.freq {
+		b = append(b, opFreq, o.decayed(it.Clock))
+	}
+	t := e.ValueType(it.Type, it.Encoding, it.Packed, it.Object)
+	if t == rdb.TypeHashTTL || t == rdb.TypeListpackTTL {
+		o.ttl = true
+	}
+	o.chunk = e.AppendString(append(b, t), it.Key)
+}
+
+// cut queues the chunk; mu is locked.
+func (o *output) cut() {
+	if len(o.chunk) == 0 {
+		return
+	}
+	o.push(&piece{data: o.chunk, n: len(o.chunk)})
+	o.bytes += int64(len(o.chunk))
+	if n := len(o.spare); n > 0 {
+		o.chunk, o.spare = o.spare[n-1], o.spare[:n-1]
+	} else {
+		o.chunk = make([]byte, 0, chunkSize+chunkSize/4)
+	}
+	if o.bytes > o.spillBytes && !o.spilling {
+		o.spilling = true
+		go o.spillOver()
+	}
+}
+
+func (o *output) push(p *piece) {
+	o.queue = append(o.queue, p)
+	o.more.Signal()
+}
+
+// reuse keeps the memory of a chunk that has been written; mu is locked.
+func (o *output) reuse(b []byte) {
+	if len(o.spare) < 16 && cap(b) <= 2*chunkSize {
+		o.spare = append(o.spare, b[:0])
+	}
+}
+
+// wait holds the walker until the disk has nearly caught up; it returns false
+// when the snapshot has failed. No lock is held.
+func (o *output) wait() bool {
+	o.mu.Lock()
+	for o.bytes > min(aheadBytes, o.spillBytes) && !o.failed.Load() {
+		o.less.Wait()
+	}
+	o.mu.Unlock()
+	return !o.failed.Load()
+}
+
+// fail ends the snapshot; the first error stays. mu must not be locked.
+func (o *output) fail(err error) {
+	o.mu.Lock()
+	if o.err == nil {
+		o.err = err
+	}
+	o.failed.Store(true)
+	o.less.Broadcast()
+	o.more.Signal()
+	o.mu.Unlock()
+}
+
+// finish says that all keys were added, and waits for the file; the error says
+// why there is none. After an abort it only clears away.
+func (o *output) finish() error {
+	o.mu.Lock()
+	o.chunk = append(o.chunk, opEOF)
+	o.cut()
+	o.ended = true
+	o.more.Signal()
+	o.mu.Unlock()
+	<-o.done
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.spilling {
+		o.less.Wait()
+	}
+	if o.spillFile != nil {
+		o.spillFile.Close()
+		os.Remove(o.spill) // where an open file could not be removed
+	}
+	return o.err
+}
+
+// drain brings the queue to the disk, in order.
+func (o *output) drain() {
+	defer close(o.done)
+	if err := o.create(); err != nil {
+		o.fail(err)
+	}
+	e := rdb.Encoder{Compress: o.compress, Spill: func(b []byte) []byte { o.write(b); return b[:0] }}
+	var buf []byte
+	for {
+		p := o.take()
+		if p == nil {
+			break
+		}
+		switch {
+		case p.obj != nil:
+			if !o.failed.Load() {
+				buf = e.EncodeValue(buf[:0], p.typ, p.enc, nil, p.obj)
+				o.write(buf)
+				if cap(buf) > 1<<20 {
+					buf = nil
+				}
+			}
+			for !p.obj.Free(1 << 20) {
+			}
+		case p.data != nil:
+			o.write(p.data)
+			o.mu.Lock()
+			o.bytes -= int64(len(p.data))
+			if !p.spilling { // else the other still reads it
+				o.reuse(p.data)
+			}
+			o.less.Broadcast()
+			o.mu.Unlock()
+		default:
+			if cap(buf) < p.n {
+				buf = make([]byte, p.n)
+			}
+			if _, err := o.spillFile.ReadAt(buf[:p.n], p.off); err != nil {
+				o.fail(fmt.Errorf("reading %s: %w", o.spill, err))
+			} else {
+				o.write(buf[:p.n])
+			}
+		}
+	}
+	if err := o.end(); err != nil {
+		o.fail(err)
+	}
+}
+
+// take is the next piece, nil at the end.
+func (o *output) take() *piece {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.queue) == 0 && !o.ended {
+		o.more.Wait()
+	}
+	if len(o.queue) == 0 {
+		return nil
+	}
+	p := o.queue[0]
+	o.queue[0] = nil
+	o.queue = o.queue[1:]
+	p.taken = true
+	return p
+}
+
+// spillOver moves chunks to the second file, those first that the disk will
+// ask for last, until what waits in memory is within the limit.
+func (o *output) spillOver() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer func() { o.spilling = false; o.less.Broadcast() }()
+	for o.bytes > o.spillBytes*3/4 && !o.failed.Load() {
+		var p *piece
+		for i := len(o.queue) - 1; i >= 0; i-- {
+			if o.queue[i].data != nil {
+				p = o.queue[i]
+				break
+			}
+		}
+		if p == nil {
+			return
+		}
+		p.spilling = true
+		f, off := o.spillFile, o.spillEnd
+		o.mu.Unlock()
+		var err error
+		if f == nil {
+			if f, err = os.OpenFile(o.spill, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600); err == nil {
+				os.Remove(o.spill) // it needs no name; finish removes it where this fails
+			}
+		}
+		if err == nil {
+			_, err = f.WriteAt(p.data, off)
+		}
+		o.mu.Lock()
+		o.spillFile = f
+		p.spilling = false
+		switch {
+		case err != nil:
+			if o.err == nil {
+				o.err = fmt.Errorf("writing %s: %w", o.spill, err)
+			}
+			o.failed.Store(true)
+			return
+		case p.taken: // drain was quicker and keeps the books
+		default:
+			o.spillEnd += int64(p.n)
+			p.off = off
+			o.bytes -= int64(p.n)
+			o.reuse(p.data)
+			p.data = nil
+			o.less.Broadcast()
+		}
+	}
+}
+
+func (o *output) create() (err error) {
+	o.file, err = os.OpenFile(o.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	return err
+}
+
+// write appends to the file. After a failure it does nothing.
+func (o *output) write(b []byte) {
+	if o.failed.Load() {
+		return
+	}
+	if o.checksum {
+		o.sum = rdb.Checksum(o.sum, b)
+	}
+	n, err := o.file.Write(b)
+	o.written += int64(n)
+	if err == nil && o.syncs && o.written-o.synced >= syncBytes {
+		o.synced = o.written
+		err = o.file.Sync()
+	}
+	if err != nil {
+		o.fail(err)
+	}
+}
+
+// end completes the file: version, checksum, sync.
+func (o *output) end() error {
+	if o.file == nil {
+		return nil
+	}
+	defer o.file.Close()
+	if o.failed.Load() {
+		return nil
+	}
+	if o.ttl {
+		// The first bytes are long written and summed: correct both.
+		version := fmt.Sprintf("%04d", rdb.VersionTTL)
+		if _, err := o.file.WriteAt([]byte(version), int64(len(header))); err != nil {
+			return err
+		}
+		if o.checksum {
+			diff := []byte(fmt.Sprintf("%04d", rdb.Version))
+			for i := range diff {
+				diff[i] ^= version[i]
+			}
+			o.sum ^= zeros(rdb.Checksum(0, diff), o.written-int64(len(header)+len(diff)))
+		}
+	}
+	var foot [8]byte
+	if o.checksum {
+		binary.LittleEndian.PutUint64(foot[:], o.sum)
+	}
+	if _, err := o.file.Write(foot[:]); err != nil {
+		return err
+	}
+	return o.file.Sync()
+}
+
+// zeros is the checksum of some bytes and n zeros behind them, from that of
+// the bytes. The checksum is linear, so a zero is a product with a matrix over
+// bits, and n of them are powers of it.
+func zeros(sum uint64, n int64) uint64 {
+	var m [64]uint64 // m[i] is what becomes of bit i
+	for i := range m {
+		m[i] = rdb.Checksum(1<<i, []byte{0})
+	}
+	times := func(v uint64) (out uint64) {
+		for i := range m {
+			out ^= m[i] & -(v >> i & 1)
+		}
+		return out
+	}
+	for ; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			sum = times(sum)
+		}
+		var square [64]uint64
+		for i := range m {
+			square[i] = times(m[i])
+		}
+		m = square
+	}
+	return sum
+}
+
+// number is a decimal for aux.
+func number(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,529 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kvd/config"
+	"kvd/keyspace"
+	"kvd/logf"
+	"kvd/persist/rdb"
+)
+
+// Options wire a Saver to the server.
+type Options struct {
+	Keyspace *keyspace.Keyspace
+	Config   *config.Config
+	Log      *logf.Logger
+
+	// Dirty counts changes since the last save; a save takes off what it has.
+	Dirty *atomic.Int64
+	// Version of kvd and of the Redis whose files these are, for the file's
+	// description.
+	Version, RedisVersion string
+	// UsedMemory is what INFO calls used_memory, in bytes. No lock is held.
+	UsedMemory func() int64
+	// Limits for what is loaded.
+	Limits func() *rdb.Limits
+	// Freq is the counter of accesses in an LFU clock as of now, and FreqClock a
+	// clock with that counter.
+	Freq      func(clock uint32) byte
+	FreqClock func(freq byte) uint32
+	// Changed is called after Loading or Failing changed. No lock is held.
+	Changed func()
+}
+
+// Saver writes and loads snapshots: on demand, and in the background by the
+// save points of the configuration. Its methods may be called from anywhere,
+// but only those that say so with stripes locked.
+type Saver struct {
+	Options
+
+	// job is the snapshot being written, nil if there is none. It is set and
+	// cleared under mu and read without.
+	job atomic.Pointer[job]
+
+	// mu protects what follows. Nobody waits for a stripe, a file or a job
+	// while holding it: INFO asks inside EXEC, with all stripes locked.
+	mu        sync.Mutex
+	lastSave  time.Time
+	lastTry   time.Time
+	lastOK    bool
+	lastTook  time.Duration // of the last one in the background; -1 none
+	saves     int64
+	scheduled bool
+	closed    bool
+	expired   int64 // keys that the last load left out
+	loaded    int64 // and those that it has loaded
+	loadStart time.Time
+
+	lock lockedDir
+
+	loading  atomic.Bool
+	stopLoad atomic.Bool
+	total    atomic.Int64 // bytes of the file being loaded
+	done     atomic.Int64 // and those that are loaded
+
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+// job is one snapshot on its way.
+type job struct {
+	background bool
+	started    time.Time
+	dirty      int64 // changes at the instant, which whoever ends the job knows
+	aborted    atomic.Bool
+	total      atomic.Int64           // keys at the instant
+	out        atomic.Pointer[output] // nil until shortly before the instant
+	err        error                  // when over
+	over       chan struct{}          // closed when nothing is left of it
+}
+
+// New makes a Saver; Load and Start follow.
+func New(o Options) *Saver {
+	return &Saver{Options: o, lastSave: time.Now(), lastOK: true, lastTook: -1, stop: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+// cronEvery is how often the save points are looked at.
+const cronEvery = 100 * time.Millisecond
+
+// retryAfter is how long a failed snapshot in the background is not tried again.
+const retryAfter = 5 * time.Second
+
+// Start begins to watch the save points.
+func (s *Saver) Start() {
+	go func() {
+		defer close(s.stopped)
+		tick := time.NewTicker(cronEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-s.stop:
+				return
+			case now := <-tick.C:
+				s.cron(now)
+			}
+		}
+	}()
+}
+
+// Close ends a running snapshot and the watch that Start began. Nothing is
+// saved.
+func (s *Saver) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.Abort()
+	s.Wait()
+	close(s.stop)
+	<-s.stopped
+	s.lock.release()
+}
+
+// cron starts a snapshot if one is due.
+func (s *Saver) cron(now time.Time) {
+	if s.job.Load() != nil || s.loading.Load() {
+		return
+	}
+	dirty := s.Dirty.Load()
+	s.mu.Lock()
+	may := s.lastOK || now.Sub(s.lastTry) > retryAfter
+	due := s.scheduled && may
+	since := now.Unix() - s.lastSave.Unix()
+	s.mu.Unlock()
+	if !due && may {
+		for _, p := range s.Config.Save.Load() {
+			if dirty >= p.Changes && since > p.Seconds {
+				s.Log.Noticef("%d changes in %d seconds. Saving...", p.Changes, p.Seconds)
+				due = true
+				break
+			}
+		}
+	}
+	if due {
+		s.Background()
+	}
+}
+
+// Save writes a snapshot and waits for it. busy: another one is being written,
+// and nothing was done.
+func (s *Saver) Save() (busy bool, err error) {
+	j, busy := s.begin(false)
+	if busy {
+		return true, nil
+	}
+	<-j.over
+	return false, j.err
+}
+
+// Background starts a snapshot of this instant. busy: another one is being
+// written, and nothing was done.
+func (s *Saver) Background() (busy bool) {
+	_, busy = s.begin(true)
+	return busy
+}
+
+// Schedule has a snapshot started as soon as none is being written. Stripes
+// may be locked.
+func (s *Saver) Schedule() {
+	s.mu.Lock()
+	s.scheduled = true
+	s.mu.Unlock()
+}
+
+// Abort ends the running snapshot, if there is one, without waiting for its
+// end: the file before it stays. Stripes may be locked.
+func (s *Saver) Abort() {
+	if j := s.job.Load(); j != nil {
+		j.aborted.Store(true)
+	}
+}
+
+// Wait waits until the snapshot that is running now, if any, is over.
+func (s *Saver) Wait() {
+	if j := s.job.Load(); j != nil {
+		<-j.over
+	}
+}
+
+// SaveAfter saves the contents as they are now or later: where a snapshot
+// whose instant may be earlier runs, it waits for that first.
+func (s *Saver) SaveAfter() error {
+	for {
+		busy, err := s.Save()
+		if !busy && !errors.Is(err, errAborted) || s.isClosed() {
+			return err
+		}
+		s.Wait()
+	}
+}
+
+func (s *Saver) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// Saving tells whether a snapshot is being written. Stripes may be locked.
+func (s *Saver) Saving() bool { return s.job.Load() != nil }
+
+// Failing tells whether the last snapshot in the background failed.
+func (s *Saver) Failing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.lastOK
+}
+
+// LastSave is when the contents were last saved (or loaded at the start), in
+// Unix seconds. Stripes may be locked.
+func (s *Saver) LastSave() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastSave.Unix()
+}
+
+// begin fixes the instant and lets the rest happen on goroutines.
+func (s *Saver) begin(background bool) (j *job, busy bool) {
+	j = &job{background: background, started: time.Now(), over: make(chan struct{})}
+	s.mu.Lock()
+	if s.job.Load() != nil || s.closed {
+		s.mu.Unlock()
+		return nil, true
+	}
+	s.saves++
+	if background {
+		s.lastTry = j.started
+		s.scheduled = false
+	}
+	s.job.Store(j)
+	s.mu.Unlock()
+
+	// CONFIG SET dir must not move a file half way.
+	dir, err := os.Getwd()
+	if err != nil {
+		s.end(j, err)
+		return j, false
+	}
+	name := s.Config.DBFilename.Load()
+	policy := s.Config.MaxMemoryPolicy.Load()
+	out := newOutput(settings{
+		path:     filepath.Join(dir, fmt.Sprintf("temp-%d.rdb", os.Getpid())),
+		spill:    filepath.Join(dir, fmt.Sprintf("temp-spill-%d.rdb", os.Getpid())),
+		compress: s.Config.RDBCompression.Load(),
+		checksum: s.Config.RDBChecksum.Load(),
+		syncs:    s.Config.RDBSaveIncrementalFsync.Load(),
+		idle:     strings.HasSuffix(policy, "-lru"),
+		freq:     strings.HasSuffix(policy, "-lfu"),
+		decayed:  s.Freq,
+	})
+	out.aux("redis-ver", s.RedisVersion)
+	out.aux("redis-bits", "64")
+	out.aux("ctime", number(j.started.Unix()))
+	out.aux("used-mem", number(s.UsedMemory()))
+	out.aux("aof-base", "0")
+	out.aux("kvd-ver", s.Version)
+	j.out.Store(out)
+	snap, err := s.Keyspace.StartSnapshot(out.add, func() {
+		j.dirty = s.Dirty.Load()
+		for db := range s.Keyspace.Databases() {
+			keys, volatile := s.Keyspace.Size(db, true)
+			out.keys, out.vol = append(out.keys, keys), append(out.vol, volatile)
+			j.total.Add(int64(keys))
+		}
+	})
+	if err != nil {
+		s.end(j, err)
+		return j, false
+	}
+	if background {
+		s.Log.Noticef("Background saving started by pid %d", os.Getpid())
+	}
+	go func() {
+		err := s.lock.take(dir)
+		if err != nil {
+			out.fail(err)
+		}
+		go out.drain()
+		paced := int64(0)
+		whole := snap.Walk(func() bool {
+			s.pace(j, &paced)
+			return !j.aborted.Load() && out.wait()
+		})
+		snap.End()
+		if !whole {
+			out.fail(errAborted) // if it is not failed yet
+		}
+		err = out.finish()
+		if err == nil && j.aborted.Load() {
+			err = errAborted
+		}
+		if err == nil {
+			err = replace(out.path, filepath.Join(dir, name))
+		}
+		if err != nil {
+			os.Remove(out.path)
+		}
+		s.end(j, err)
+	}()
+	return j, false
+}
+
+// pace sleeps as rdb-key-save-delay wants for the keys since it was last
+// called: so many microseconds for each, or (negative) for so many keys one.
+func (s *Saver) pace(j *job, paced *int64) {
+	delay := s.Config.RDBKeySaveDelay.Load()
+	if delay == 0 {
+		return
+	}
+	n := j.out.Load().processed.Load()
+	sleep(n-*paced, delay, j.aborted.Load)
+	*paced = n
+}
+
+// sleep takes the time of a test directive for some keys, but for no longer
+// than until stop.
+func sleep(keys, delay int64, stop func() bool) {
+	us := keys * delay
+	if delay < 0 {
+		us = keys / -delay
+	}
+	for end := time.Now().Add(time.Duration(us) * time.Microsecond); !stop(); {
+		left := time.Until(end)
+		if left <= 0 {
+			return
+		}
+		time.Sleep(min(left, 5*time.Millisecond))
+	}
+}
+
+// replace puts a whole and synced file in the place of the one before it.
+func replace(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}
+
+// end notes how a job went, in the log and for INFO.
+func (s *Saver) end(j *job, err error) {
+	j.err = err
+	now := time.Now()
+	aborted := errors.Is(err, errAborted)
+	switch {
+	case err == nil:
+		s.Dirty.Add(-j.dirty)
+		s.Log.Noticef("DB saved on disk")
+		if j.background {
+			s.Log.Noticef("Background saving terminated with success")
+		}
+	case aborted:
+		s.Log.Warningf("The snapshot being written was given up; the file before it stays")
+	default:
+		s.Log.Warningf("Write error saving DB on disk: %v", err)
+		if j.background {
+			s.Log.Warningf("Background saving error")
+		}
+	}
+	s.mu.Lock()
+	was := s.lastOK
+	if err == nil {
+		s.lastSave, s.lastOK = now, true
+	} else if j.background && !aborted {
+		s.lastOK = false
+	}
+	if j.background {
+		s.lastTook = now.Sub(j.started)
+	}
+	changed := was != s.lastOK
+	s.job.Store(nil)
+	s.mu.Unlock()
+	if changed {
+		s.Changed()
+	}
+	close(j.over)
+}
+
+// Info reports the fields of INFO's section that are about snapshots and
+// loading. Stripes may be locked.
+func (s *Saver) Info(field func(name string, value any)) {
+	j := s.job.Load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bit := map[bool]int{true: 1}
+	word := map[bool]string{true: "ok", false: "err"}
+	seconds := func(d time.Duration) int64 {
+		if d < 0 {
+			return -1
+		}
+		return int64(d / time.Second)
+	}
+	current := time.Duration(-1)
+	var processed, total int64
+	if j != nil {
+		current = time.Since(j.started)
+		if out := j.out.Load(); out != nil {
+			processed, total = out.processed.Load(), j.total.Load()
+		}
+	}
+	field("loading", bit[s.loading.Load()])
+	// No memory is copied because of a snapshot but what is counted as used.
+	field("async_loading", 0)
+	field("current_cow_peak", 0)
+	field("current_cow_size", 0)
+	field("current_cow_size_age", 0)
+	perc := 0.0
+	if total > 0 {
+		perc = float64(processed) / float64(total) * 100
+	}
+	field("current_fork_perc", fmt.Sprintf("%.2f", perc))
+	field("current_save_keys_processed", processed)
+	field("current_save_keys_total", total)
+	field("rdb_changes_since_last_save", s.Dirty.Load())
+	field("rdb_bgsave_in_progress", bit[j != nil])
+	field("rdb_last_save_time", s.lastSave.Unix())
+	field("rdb_last_bgsave_status", word[s.lastOK])
+	field("rdb_last_bgsave_time_sec", seconds(s.lastTook))
+	field("rdb_current_bgsave_time_sec", seconds(current))
+	field("rdb_saves", s.saves)
+	field("rdb_last_cow_size", 0)
+	field("rdb_last_load_keys_expired", s.expired)
+	field("rdb_last_load_keys_loaded", s.loaded)
+}
+
+// InfoLoading reports what INFO shows while a file is loaded; nothing
+// otherwise. Stripes may be locked.
+func (s *Saver) InfoLoading(field func(name string, value any)) {
+	if !s.loading.Load() {
+		return
+	}
+	s.mu.Lock()
+	start := s.loadStart
+	s.mu.Unlock()
+	total, done := s.total.Load(), s.done.Load()
+	perc, eta := progress(total, done, time.Since(start))
+	field("loading_start_time", start.Unix())
+	field("loading_total_bytes", total)
+	field("loading_rdb_used_mem", 0)
+	field("loading_loaded_bytes", done)
+	field("loading_loaded_perc", fmt.Sprintf("%.2f", perc))
+	field("loading_eta_seconds", int64(eta/time.Second))
+}
+
+// progress is the percentage of what is done, and how long the rest will take
+// if it goes on so.
+func progress(total, done int64, took time.Duration) (perc float64, eta time.Duration) {
+	if total > 0 {
+		perc = float64(done) / float64(total) * 100
+	}
+	if done > 0 {
+		eta = time.Duration(float64(took) * float64(total-done) / float64(done))
+	}
+	return
+}
+
+// lockedDir is the lock on the directory that snapshots are saved into: two
+// servers would replace each other's file.
+type lockedDir struct {
+	mu   sync.Mutex // held over opening a file, and by nobody who holds another lock
+	file *os.File
+	dir  string
+}
+
+// LockName is the file in the data directory that a server which saves keeps
+// locked. It stays behind, empty and unlocked, when the server has ended.
+const LockName = "kvd.lock"
+
+// take locks a directory in place of the one before, unless it has it already.
+func (l *lockedDir) take(dir string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil && l.dir == dir {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	held, err := lockFile(f)
+	if err == nil && !held {
+		err = fmt.Errorf("another server saves into the directory %s and holds %s; give one of them a --dir of its own (or --save \"\")", dir, LockName)
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	if l.file != nil {
+		l.file.Close()
+	}
+	l.file, l.dir = f, dir
+	return nil
+}
+
+func (l *lockedDir) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		l.file.Close()
+		l.file = nil
+	}
+}
+
+// LockDir locks the working directory if snapshots will be saved into it by
+// themselves. The error names who is in the way.
+func (s *Saver) LockDir() error {
+	if len(s.Config.Save.Load()) == 0 {
+		return nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	return s.lock.take(dir)
+}
