@@ -226,7 +226,7 @@ func cmdSetBit(c *Ctx) {
 	shift := 7 - off&7
 	old := cur >> shift & 1
 	// A number becomes bytes even where no bit of it changes, as in Redis.
-	if at >= n || old != byte(bit) || e.Encoding() == types.EncInt {
+	if at >= n || old != byte(bit) || e.Encoding() != types.EncRaw && e.Encoding() != types.EncChunked {
 		b := [1]byte{cur&^(1<<shift) | byte(bit)<<shift}
 		changed := at >= n || old != byte(bit)
 		c.writeString(k, &e, at, b[:])

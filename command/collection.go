@@ -34,12 +34,14 @@ type collection interface {
 // need not allocate them.
 type values struct {
 	list   [2]types.List
-	hash   types.Hash // for SORT's patterns
+	hash   types.Hash
 	set    setValues
 	zset   zsetValues
 	places []int  // of LPOS
 	name   []byte // of SORT's patterns, as is
 	text   []byte // the number that one means
+
+	hashRoom []byte // where packed hashes grow
 }
 
 // findType finds the value at a key as an access to it; ok is false where

@@ -64,7 +64,7 @@ func cmdConfigSet(c *Ctx) {
 	for i := 2; i < len(c.Args); i += 2 {
 		pairs = append(pairs, config.Pair{Name: string(c.Args[i]), Value: string(c.Args[i+1])})
 	}
-	switch err := c.S.Config.Set(pairs, config.Caller{Local: c.C.Local()}); {
+	switch err := c.S.Config.Set(pairs, config.Caller{Local: c.C.Local(), Loading: c.S.persist.Loading()}); {
 	case err == nil:
 		c.W.OK()
 	case errors.Is(err, config.ErrLoading):

@@ -4,7 +4,6 @@ import (
 	"kvd/keyspace"
 	"kvd/persist/rdb"
 	"kvd/resp/wire"
-	"kvd/types"
 )
 
 // DUMP, RESTORE
@@ -151,13 +150,4 @@ func cmdRestore(c *Ctx) {
 }
 
 // rdbLimits are the limits of packed collections, as they are configured.
-func (c *Ctx) rdbLimits() *rdb.Limits {
-	cfg := c.S.Config
-	return &rdb.Limits{
-		List: types.ListLimits{MaxSize: int(cfg.ListMaxListpackSize.Load())},
-		Set: types.SetLimits{MaxIntset: int(cfg.SetMaxIntsetEntries.Load()), MaxListpackEntries: int(cfg.SetMaxListpackEntries.Load()),
-			MaxListpackValue: int(cfg.SetMaxListpackValue.Load())},
-		Hash: types.HashLimits{MaxListpackEntries: int(cfg.HashMaxListpackEntries.Load()), MaxListpackValue: int(cfg.HashMaxListpackValue.Load())},
-		ZSet: types.ZSetLimits{MaxListpackEntries: int(cfg.ZSetMaxListpackEntries.Load()), MaxListpackValue: int(cfg.ZSetMaxListpackValue.Load())},
-	}
-}
+func (c *Ctx) rdbLimits() *rdb.Limits { return c.S.RDBLimits() }

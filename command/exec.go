@@ -254,6 +254,9 @@ func (x *Exec) admit(ctx *Ctx) bool {
 		}
 		c.Authed = true
 	}
+	if gate := x.s.gate.Load(); gate != 0 && x.gated(ctx, gate) {
+		return false
+	}
 	if x.s.pause.mode.Load() != pauseOff && x.paused(ctx) {
 		return false
 	}
@@ -464,6 +467,39 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 		cl.Conn.Deliver(w.Buf)
 	}()
 }
+
+// ChangeLater is how a command that went to the background changes keys after
+// all: it locks their stripes and calls f with a Ctx of database db and of this
+// moment, with which f looks up, changes, counts Dirty, says Effects and
+// notifies as a command does. What f says is journaled as one unit before the
+// locks are free. While writes are paused it waits for the end of the pause.
+//
+// f has no client, no arguments and no reply; it must touch no other keys, do no
+// I/O, and make no key ready for those who wait. The caller must hold no stripe,
+// so it must not be inside EXEC (where a background function is told that it
+// runs locked, and has the command's own Ctx).
+func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
+	h := s.Keyspace.LockKeys(keys)
+	for s.pause.mode.Load() != pauseOff {
+		s.Keyspace.Unlock(&h)
+		time.Sleep(pausePoll)
+		h = s.Keyspace.LockKeys(keys)
+	}
+	defer s.Keyspace.Unlock(&h)
+	now := time.Now()
+	c := &Ctx{Tx: *s.Keyspace.NewTx(), S: s, Keys: keys, explicit: true}
+	c.Use(db)
+	c.Now, c.Clock, c.NoTouch = now.UnixMilli(), uint32(now.Unix())&clockMask, true
+	f(c)
+	if len(c.ready) > 0 {
+		panic("command: a key was made ready after its command")
+	}
+	s.Stats.DirtySinceSave.Add(int64(c.Dirty))
+	s.Keyspace.Journal.AppendAll(c.effects)
+}
+
+// pausePoll is how often ChangeLater looks whether a pause is over.
+const pausePoll = 10 * time.Millisecond
 
 // AllLocked tells whether the command holds every stripe (inside EXEC).
 func (c *Ctx) AllLocked() bool { return c.inExec }

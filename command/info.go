@@ -223,18 +223,12 @@ func ratio(a, b int64) string {
 	return fmt.Sprintf("%.2f", float64(a)/float64(b))
 }
 
-// persistence says what is true of a server that cannot save yet.
 func (w *infoWriter) persistence() {
-	w.fields("loading:0", "async_loading:0", "current_cow_peak:0", "current_cow_size:0", "current_cow_size_age:0", "current_fork_perc:0.00",
-		"current_save_keys_processed:0", "current_save_keys_total:0")
-	w.field("rdb_changes_since_last_save", w.s.Stats.DirtySinceSave.Load())
-	w.field("rdb_bgsave_in_progress", 0)
-	w.field("rdb_last_save_time", w.s.Started.Unix())
-	w.fields("rdb_last_bgsave_status:ok", "rdb_last_bgsave_time_sec:-1", "rdb_current_bgsave_time_sec:-1", "rdb_saves:0", "rdb_last_cow_size:0",
-		"rdb_last_load_keys_expired:0", "rdb_last_load_keys_loaded:0",
-		"aof_enabled:0", "aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_rewrite_time_sec:-1", "aof_current_rewrite_time_sec:-1",
+	w.s.persist.Info(w.field)
+	w.fields("aof_enabled:0", "aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_rewrite_time_sec:-1", "aof_current_rewrite_time_sec:-1",
 		"aof_last_bgrewrite_status:ok", "aof_rewrites:0", "aof_rewrites_consecutive_failures:0", "aof_last_write_status:ok", "aof_last_cow_size:0",
 		"module_fork_in_progress:0", "module_fork_last_cow_size:0")
+	w.s.persist.InfoLoading(w.field)
 }
 
 // count adds up the counters, once for each INFO.
@@ -265,8 +259,9 @@ func (w *infoWriter) stats() {
 	w.fields("evicted_keys:0", "evicted_clients:0", "total_eviction_exceeded_time:0", "current_eviction_exceeded_time:0")
 	w.field("keyspace_hits", t.hits)
 	w.field("keyspace_misses", t.misses)
-	w.fields("pubsub_channels:0", "pubsub_patterns:0", "pubsubshard_channels:0", "latest_fork_usec:0", "total_forks:0", "migrate_cached_sockets:0",
-		"slave_expires_tracked_keys:0", "active_defrag_hits:0", "active_defrag_misses:0", "active_defrag_key_hits:0", "active_defrag_key_misses:0",
+	w.fields("pubsub_channels:0", "pubsub_patterns:0", "pubsubshard_channels:0", "latest_fork_usec:0", "total_forks:0")
+	w.field("migrate_cached_sockets", s.links.count())
+	w.fields("slave_expires_tracked_keys:0", "active_defrag_hits:0", "active_defrag_misses:0", "active_defrag_key_hits:0", "active_defrag_key_misses:0",
 		"total_active_defrag_time:0", "current_active_defrag_time:0", "tracking_total_keys:0", "tracking_total_items:0", "tracking_total_prefixes:0",
 		"unexpected_error_replies:0")
 	s.errors.mu.Lock()

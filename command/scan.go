@@ -22,6 +22,8 @@ type scanOptions struct {
 	count   int
 	pattern []byte // nil: every name matches
 	typ     []byte // nil: of any type
+
+	ofHash, noValues bool // of HSCAN, which may leave out the values
 }
 
 // scanDefault is the COUNT of a SCAN that does not name one.
@@ -55,6 +57,9 @@ func (c *Ctx) scanRest(o *scanOptions, i int, typed bool) bool {
 			}
 		case typed && c.Word(i, "type") && left >= 2:
 			o.typ = bytes.ToLower(c.Args[i+1])
+		case o.ofHash && c.Word(i, "novalues"):
+			o.noValues = true
+			i-- // it stands alone
 		default:
 			c.Err(errSyntax)
 			return false

@@ -38,7 +38,14 @@ type Server struct {
 	memory  memoryGauge
 	pause   pause
 	access  accessClock
+	links   links
 	debug   debugFlags
+
+	persist Persistence
+	// gate says which commands are not admitted because of persist's state;
+	// every command loads it. See gated.
+	gate   atomic.Uint32
+	ending atomic.Bool // PrepareShutdown is under way
 }
 
 // ServerStats are counters of INFO that no other room keeps.
@@ -57,13 +64,14 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	var id [20]byte
 	rand.Read(id[:])
 	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
+	s.persist = noPersistence{s.Started}
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
 	s.access.init(s)
 	s.configHooks()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied})
+	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired})
 	return s
 }
 

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// DBSIZE, FLUSHALL, FLUSHDB, LASTSAVE, LOLWUT, ROLE, SHUTDOWN, SWAPDB, TIME.
+// DBSIZE, FLUSHALL, FLUSHDB, LOLWUT, ROLE, SWAPDB, TIME. SAVE and its kin are
+// in persist_cmds.go,
 // INFO is in info.go, CONFIG in config_cmds.go, COMMAND in command_cmds.go,
 // MEMORY in memory.go, DEBUG in debug.go.
 
@@ -22,14 +23,10 @@ func init() {
 		&Row{Name: "flushdb", Fn: cmdFlushDB, Arity: -1, Flags: Write | LockAll, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Empties the database.", Complexity: "O(1); the memory is freed in the background", Syntax: "[ASYNC | SYNC]",
 			Tips: "request_policy:all_shards response_policy:all_succeeded"},
-		&Row{Name: "lastsave", Fn: cmdLastSave, Arity: 1, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "server", Categories: "admin dangerous",
-			Summary: "Returns when the data was last saved, as Unix time.", Complexity: "O(1)", Tips: "nondeterministic_output"},
 		&Row{Name: "lolwut", Fn: cmdLolwut, Arity: -1, Flags: ReadOnly | Fast, Since: "5.0.0", Group: "server",
 			Summary: "Draws a picture and tells the version.", Complexity: "O(1)", Syntax: "[VERSION version]"},
 		&Row{Name: "role", Fn: cmdRole, Arity: 1, Flags: NoScript | Loading | Stale | Fast, Since: "2.8.12", Group: "server", Categories: "admin dangerous",
 			Summary: "Returns the server's part in replication.", Complexity: "O(1)"},
-		&Row{Name: "shutdown", Fn: cmdShutdown, Arity: -1, Flags: Admin | NoScript | Loading | Stale | NoMulti | AllowBusy, Since: "1.0.0", Group: "server",
-			Summary: "Ends the server.", Complexity: "O(1)", Syntax: "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"},
 		&Row{Name: "swapdb", Fn: cmdSwapDB, Arity: 3, Flags: Write | Fast | LockAll, Since: "4.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Exchanges two databases.", Complexity: "O(N) in the number of clients that watch or wait for keys of them", Syntax: "index1 index2"},
 		&Row{Name: "time", Fn: cmdTime, Arity: 1, Flags: Loading | Stale | Fast, Since: "2.6.0", Group: "server",
@@ -96,7 +93,7 @@ func cmdFlushAll(c *Ctx) {
 	}
 	c.Use(at)
 	c.Effect(c.Args...)
-	c.W.OK()
+	c.flushed()
 }
 
 func cmdSwapDB(c *Ctx) {
@@ -131,50 +128,11 @@ func cmdTime(c *Ctx) {
 	c.W.BulkInt(us % 1e6)
 }
 
-// cmdLastSave answers, as long as nothing can be saved, what Redis answers
-// before its first save.
-func cmdLastSave(c *Ctx) { c.W.Int(c.S.Started.Unix()) }
-
 func cmdRole(c *Ctx) {
 	c.W.Array(3)
 	c.W.BulkString("master")
 	c.W.Int(0)
 	c.W.Array(0)
-}
-
-func cmdShutdown(c *Ctx) {
-	var save, nosave, now, force, abort bool
-	for i := 1; i < len(c.Args); i++ {
-		switch {
-		case c.Word(i, "nosave"):
-			nosave = true
-		case c.Word(i, "save"):
-			save = true
-		case c.Word(i, "now"):
-			now = true
-		case c.Word(i, "force"):
-			force = true
-		case c.Word(i, "abort"):
-			abort = true
-		default:
-			c.Err(errSyntax)
-			return
-		}
-	}
-	switch {
-	case abort && (save || nosave || now || force) || save && nosave:
-		c.Err(errSyntax)
-	case abort: // a shutdown waits for nothing, so none is ever under way
-		c.Err("ERR No shutdown in progress.")
-	case save && !force:
-		c.S.Log.Warningf("SHUTDOWN SAVE: this version of kvd cannot save; SHUTDOWN NOSAVE or FORCE ends it without")
-		c.Err("ERR Errors trying to SHUTDOWN. Check logs.")
-	case c.S.Shutdown == nil:
-		c.Err("ERR Errors trying to SHUTDOWN. Check logs.")
-	default:
-		c.outcome = Parked // there is no reply: the connection just ends
-		c.S.Shutdown()
-	}
 }
 
 // cmdLolwut draws one of the ways through a maze; a version, which chooses the

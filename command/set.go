@@ -355,7 +355,6 @@ func cmdSPop(c *Ctx) {
 	if c.Journaling() {
 		c.Effect(wordSRem, k.B, m.Append(nil))
 	}
-	c.NoEffect()
 	if !m.IsInt && cap(m.S) <= listScratchMax {
 		c.scratch = m.S[:0]
 	}
@@ -399,7 +398,6 @@ func popMembers(c *Ctx) {
 		writeElem(c.W, m)
 		r.add(m)
 	})
-	c.NoEffect()
 	c.closeSet(k, &was, s, "spop")
 	c.Dirty += n
 }
@@ -522,13 +520,13 @@ func cmdSScan(c *Ctx) {
 		}
 		return
 	}
-	v := viewOf(s)
-	o.pattern = slices.Clone(o.pattern)
+	v, later := viewOf(s), o
+	later.pattern = slices.Clone(o.pattern)
 	c.Background(func(w *wire.Writer, _ bool) {
 		defer v.free()
 		var s types.Set
 		v.load(&s)
-		replySScan(w, &s, &o, nil)
+		replySScan(w, &s, &later, nil)
 	})
 }
 

@@ -11,7 +11,8 @@ import (
 //
 // Looking at many members is done in the background, on copies. The STORE forms
 // are atomic: they hold the locks of all their keys for as long as they take,
-// which is about 0.1 us a member looked at and 0.2 us a member stored.
+// which is about 0.03 us a member looked at and 0.06 us a member stored of big
+// sets, 0.5 us a member stored of small ones.
 
 func init() {
 	const (

@@ -87,7 +87,7 @@ func (r *Row) countsReads() bool {
 		return false // OBJECT, MEMORY USAGE and so on look without counting
 	}
 	switch r.Name {
-	case "getex", "getdel", "getset", "sort":
+	case "getex", "getdel", "getset", "sort", "migrate":
 		return true
 	}
 	return r.Flags&ReadOnly != 0

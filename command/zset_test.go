@@ -395,33 +395,36 @@ func TestZSetAllocations(t *testing.T) {
 	h := s.Keyspace.LockAll()
 	s.Keyspace.Journal.Detach(s)
 	s.Keyspace.Unlock(&h)
+	args := func(line, key string) (out [][]byte) {
+		for _, w := range strings.Fields(strings.ReplaceAll(line, "KEY", key)) {
+			out = append(out, []byte(w))
+		}
+		return out
+	}
 	for _, size := range []int{20, 5000} {
 		key := "z" + strconv.Itoa(size)
 		for i := range size {
 			s.do("zadd", key, strconv.Itoa(i), "member:"+strconv.Itoa(i))
 		}
-		for _, line := range []string{
-			"zadd KEY 3 member:3", "zadd KEY 0.25 member:7", "zincrby KEY 1.5 member:5", "zscore KEY member:5", "zrank KEY member:5",
-			"zcard KEY", "zcount KEY 2 9", "zrange KEY 3 8", "zrange KEY 3 8 withscores", "zrangebyscore KEY 3 8", "zrevrange KEY 0 5",
-			"zpopmin KEY", "zrem KEY no", "zscan KEY 0",
+		for _, test := range []struct{ line, back string }{
+			{"zadd KEY 3 member:3", ""}, {"zadd KEY 0.25 member:7", "zadd KEY 9 member:7"}, {"zincrby KEY 1.5 member:5", ""},
+			{"zadd KEY 8 member:more", "zrem KEY member:more"}, {"zpopmin KEY", "zadd KEY 0 member:0"},
+			{"zscore KEY member:5", ""}, {"zrank KEY member:5", ""}, {"zcard KEY", ""}, {"zcount KEY 2 9", ""},
+			{"zrange KEY 3 8", ""}, {"zrange KEY 3 8 withscores", ""}, {"zrangebyscore KEY 3 8", ""}, {"zrevrange KEY 0 5", ""},
+			{"zrem KEY no", ""}, {"zscan KEY 0", ""},
 		} {
-			words := strings.Fields(strings.ReplaceAll(line, "KEY", key))
-			args := make([][]byte, len(words))
-			for i, w := range words {
-				args[i] = []byte(w)
-			}
-			back := [][]byte{[]byte("zadd"), []byte(key), []byte("-1"), []byte("member:0")}
+			there, back := args(test.line, key), args(test.back, key)
 			s.x.SetTime(s.now)
 			var w wire.Writer
 			n := testing.AllocsPerRun(200, func() {
 				w.Buf = w.Buf[:0]
-				s.x.Run(s.c, args, &w)
-				if words[0] == "zpopmin" {
+				s.x.Run(s.c, there, &w)
+				if len(back) > 0 {
 					s.x.Run(s.c, back, &w)
 				}
 			})
 			if n > 0 || len(w.Buf) == 0 || w.Buf[0] == '-' {
-				t.Errorf("%s: %v allocations, reply %.40q", line, n, w.Buf)
+				t.Errorf("%d members: %s, %s: %v allocations, reply %.40q", size, test.line, test.back, n, w.Buf)
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func (st *stripe) check() error {
 	for _, dbs := range [2][]*DB{st.ks.dbs, st.ks.retired} {
 		for n, db := range dbs {
 			sh := &db.shards[st.number]
-			keys, deadlines := 0, 0
+			keys, deadlines, fields := 0, 0, 0
 			for i := range sh.slots {
 				sl := &sh.slots[i]
 				if got := sh.occupied.next(i) == i; got != (sl.n > 0) {
@@ -58,6 +58,23 @@ func (st *stripe) check() error {
 						}
 						if next := st.next.Load(); dbs[0] == st.ks.dbs[0] && (next == 0 || next > at.ms()) {
 							return fmt.Errorf("key %q: deadline %d, but the stripe's next is %d", e.Key(), d, next)
+						}
+					}
+					f := e.FieldDeadline()
+					if want := nextFieldDeadline(e.Type(), e.Encoding(), e.Packed(), e.Object()); f != want {
+						return fmt.Errorf("key %q: deadline %d of fields, noted %d", e.Key(), want, f)
+					}
+					if f != 0 {
+						fields++
+						at := deadlineOf(f, number, hash)
+						if sh.fieldDeadlines == nil {
+							return fmt.Errorf("key %q: deadline %d of fields without an index", e.Key(), f)
+						}
+						if _, ok := sh.fieldDeadlines.Get(at); !ok {
+							return fmt.Errorf("key %q: deadline %d of fields is not in the index", e.Key(), f)
+						}
+						if next := st.next.Load(); dbs[0] == st.ks.dbs[0] && (next == 0 || next > at.ms()) {
+							return fmt.Errorf("key %q: deadline %d of fields, but the stripe's next is %d", e.Key(), f, next)
 						}
 					}
 					if o := e.Object(); e.Encoding().IsObject() {
@@ -88,6 +105,9 @@ func (st *stripe) check() error {
 			}
 			if sh.deadlines != nil && sh.deadlines.Len() != deadlines {
 				return fmt.Errorf("db %d: %d deadlines, %d in the index", n, deadlines, sh.deadlines.Len())
+			}
+			if sh.fieldDeadlines != nil && sh.fieldDeadlines.Len() != fields {
+				return fmt.Errorf("db %d: %d hashes with deadlines of fields, %d in the index", n, fields, sh.fieldDeadlines.Len())
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 //	bytes 6-7  length of the payload
 //	4 bytes    length of the key, with flagLongKey
 //	8 bytes    deadline in Unix milliseconds, with flagDeadline
+//	8 bytes    earliest deadline of a field, likewise, with flagFields
 //	the key
 //	the payload: the packed value, or the 8 byte number of its Object
 const (
@@ -23,6 +24,7 @@ const (
 
 	flagDeadline = 1 << 0
 	flagLongKey  = 1 << 1
+	flagFields   = 1 << 2
 )
 
 // InlineMax is the longest packed value that lives inside its entry. Longer
@@ -50,6 +52,9 @@ func (st *stripe) entryAt(l slab.Loc) Entry {
 		if h[1]&flagDeadline != 0 {
 			pos += 8
 		}
+		if h[1]&flagFields != 0 {
+			pos += 8
+		}
 	}
 	n := int(binary.LittleEndian.Uint16(h[6:]))
 	return Entry{mem: st.entries.Slice(l, pos+n), st: st, loc: l, pay: pos, n: n}
@@ -64,6 +69,9 @@ func (st *stripe) keyAt(l slab.Loc) []byte {
 			pos, n = entryHead+4, int(binary.LittleEndian.Uint32(h[8:]))
 		}
 		if h[1]&flagDeadline != 0 {
+			pos += 8
+		}
+		if h[1]&flagFields != 0 {
 			pos += 8
 		}
 	}
@@ -122,6 +130,31 @@ func (e *Entry) setDeadlineInPlace(ms int64) {
 	binary.LittleEndian.PutUint64(e.mem[pos:], uint64(ms))
 }
 
+// FieldDeadline is when the first field of a hash expires, in Unix
+// milliseconds; 0: none does. See Tx.SetFieldDeadline.
+func (e *Entry) FieldDeadline() int64 {
+	if e.mem == nil || e.mem[1]&flagFields == 0 {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint64(e.mem[e.fieldsAt():]))
+}
+
+func (e *Entry) setFieldDeadlineInPlace(ms int64) {
+	binary.LittleEndian.PutUint64(e.mem[e.fieldsAt():], uint64(ms))
+}
+
+// fieldsAt is where the deadline of fields stands.
+func (e *Entry) fieldsAt() int {
+	pos := entryHead
+	if e.mem[1]&flagLongKey != 0 {
+		pos += 4
+	}
+	if e.mem[1]&flagDeadline != 0 {
+		pos += 8
+	}
+	return pos
+}
+
 // Clock is the 24-bit access clock.
 func (e *Entry) Clock() uint32 {
 	return uint32(e.mem[3]) | uint32(e.mem[4])<<8 | uint32(e.mem[5])<<16
@@ -143,11 +176,14 @@ func (e *Entry) Memory() int64 {
 	if e.mem[1]&flagDeadline != 0 {
 		n += deadlineBytes
 	}
+	if e.mem[1]&flagFields != 0 {
+		n += deadlineBytes
+	}
 	return n
 }
 
 // entrySize is the size of the object for an entry.
-func entrySize(key, payload int, deadline bool) int {
+func entrySize(key, payload int, deadline, fields bool) int {
 	n := entryHead + key + payload
 	if key > 255 {
 		n += 4
@@ -155,13 +191,16 @@ func entrySize(key, payload int, deadline bool) int {
 	if deadline {
 		n += 8
 	}
+	if fields {
+		n += 8
+	}
 	return n
 }
 
 // newEntry allocates and fills an entry but for its payload, n bytes, which is
 // left as it comes.
-func (st *stripe) newEntry(key []byte, t types.Type, enc types.Encoding, n int, deadline int64, clock uint32) Entry {
-	size := entrySize(len(key), n, deadline != 0)
+func (st *stripe) newEntry(key []byte, t types.Type, enc types.Encoding, n int, deadline, fields int64, clock uint32) Entry {
+	size := entrySize(len(key), n, deadline != 0, fields != 0)
 	l := st.entries.Alloc(size)
 	mem := st.entries.Slice(l, size)
 	mem[0] = byte(t) | byte(enc)<<4
@@ -177,6 +216,11 @@ func (st *stripe) newEntry(key []byte, t types.Type, enc types.Encoding, n int, 
 	if deadline != 0 {
 		mem[1] |= flagDeadline
 		binary.LittleEndian.PutUint64(mem[pos:], uint64(deadline))
+		pos += 8
+	}
+	if fields != 0 {
+		mem[1] |= flagFields
+		binary.LittleEndian.PutUint64(mem[pos:], uint64(fields))
 		pos += 8
 	}
 	pos += copy(mem[pos:], key)

@@ -68,6 +68,7 @@ type Keyspace struct {
 // by a background worker, and read at any time.
 type Stats struct {
 	Expired       atomic.Int64 // keys removed because their time was over
+	ExpiredFields atomic.Int64 // fields of hashes, likewise
 	LazyFreed     atomic.Int64 // big values freed in the background
 	Contended     atomic.Int64 // stripe locks that had to be waited for
 	TidiedBytes   atomic.Int64 // bytes moved to make memory free
@@ -89,6 +90,9 @@ type Hooks struct {
 	Emptied func(db int, there func(k *Key) bool)
 	// Expired: the key was removed because its deadline passed.
 	Expired func(db int, key []byte)
+	// FieldsExpired: fields of the hash at the key were removed because their
+	// deadlines passed, and with the last of them, if gone, the key.
+	FieldsExpired func(db int, key []byte, gone bool)
 }
 
 // DB is one numbered database. SWAPDB exchanges numbers, so a DB knows its
@@ -104,6 +108,8 @@ type shard struct {
 	occupied  bitset
 	keys      int
 	deadlines *btree.BTreeG[deadline]
+	// fieldDeadlines are the earliest of each hash whose fields have some.
+	fieldDeadlines *btree.BTreeG[deadline]
 }
 
 // stripe is a run of slots in every database.
@@ -355,8 +361,10 @@ func (ks *Keyspace) Memory(locked bool) (m Memory) {
 		m.Held += st.entries.Held() + st.tables.Held()
 		m.Objects += st.objMem
 		for _, db := range ks.dbs {
-			if d := db.shards[i].deadlines; d != nil {
-				m.Index += int64(d.Len()) * deadlineBytes
+			for _, d := range [...]*btree.BTreeG[deadline]{db.shards[i].deadlines, db.shards[i].fieldDeadlines} {
+				if d != nil {
+					m.Index += int64(d.Len()) * deadlineBytes
+				}
 			}
 		}
 		if !locked {

@@ -85,12 +85,16 @@ func (t *Tx) Peek(k *Key) Entry {
 		return Entry{}
 	}
 	e := st.entryAt(l)
-	if e.mem[1]&flagDeadline != 0 && e.Deadline() <= t.Now && !t.Replaying {
-		if t.HideExpired {
+	if e.mem[1]&(flagDeadline|flagFields) != 0 && !t.Replaying {
+		if e.mem[1]&flagDeadline != 0 && e.Deadline() <= t.Now {
+			if !t.HideExpired {
+				t.expire(k)
+			}
 			return Entry{}
 		}
-		t.expire(k)
-		return Entry{}
+		if t.FieldsDue(&e) {
+			return t.withoutDue(k, e)
+		}
 	}
 	return e
 }
@@ -133,9 +137,13 @@ var delWord = []byte("DEL")
 // replaces it, its type, and its deadline (0: none). The payload is copied.
 func (t *Tx) Put(k *Key, typ types.Type, enc types.Encoding, payload []byte, deadline int64) {
 	copy(t.PutSpace(k, typ, enc, len(payload), deadline), payload)
+	if enc == types.EncListpackEx {
+		t.SetFieldDeadline(k, nextFieldDeadline(typ, enc, payload, nil))
+	}
 }
 
-// PutSpace is Put for a payload of n bytes that the caller fills in at once.
+// PutSpace is Put for a payload of n bytes that the caller fills in at once;
+// it must not be a hash whose fields have deadlines.
 func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadline int64) []byte {
 	if n > InlineMax {
 		panic("keyspace: packed value is too long")
@@ -143,15 +151,15 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 	st, sh, sl, i, l := t.place(k)
 	clock := t.newClock()
 	if i < 0 {
-		e := st.newEntry(k.B, typ, enc, n, deadline, clock)
+		e := st.newEntry(k.B, typ, enc, n, deadline, 0, clock)
 		t.enter(st, sh, k, e.loc, deadline)
 		return e.mem[e.pay:]
 	}
 	t.touch(k)
 	e := st.entryAt(l)
-	old := e.Deadline()
+	old, fields := e.Deadline(), e.FieldDeadline()
 	st.dropObject(&e)
-	if (old != 0) == (deadline != 0) && slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) {
+	if (old != 0) == (deadline != 0) && fields == 0 && slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) {
 		// The same object serves.
 		e.mem = st.entries.Slice(l, e.pay+n)
 		e.mem[0] = byte(typ) | byte(enc)<<4
@@ -159,15 +167,18 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 		binary.LittleEndian.PutUint16(e.mem[6:], uint16(n))
 		if deadline != old {
 			e.setDeadlineInPlace(deadline)
-			t.reindex(sh, st, k, old, deadline)
+			t.reindex(&sh.deadlines, st, k, old, deadline)
 		}
 		return e.mem[e.pay:]
 	}
-	e = st.newEntry(k.B, typ, enc, n, deadline, clock)
+	e = st.newEntry(k.B, typ, enc, n, deadline, 0, clock)
 	st.setRef(sl, k, i, e.loc)
 	st.entries.Free(l)
 	if deadline != old {
-		t.reindex(sh, st, k, old, deadline)
+		t.reindex(&sh.deadlines, st, k, old, deadline)
+	}
+	if fields != 0 {
+		t.reindex(&sh.fieldDeadlines, st, k, fields, 0)
 	}
 	return e.mem[e.pay:]
 }
@@ -178,10 +189,14 @@ func (t *Tx) PutObject(k *Key, typ types.Type, enc types.Encoding, o types.Objec
 	st := t.stripe(k)
 	binary.LittleEndian.PutUint64(b, st.objects.put(o))
 	st.objMem += o.Bytes()
+	if typ == types.THash {
+		t.SetFieldDeadline(k, nextFieldDeadline(typ, enc, nil, o))
+	}
 }
 
 // Edit replaces the value of an existing entry, keeping its deadline: o is
-// nil for a packed value. Payload may alias the entry's own Packed.
+// nil for a packed value. Payload may alias the entry's own Packed. Whoever
+// changes the deadlines of a hash's fields calls SetFieldDeadline then.
 func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) Entry {
 	st, _, sl, i, l := t.place(k)
 	t.touch(k)
@@ -217,7 +232,7 @@ func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) En
 		copy(e.mem[e.pay:], payload)
 		return e
 	}
-	ne := st.newEntry(e.Key(), e.Type(), enc, n, e.Deadline(), e.Clock())
+	ne := st.newEntry(e.Key(), e.Type(), enc, n, e.Deadline(), e.FieldDeadline(), e.Clock())
 	copy(ne.mem[ne.pay:], payload)
 	st.setRef(sl, k, i, ne.loc)
 	st.entries.Free(l)
@@ -266,7 +281,10 @@ func (t *Tx) remove(k *Key) bool {
 	t.touch(k)
 	e := st.entryAt(l)
 	if d := e.Deadline(); d != 0 {
-		t.reindex(sh, st, k, d, 0)
+		t.reindex(&sh.deadlines, st, k, d, 0)
+	}
+	if d := e.FieldDeadline(); d != 0 {
+		t.reindex(&sh.fieldDeadlines, st, k, d, 0)
 	}
 	st.dropObject(&e)
 	seg, _ := st.segmentOf(sl, k.Hash)
@@ -314,12 +332,12 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 	if old != 0 && deadline != 0 {
 		e.setDeadlineInPlace(deadline)
 	} else {
-		ne := st.newEntry(e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.Clock())
+		ne := st.newEntry(e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.FieldDeadline(), e.Clock())
 		copy(ne.mem[ne.pay:], e.Packed())
 		st.setRef(sl, k, i, ne.loc)
 		st.entries.Free(l)
 	}
-	t.reindex(sh, st, k, old, deadline)
+	t.reindex(&sh.deadlines, st, k, old, deadline)
 }
 
 // enter puts a new entry into its table.
@@ -330,7 +348,7 @@ func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
 	sh.occupied.set(int(k.Slot) & (1<<t.ks.shift - 1))
 	sh.keys++
 	if deadline != 0 {
-		t.reindex(sh, st, k, 0, deadline)
+		t.reindex(&sh.deadlines, st, k, 0, deadline)
 	}
 }
 

@@ -70,8 +70,8 @@ type Saver struct {
 	total    atomic.Int64 // bytes of the file being loaded
 	done     atomic.Int64 // and those that are loaded
 
-	stop    chan struct{}
-	stopped chan struct{}
+	stop    chan struct{} // closed by Close
+	cronEnd sync.WaitGroup
 }
 
 // job is one snapshot on its way.
@@ -88,7 +88,7 @@ type job struct {
 
 // New makes a Saver; Load and Start follow.
 func New(o Options) *Saver {
-	return &Saver{Options: o, lastSave: time.Now(), lastOK: true, lastTook: -1, stop: make(chan struct{}), stopped: make(chan struct{})}
+	return &Saver{Options: o, lastSave: time.Now(), lastOK: true, lastTook: -1, stop: make(chan struct{})}
 }
 
 // cronEvery is how often the save points are looked at.
@@ -99,8 +99,7 @@ const retryAfter = 5 * time.Second
 
 // Start begins to watch the save points.
 func (s *Saver) Start() {
-	go func() {
-		defer close(s.stopped)
+	s.cronEnd.Go(func() {
 		tick := time.NewTicker(cronEvery)
 		defer tick.Stop()
 		for {
@@ -111,7 +110,7 @@ func (s *Saver) Start() {
 				s.cron(now)
 			}
 		}
-	}()
+	})
 }
 
 // Close ends a running snapshot and the watch that Start began. Nothing is
@@ -123,7 +122,7 @@ func (s *Saver) Close() {
 	s.Abort()
 	s.Wait()
 	close(s.stop)
-	<-s.stopped
+	s.cronEnd.Wait()
 	s.lock.release()
 }
 

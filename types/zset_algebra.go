@@ -24,13 +24,14 @@ const (
 	AggregateCount
 )
 
-// combine joins two scores. Where infinities cancel out the sum is 0.
+// combine joins two scores, of which y need not be a number: the smaller and
+// the greater of both is x then, and the sum 0, as where infinities cancel out.
 func (a Aggregate) combine(x, y float64) float64 {
-	switch a {
-	case AggregateMin:
-		return min(x, y)
-	case AggregateMax:
-		return max(x, y)
+	switch {
+	case a == AggregateMin && y < x, a == AggregateMax && y > x:
+		return y
+	case a == AggregateMin, a == AggregateMax:
+		return x
 	}
 	return numberOrZero(x + y)
 }
@@ -115,7 +116,11 @@ func ZInter(inputs []ZInput, weights []float64, a Aggregate, f func(member []byt
 			if !ok {
 				return true
 			}
-			sum = a.combine(sum, a.weigh(other.weight, score))
+			// Redis leaves an infinity with the weight 0 not a number here.
+			if score *= other.weight; a == AggregateCount {
+				score = other.weight
+			}
+			sum = a.combine(sum, score)
 		}
 		return f(member, sum)
 	}

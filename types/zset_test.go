@@ -754,16 +754,23 @@ func TestZSetAlgebra(t *testing.T) {
 			order[i] = i
 		}
 		sort.SliceStable(order, func(i, j int) bool { return len(sets[order[i]]) < len(sets[order[j]]) })
-		all, times := map[string]float64{}, map[string]int{}
+		all, common, times := map[string]float64{}, map[string]float64{}, map[string]int{}
 		for _, i := range order {
 			for member, score := range sets[i] {
 				v := weights[i] * score
 				if agg == AggregateCount {
 					v = weights[i]
 				}
-				if math.IsNaN(v) {
-					v = 0
+				// What is not a number counts as 0, but in an intersection,
+				// unless it comes first.
+				if sum, ok := common[member]; !ok {
+					common[member] = numberOrZero(v)
+				} else if agg == AggregateSum || agg == AggregateCount {
+					common[member] = numberOrZero(sum + v)
+				} else if agg == AggregateMin && v < sum || agg == AggregateMax && v > sum {
+					common[member] = v
 				}
+				v = numberOrZero(v)
 				if old, ok := all[member]; ok {
 					switch agg {
 					case AggregateMin:
@@ -786,7 +793,7 @@ func TestZSetAlgebra(t *testing.T) {
 			union = append(union, zpair{member, score})
 			maxLen = max(maxLen, len(member))
 			if times[member] == k {
-				inter = append(inter, zpair{member, score})
+				inter = append(inter, zpair{member, common[member]})
 			}
 		}
 		for member, score := range sets[0] {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
+	"kvd/persist"
 	"kvd/resp"
 )
 
@@ -29,6 +31,12 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	var once sync.Once
 	srv.Shutdown = func() { once.Do(func() { close(done) }) }
 
+	saver := persist.New(persist.Options{
+		Keyspace: ks, Config: cfg, Log: log, Dirty: &srv.Stats.DirtySinceSave, Version: Version, RedisVersion: command.RedisVersion,
+		UsedMemory: srv.UsedMemory, Limits: srv.RDBLimits, Freq: srv.Freq, FreqClock: srv.FreqClock, Changed: srv.PersistenceChanged,
+	})
+	srv.SetPersistence(saver)
+
 	front := resp.New(srv)
 	if err := front.Listen(); err != nil {
 		log.Warningf("%v", err)
@@ -36,24 +44,49 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	}
 	defer writePidFile(cfg, log)()
 	log.Noticef("Server initialized")
-	log.Warningf("Nothing is saved yet: this version keeps its data in memory only, and a restart begins empty.")
+	if err := saver.LockDir(); err != nil {
+		return err
+	}
+	if saver.HasFile() {
+		saver.SetLoading() // before the first client comes
+	}
 	if err := front.Start(); err != nil {
 		log.Warningf("%v", err)
 		return errLogged
 	}
-	log.Noticef("Ready to accept connections")
-	select {
-	case <-done:
-		log.Warningf("User requested shutdown...")
-	case sig := <-stop:
-		name := "SIGTERM"
-		if sig == syscall.SIGINT {
-			name = "SIGINT"
+	loaded := make(chan error, 1)
+	go func() { loaded <- saver.Load() }()
+	for running := true; running; {
+		select {
+		case err := <-loaded:
+			switch {
+			case srv.Ending(): // what was loaded is not needed any more
+				continue
+			case err != nil:
+				front.Close()
+				return err
+			}
+			saver.Start()
+			log.Noticef("Ready to accept connections")
+		case <-done:
+			running = false
+		case sig := <-stop:
+			name := map[os.Signal]string{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM"}[sig]
+			if srv.Ending() && sig == syscall.SIGINT {
+				return errors.New("You insist... exiting now")
+			}
+			log.Warningf("Received %s scheduling shutdown...", name)
+			go func() {
+				if err := srv.PrepareShutdown(false, false, false); err != nil {
+					log.Warningf("%s received but errors trying to shut down the server, check the logs for more information", name)
+					return
+				}
+				srv.Shutdown()
+			}()
 		}
-		log.Warningf("Received %s scheduling shutdown...", name)
-		log.Warningf("User requested shutdown...")
 	}
 	front.Close()
+	saver.Close()
 	ks.Close()
 	log.Warningf("kvd is now ready to exit, bye bye...")
 	return nil

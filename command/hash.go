@@ -1,0 +1,559 @@
+package command
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types"
+)
+
+// HDEL, HEXISTS, HGET, HGETALL, HINCRBY, HINCRBYFLOAT, HKEYS, HLEN, HMGET,
+// HMSET, HRANDFIELD, HSCAN, HSET, HSETNX, HSTRLEN, HVALS. What deals with the
+// deadlines of fields is in hash_expire.go.
+
+func init() {
+	read := func(name string, fn func(*Ctx), arity int, flags Flag, keyFlags, since, summary, complexity, syntax, tips string) *Row {
+		return &Row{Name: name, Fn: fn, Arity: arity, Flags: ReadOnly | flags, First: 1, Last: 1, Step: 1, KeyFlags: keyFlags,
+			Since: since, Group: "hash", Summary: summary, Complexity: complexity, Syntax: syntax, Tips: tips}
+	}
+	write := func(name string, fn func(*Ctx), arity int, flags Flag, keyFlags, since, summary, complexity, syntax string) *Row {
+		return &Row{Name: name, Fn: fn, Arity: arity, Flags: Write | Fast | flags, First: 1, Last: 1, Step: 1, KeyFlags: keyFlags,
+			Since: since, Group: "hash", Summary: summary, Complexity: complexity, Syntax: syntax}
+	}
+	const linear = "O(N) in the size of the hash"
+	register(
+		write("hdel", cmdHDel, -3, 0, "RW delete", "2.0.0",
+			"Deletes fields of a hash, and the hash with its last field.", "O(N) in the number of fields named", "key field [field ...]"),
+		read("hexists", cmdHExists, 3, Fast, "RO", "2.0.0",
+			"Tells whether a field exists.", "O(1)", "key field", ""),
+		read("hget", cmdHGet, 3, Fast, "RO access", "2.0.0",
+			"Returns the value of a field.", "O(1)", "key field", ""),
+		read("hgetall", func(c *Ctx) { c.wholeHash(true, true) }, 2, 0, "RO access", "2.0.0",
+			"Returns all fields and values.", linear, "key", "nondeterministic_output_order"),
+		write("hincrby", cmdHIncrBy, 4, DenyOOM, "RW access update", "2.0.0",
+			"Adds to the integer in a field; a missing field counts as 0.", "O(1)", "key field increment"),
+		write("hincrbyfloat", cmdHIncrByFloat, 4, DenyOOM, "RW access update", "2.6.0",
+			"Adds to the floating-point number in a field; a missing field counts as 0.", "O(1)", "key field increment"),
+		read("hkeys", func(c *Ctx) { c.wholeHash(true, false) }, 2, 0, "RO access", "2.0.0",
+			"Returns all fields.", linear, "key", "nondeterministic_output_order"),
+		read("hlen", cmdHLen, 2, Fast, "RO", "2.0.0",
+			"Returns the number of fields.", "O(1)", "key", ""),
+		read("hmget", cmdHMGet, -3, Fast, "RO access", "2.0.0",
+			"Returns the values of several fields.", "O(N) in the number of fields named", "key field [field ...]", ""),
+		write("hmset", cmdHSet, -4, DenyOOM, "RW update", "2.0.0",
+			"Sets several fields (the old form of HSET).", "O(N) in the number of fields named", "key field value [field value ...]"),
+		read("hrandfield", cmdHRandField, -2, 0, "RO access", "6.2.0",
+			"Returns fields chosen at random.", "O(N) in the number of fields returned", "key [count [WITHVALUES]]", "nondeterministic_output"),
+		read("hscan", cmdHScan, -3, 0, "RO access", "2.8.0",
+			"Goes through the fields of a hash in steps.", "O(1) for each call, O(N) for all calls of a whole pass",
+			"key cursor [MATCH pattern] [COUNT count] [NOVALUES]", "nondeterministic_output"),
+		write("hset", cmdHSet, -4, DenyOOM, "RW update", "2.0.0",
+			"Sets fields and returns how many of them are new.", "O(N) in the number of fields named", "key field value [field value ...]"),
+		write("hsetnx", cmdHSetNX, 4, DenyOOM, "RW insert", "2.0.0",
+			"Sets a field that does not exist.", "O(1)", "key field value"),
+		read("hstrlen", cmdHStrLen, 3, Fast, "RO", "3.2.0",
+			"Returns the length of a field's value.", "O(1)", "key field", ""),
+		read("hvals", func(c *Ctx) { c.wholeHash(false, true) }, 2, 0, "RO access", "2.0.0",
+			"Returns all values.", linear, "key", "nondeterministic_output_order"),
+	)
+}
+
+// Fields that are due and have not been removed yet do not exist for a
+// command: it gives fieldTime to the methods of types.Hash, and writes to no
+// due field without saying in its effects what makes it come out the same
+// where they are replayed and due fields do exist.
+
+// fieldTime is the moment at which fields are due; 0, while replaying: never.
+func (c *Ctx) fieldTime() int64 {
+	if c.Replaying {
+		return 0
+	}
+	return c.Now
+}
+
+// hashAt is the hash at a key as a command reads it and then, maybe, changes it.
+type hashAt struct {
+	*types.Hash
+	k    *keyspace.Key
+	e    keyspace.Entry
+	now  int64 // for the methods of Hash
+	was  editing
+	open bool
+}
+
+// findHash loads the hash at a key for reading, as an access to it; it is empty
+// where there is none. Something of another type is replied: not ok.
+func (c *Ctx) findHash(k *keyspace.Key) (h hashAt, ok bool) {
+	h.k, h.now = k, c.fieldTime()
+	if h.e, ok = c.findType(k, types.THash); !ok {
+		return h, false
+	}
+	cfg := c.S.Config
+	h.Hash = &c.x.values.hash
+	h.Limits = types.HashLimits{MaxListpackEntries: int(cfg.HashMaxListpackEntries.Load()), MaxListpackValue: int(cfg.HashMaxListpackValue.Load())}
+	c.load(&h.e, h.Hash)
+	return h, true
+}
+
+// exists tells whether there is a hash at all.
+func (h *hashAt) exists() bool { return h.e.Exists() }
+
+// hashRoomMax is the most memory that is kept for hashes that grow.
+const hashRoomMax = 64 << 10
+
+// openHash makes ready to change the hash, which storeHash must follow; room
+// is about how many bytes it may grow by. Once it is open, nothing happens.
+func (c *Ctx) openHash(h *hashAt, room int) {
+	if h.open {
+		return
+	}
+	h.open = true
+	h.was = c.edit(h.k, &h.e, h.Hash)
+	// What does not fit into the entry's memory grows in ours, and is copied
+	// into an entry only then: no garbage.
+	enc, packed, obj := h.Stored()
+	if need := len(packed) + room; obj == nil && need > cap(packed) && need <= hashRoomMax {
+		buf := slices.Grow(c.x.values.hashRoom[:0], need)
+		c.x.values.hashRoom = buf
+		h.Load(enc, append(buf, packed...), nil)
+	}
+}
+
+// elemRoom is more than the coding of a packed element adds to its bytes.
+const elemRoom = 10
+
+// roomFor is room for elements, and for the deadlines of as many.
+func roomFor(elems [][]byte) int {
+	n := 0
+	for _, b := range elems {
+		n += len(b) + 2*elemRoom
+	}
+	return n
+}
+
+// storeHash keeps the hash that was changed, and deletes the key with the last
+// field: gone.
+func (c *Ctx) storeHash(h *hashAt) (gone bool) {
+	noted := h.e.FieldDeadline()
+	n := h.Len(0)
+	c.store(h.k, &h.was, h.Hash, types.THash, n)
+	if n == 0 {
+		return true
+	}
+	if next := h.NextDeadline(); next != noted {
+		c.SetFieldDeadline(h.k, next)
+	}
+	return false
+}
+
+// notifyHash says that an event happened to a hash, and that it is gone.
+func (c *Ctx) notifyHash(k *keyspace.Key, event string, gone bool) {
+	c.Notify('h', event, k)
+	if gone {
+		c.Notify('g', "del", k)
+	}
+}
+
+var (
+	wordHSet = []byte("HSET")
+	wordHDel = []byte("HDEL")
+)
+
+// cmdHSet serves HSET and HMSET.
+func cmdHSet(c *Ctx) {
+	if len(c.Args)%2 != 0 {
+		c.WrongArity()
+		return
+	}
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	pairs := c.Args[2:]
+	c.openHash(&h, roomFor(pairs))
+	created := 0
+	for i := 0; i < len(pairs); i += 2 {
+		if h.Set(pairs[i], pairs[i+1], h.now) {
+			created++
+		}
+	}
+	c.storeHash(&h)
+	c.Dirty += len(pairs) / 2
+	c.Notify('h', "hset", h.k)
+	if c.Row.Name == "hmset" {
+		c.W.OK()
+	} else {
+		c.W.Int(int64(created))
+	}
+}
+
+func cmdHSetNX(c *Ctx) {
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	field, value := c.Args[2], c.Args[3]
+	if h.Has(field, h.now) {
+		c.W.Int(0)
+		return
+	}
+	if c.FieldsDue(&h.e) {
+		c.Effect(wordHSet, h.k.B, field, value)
+	}
+	c.openHash(&h, roomFor(c.Args[2:]))
+	h.Set(field, value, h.now)
+	c.storeHash(&h)
+	c.Dirty++
+	c.Notify('h', "hset", h.k)
+	c.W.Int(1)
+}
+
+func cmdHGet(c *Ctx) {
+	if h, ok := c.findHash(&c.Keys[0]); ok {
+		h.reply(c.W, c.Args[2])
+	}
+}
+
+// reply replies with the value of a field, or null, and tells whether there is
+// one.
+func (h *hashAt) reply(w *wire.Writer, field []byte) bool {
+	v, ok := h.Get(field, h.now)
+	if ok {
+		writeElem(w, v)
+	} else {
+		w.Null()
+	}
+	return ok
+}
+
+func cmdHMGet(c *Ctx) {
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	c.W.Array(len(c.Args) - 2)
+	for _, field := range c.Args[2:] {
+		h.reply(c.W, field)
+	}
+}
+
+func cmdHExists(c *Ctx) {
+	h, ok := c.findHash(&c.Keys[0])
+	switch {
+	case !ok:
+	case h.Has(c.Args[2], h.now):
+		c.W.Int(1)
+	default:
+		c.W.Int(0)
+	}
+}
+
+func cmdHLen(c *Ctx) {
+	if h, ok := c.findHash(&c.Keys[0]); ok {
+		c.W.Int(int64(h.Len(h.now)))
+	}
+}
+
+func cmdHStrLen(c *Ctx) {
+	if h, ok := c.findHash(&c.Keys[0]); ok {
+		c.W.Int(int64(h.StrLen(c.Args[2], h.now)))
+	}
+}
+
+func cmdHDel(c *Ctx) {
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	deleted := 0
+	for _, field := range c.Args[2:] {
+		if !h.Has(field, h.now) {
+			continue
+		}
+		c.openHash(&h, 0)
+		h.Delete(field, 0)
+		deleted++
+	}
+	if deleted > 0 {
+		c.notifyHash(h.k, "hdel", c.storeHash(&h))
+		c.Dirty += deleted
+	}
+	c.W.Int(int64(deleted))
+}
+
+func cmdHIncrBy(c *Ctx) {
+	by, ok := c.Int(3)
+	if !ok {
+		return
+	}
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	field := c.Args[2]
+	v, there := h.Get(field, h.now)
+	n := v.I
+	if there && !v.IsInt {
+		if n, ok = parseInt(v.S); !ok {
+			c.Err("ERR hash value is not an integer")
+			return
+		}
+	}
+	if by < 0 && n < math.MinInt64-by || by > 0 && n > math.MaxInt64-by {
+		c.Err(errOverflow)
+		return
+	}
+	n += by
+	var room [20]byte
+	text := strconv.AppendInt(room[:0], n, 10)
+	if !there && c.FieldsDue(&h.e) {
+		c.Effect(wordHSet, h.k.B, field, slices.Clone(text))
+	}
+	c.setNumber(&h, field, text, "hincrby")
+	c.W.Int(n)
+}
+
+// setNumber sets a field, which keeps its deadline, to a number as text.
+func (c *Ctx) setNumber(h *hashAt, field, text []byte, event string) {
+	c.openHash(h, len(field)+len(text)+4*elemRoom)
+	h.Update(field, text, h.now)
+	c.storeHash(h)
+	c.Dirty++
+	c.Notify('h', event, h.k)
+}
+
+func cmdHIncrByFloat(c *Ctx) {
+	by, ok := wire.ParseLongDouble(c.Args[3])
+	if !ok {
+		c.Err(errNotFloat)
+		return
+	}
+	if !by.IsFinite() {
+		c.Err("ERR value is NaN or Infinity")
+		return
+	}
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	field := c.Args[2]
+	var cur wire.LongDouble
+	if v, there := h.Get(field, h.now); there {
+		c.scratch = v.Append(c.scratch[:0])
+		if cur, ok = wire.ParseLongDouble(c.scratch); !ok {
+			c.Err("ERR hash value is not a float")
+			return
+		}
+	}
+	sum := cur.Add(by)
+	if !sum.IsFinite() {
+		c.Err("ERR increment would produce NaN or Infinity")
+		return
+	}
+	text := wire.AppendHumanLongDouble(nil, sum)
+	c.Effect(wordHSet, h.k.B, field, text)
+	if at, _ := h.Deadline(field, h.now); at != 0 {
+		c.hpexpireAtEffect(h.k, at, field) // HSET takes it away
+	}
+	c.setNumber(&h, field, text, "hincrbyfloat")
+	c.W.Bulk(text)
+}
+
+// hashReply is what is wanted of a whole hash.
+type hashReply struct {
+	fields, values bool
+	now            int64
+}
+
+// wholeHash serves HGETALL, HKEYS and HVALS.
+func (c *Ctx) wholeHash(fields, values bool) {
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	r := hashReply{fields, values, h.now}
+	if view := h.longView(h.Len(0)); view != nil {
+		r := r
+		c.hashLater(view, func(w *wire.Writer, h *types.Hash) { r.write(w, h) })
+		return
+	}
+	r.write(c.W, h.Hash)
+}
+
+// longView is a copy of the hash, if reading n of its fields takes long, for
+// hashLater; else nil.
+func (h *hashAt) longView(n int) types.Object {
+	_, _, obj := h.Stored()
+	if !longToRead(obj, n, h.Len(0)) {
+		return nil
+	}
+	return obj.Copy()
+}
+
+// hashLater calls f to reply from a copy of a hash, on a worker.
+func (c *Ctx) hashLater(view types.Object, f func(w *wire.Writer, h *types.Hash)) {
+	c.Background(func(w *wire.Writer, _ bool) {
+		defer freeAll(view)
+		var h types.Hash
+		h.Load(types.EncHashtable, nil, view)
+		f(w, &h)
+	})
+}
+
+func (r *hashReply) write(w *wire.Writer, h *types.Hash) {
+	if n := h.Len(r.now); r.fields && r.values {
+		w.Map(n)
+	} else {
+		w.Array(n)
+	}
+	h.Each(r.now, func(field, value types.Elem, _ int64) bool {
+		if r.fields {
+			writeElem(w, field)
+		}
+		if r.values {
+			writeElem(w, value)
+		}
+		return true
+	})
+}
+
+// hrandomMax is the most fields that HRANDFIELD returns where they may come
+// again. Redis has no such limit, and runs out of memory instead.
+const hrandomMax = 1 << 24
+
+func cmdHRandField(c *Ctx) {
+	if len(c.Args) == 2 {
+		h, ok := c.findHash(&c.Keys[0])
+		if !ok {
+			return
+		}
+		if field, _, ok := h.Random(h.now); ok {
+			writeElem(c.W, field)
+		} else {
+			c.W.Null()
+		}
+		return
+	}
+	count, ok := c.Int(2)
+	if !ok {
+		return
+	}
+	if count == math.MinInt64 {
+		c.Err("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+		return
+	}
+	values := len(c.Args) == 4 && c.Word(3, "withvalues")
+	if len(c.Args) > 3 && !values {
+		c.Err(errSyntax)
+		return
+	}
+	if values && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
+		c.Err("ERR value is out of range")
+		return
+	}
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	now, size := h.now, h.Len(h.now)
+	if size == 0 {
+		c.W.Array(0)
+		return
+	}
+	if count < -hrandomMax {
+		c.Err("ERR value is out of range")
+		return
+	}
+	n := int(min(count, int64(size)))
+	if view := h.longView(max(n, -n)); view != nil {
+		c.hashLater(view, func(w *wire.Writer, h *types.Hash) { replyRandomFields(w, h, n, values, now) })
+		return
+	}
+	replyRandomFields(c.W, h.Hash, n, values, now)
+}
+
+// replyRandomFields replies with n different fields, or if n is negative with
+// -n that may be the same. There is one to choose.
+func replyRandomFields(w *wire.Writer, h *types.Hash, n int, values bool, now int64) {
+	elems := max(n, -n)
+	if values && w.Proto < 3 {
+		elems *= 2
+	}
+	w.Array(elems)
+	show := func(field, value types.Elem) bool {
+		if values && w.Proto >= 3 {
+			w.Array(2)
+		}
+		writeElem(w, field)
+		if values {
+			writeElem(w, value)
+		}
+		return true
+	}
+	for ; n < 0; n++ {
+		field, value, _ := h.Random(now)
+		show(field, value)
+	}
+	if n > 0 {
+		h.RandomDistinct(n, now, show)
+	}
+}
+
+func cmdHScan(c *Ctx) {
+	o, ok := c.scanCursor(2)
+	if !ok {
+		return
+	}
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if !h.exists() {
+		c.W.Array(2)
+		c.W.BulkInt(0)
+		c.W.Array(0)
+		return
+	}
+	o.ofHash = true
+	if !c.scanRest(&o, 3, false) {
+		return
+	}
+	o.count = min(o.count, h.Len(0))
+	if view := h.longView(o.count); view != nil {
+		o, now := o, h.now
+		o.pattern = slices.Clone(o.pattern)
+		c.hashLater(view, func(w *wire.Writer, h *types.Hash) { replyHScan(w, h, &o, now) })
+		return
+	}
+	replyHScan(c.W, h.Hash, &o, h.now)
+}
+
+// replyHScan replies with a step of HSCAN.
+func replyHScan(w *wire.Writer, h *types.Hash, o *scanOptions, now int64) {
+	// The cursor stands in front of the fields and is known after them.
+	var out wire.Writer
+	var name [32]byte
+	n := 0
+	cursor := h.Scan(o.cursor, o.count, now, func(field, value types.Elem) {
+		text := field.S
+		if field.IsInt {
+			text = field.Append(name[:0])
+		}
+		if !o.matches(text) {
+			return
+		}
+		out.Bulk(text)
+		n++
+		if !o.noValues {
+			writeElem(&out, value)
+			n++
+		}
+	})
+	w.Array(2)
+	w.Bulk(strconv.AppendUint(nil, cursor, 10))
+	w.Array(n)
+	w.Raw(out.Buf)
+}

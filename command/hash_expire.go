@@ -1,0 +1,530 @@
+package command
+
+import (
+	"math"
+
+	"kvd/keyspace"
+)
+
+// HEXPIRE, HEXPIREAT, HEXPIRETIME, HGETDEL, HGETEX, HPERSIST, HPEXPIRE,
+// HPEXPIREAT, HPEXPIRETIME, HPTTL, HSETEX, HTTL: hashes as of Redis 7.4 and 8.0.
+// What they do is journaled in commands of Redis 7.0, and in HPEXPIREAT and
+// HPERSIST, which have no older form.
+
+func init() {
+	const fields = " FIELDS numfields field [field ...]"
+	set := func(name, summary, arg string, unit int64, relative bool) *Row {
+		return &Row{Name: name, Fn: func(c *Ctx) { c.hexpire(unit, relative) }, Arity: -6, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "7.4.0", Group: "hash", Summary: summary, Complexity: "O(N) in the number of fields named", Syntax: "key " + arg + " [NX | XX | GT | LT]" + fields}
+	}
+	get := func(name, summary, tips string, unit int64, relative bool) *Row {
+		return &Row{Name: name, Fn: func(c *Ctx) { c.httl(unit, relative) }, Arity: -5, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "7.4.0", Group: "hash", Summary: summary, Complexity: "O(N) in the number of fields named", Syntax: "key" + fields, Tips: tips}
+	}
+	register(
+		set("hexpire", "Sets after how many seconds fields expire.", "seconds", 1000, true),
+		set("hexpireat", "Sets the Unix second at which fields expire.", "unix-time-seconds", 1000, false),
+		set("hpexpire", "Sets after how many milliseconds fields expire.", "milliseconds", 1, true),
+		set("hpexpireat", "Sets the Unix millisecond at which fields expire.", "unix-time-milliseconds", 1, false),
+		get("hexpiretime", "Returns the Unix second at which fields expire.", "", 1000, false),
+		get("hpexpiretime", "Returns the Unix millisecond at which fields expire.", "", 1, false),
+		get("httl", "Returns the seconds until fields expire.", "nondeterministic_output", 1000, true),
+		get("hpttl", "Returns the milliseconds until fields expire.", "nondeterministic_output", 1, true),
+		&Row{Name: "hpersist", Fn: cmdHPersist, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "7.4.0", Group: "hash", Summary: "Takes the expiry from fields.", Complexity: "O(N) in the number of fields named", Syntax: "key" + fields},
+		&Row{Name: "hgetdel", Fn: cmdHGetDel, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+			Since: "8.0.0", Group: "hash", Summary: "Returns the values of fields and deletes these.", Complexity: "O(N) in the number of fields named", Syntax: "key" + fields},
+		&Row{Name: "hgetex", Fn: cmdHGetEx, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+			Since: "8.0.0", Group: "hash", Summary: "Returns the values of fields and sets or takes away their expiry.", Complexity: "O(N) in the number of fields named",
+			Syntax: "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]" + fields},
+		&Row{Name: "hsetex", Fn: cmdHSetEx, Arity: -6, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "8.0.0", Group: "hash", Summary: "Sets fields and their expiry, on conditions where given.", Complexity: "O(N) in the number of fields named",
+			Syntax: "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields field value [field value ...]"},
+	)
+}
+
+var (
+	wordHPExpireAt = []byte("HPEXPIREAT")
+	wordHPersist   = []byte("HPERSIST")
+	wordFields     = []byte("FIELDS")
+)
+
+// fieldExpired passes on what the keyspace did by itself.
+func (s *Server) fieldsExpired(db int, key []byte, gone bool) {
+	if n := s.notify; n != nil {
+		n('h', "hexpired", db, key)
+		if gone {
+			n('g', "del", db, key)
+		}
+	}
+}
+
+// fieldDeadlineMax is the latest deadline that a field may have, in Unix
+// milliseconds. Source: HEXPIRE of Redis 7.4 and later takes times below 2^46.
+const fieldDeadlineMax = 1<<46 - 1
+
+// fieldDeadline reads argument i as a time; unit is in milliseconds.
+func (c *Ctx) fieldDeadline(i int, unit int64, relative bool) (ms int64, ok bool) {
+	if ms, ok = c.IntMin(i, 0, "ERR invalid expire time, must be >= 0"); !ok {
+		return 0, false
+	}
+	base := int64(0)
+	if relative {
+		base = c.Now
+	}
+	if ms > fieldDeadlineMax/unit || ms*unit > fieldDeadlineMax-base {
+		c.invalidExpire()
+		return 0, false
+	}
+	return ms*unit + base, true
+}
+
+// fieldArgs reads what follows from argument i on: FIELDS, a number, and as
+// many fields; bad is the error where the number is none.
+func (c *Ctx) fieldArgs(i int, bad string) (fields [][]byte, ok bool) {
+	if !c.Word(i, "fields") {
+		c.Err("ERR Mandatory argument FIELDS is missing or not at the right position")
+		return nil, false
+	}
+	n := int64(0)
+	if i+1 < len(c.Args) {
+		n, _ = parseInt(c.Args[i+1])
+	}
+	if n < 1 {
+		c.Err(bad)
+		return nil, false
+	}
+	if fields = c.Args[i+2:]; n != int64(len(fields)) {
+		c.Err("ERR The `numfields` parameter must match the number of arguments")
+		return nil, false
+	}
+	return fields, true
+}
+
+const (
+	errFieldCount   = "ERR Number of fields must be a positive integer"
+	errHExpireCount = "ERR Parameter `numFields` should be greater than 0"
+)
+
+// fieldsEffect journals a command of the form WORD key [ms] [FIELDS n] field ...
+func (c *Ctx) fieldsEffect(word []byte, k *keyspace.Key, ms int64, fields [][]byte) {
+	effect := make([][]byte, 0, len(fields)+5)
+	effect = append(effect, word, k.B)
+	if ms != 0 {
+		effect = append(effect, intArg(ms))
+	}
+	if &word[0] != &wordHDel[0] {
+		effect = append(effect, wordFields, intArg(int64(len(fields))))
+	}
+	c.Effect(append(effect, fields...)...)
+}
+
+func (c *Ctx) hpexpireAtEffect(k *keyspace.Key, ms int64, fields ...[]byte) {
+	c.fieldsEffect(wordHPExpireAt, k, ms, fields)
+}
+
+// dueChange gives fields of a hash a deadline, one after the other.
+type dueChange struct {
+	c    *Ctx
+	h    *hashAt
+	when int64
+	past bool // the fields go at once
+
+	changed [][]byte // those that were given it, or are gone
+	n       int
+}
+
+// set gives a field that exists the deadline.
+func (d *dueChange) set(field []byte) {
+	d.c.openHash(d.h, 0)
+	if d.past {
+		d.h.Delete(field, 0)
+	} else {
+		d.h.SetDeadline(field, d.when, d.h.now)
+	}
+	d.n++
+	if d.c.Journaling() {
+		d.changed = append(d.changed, field)
+	}
+}
+
+// done stores the hash, says what happened, and counts it.
+func (d *dueChange) done() {
+	if d.n == 0 {
+		return
+	}
+	gone := d.c.storeHash(d.h)
+	d.c.Dirty += d.n
+	word, ms, event := wordHPExpireAt, d.when, "hexpire"
+	if d.past {
+		word, ms, event = wordHDel, 0, "hdel"
+	}
+	if len(d.changed) > 0 {
+		d.c.fieldsEffect(word, d.h.k, ms, d.changed)
+	}
+	d.c.notifyHash(d.h.k, event, gone)
+}
+
+func (c *Ctx) dueChange(h *hashAt, when int64) dueChange {
+	return dueChange{c: c, h: h, when: max(when, 1), past: c.past(when)} // 0 would be none
+}
+
+// What HEXPIRE and its kin, and HPERSIST, reply for a field.
+const (
+	fieldMissing = -2
+	fieldNoDue   = -1
+	fieldNotSet  = 0
+	fieldSet     = 1
+	fieldGone    = 2
+)
+
+// hexpire serves HEXPIRE and its kin; unit is in milliseconds.
+func (c *Ctx) hexpire(unit int64, relative bool) {
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	when, ok := c.fieldDeadline(2, unit, relative)
+	if !ok {
+		return
+	}
+	var cond expireWhen
+	at := 4
+	switch {
+	case c.Word(3, "nx"):
+		cond.nx = true
+	case c.Word(3, "xx"):
+		cond.xx = true
+	case c.Word(3, "gt"):
+		cond.gt = true
+	case c.Word(3, "lt"):
+		cond.lt = true
+	default:
+		at = 3
+	}
+	fields, ok := c.fieldArgs(at, errHExpireCount)
+	if !ok {
+		return
+	}
+	d := c.dueChange(&h, when)
+	c.W.Array(len(fields))
+	for _, field := range fields {
+		switch old, ok := h.Deadline(field, h.now); {
+		case !ok:
+			c.W.Int(fieldMissing)
+		case !cond.holds(old, when):
+			c.W.Int(fieldNotSet)
+		case d.past:
+			d.set(field)
+			c.W.Int(fieldGone)
+		default:
+			d.set(field)
+			c.W.Int(fieldSet)
+		}
+	}
+	d.done()
+}
+
+// httl serves HTTL and its kin; unit is in milliseconds.
+func (c *Ctx) httl(unit int64, relative bool) {
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	fields, ok := c.fieldArgs(2, errFieldCount)
+	if !ok {
+		return
+	}
+	base := int64(0)
+	if relative {
+		base = c.Now
+	}
+	c.W.Array(len(fields))
+	for _, field := range fields {
+		switch at, ok := h.Deadline(field, h.now); {
+		case !ok:
+			c.W.Int(fieldMissing)
+		case at == 0:
+			c.W.Int(fieldNoDue)
+		default:
+			// Up to the whole second, unlike TTL.
+			c.W.Int((max(at-base, 0) + unit - 1) / unit)
+		}
+	}
+}
+
+func cmdHPersist(c *Ctx) {
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	fields, ok := c.fieldArgs(2, errFieldCount)
+	if !ok {
+		return
+	}
+	p := persisting{c: c, h: &h}
+	c.W.Array(len(fields))
+	for _, field := range fields {
+		switch at, ok := h.Deadline(field, h.now); {
+		case !ok:
+			c.W.Int(fieldMissing)
+		case at == 0:
+			c.W.Int(fieldNoDue)
+		default:
+			p.persist(field)
+			c.W.Int(fieldSet)
+		}
+	}
+	p.done()
+}
+
+// persisting takes deadlines away.
+type persisting struct {
+	c       *Ctx
+	h       *hashAt
+	changed [][]byte
+}
+
+func (p *persisting) persist(field []byte) {
+	p.c.openHash(p.h, 0)
+	p.h.Persist(field, p.h.now)
+	p.changed = append(p.changed, field)
+}
+
+func (p *persisting) done() {
+	if len(p.changed) == 0 {
+		return
+	}
+	p.c.storeHash(p.h)
+	p.c.Dirty += len(p.changed)
+	p.c.fieldsEffect(wordHPersist, p.h.k, 0, p.changed)
+	p.c.Notify('h', "hpersist", p.h.k)
+}
+
+func cmdHGetDel(c *Ctx) {
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	fields, ok := c.fieldArgs(2, errFieldCount)
+	if !ok {
+		return
+	}
+	var deleted [][]byte
+	c.W.Array(len(fields))
+	for _, field := range fields {
+		if h.reply(c.W, field) {
+			c.openHash(&h, 0)
+			h.Delete(field, 0)
+			deleted = append(deleted, field)
+		}
+	}
+	if len(deleted) > 0 {
+		c.Dirty += len(deleted)
+		c.fieldsEffect(wordHDel, h.k, 0, deleted)
+		c.notifyHash(h.k, "hdel", c.storeHash(&h))
+	}
+}
+
+// expiryWord is what EX, PX, EXAT or PXAT at argument i say of the time that
+// follows them; unit 0: another word is there.
+func (c *Ctx) expiryWord(i int) (unit int64, relative bool) {
+	switch {
+	case c.Word(i, "ex"):
+		return 1000, true
+	case c.Word(i, "px"):
+		return 1, true
+	case c.Word(i, "exat"):
+		return 1000, false
+	case c.Word(i, "pxat"):
+		return 1, false
+	}
+	return 0, false
+}
+
+func cmdHGetEx(c *Ctx) {
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	at, when := 2, int64(0)
+	unit, relative := c.expiryWord(2)
+	persist := c.Word(2, "persist")
+	if unit != 0 {
+		if when, ok = c.fieldDeadline(3, unit, relative); !ok {
+			return
+		}
+		at = 4
+	} else if persist {
+		at = 3
+	}
+	fields, ok := c.fieldArgs(at, errFieldCount)
+	if !ok {
+		return
+	}
+	d := c.dueChange(&h, when)
+	p := persisting{c: c, h: &h}
+	c.W.Array(len(fields))
+	for _, field := range fields {
+		there := h.reply(c.W, field)
+		switch {
+		case !there:
+		case unit != 0:
+			d.set(field)
+		case persist:
+			if at, _ := h.Deadline(field, h.now); at != 0 {
+				p.persist(field)
+			}
+		}
+	}
+	d.done()
+	p.done()
+}
+
+// hsetexOptions are HSETEX's arguments.
+type hsetexOptions struct {
+	fnx, fxx, keep, expiry bool
+	when                   int64
+	pairs                  [][]byte
+}
+
+// parse reads the arguments; false: an error, which is replied.
+func (o *hsetexOptions) parse(c *Ctx) bool {
+	for i := 2; i < len(c.Args); i++ {
+		unit, relative := c.expiryWord(i)
+		keep, fnx, fxx := c.Word(i, "keepttl"), c.Word(i, "fnx"), c.Word(i, "fxx")
+		switch {
+		case c.Word(i, "fields"):
+			return o.parsePairs(c, i)
+		case unit != 0 || keep:
+			if o.expiry || o.keep {
+				c.Err("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified")
+				return false
+			}
+			o.keep, o.expiry = keep, !keep
+			if keep {
+				continue
+			}
+			if i++; i == len(c.Args) {
+				c.Err("ERR missing expire time")
+				return false
+			}
+			var ok bool
+			if o.when, ok = c.fieldDeadline(i, unit, relative); !ok {
+				return false
+			}
+		case fnx || fxx:
+			if o.fnx || o.fxx {
+				c.Err("ERR Only one of FXX or FNX arguments can be specified")
+				return false
+			}
+			o.fnx, o.fxx = fnx, fxx
+		default:
+			c.Err("ERR unknown argument: " + string(c.Args[i]))
+			return false
+		}
+	}
+	// Redis fails an assertion here.
+	c.Err("ERR Mandatory argument FIELDS is missing or not at the right position")
+	return false
+}
+
+func (o *hsetexOptions) parsePairs(c *Ctx, i int) bool {
+	if i >= len(c.Args)-3 {
+		c.WrongArity()
+		return false
+	}
+	n, ok := parseInt(c.Args[i+1])
+	if !ok || n < 1 || n > math.MaxInt32 {
+		c.Err("ERR invalid number of fields")
+		return false
+	}
+	if o.pairs = c.Args[i+2:]; int64(len(o.pairs)) != 2*n {
+		c.WrongArity()
+		return false
+	}
+	return true
+}
+
+// holds tells whether the fields are there, or not, as the options ask.
+func (o *hsetexOptions) holds(h *hashAt) bool {
+	if !o.fnx && !o.fxx {
+		return true
+	}
+	for i := 0; i < len(o.pairs); i += 2 {
+		if h.Has(o.pairs[i], h.now) == o.fnx {
+			return false
+		}
+	}
+	return true
+}
+
+func cmdHSetEx(c *Ctx) {
+	var o hsetexOptions
+	if !o.parse(c) {
+		return
+	}
+	h, ok := c.findHash(&c.Keys[0])
+	if !ok {
+		return
+	}
+	if !o.holds(&h) {
+		c.W.Int(0)
+		return
+	}
+	n := len(o.pairs) / 2
+	c.Dirty += n
+	c.W.Int(1)
+	if o.expiry && c.past(o.when) {
+		c.hsetexPast(&h, &o)
+		return
+	}
+	fields := make([][]byte, n)
+	c.openHash(&h, roomFor(o.pairs))
+	for i := range fields {
+		field, value := o.pairs[2*i], o.pairs[2*i+1]
+		fields[i] = field
+		switch {
+		case o.expiry:
+			h.Put(field, value, max(o.when, 1))
+		case o.keep:
+			h.Update(field, value, h.now)
+		default:
+			h.Set(field, value, h.now)
+		}
+	}
+	if c.Journaling() {
+		c.Effect(append([][]byte{wordHSet, h.k.B}, o.pairs...)...)
+		if o.expiry {
+			c.hpexpireAtEffect(h.k, max(o.when, 1), fields...)
+		}
+		for _, field := range fields {
+			if at, _ := h.Deadline(field, h.now); o.keep && at != 0 {
+				c.hpexpireAtEffect(h.k, at, field) // HSET takes it away
+			}
+		}
+	}
+	c.storeHash(&h)
+	c.Notify('h', "hset", h.k)
+	if o.expiry {
+		c.Notify('h', "hexpire", h.k)
+	}
+}
+
+// hsetexPast sets fields to what is over already, and so deletes them.
+func (c *Ctx) hsetexPast(h *hashAt, o *hsetexOptions) {
+	c.NoEffect()
+	d := c.dueChange(h, o.when)
+	for i := 0; i < len(o.pairs); i += 2 {
+		if h.Has(o.pairs[i], h.now) {
+			d.set(o.pairs[i])
+		}
+	}
+	c.Notify('h', "hset", h.k)
+	if d.n > 0 {
+		c.Dirty -= d.n // which done counts
+		d.done()
+	} else {
+		c.Notify('h', "hdel", h.k)
+	}
+}

@@ -1,0 +1,369 @@
+package command
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"kvd/persist/rdb"
+	"kvd/resp/wire"
+	"kvd/types"
+)
+
+// BGSAVE, LASTSAVE, SAVE, SHUTDOWN; DEBUG RELOAD; and what the state of
+// snapshots means for other commands.
+
+func init() {
+	register(
+		&Row{Name: "bgsave", Fn: cmdBgsave, Arity: -1, Flags: Admin | NoScript | NoAsyncLoading, Since: "1.0.0", Group: "server",
+			Summary: "Saves the data to a file in the background.", Complexity: "O(1)", Syntax: "[SCHEDULE]"},
+		&Row{Name: "lastsave", Fn: cmdLastSave, Arity: 1, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "server", Categories: "admin dangerous",
+			Summary: "Returns when the data was last saved, as Unix time.", Complexity: "O(1)", Tips: "nondeterministic_output"},
+		&Row{Name: "save", Fn: cmdSave, Arity: 1, Flags: Admin | NoScript | NoAsyncLoading | NoMulti, Since: "1.0.0", Group: "server",
+			Summary: "Saves the data to a file and replies when it is there.", Complexity: "O(N) in the number of keys"},
+		&Row{Name: "shutdown", Fn: cmdShutdown, Arity: -1, Flags: Admin | NoScript | Loading | Stale | NoMulti | AllowBusy, Since: "1.0.0", Group: "server",
+			Summary: "Ends the server.", Complexity: "O(N) in the number of keys where they are saved", Syntax: "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"},
+	)
+}
+
+// Persistence is what commands want of who writes and loads snapshots. What
+// says "at once" may be called with stripes locked; the others wait for files,
+// or take locks.
+type Persistence interface {
+	// Save writes a snapshot; busy: another one is being written.
+	Save() (busy bool, err error)
+	// SaveAfter writes a snapshot of now or later, after one that is being written.
+	SaveAfter() error
+	// Background starts a snapshot of this instant; busy: see Save.
+	Background() (busy bool)
+	// Schedule has one started as soon as possible; at once.
+	Schedule()
+	// Abort ends the one being written; at once. Wait waits for its end.
+	Abort()
+	Wait()
+	// Saving tells whether one is being written, LastSave when the last one
+	// was whole, in Unix seconds, Failing whether the last one failed; at once.
+	Saving() bool
+	LastSave() int64
+	Failing() bool
+	// Loading tells whether the data is being loaded; StopLoading ends that.
+	// At once.
+	Loading() bool
+	StopLoading()
+	// Reload saves, empties and loads; saved: an error came after the save.
+	Reload(noSave, noFlush, merge bool) (saved bool, err error)
+	// Info and InfoLoading report fields of INFO; at once.
+	Info(field func(name string, value any))
+	InfoLoading(field func(name string, value any))
+}
+
+// SetPersistence is called once, before the first command.
+func (s *Server) SetPersistence(p Persistence) {
+	s.persist = p
+	for _, name := range []string{"save", "stop-writes-on-bgsave-error"} {
+		s.Config.OnChange(name, func() error { s.PersistenceChanged(); return nil })
+	}
+	s.PersistenceChanged()
+}
+
+// Bits of Server.gate: why some commands are not admitted.
+const (
+	gateLoading uint32 = 1 << iota
+	gateMisconf
+)
+
+// PersistenceChanged is called when Loading or Failing have changed.
+func (s *Server) PersistenceChanged() {
+	var gate uint32
+	if s.persist.Loading() {
+		gate |= gateLoading
+	}
+	if s.persist.Failing() && s.Config.StopWritesOnBgsaveError.Load() && len(s.Config.Save.Load()) > 0 {
+		gate |= gateMisconf
+	}
+	s.gate.Store(gate)
+}
+
+// gated rejects a command because of the state of snapshots.
+func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
+	text := ""
+	switch {
+	case gate&gateMisconf != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
+		text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+	case gate&gateLoading != 0 && !ctx.loadable():
+		text = "LOADING Redis is loading the dataset in memory"
+	default:
+		return false
+	}
+	x.stats[ctx.Row.num].Rejected.Add(1)
+	x.reject(ctx, text)
+	return true
+}
+
+// has tells whether the command, or one of those that EXEC would run, has the flag.
+func (c *Ctx) has(flag Flag) bool {
+	if c.Row.Flags&flag != 0 {
+		return true
+	}
+	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
+		for _, r := range m.rows {
+			if r.Flags&flag != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// loadable tells whether the command, and all those that EXEC would run, may
+// be called while the data is being loaded.
+func (c *Ctx) loadable() bool {
+	if c.Row.Flags&Loading == 0 {
+		return false
+	}
+	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
+		for _, r := range m.rows {
+			if r.Flags&Loading == 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func cmdBgsave(c *Ctx) {
+	schedule := len(c.Args) == 2 && c.Word(1, "schedule")
+	if len(c.Args) > 1 && !schedule {
+		c.Err(errSyntax)
+		return
+	}
+	switch p := c.S.persist; {
+	case p.Saving():
+		c.Err(errSaving)
+	case c.AllLocked(): // the instant of EXEC is none to save at
+		p.Schedule()
+		c.W.SimpleString("Background saving scheduled")
+	case p.Background():
+		c.Err(errSaving)
+	default:
+		c.W.SimpleString("Background saving started")
+	}
+}
+
+const errSaving = "ERR Background save already in progress"
+
+func cmdSave(c *Ctx) {
+	p := c.S.persist
+	c.Background(func(w *wire.Writer, _ bool) {
+		busy, err := p.Save()
+		switch {
+		case busy:
+			w.Error(errSaving)
+		case err != nil: // the log says more, as Redis's does
+			w.Error("ERR")
+		default:
+			w.OK()
+		}
+	})
+}
+
+func cmdLastSave(c *Ctx) { c.W.Int(c.S.persist.LastSave()) }
+
+// flushed is what FLUSHALL does besides: a snapshot being written is given up,
+// and where there are save points the file becomes empty before the reply.
+func (c *Ctx) flushed() {
+	p := c.S.persist
+	p.Abort()
+	if len(c.S.Config.Save.Load()) == 0 {
+		c.W.OK()
+		return
+	}
+	if c.inExec {
+		p.Schedule()
+		c.W.OK()
+		return
+	}
+	c.Background(func(w *wire.Writer, _ bool) {
+		_ = p.SaveAfter() // it says in the log what failed; the databases are empty
+		w.OK()
+	})
+}
+
+func cmdShutdown(c *Ctx) {
+	var save, nosave, now, force, abort bool
+	for i := 1; i < len(c.Args); i++ {
+		switch {
+		case c.Word(i, "nosave"):
+			nosave = true
+		case c.Word(i, "save"):
+			save = true
+		case c.Word(i, "now"):
+			now = true // there is nothing that a shutdown would wait for
+		case c.Word(i, "force"):
+			force = true
+		case c.Word(i, "abort"):
+			abort = true
+		default:
+			c.Err(errSyntax)
+			return
+		}
+	}
+	switch {
+	case abort && (save || nosave || now || force) || save && nosave:
+		c.Err(errSyntax)
+	case abort: // while one is under way nobody is listened to
+		c.Err("ERR No shutdown in progress.")
+	case c.S.Shutdown == nil:
+		c.Err("ERR Errors trying to SHUTDOWN. Check logs.")
+	default:
+		// There is no reply: the connection just ends.
+		cl, s := c.C, c.S
+		c.outcome = Parked
+		go func() {
+			if err := s.PrepareShutdown(save, nosave, force); err != nil {
+				cl.Conn.Deliver([]byte("-ERR Errors trying to SHUTDOWN. Check logs.\r\n"))
+				return
+			}
+			s.Shutdown()
+		}()
+	}
+}
+
+// errShutdown: the server is being ended already.
+var errShutdown = errors.New("a shutdown is already under way")
+
+// PrepareShutdown does what must be done before the server may end: nobody is
+// served any more, loading and a running snapshot are given up, and the data is
+// saved if save points are configured. save and nosave say otherwise. After an
+// error, which force does not let happen, everything goes on. It waits; no
+// stripe is locked.
+func (s *Server) PrepareShutdown(save, nosave, force bool) error {
+	if !s.ending.CompareAndSwap(false, true) {
+		return errShutdown
+	}
+	s.Log.Warningf("User requested shutdown...")
+	p := s.persist
+	if p.Loading() {
+		p.StopLoading()
+		save, nosave = false, true
+	}
+	// From here on commands wait, so that what is acknowledged is saved.
+	s.startPause(pauseAll, math.MaxInt64)
+	if p.Saving() {
+		s.Log.Warningf("There is a snapshot being written. It is given up.")
+		p.Abort()
+		p.Wait()
+	}
+	if !save && (nosave || len(s.Config.Save.Load()) == 0) {
+		return nil
+	}
+	s.Log.Noticef("Saving the final RDB snapshot before exiting.")
+	// A command that was admitted just before the pause may run just after the
+	// instant; it has long ended when the file is there, and was counted.
+	for range 3 {
+		err := p.SaveAfter()
+		if err != nil && !force {
+			s.Log.Warningf("Error trying to save the DB, can't exit.")
+			s.endPause()
+			s.ending.Store(false)
+			return err
+		}
+		if err != nil {
+			s.Log.Warningf("Error trying to save the DB, exiting anyway: FORCE was given.")
+			return nil
+		}
+		if s.Stats.DirtySinceSave.Load() == 0 {
+			break
+		}
+	}
+	return nil
+}
+
+// Ending tells whether the server is about to end.
+func (s *Server) Ending() bool { return s.ending.Load() }
+
+// debugReload saves, empties and loads, with all other clients waiting.
+func debugReload(c *Ctx, args [][]byte) {
+	var noSave, noFlush, merge bool
+	for i := range args {
+		switch {
+		case equalFold(args[i], "nosave"):
+			noSave = true
+		case equalFold(args[i], "noflush"):
+			noFlush = true
+		case equalFold(args[i], "merge"):
+			merge = true
+		default:
+			c.Err("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+			return
+		}
+	}
+	if c.inExec {
+		c.Err("ERR DEBUG RELOAD is not possible inside MULTI")
+		return
+	}
+	s := c.S
+	paused := s.pause.mode.Load() == pauseOff
+	if paused {
+		s.startPause(pauseAll, math.MaxInt64)
+	}
+	s.Keyspace.Unlock(&c.x.held) // it locks what it needs
+	c.Background(func(w *wire.Writer, _ bool) {
+		saved, err := s.persist.Reload(noSave, noFlush, merge)
+		if paused {
+			s.endPause()
+		}
+		switch {
+		case err == nil:
+			w.OK()
+		case saved:
+			w.Error("ERR Error trying to load the RDB dump, check server logs.")
+		default:
+			w.Error("ERR")
+		}
+	})
+}
+
+// RDBLimits are the limits of packed collections, as they are configured.
+func (s *Server) RDBLimits() *rdb.Limits {
+	cfg := s.Config
+	return &rdb.Limits{
+		List: types.ListLimits{MaxSize: int(cfg.ListMaxListpackSize.Load())},
+		Set: types.SetLimits{MaxIntset: int(cfg.SetMaxIntsetEntries.Load()), MaxListpackEntries: int(cfg.SetMaxListpackEntries.Load()),
+			MaxListpackValue: int(cfg.SetMaxListpackValue.Load())},
+		Hash: types.HashLimits{MaxListpackEntries: int(cfg.HashMaxListpackEntries.Load()), MaxListpackValue: int(cfg.HashMaxListpackValue.Load())},
+		ZSet: types.ZSetLimits{MaxListpackEntries: int(cfg.ZSetMaxListpackEntries.Load()), MaxListpackValue: int(cfg.ZSetMaxListpackValue.Load())},
+	}
+}
+
+// UsedMemory is INFO's used_memory, in bytes. No stripe is locked.
+func (s *Server) UsedMemory() int64 { return s.memoryUse(false).used }
+
+// Freq is the counter of accesses of an LFU clock as of now; FreqClock is a
+// clock of now with such a counter.
+func (s *Server) Freq(clock uint32) byte {
+	return byte(lfuDecayed(clock, time.Now().UnixMilli(), s.Config.LFUDecayTime.Load()))
+}
+
+// FreqClock see Freq.
+func (s *Server) FreqClock(freq byte) uint32 { return lfuClock(time.Now().UnixMilli(), uint32(freq)) }
+
+// noPersistence is for servers without files, such as tests drive.
+type noPersistence struct{ started time.Time }
+
+var errNoPersistence = errors.New("this server has no files")
+
+func (noPersistence) Save() (bool, error)                      { return false, errNoPersistence }
+func (noPersistence) SaveAfter() error                         { return errNoPersistence }
+func (noPersistence) Background() bool                         { return false }
+func (noPersistence) Schedule()                                {}
+func (noPersistence) Abort()                                   {}
+func (noPersistence) Wait()                                    {}
+func (noPersistence) Saving() bool                             { return false }
+func (p noPersistence) LastSave() int64                        { return p.started.Unix() }
+func (noPersistence) Failing() bool                            { return false }
+func (noPersistence) Loading() bool                            { return false }
+func (noPersistence) StopLoading()                             {}
+func (noPersistence) Reload(bool, bool, bool) (bool, error)    { return false, errNoPersistence }
+func (noPersistence) Info(field func(name string, value any))  {}
+func (noPersistence) InfoLoading(func(name string, value any)) {}
