@@ -6,7 +6,7 @@ CACHE   ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/kvd
 
 # How long `make fuzz` spends on each fuzz target, and where they are.
 FUZZTIME ?= 10m
-FUZZPKG  ?= ./resp/wire
+FUZZPKG  ?= ./resp/wire ./persist/rdb
 
 # Units of Redis's suite for `make conformance`; empty means those in tests/conformance/floor.
 UNITS ?=
@@ -40,13 +40,19 @@ conformance: $(if $(KVD_BIN),,build)
 	tests/setup/install.sh
 	go run ./tests/conformance $(CONFORMANCE_FLAGS) $(UNITS)
 
-bench: build
-	go run ./tests/bench
+# What the benchmark is to do, such as BENCH="-suite throughput -rounds 5"; see -h.
+BENCH ?=
 
+bench: build
+	go run ./tests/bench $(BENCH)
+
+# -fuzzminimizetime: by default Go may spend the whole time on making one input smaller.
 fuzz:
-	@targets=$$(go test -list '^Fuzz' $(FUZZPKG) | grep '^Fuzz') || { echo "no fuzz target in $(FUZZPKG)" >&2; exit 1; }; \
-	for t in $$targets; do \
-		go test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) $(FUZZPKG) || exit 1; \
+	@for p in $(FUZZPKG); do \
+		targets=$$(go test -list '^Fuzz' $$p | grep '^Fuzz') || { echo "no fuzz target in $$p" >&2; exit 1; }; \
+		for t in $$targets; do \
+			go test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$p || exit 1; \
+		done; \
 	done
 
 # staticcheck is fetched by version on first use; without it and without a network this fails, and says so.

@@ -64,7 +64,7 @@ func cmdACLCat(c *Ctx) {
 	case 3:
 		cat := strings.ToLower(string(c.Args[2]))
 		if !slices.Contains(categoryOrder, cat) {
-			c.Err("ERR Unknown category '" + string(c.Args[2]) + "'")
+			c.Err("ERR Unknown category '" + quote(c.Args[2]) + "'")
 			return
 		}
 		at, n := c.W.DeferArray(), 0

@@ -120,7 +120,7 @@ func cmdClientSetInfo(c *Ctx) {
 	case c.Word(2, "lib-ver"):
 		field, option = &c.C.libVer, "lib-ver"
 	default:
-		c.Err("ERR Unrecognized option '" + string(c.Args[2]) + "'")
+		c.Err("ERR Unrecognized option '" + quote(c.Args[2]) + "'")
 		return
 	}
 	if !nameOK(c.Args[3]) {
@@ -154,7 +154,7 @@ var clientTypes = map[string]string{"normal": "normal", "slave": "replica", "rep
 func (c *Ctx) clientType(i int) (string, bool) {
 	t, ok := clientTypes[strings.ToLower(string(c.Args[i]))]
 	if !ok {
-		c.Err("ERR Unknown client type '" + string(c.Args[i]) + "'")
+		c.Err("ERR Unknown client type '" + quote(c.Args[i]) + "'")
 	}
 	return t, ok
 }
@@ -284,10 +284,10 @@ func cmdClientKill(c *Ctx) {
 	var f struct {
 		id, maxAge        int64
 		kind, addr, laddr string
-		spareMe           bool
+		byAddr, spareMe   bool // byAddr: addr counts even if it is empty
 	}
 	if len(c.Args) == 3 {
-		f.addr = string(c.Args[2])
+		f.addr, f.byAddr = string(c.Args[2]), true
 	} else {
 		f.spareMe = true
 		for i := 2; i < len(c.Args); i += 2 {
@@ -316,7 +316,7 @@ func cmdClientKill(c *Ctx) {
 				f.laddr = string(v)
 			case c.Word(i, "user"):
 				if string(v) != "default" { // which everybody is
-					c.Err("ERR No such user '" + string(v) + "'")
+					c.Err("ERR No such user '" + quote(v) + "'")
 					return
 				}
 			case c.Word(i, "maxage"):
@@ -344,7 +344,7 @@ func cmdClientKill(c *Ctx) {
 	killed, me := 0, false
 	for _, cl := range c.S.clients.sorted() {
 		switch {
-		case f.addr != "" && cl.Addr != f.addr,
+		case (f.byAddr || f.addr != "") && cl.Addr != f.addr,
 			f.laddr != "" && cl.LAddr != f.laddr,
 			f.kind != "" && cl.kind() != f.kind,
 			f.id != 0 && cl.ID != f.id,

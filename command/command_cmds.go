@@ -232,7 +232,7 @@ func (r *Row) writeInfo(w *wire.Writer) {
 		w.SimpleString("@" + c)
 	}
 	tips := strings.Fields(r.Tips)
-	w.Array(len(tips))
+	w.Set(len(tips))
 	for _, t := range tips {
 		w.BulkString(t)
 	}
@@ -240,6 +240,10 @@ func (r *Row) writeInfo(w *wire.Writer) {
 	w.Set(len(specs))
 	for i := range specs {
 		specs[i].write(w)
+	}
+	if len(r.Sub) == 0 {
+		w.Set(0) // as Redis has it; subcommands come as an array
+		return
 	}
 	w.Array(len(r.Sub))
 	for _, s := range r.Sub {
@@ -322,9 +326,7 @@ func cmdCommandList(c *Ctx) {
 func (c *Ctx) subject() (r *Row, args [][]byte, pos []int, ok bool) {
 	args = c.Args[2:]
 	if r = Lookup(args[0]); r != nil && len(r.Sub) > 0 && len(args) > 1 {
-		if s := r.sub(args[1]); s != nil || r.Fn == nil {
-			r = s
-		}
+		r = r.sub(args[1])
 	}
 	switch {
 	case r == nil:
@@ -379,14 +381,27 @@ func cmdCommandGetKeysAndFlags(c *Ctx) {
 // other arguments: SET reads only where GET is asked for, BITFIELD writes only
 // with SET or INCRBY.
 func variableFlags(r *Row, args [][]byte) string {
-	has := func(word string) bool {
-		return slices.ContainsFunc(args[2:], func(a []byte) bool { return equalFold(a, word) })
-	}
 	switch {
-	case r.Name == "set" && !has("get"):
+	case r.Name == "set" && !slices.ContainsFunc(args[3:], func(a []byte) bool { return equalFold(a, "get") }):
 		return "OW update"
-	case r.Name == "bitfield" && !has("set") && !has("incrby"):
+	case r.Name == "bitfield" && onlyGets(args[2:]):
 		return "RO access"
 	}
 	return "RW access update"
+}
+
+// onlyGets tells whether no operation of BITFIELD writes; where they are not
+// spelled right it might.
+func onlyGets(ops [][]byte) bool {
+	for len(ops) > 0 {
+		switch {
+		case equalFold(ops[0], "get") && len(ops) > 2:
+			ops = ops[3:]
+		case equalFold(ops[0], "overflow") && len(ops) > 1:
+			ops = ops[2:]
+		default:
+			return false
+		}
+	}
+	return true
 }

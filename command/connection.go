@@ -109,37 +109,31 @@ func cmdHello(c *Ctx) {
 		}
 		proto = n
 	}
-	var user, password, name []byte
+	// An option takes effect where it stands, even if a later one is wrong.
 	for i := 2; i < len(c.Args); {
 		switch {
 		case c.Word(i, "auth") && i+2 < len(c.Args):
-			user, password = c.Args[i+1], c.Args[i+2]
+			if !c.S.authenticate(c.Args[i+1], c.Args[i+2]) {
+				c.Err(errWrongPass)
+				return
+			}
+			c.C.Authed = true
 			i += 3
 		case c.Word(i, "setname") && i+1 < len(c.Args):
-			name = c.Args[i+1]
-			if !nameOK(name) {
+			if !nameOK(c.Args[i+1]) {
 				c.Err(errName)
 				return
 			}
+			c.C.setName(c.Args[i+1])
 			i += 2
 		default:
-			c.Err("ERR Syntax error in HELLO option '" + string(c.Args[i]) + "'")
+			c.Err("ERR Syntax error in HELLO option '" + quote(c.Args[i]) + "'")
 			return
 		}
-	}
-	if user != nil {
-		if !c.S.authenticate(user, password) {
-			c.Err(errWrongPass)
-			return
-		}
-		c.C.Authed = true
 	}
 	if !c.C.Authed && c.S.Config.RequirePass.Load() != "" {
 		c.Err("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
 		return
-	}
-	if name != nil {
-		c.C.setName(name)
 	}
 	c.C.proto.Store(int32(proto))
 	c.W.Proto = int(proto)

@@ -474,7 +474,7 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 // notifies as a command does. What f says is journaled as one unit before the
 // locks are free. While writes are paused it waits for the end of the pause.
 //
-// f has no client, no arguments and no reply; it must touch no other keys, do no
+// f has no client, no row, no arguments and no reply; it must touch no other keys, do no
 // I/O, and make no key ready for those who wait. The caller must hold no stripe,
 // so it must not be inside EXEC (where a background function is told that it
 // runs locked, and has the command's own Ctx).
@@ -487,7 +487,7 @@ func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 	}
 	defer s.Keyspace.Unlock(&h)
 	now := time.Now()
-	c := &Ctx{Tx: *s.Keyspace.NewTx(), S: s, Keys: keys, explicit: true}
+	c := &Ctx{Tx: *s.Keyspace.NewTx(), S: s, Keys: keys, Row: &laterRow, explicit: true}
 	c.Use(db)
 	c.Now, c.Clock, c.NoTouch = now.UnixMilli(), uint32(now.Unix())&clockMask, true
 	f(c)
@@ -497,6 +497,9 @@ func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 	s.Stats.DirtySinceSave.Add(int64(c.Dirty))
 	s.Keyspace.Journal.AppendAll(c.effects)
 }
+
+// laterRow stands for the command in ChangeLater: its look-ups are not counted.
+var laterRow Row
 
 // pausePoll is how often ChangeLater looks whether a pause is over.
 const pausePoll = 10 * time.Millisecond
@@ -510,13 +513,13 @@ func unknownCommand(args [][]byte) string {
 		if b.Len() >= 128 {
 			break
 		}
-		fmt.Fprintf(&b, "'%.*s' ", 128-b.Len(), a)
+		fmt.Fprintf(&b, "'%s' ", quoted(a, 128-b.Len()))
 	}
-	return fmt.Sprintf("ERR unknown command '%.128s', with args beginning with: %s", args[0], b.String())
+	return fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", quoted(args[0], 128), b.String())
 }
 
 func unknownSub(row *Row, name []byte) string {
-	return fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", name, strings.ToUpper(row.Name))
+	return fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", quoted(name, 128), strings.ToUpper(row.Name))
 }
 
 func noteMax(a *atomic.Int64, v int64) {

@@ -1,8 +1,8 @@
 package command
 
 import (
-	"bytes"
 	"math"
+	"strings"
 )
 
 // EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL, TTL
@@ -47,8 +47,7 @@ func (c *Ctx) expireWhen(i int) (w expireWhen, ok bool) {
 		case c.Word(i, "lt"):
 			w.lt = true
 		default:
-			text, _, _ := bytes.Cut(c.Args[i], []byte{0}) // Redis prints it as a string of C
-			c.Err("ERR Unsupported option " + string(text))
+			c.Err("ERR Unsupported option " + strings.TrimRight(quote(c.Args[i]), "\r\n"))
 			return w, false
 		}
 	}

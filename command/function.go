@@ -1,5 +1,7 @@
 package command
 
+import "strings"
+
 // FUNCTION FLUSH, HELP, LIST. There are no functions yet: the list is empty,
 // and emptying it succeeds.
 
@@ -46,7 +48,7 @@ func cmdFunctionList(c *Ctx) {
 			pattern = true
 			i++
 		default:
-			c.Err("ERR Unknown argument " + string(c.Args[i]))
+			c.Err("ERR Unknown argument " + strings.TrimRight(quote(c.Args[i]), "\r\n"))
 			return
 		}
 	}

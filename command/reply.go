@@ -1,6 +1,8 @@
 package command
 
 import (
+	"bytes"
+
 	"kvd/resp/wire"
 )
 
@@ -23,6 +25,16 @@ const (
 
 // parseInt reads a whole argument as a 64-bit integer, as strictly as Redis.
 func parseInt(b []byte) (int64, bool) { return wire.ParseInt(b) }
+
+// quoted is an argument as error texts repeat it: Redis prints it as a string
+// of C, which ends at the first NUL, and at most limit bytes of it.
+func quoted(arg []byte, limit int) []byte {
+	arg, _, _ = bytes.Cut(arg, []byte{0})
+	return arg[:min(len(arg), limit)]
+}
+
+// quote is quoted without a limit.
+func quote(arg []byte) string { return string(quoted(arg, len(arg))) }
 
 // Err replies with an error; the text begins with its code.
 func (c *Ctx) Err(text string) { c.W.Error(text) }

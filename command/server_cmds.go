@@ -55,7 +55,7 @@ func (c *Ctx) help(lines []string) {
 // unknownForm replies that a subcommand does not exist with these arguments.
 func (c *Ctx) unknownForm() {
 	name, _, _ := strings.Cut(c.Row.full, "|")
-	c.Err(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%.128s'. Try %s HELP.", c.Args[1], strings.ToUpper(name)))
+	c.Err(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", quoted(c.Args[1], 128), strings.ToUpper(name)))
 }
 
 func cmdDBSize(c *Ctx) {

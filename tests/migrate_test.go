@@ -1,0 +1,124 @@
+package tests
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"kvd/tests/harness"
+)
+
+// TestMigrate moves keys of every type and size from kvd to a real Redis and
+// back, and asks both servers the same wrong things.
+func TestMigrate(t *testing.T) {
+	ks, rs := harness.StartKVD(t), harness.StartRedis(t)
+	kvd, redis := ks.MustDial(t), rs.MustDial(t)
+	var keys []string
+	add := func(name string, cmd ...string) {
+		keys = append(keys, name)
+		for len(cmd) > 0 {
+			n := min(len(cmd), 2000)
+			if strings.ToUpper(cmd[0]) == "SET" || len(cmd) < 2000 {
+				n = len(cmd)
+			}
+			if r := kvd.MustDo(t, append([]string{cmd[0], name}, cmd[1:n]...)...); r.Err() != "" {
+				t.Fatalf("%s %s: %s", cmd[0], name, r)
+			}
+			break
+		}
+	}
+	many := func(cmd string, n int, pair bool) []string {
+		out := []string{cmd}
+		for i := range n {
+			if pair {
+				out = append(out, strconv.Itoa(i))
+			}
+			out = append(out, fmt.Sprintf("element-%d-%s", i, strings.Repeat("x", i%40)))
+		}
+		return out
+	}
+	add("int", "SET", "-123456789")
+	add("string", "SET", "hello \x00 world")
+	add("long", "SET", strings.Repeat("0123456789abcdef", 100000))
+	add("random", "SET", strings.Map(func(r rune) rune { return 'a' + r*r%23 }, strings.Repeat("qwertz", 50000)))
+	add("list", many("RPUSH", 20, false)...)
+	add("biglist", many("RPUSH", 900, false)...)
+	add("intset", "SADD", "1", "-5", "70000", "9999999999")
+	add("set", many("SADD", 20, false)...)
+	add("bigset", many("SADD", 900, false)...)
+	add("zset", many("ZADD", 20, true)...)
+	add("bigzset", many("ZADD", 900, true)...)
+	add("hash", many("HSET", 20, true)...)
+	add("bighash", many("HSET", 900, true)...)
+	add("ttl", "SET", "v", "EX", "1000")
+	add("", "SET", "the empty key")
+
+	digest := func(c *harness.Conn) string { return c.MustDo(t, "DEBUG", "DIGEST").Str }
+	kvd.MustDo(t, "SELECT", "3")
+	redis.MustDo(t, "CONFIG", "SET", "requirepass", "")
+	// In database 3 on both sides, so that the digests are those of the same contents.
+	for _, k := range keys {
+		kvd.MustDo(t, "MOVE", k, "3")
+	}
+	kvd.MustDo(t, "SELECT", "0")
+	for _, k := range keys {
+		kvd.MustDo(t, "MOVE", k, "3")
+	}
+	kvd.MustDo(t, "SELECT", "3")
+	redis.MustDo(t, "SELECT", "3")
+	// A deadline is part of the digest only by being there.
+	want := digest(kvd)
+	there, _ := strings.CutPrefix(rs.Addr, "127.0.0.1:")
+	back, _ := strings.CutPrefix(ks.Addr, "127.0.0.1:")
+
+	for round := range 2 {
+		if r := kvd.MustDo(t, append([]string{"MIGRATE", "127.0.0.1", there, "", "3", "10000", "KEYS"}, keys...)...); r.Str != "OK" {
+			t.Fatalf("to Redis: %s", r)
+		}
+		if n := kvd.MustDo(t, "DBSIZE"); n.Int != 0 {
+			t.Fatalf("%d keys are left", n.Int)
+		}
+		if n := redis.MustDo(t, "DBSIZE"); int(n.Int) != len(keys) {
+			t.Fatalf("Redis has %d keys of %d", n.Int, len(keys))
+		}
+		if got := digest(redis); got != want {
+			t.Errorf("round %d: the digest is %s in Redis and was %s", round, got, want)
+		}
+		if ttl := redis.MustDo(t, "TTL", "ttl").Int; ttl < 900 || ttl > 1000 {
+			t.Errorf("round %d: Redis has a TTL of %d s", round, ttl)
+		}
+		if r := redis.MustDo(t, append([]string{"MIGRATE", "127.0.0.1", back, "", "3", "10000", "KEYS"}, keys...)...); r.Str != "OK" {
+			t.Fatalf("to kvd: %s", r)
+		}
+		if got := digest(kvd); got != want {
+			t.Errorf("round %d: the digest is %s after coming back and was %s", round, got, want)
+		}
+		if ttl := kvd.MustDo(t, "TTL", "ttl").Int; ttl < 900 || ttl > 1000 {
+			t.Errorf("round %d: kvd has a TTL of %d s", round, ttl)
+		}
+	}
+
+	// The same errors, from each server to itself.
+	redis.MustDo(t, "SET", "k", "v")
+	kvd.MustDo(t, "SET", "k", "v")
+	for _, args := range [][]string{
+		{"", "x", "9", "10"}, {"k", "x", "10"}, {"k", "9", "x"}, {"k", "9", "10", "FOO"}, {"k", "9", "10", "AUTH"}, {"k", "9", "10", "AUTH2", "a"},
+		{"k", "9", "10", "KEYS", "k"}, {"", "9", "10", "KEYS"}, {"none", "9", "10"}, {"k", "9", "10", "AUTH2", "nobody", "b"},
+	} {
+		ask := func(c *harness.Conn, port string) string {
+			return c.MustDo(t, append([]string{"MIGRATE", "127.0.0.1", port}, args...)...).String()
+		}
+		// The wrong arguments are found before anybody connects, the rest is what kvd says to both.
+		if got, want := ask(kvd, back), ask(redis, back); got != want {
+			t.Errorf("MIGRATE %q: got %s, Redis says %s", args, got, want)
+		}
+	}
+	// Nobody listens there.
+	for _, port := range []string{"1", "99999", "x"} {
+		args := []string{"MIGRATE", "127.0.0.1", port, "k", "0", "1000"}
+		if got, want := kvd.MustDo(t, args...).String(), redis.MustDo(t, args...).String(); got != want {
+			t.Errorf("%q: got %s, Redis says %s", args, got, want)
+		}
+	}
+}
