@@ -429,8 +429,8 @@ func dialTarget(host, port string, timeout time.Duration) (l *link, failure stri
 	if host == "" {
 		return nil, failed // to the dialer that would be this machine
 	}
-	n, _ := strconv.Atoi(port) // what is no number is 0, as in C
-	conn, err := (&net.Dialer{Timeout: timeout}).Dial("tcp", net.JoinHostPort(host, strconv.Itoa(n)))
+	n, _ := strconv.Atoi(port) // what is no number is 0, and what is too big is cut, as in C
+	conn, err := (&net.Dialer{Timeout: timeout}).Dial("tcp", net.JoinHostPort(host, strconv.Itoa(int(uint16(n)))))
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return nil, "IOERR error or timeout writing to target instance" // Redis finds out only then

@@ -269,7 +269,6 @@ func TestMigrateErrors(t *testing.T) {
 		"MIGRATE h 1 k z 0 AUTH2 u":            "-ERR syntax error\n",
 		"MIGRATE h 1 k z 0 KEYS k":             "-ERR When using MIGRATE KEYS option, the key argument must be set to the empty string\n",
 		"MIGRATE h 1 none 0 0":                 "+NOKEY\n",
-		"MIGRATE 127.0.0.1 99999 k 0 0":        "-IOERR error or timeout connecting to the client\n",
 		"MIGRATE 127.0.0.1 x k 0 0":            "-IOERR error or timeout writing to target instance\n",
 		"COMMAND GETKEYS MIGRATE h 1 k 0 0":    "*1\n$1\nk\n",
 		"COMMAND GETKEYS MIGRATE h 1 k 0 0 x":  "*1\n$1\nk\n",
@@ -279,6 +278,7 @@ func TestMigrateErrors(t *testing.T) {
 	}
 	for _, c := range []struct{ line, want string }{
 		{"MIGRATE h 1 | 0 0 KEYS", "+NOKEY\n"},
+		{"MIGRATE | 1 k 0 10", "-IOERR error or timeout connecting to the client\n"},
 		{"COMMAND GETKEYS MIGRATE h 1 | 0 0 AUTH keys KEYS a b", "*2\n$1\na\n$1\nb\n"},
 		{"COMMAND GETKEYS MIGRATE h 1 | 0 0 AUTH2 keys keys copy KEYS a", "*1\n$1\na\n"},
 		{"COMMAND GETKEYS MIGRATE h 1 | 0 0 KEYS", "-ERR Invalid arguments specified for command\n"},

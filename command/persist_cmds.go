@@ -214,20 +214,34 @@ func cmdShutdown(c *Ctx) {
 	case abort: // while one is under way nobody is listened to
 		c.Err("ERR No shutdown in progress.")
 	case c.S.Shutdown == nil:
-		c.Err("ERR Errors trying to SHUTDOWN. Check logs.")
+		c.Err(errShutdownReply)
 	default:
 		// There is no reply: the connection just ends.
 		cl, s := c.C, c.S
 		c.outcome = Parked
-		go func() {
-			if err := s.PrepareShutdown(save, nosave, force); err != nil {
-				cl.Conn.Deliver([]byte("-ERR Errors trying to SHUTDOWN. Check logs.\r\n"))
-				return
+		end := func() bool {
+			if s.PrepareShutdown(save, nosave, force) != nil {
+				return false
 			}
 			s.Shutdown()
+			return true
+		}
+		if cl.Conn == nil { // a test without a transport
+			if !end() {
+				c.outcome = Done
+				c.Err(errShutdownReply)
+			}
+			return
+		}
+		go func() {
+			if !end() {
+				cl.Conn.Deliver([]byte("-" + errShutdownReply + "\r\n"))
+			}
 		}()
 	}
 }
+
+const errShutdownReply = "ERR Errors trying to SHUTDOWN. Check logs."
 
 // errShutdown: the server is being ended already.
 var errShutdown = errors.New("a shutdown is already under way")

@@ -259,7 +259,7 @@ func TestSaveAndLoad(t *testing.T) {
 	for _, d := range [][]string{nil, {"rdbcompression", "no"}, {"rdbchecksum", "no"}, {"maxmemory-policy", "allkeys-lru"}, {"maxmemory-policy", "volatile-lfu"}} {
 		t.Chdir(t.TempDir())
 		a := newRoom(t, d...)
-		a.fill(rng, 1500)
+		a.fill(rng, 400)
 		a.mustSave()
 		wantFiles(t, "dump.rdb", LockName)
 		if n := a.dirty.Load(); n != 0 {
@@ -362,7 +362,7 @@ func TestInstant(t *testing.T) {
 		})
 	}
 	whole := 0
-	for round := range 40 {
+	for round := range 12 {
 		gate.Lock()
 		want := a.contents()
 		j, busy := a.begin(true)
@@ -397,7 +397,7 @@ func TestInstant(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	if whole < 20 {
+	if whole < 5 {
 		t.Errorf("only %d whole snapshots", whole)
 	}
 	if list, _ := os.ReadDir("."); len(list) != 2 {

@@ -154,6 +154,16 @@ func (s *Saver) cron(now time.Time) {
 // Save writes a snapshot and waits for it. busy: another one is being written,
 // and nothing was done.
 func (s *Saver) Save() (busy bool, err error) {
+	s.mu.Lock()
+	if s.job.Load() == nil {
+		s.saves++
+	}
+	s.mu.Unlock()
+	return s.save()
+}
+
+// save is Save for the server's own purposes, which INFO does not count.
+func (s *Saver) save() (busy bool, err error) {
 	j, busy := s.begin(false)
 	if busy {
 		return true, nil
@@ -196,7 +206,7 @@ func (s *Saver) Wait() {
 // whose instant may be earlier runs, it waits for that first.
 func (s *Saver) SaveAfter() error {
 	for {
-		busy, err := s.Save()
+		busy, err := s.save()
 		if !busy && !errors.Is(err, errAborted) || s.isClosed() {
 			return err
 		}
@@ -236,8 +246,8 @@ func (s *Saver) begin(background bool) (j *job, busy bool) {
 		s.mu.Unlock()
 		return nil, true
 	}
-	s.saves++
 	if background {
+		s.saves++
 		s.lastTry = j.started
 		s.scheduled = false
 	}

@@ -275,6 +275,9 @@ func (s *Scanner) Reset() {
 // beginAfter is begin where the fast path has filled in args and gave up.
 func (s *Scanner) beginAfter(args [][]byte, buf []byte, lim *Limits) (int, Status, error) {
 	clear(args)
+	if cap(args) > cap(s.Args) {
+		s.Args = args // it was moved; the old array has what was put there before
+	}
 	return s.begin(buf, lim)
 }
 

@@ -33,9 +33,6 @@ type pair struct {
 	// looseSets is set once SPOP made Redis remove what kvd chose by SREM, which may leave a set in
 	// another encoding than SPOP itself does.
 	looseSets bool
-
-	// looseZSets is set once SORT ran on a sorted set, which Redis makes a skiplist for that; kvd leaves it as it is.
-	looseZSets bool
 }
 
 // askA and askB send one command to one side. After an error they return an empty reply, and the session ends.
@@ -235,9 +232,6 @@ func runEncoding(p *pair, s Step) outcome {
 	if p.looseSets && len(s.Args) == 3 && got.Kind == want.Kind && p.askB("TYPE", s.Args[2]).Str == "set" {
 		return outcome{got: got, want: want}
 	}
-	if p.looseZSets && got.Str == "listpack" && want.Str == "skiplist" {
-		return outcome{got: got, want: want}
-	}
 	return differs(got, want, "encodings differ")
 }
 
@@ -325,7 +319,7 @@ func runScan(p *pair, s Step) outcome {
 		return differs(got, want, fmt.Sprintf("kvd: %q, Redis: %q", badA, badB))
 	}
 	for k, v := range inA {
-		if w, ok := inB[k]; !ok || (w != v && !(p.looseZSets && sameScore(v, w))) {
+		if w, ok := inB[k]; !ok || w != v {
 			return differs(got, want, fmt.Sprintf("the iteration returned %q %q on kvd, and %q on Redis", k, v, w))
 		}
 	}
@@ -335,21 +329,6 @@ func runScan(p *pair, s Step) outcome {
 		}
 	}
 	return outcome{got: got, want: want}
-}
-
-// sameScore takes two bulk strings of ZSCAN for equal that say the same number: Redis spells a big one as an integer
-// from a listpack and with an exponent from a skiplist.
-func sameScore(a, b string) bool {
-	number := func(raw string) (float64, error) {
-		parts := strings.Split(raw, "\r\n")
-		if len(parts) != 3 {
-			return 0, strconv.ErrSyntax
-		}
-		return strconv.ParseFloat(parts[1], 64)
-	}
-	x, errX := number(a)
-	y, errY := number(b)
-	return errX == nil && errY == nil && x == y
 }
 
 // runRandomKey wants a key of either, if there is any, and that Redis knows kvd's.
@@ -532,10 +511,20 @@ func valueText(typ string, r reply) string {
 // runSort compares bytes where SORT defines an order, and else what it can: a set's own order is
 // nobody's, and equal weights by ALPHA come in any order. Redis compares by ALPHA up to a NUL.
 func runSort(p *pair, s Step) outcome {
-	if !p.looseZSets && len(s.Args) > 1 {
-		p.looseZSets = p.askB("TYPE", s.Args[1]).Str == "zset"
+	// Redis takes an ERANGE that an earlier command left in errno for one of its own numbers; reading a cursor clears it.
+	p.askB("SSCAN", scratch, "0")
+	var got, want reply
+	if len(s.Args) > 1 && p.askB("TYPE", s.Args[1]).Str == "zset" {
+		// Redis makes what it sorts a skiplist, which keeps -0 and spells large scores otherwise. kvd leaves it as it
+		// is, so Redis is given a copy.
+		onCopy := slices.Clone(s.Args)
+		onCopy[1] = scratch
+		p.askB("COPY", s.Args[1], scratch, "REPLACE")
+		got, want = p.askA(s.Args...), p.askB(onCopy...)
+		p.askB("DEL", scratch)
+	} else {
+		got, want = p.both(s.Args...)
 	}
-	got, want := p.both(s.Args...)
 	if equal(got, want) {
 		return outcome{got: got, want: want}
 	}

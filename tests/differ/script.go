@@ -84,6 +84,7 @@ func (pl *planner) script(n, proto, steps int) []Step {
 			}
 		}
 		keepShort(s.Args)
+		keepFar(s.Args)
 		out = append(out, s)
 		if len(args) > 1 && g.chance(0.15) { // of a deadline that was lost or kept, few replies tell
 			out = append(out, Step{[]string{"PEXPIRETIME", args[1+g.IntN(min(2, len(args)-1))]}, "millis"})
@@ -255,5 +256,27 @@ func keepShort(args []string) {
 	}
 	if f, err := strconv.ParseFloat(strings.TrimPrefix(args[at], "+"), 64); (err == nil && (f == 0 || (f > 0.02 && f < 1e15))) || args[at] == "0x10" {
 		args[at] = "0.01"
+	}
+}
+
+// keepFar moves deadlines that would come about while the session runs, which is not at the same moment on both
+// sides: an argument made wrong may put any number in a deadline's place.
+func keepFar(args []string) {
+	far := func(at int) {
+		if at < len(args) && len(args[at]) < 5 {
+			if n, err := strconv.ParseUint(args[at], 10, 64); err == nil && n > 0 {
+				args[at] = strconv.FormatUint(n+100_000, 10)
+			}
+		}
+	}
+	switch strings.ToUpper(args[0]) {
+	case "PEXPIRE", "EXPIRE", "PSETEX", "SETEX", "RESTORE":
+		far(2)
+	case "SET", "GETEX":
+		for i, a := range args {
+			if i > 1 && (strings.EqualFold(a, "PX") || strings.EqualFold(a, "EX")) {
+				far(i + 1)
+			}
+		}
 	}
 }

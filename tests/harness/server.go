@@ -139,6 +139,12 @@ func (s *Server) LogPath() string { return filepath.Join(s.Dir, "server.log") }
 // PID is the process id of the running or last run process.
 func (s *Server) PID() int { return s.proc.Pid }
 
+// RestartWith is Restart with further flags, which come last, now and later.
+func (s *Server) RestartWith(args ...string) error {
+	s.args = append(s.args[:len(s.args):len(s.args)], args...)
+	return s.Restart()
+}
+
 // Restart starts the server again on the same port and directory, stopping it first if it still runs.
 func (s *Server) Restart() error {
 	if s.Running() {
