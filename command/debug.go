@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kvd/config"
 	"kvd/keyspace"
 	"kvd/resp/wire"
 	"kvd/types"
@@ -47,11 +48,13 @@ func init() {
 		{"error", 1, 1, debugError},
 		{"help", 0, 0, func(c *Ctx, _ [][]byte) { c.help(debugHelp) }},
 		{"htstats", 1, 2, debugHTStats},
+		{"listpack", 1, 1, debugListpack},
 		{"log", 1, 1, debugLog},
 		{"object", 1, 1, debugObject},
 		{"panic", 0, 0, func(*Ctx, [][]byte) { panic("DEBUG PANIC was called") }},
 		{"populate", 1, 3, debugPopulate},
 		{"protocol", 1, 1, debugProtocol},
+		{"quicklist-packed-threshold", 1, 1, debugPackedThreshold},
 		{"reload", 0, 3, debugReload},
 		{"set-active-expire", 1, 1, debugSetActiveExpire},
 		{"set-disable-deny-scripts", 1, 1, debugSetDisableDenyScripts},
@@ -308,6 +311,20 @@ var digestTypes = map[types.Type]uint32{types.TString: 0, types.TList: 1, types.
 // theirs.
 var digestFns = map[types.Type]func(c *Ctx, d *digest, e *keyspace.Entry){
 	types.TString: func(c *Ctx, d *digest, e *keyspace.Entry) { d.mix(c.stringOf(e).bytes()) },
+	types.THash: func(c *Ctx, d *digest, e *keyspace.Entry) {
+		var h types.Hash
+		h.Load(stored(e))
+		var b []byte
+		h.Each(c.Now, func(field, value types.Elem, _ int64) bool {
+			var pair digest
+			b = field.Append(b[:0])
+			pair.mix(b)
+			b = value.Append(b[:0])
+			pair.mix(b)
+			d.xor(pair[:])
+			return true
+		})
+	},
 	types.TList: func(_ *Ctx, d *digest, e *keyspace.Entry) {
 		var l types.List
 		l.Load(stored(e))
@@ -400,4 +417,34 @@ func debugDigestValue(c *Ctx, args [][]byte) {
 	for i := range sums {
 		c.W.SimpleString(hex.EncodeToString(sums[i][:]))
 	}
+}
+
+// debugPackedThreshold is there for Redis's test suite, which sets the size
+// from which an element gets a list node of its own. In kvd the block size
+// alone decides that, so there is nothing to set; the argument is checked.
+func debugPackedThreshold(c *Ctx, args [][]byte) {
+	if n, ok := config.ParseMemory(string(args[0])); !ok || n > 1<<32 {
+		c.Err("ERR argument must be a memory value bigger than 1 and smaller than 4gb")
+		return
+	}
+	c.W.OK()
+}
+
+// debugListpack writes the elements of a packed value to the log.
+func debugListpack(c *Ctx, args [][]byte) {
+	k := keyspace.MakeKey(args[0])
+	e := c.Tx.Peek(&k)
+	if !e.Exists() {
+		c.Err(errNoKey)
+		return
+	}
+	if e.Encoding() != types.EncListpack && e.Encoding() != types.EncListpackEx {
+		c.Err("ERR Not a listpack encoded object.")
+		return
+	}
+	p := types.Packed(e.Packed())
+	for off := p.First(); off >= 0; off = p.Next(off) {
+		c.S.Log.Noticef("listpack %q: %q", k.B, p.At(off).Append(nil))
+	}
+	c.W.SimpleString("Listpack structure printed on stdout")
 }

@@ -168,7 +168,7 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	}
 	out = ctx.outcome
 	if c.Reply != ReplyOn && out != Parked && out != Again {
-		x.mute(c, w, at)
+		x.mute(c, w, min(at, len(w.Buf)))
 	}
 	return out
 }
@@ -218,7 +218,11 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 func (x *Exec) admit(ctx *Ctx) bool {
 	row, args, c := ctx.Row, ctx.Args, ctx.C
 	if row == nil {
-		x.reject(ctx, unknownCommand(args))
+		if equalFold(args[0], "post") || equalFold(args[0], "host:") {
+			x.hangUp(ctx)
+		} else {
+			x.reject(ctx, unknownCommand(args))
+		}
 		return false
 	}
 	if row.Sub != nil && len(args) > 1 {
@@ -276,6 +280,21 @@ func (x *Exec) admit(ctx *Ctx) bool {
 }
 
 var endsMulti = map[string]bool{"exec": true, "discard": true, "multi": true, "watch": true, "quit": true, "reset": true}
+
+// hangUp closes a connection that speaks HTTP, without what it was not sent yet:
+// it is a browser that a page made send commands here.
+func (x *Exec) hangUp(ctx *Ctx) {
+	last, now := x.s.httpLogged.Load(), x.now.Unix()
+	if now-last > httpLogEvery && x.s.httpLogged.CompareAndSwap(last, now) {
+		x.s.Log.Warningf("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection aborted.")
+	}
+	ctx.W.Buf = ctx.W.Buf[:0]
+	ctx.Close()
+}
+
+// httpLogEvery is how many seconds lie between two warnings of hangUp at least:
+// whoever connects must not be able to fill the log.
+const httpLogEvery = 60
 
 // reject replies that a command is not run at all; an open transaction fails.
 func (x *Exec) reject(ctx *Ctx, text string) {

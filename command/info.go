@@ -254,6 +254,7 @@ func (w *infoWriter) stats() {
 	w.field("rejected_connections", t.rejected)
 	w.fields("sync_full:0", "sync_partial_ok:0", "sync_partial_err:0")
 	w.field("expired_keys", t.expired)
+	w.field("expired_subkeys", t.expiredFields)
 	w.fields("expired_stale_perc:0.00", "expired_time_cap_reached_count:0")
 	w.field("expire_cycle_cpu_milliseconds", s.Keyspace.Stats.ExpireCycleNs.Load()/1e6)
 	w.fields("evicted_keys:0", "evicted_clients:0", "total_eviction_exceeded_time:0", "current_eviction_exceeded_time:0")

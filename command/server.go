@@ -46,6 +46,8 @@ type Server struct {
 	// every command loads it. See gated.
 	gate   atomic.Uint32
 	ending atomic.Bool // PrepareShutdown is under way
+
+	httpLogged atomic.Int64 // when hangUp last wrote to the log, Unix seconds
 }
 
 // ServerStats are counters of INFO that no other room keeps.

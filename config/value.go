@@ -174,6 +174,9 @@ func cInt(s string, base int) (int64, error) {
 	return strconv.ParseInt(s, base, 64)
 }
 
+// ParseMemory reads a number of bytes with a unit as redis.conf has it: 100, 1k, 5GB.
+func ParseMemory(s string) (bytes uint64, ok bool) { return parseMemory(s) }
+
 // parseMemory parses a number of bytes with an optional unit: k, m and g are
 // decimal, kb, mb and gb binary, in any letter case. As in Redis the digits
 // may be missing, and more digits than fit saturate; a product that does not fit is an

@@ -186,7 +186,7 @@ func TestSnapshot(t *testing.T) {
 		}
 		stop := -1
 		if round%3 == 1 {
-			stop = rnd.IntN(30)
+			stop = 1 + rnd.IntN(30)
 		}
 		n := 0
 		whole := s.Walk(func() bool {

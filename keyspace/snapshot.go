@@ -85,7 +85,7 @@ func (s *Snapshot) End() {
 }
 
 // walkBytes is what the walker copies without letting go of a stripe.
-const walkBytes = 128 << 10
+const walkBytes = 32 << 10
 
 // Walk hands over all that no writer has handed over. between is called
 // without any lock after every few dozen microseconds of walking; where it

@@ -27,7 +27,7 @@ type LoadError struct {
 }
 
 func (e *LoadError) Error() string {
-	return fmt.Sprintf("%s cannot be loaded: at offset %d: %v. Restore a good copy of the file, or move it away to start empty", e.File, e.Offset, e.Err)
+	return fmt.Sprintf("Fatal error loading the DB from %s, at offset %d: %v. Restore a good copy of the file, or move it away to start empty", e.File, e.Offset, e.Err)
 }
 
 func (e *LoadError) Unwrap() error { return e.Err }
@@ -236,7 +236,7 @@ func (l *loader) foot() error {
 		case got == 0:
 			l.s.Log.Noticef("RDB file was saved with checksum disabled: no check performed.")
 		case got != want:
-			return fmt.Errorf("the checksum is %016x, but that of the contents is %016x", got, want)
+			return fmt.Errorf("RDB CRC error: the checksum is %016x, but that of the contents is %016x", got, want)
 		}
 	}
 	if l.empty > 0 {

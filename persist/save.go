@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -302,6 +303,9 @@ func (s *Saver) begin(background bool) (j *job, busy bool) {
 		go out.drain()
 		paced := int64(0)
 		whole := snap.Walk(func() bool {
+			// Where this goroutine's time slice ends by itself, that is mostly with
+			// a stripe locked, for as long as others take their turns.
+			runtime.Gosched()
 			s.pace(j, &paced)
 			return !j.aborted.Load() && out.wait()
 		})

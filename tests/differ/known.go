@@ -14,7 +14,10 @@ var infoFields = []string{"name", "arity", "flags", "first key", "last key", "st
 
 // infoDiffers names, for a command, the fields of COMMAND INFO in which kvd differs on purpose:
 // commands that took more options after 7.0. The value says what and why.
-var infoDiffers = map[string]map[string]string{}
+var infoDiffers = map[string]map[string]string{
+	"zrank":    {"arity": "WITHSCORE came with 7.2"},
+	"zrevrank": {"arity": "WITHSCORE came with 7.2"},
+}
 
 // helloFree are the fields of HELLO's reply that are the server's own affair.
 var helloFree = map[string]bool{"version": true, "id": true}
