@@ -49,7 +49,7 @@ var (
 	wordFields     = []byte("FIELDS")
 )
 
-// fieldExpired passes on what the keyspace did by itself.
+// fieldsExpired passes on what the keyspace did by itself.
 func (s *Server) fieldsExpired(db int, key []byte, gone bool) {
 	if n := s.notify; n != nil {
 		n('h', "hexpired", db, key)
