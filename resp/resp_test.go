@@ -117,6 +117,16 @@ func TestPipeline(t *testing.T) {
 	})
 }
 
+// TestInlinePipeline: the arguments of inline commands that are read together
+// must not get into each other's way.
+func TestInlinePipeline(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+		c := dial()
+		_, _ = c.Write([]byte("ECHO \"first\"\r\nECHO \"other\"\r\n'ECHO' 'third'\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\nECHO \"y\"\r\n"))
+		expect(t, c, "$5\r\nfirst\r\n$5\r\nother\r\n$5\r\nthird\r\n$1\r\nx\r\n$1\r\ny\r\n")
+	})
+}
+
 // TestPieces sends commands cut at every byte.
 func TestPieces(t *testing.T) {
 	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {

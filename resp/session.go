@@ -76,6 +76,7 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 		var fail error
 		more := false
 		for len(ahead) < lookAhead && pos < len(buf) {
+			inline := buf[pos] != '*'
 			n, status, err := s.scan.Scan(buf[pos:], &lim)
 			if status == wire.More {
 				more = true
@@ -102,8 +103,8 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 			from := len(args)
 			args = append(args, s.scan.Args...)
 			ahead = append(ahead, command.Pending{Args: args[from:len(args):len(args)], End: pos})
-			if !lim.Authenticated {
-				break // AUTH changes what may follow
+			if !lim.Authenticated || inline {
+				break // AUTH changes what may follow; unquoted arguments lie in the scanner's own memory
 			}
 		}
 		if len(ahead) > 1 {
