@@ -498,7 +498,7 @@ func TestDueFieldsAreHidden(t *testing.T) {
 	s.now = s.now.Add(time.Second)
 	k := keyspace.MakeKey([]byte("small"))
 	s.x.SetTime(s.now)
-	tx := s.Keyspace.NewTx()
+	tx := s.Keyspace.TxOn(0)
 	tx.Now, tx.HideExpired = s.now.UnixMilli(), true
 	h := s.Keyspace.LockAll()
 	if tx.Exists(&k) {

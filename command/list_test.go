@@ -242,7 +242,7 @@ func (s *testServer) putHash(key string, pairs ...string) {
 		v.Set([]byte(pairs[i]), []byte(pairs[i+1]), 0)
 	}
 	k := keyspace.MakeKey([]byte(key))
-	(&Ctx{Tx: *s.Keyspace.NewTx(), S: s.Server}).replace(&k, &v, types.THash)
+	(&Ctx{Tx: *s.Keyspace.TxOn(0), S: s.Server}).replace(&k, &v, types.THash)
 }
 
 func TestSort(t *testing.T) {

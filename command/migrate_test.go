@@ -450,7 +450,7 @@ func TestMigratePaused(t *testing.T) {
 			time.AfterFunc(100*time.Millisecond, func() {
 				k := keyspace.MakeKey([]byte("k"))
 				h := s.Keyspace.LockKeys([]keyspace.Key{k})
-				tx := s.Keyspace.NewTx()
+				tx := s.Keyspace.TxOn(0)
 				if tx.Use(0); !tx.Exists(&k) {
 					t.Error("the key was deleted during the pause")
 				}

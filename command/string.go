@@ -92,14 +92,6 @@ func (v stringValue) len() int {
 	return len(v.b)
 }
 
-// appendRange appends the bytes [from, to) to dst.
-func (v stringValue) appendRange(dst []byte, from, to int) []byte {
-	if v.big != nil {
-		return v.big.AppendRange(dst, from, to)
-	}
-	return append(dst, v.b[from:to]...)
-}
-
 // bytes is the whole string in one piece.
 func (v stringValue) bytes() []byte {
 	if v.big != nil {

@@ -32,7 +32,7 @@ func (s *testServer) play(steps []step) {
 // entry is what stands at a key of database 0 now.
 func (s *testServer) entry(key string) keyspace.Entry {
 	k := keyspace.MakeKey([]byte(key))
-	tx := s.Keyspace.NewTx()
+	tx := s.Keyspace.TxOn(0)
 	tx.Now = s.now.UnixMilli()
 	h := s.Keyspace.LockAll()
 	defer s.Keyspace.Unlock(&h)
@@ -57,7 +57,7 @@ func (s *testServer) putList(key string) {
 	k := keyspace.MakeKey([]byte(key))
 	h := s.Keyspace.LockAll()
 	defer s.Keyspace.Unlock(&h)
-	s.Keyspace.NewTx().Put(&k, types.TList, types.EncListpack, []byte{}, 0)
+	s.Keyspace.TxOn(0).Put(&k, types.TList, types.EncListpack, []byte{}, 0)
 }
 
 // fixedNow is the moment of these tests, in Unix milliseconds: ahead of the

@@ -297,7 +297,18 @@ func cmdZRangeStore(c *Ctx) {
 	}
 	var b types.ZSetBuilder
 	if z != nil {
-		q.each(z, func(member []byte, score float64) bool { b.Add(member, score); return true })
+		// As in Redis the result begins as a listpack, in which -0 is 0, unless
+		// it is known to become too long.
+		lim := c.zsetLimits()
+		small := q.by != zbyRank || q.count(z) <= lim.MaxListpackEntries
+		q.each(z, func(member []byte, score float64) bool {
+			small = small && b.Len() < lim.MaxListpackEntries && len(member) <= lim.MaxListpackValue
+			if small && score == 0 {
+				score = 0
+			}
+			b.Add(member, score)
+			return true
+		})
 	}
 	c.storeZSet(&b, "zrangestore")
 }

@@ -21,7 +21,7 @@ func (s *testServer) putSet(key string, members ...string) {
 	}
 	h := s.Keyspace.LockAll()
 	defer s.Keyspace.Unlock(&h)
-	tx := s.Keyspace.NewTx()
+	tx := s.Keyspace.TxOn(0)
 	k := keyspace.MakeKey([]byte(key))
 	enc, packed, obj := set.Stored()
 	if obj != nil {

@@ -49,6 +49,13 @@ func newTest(t testing.TB, stripes int) (*Keyspace, *rand.Rand) {
 	return ks, rand.New(rand.NewPCG(seed, 7))
 }
 
+// newTx is a Tx on database 0 of a keyspace that nobody else uses yet.
+func newTx(ks *Keyspace) *Tx {
+	h := ks.LockAll()
+	defer ks.Unlock(&h)
+	return ks.TxOn(0)
+}
+
 // step makes one random change on both sides.
 func step(ks *Keyspace, tx *Tx, m *model, rnd *rand.Rand, keys int) {
 	db := rnd.IntN(3)
@@ -141,7 +148,7 @@ func TestRandom(t *testing.T) {
 	for _, keys := range []int{50, 3000, 60000} {
 		t.Run(fmt.Sprint(keys), func(t *testing.T) {
 			ks, rnd := newTest(t, 16)
-			tx := ks.NewTx()
+			tx := newTx(ks)
 			tx.Now = time.Now().UnixMilli()
 			m := newModel()
 			steps := 200000
@@ -166,7 +173,7 @@ func TestRandom(t *testing.T) {
 // given up half way, and expects each whole one to hold its instant.
 func TestSnapshot(t *testing.T) {
 	ks, rnd := newTest(t, 16)
-	tx := ks.NewTx()
+	tx := newTx(ks)
 	tx.Now = time.Now().UnixMilli()
 	m := newModel()
 	for range 20000 {
@@ -220,7 +227,7 @@ func TestSnapshot(t *testing.T) {
 // TestScan scans while keys come and go, and expects every key that stayed.
 func TestScan(t *testing.T) {
 	ks, rnd := newTest(t, 16)
-	tx := ks.NewTx()
+	tx := newTx(ks)
 	put := func(name string) {
 		k := MakeKey([]byte(name))
 		h := ks.LockKeys([]Key{k})
@@ -275,7 +282,7 @@ func TestScan(t *testing.T) {
 
 func TestRandomKeyIsUniform(t *testing.T) {
 	ks, _ := newTest(t, 16)
-	tx := ks.NewTx()
+	tx := newTx(ks)
 	const n = 100
 	for i := range n {
 		name := fmt.Sprint("k", i)
@@ -309,7 +316,7 @@ func TestExpiry(t *testing.T) {
 	var gone []string
 	done := make(chan struct{}, 100000)
 	ks.SetHooks(Hooks{Expired: func(db int, key []byte) { done <- struct{}{} }})
-	tx := ks.NewTx()
+	tx := newTx(ks)
 	const n = 5000
 	start := time.Now().UnixMilli()
 	for i := range n {
@@ -352,7 +359,7 @@ func TestJournal(t *testing.T) {
 	h := ks.LockAll()
 	ks.Journal.Attach(&r)
 	ks.Unlock(&h)
-	tx := ks.NewTx()
+	tx := newTx(ks)
 	tx.Now = 1000
 	k := MakeKey([]byte("gone"))
 	h = ks.LockKeys([]Key{k})
@@ -388,7 +395,7 @@ func TestSlotOf(t *testing.T) {
 
 func TestMemoryComesBack(t *testing.T) {
 	ks, rnd := newTest(t, 16)
-	tx := ks.NewTx()
+	tx := newTx(ks)
 	const n = 100000
 	put := func(i, size int) {
 		k := MakeKey(fmt.Appendf(nil, "key:%012d", i))
@@ -424,7 +431,7 @@ func TestMemoryComesBack(t *testing.T) {
 
 func BenchmarkPut(b *testing.B) {
 	ks, _ := newTest(b, 16)
-	tx := ks.NewTx()
+	tx := newTx(ks)
 	const n = 1 << 20
 	keys := make([][]byte, n)
 	for i := range keys {

@@ -36,8 +36,16 @@ type Tx struct {
 	Dirty int
 }
 
-// NewTx makes a Tx on database 0.
-func (ks *Keyspace) NewTx() *Tx { return &Tx{ks: ks, db: ks.dbs[0]} }
+// NewTx makes a Tx. Use must be called before anything else.
+func (ks *Keyspace) NewTx() *Tx { return &Tx{ks: ks} }
+
+// TxOn makes a Tx on a database. A stripe must be locked, or the keyspace
+// known to nobody else.
+func (ks *Keyspace) TxOn(db int) *Tx {
+	t := ks.NewTx()
+	t.Use(db)
+	return t
+}
 
 // Keyspace is the keyspace that the Tx works on.
 func (t *Tx) Keyspace() *Keyspace { return t.ks }

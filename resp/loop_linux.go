@@ -156,8 +156,6 @@ type loop struct {
 	mu    sync.Mutex
 	queue []func()
 	woken atomic.Bool
-
-	clients atomic.Int64
 }
 
 // conn is one connection of a loop.
@@ -168,7 +166,6 @@ type conn struct {
 	out      []byte // replies that the socket did not take yet
 	watching bool   // for writability
 	gone     bool
-	dirty    bool // stands in pushed
 }
 
 func (t *loops) newLoop(i int) (*loop, error) {

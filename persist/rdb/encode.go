@@ -155,11 +155,11 @@ func AppendLength(dst []byte, n uint64) []byte {
 func AppendInt(dst []byte, v int64) []byte {
 	switch {
 	case v >= math.MinInt8 && v <= math.MaxInt8:
-		return append(dst, 0xC0|codedInt8, byte(v))
+		return append(dst, 0xC0+codedInt8, byte(v))
 	case v >= math.MinInt16 && v <= math.MaxInt16:
-		return append(dst, 0xC0|codedInt16, byte(v), byte(v>>8))
+		return append(dst, 0xC0+codedInt16, byte(v), byte(v>>8))
 	case v >= math.MinInt32 && v <= math.MaxInt32:
-		return binary.LittleEndian.AppendUint32(append(dst, 0xC0|codedInt32), uint32(v))
+		return binary.LittleEndian.AppendUint32(append(dst, 0xC0+codedInt32), uint32(v))
 	}
 	var buf [20]byte
 	text := strconv.AppendInt(buf[:0], v, 10)

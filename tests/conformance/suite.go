@@ -146,7 +146,6 @@ func (s *suite) extraFlags() string {
 	return ""
 }
 
-
 // groupCommand is a command in a process group of its own. At the context's end the group is asked to
 // end, and killed if it has not done so in five seconds.
 func groupCommand(ctx context.Context, name string, args ...string) *exec.Cmd {

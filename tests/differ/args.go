@@ -19,20 +19,21 @@ func (g *gen) chance(p float64) bool { return g.Float64() < p }
 // oneOf picks an element; with a repeated element it is the likelier one.
 func oneOf[T any](g *gen, from ...T) T { return from[g.IntN(len(from))] }
 
-// The pools are small, so that calls meet. A pool's first letter says what is mostly in it.
+// The pools are small, so that calls meet. A pool's first letter says what is mostly in it. The keys with {t} lie in
+// one slot, for SCAN to stop among them.
 var pools = map[string][]string{
-	"s": {"s:0", "s:1", "s:2", "s:3", "", "s\x00\r\n\xff"}, // strings
-	"n": {"n:0", "n:1", "n:2"},                             // numbers
-	"b": {"b:0", "b:1", "b:2", "{b}3"},                     // bits
-	"g": {"g:0", "g:1"},                                    // long strings, up to 200 KB
-	"l": {"l:0", "l:1", "l:2", "{l}3"},                     // lists
-	"e": {"e:0", "e:1", "e:2", "{e}3"},                     // sets
-	"h": {"h:0", "h:1", "h:2"},                             // hashes
-	"z": {"z:0", "z:1", "z:2", "{z}3"},                     // sorted sets
-	"x": {"x:0", "x:1"},                                    // sorted sets of equal scores
-	"w": {"w_1", "w_2", "w_3", "w_a", "w_b", "w_c"},        // weights for SORT
-	"o": {"h_1", "h_2", "h_3", "h_a", "h_b"},               // hashes for SORT
-	"m": missing,                                           // mostly missing
+	"s": {"s:0", "s:1", "s:2", "{t}s", "", "s\x00\r\n\xff"}, // strings
+	"n": {"n:0", "n:1", "{t}n"},                             // numbers
+	"b": {"b:0", "b:1", "b:2", "{t}b"},                      // bits
+	"g": {"g:0", "g:1"},                                     // long strings, up to 200 KB
+	"l": {"l:0", "l:1", "l:2", "{t}l"},                      // lists
+	"e": {"e:0", "e:1", "e:2", "{t}e"},                      // sets
+	"h": {"h:0", "h:1", "{t}h"},                             // hashes
+	"z": {"z:0", "z:1", "z:2", "{t}z"},                      // sorted sets
+	"x": {"x:0", "x:1"},                                     // sorted sets of equal scores
+	"w": {"w_1", "w_2", "w_3", "w_a", "w_b", "w_c"},         // weights for SORT
+	"o": {"h_1", "h_2", "h_3", "h_a", "h_b"},                // hashes for SORT
+	"m": missing,                                            // mostly missing
 }
 
 // missing are so many that most of them are: what writes on them is rare.

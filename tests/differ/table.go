@@ -167,6 +167,7 @@ LINDEX <list> <index>
 LSET <list> <index> <elem>
 LINSERT <list> (BEFORE | AFTER) <elem> <elem>
 LREM <list> <signed> <elem>
+LREM <list> (1 | 2 | -1 | -2) (a | b | 1)
 LTRIM <list> <index> <index>
 LPOS <list> <elem> [RANK <signed>] [COUNT <count>] [MAXLEN <small>]
 RPOPLPUSH <list> <list>
@@ -178,6 +179,7 @@ BRPOPLPUSH <list> <list> <wait>
 BLMOVE <list> <list> (LEFT | RIGHT) (LEFT | RIGHT) <wait>
 BLMPOP <wait> #{<list>} (LEFT | RIGHT) [COUNT <small>]
 RPUSH <list> <elem> <elem> <elem> <elem> <elem> <elem> <elem> <elem>
+RPUSH <list> a b 1 <elem> a 1 b <elem> a
 `},
 	{"sets", "e", `
 SADD <set> {<elem>}
@@ -213,6 +215,8 @@ HEXISTS <hash> <field>
 HLEN <hash>
 HSTRLEN <hash> <field>
 HINCRBY <hash> <field> <int>
+HSET <hash> n <int>
+HINCRBY <hash> n <int>
 HINCRBYFLOAT <hash> <field> <float>
 @unorderedpairs HGETALL <hash>
 @unordered HKEYS <hash>
@@ -237,21 +241,21 @@ ZMSCORE <zset> {<elem>}
 ZRANK <zset> <elem>
 ZREVRANK <zset> <elem>
 ZCOUNT <zset> <bound> <bound>
-ZLEXCOUNT <lexz> <lex> <lex>
+@lex ZLEXCOUNT <lexz> <lex> <lex>
 ZRANGE <zset> <index> <index> [REV] [WITHSCORES]
 ZRANGE <zset> <bound> <bound> (BYSCORE) [REV] [LIMIT <signed> <signed>] [WITHSCORES]
-ZRANGE <lexz> <lex> <lex> (BYLEX) [REV] [LIMIT <signed> <signed>]
+@lex ZRANGE <lexz> <lex> <lex> (BYLEX) [REV] [LIMIT <signed> <signed>]
 ZRANGESTORE <zset> <zset> <index> <index> [REV]
 ZRANGESTORE <zset> <zset> <bound> <bound> (BYSCORE) [REV] [LIMIT <signed> <signed>]
-ZRANGESTORE <zset> <lexz> <lex> <lex> (BYLEX) [REV] [LIMIT <signed> <signed>]
+@lex ZRANGESTORE <zset> <lexz> <lex> <lex> (BYLEX) [REV] [LIMIT <signed> <signed>]
 ZREVRANGE <zset> <index> <index> [WITHSCORES]
 ZRANGEBYSCORE <zset> <bound> <bound> [WITHSCORES] [LIMIT <signed> <signed>]
 ZREVRANGEBYSCORE <zset> <bound> <bound> [WITHSCORES] [LIMIT <signed> <signed>]
-ZRANGEBYLEX <lexz> <lex> <lex> [LIMIT <signed> <signed>]
-ZREVRANGEBYLEX <lexz> <lex> <lex> [LIMIT <signed> <signed>]
+@lex ZRANGEBYLEX <lexz> <lex> <lex> [LIMIT <signed> <signed>]
+@lex ZREVRANGEBYLEX <lexz> <lex> <lex> [LIMIT <signed> <signed>]
 ZREMRANGEBYRANK <zset> <index> <index>
 ZREMRANGEBYSCORE <zset> <bound> <bound>
-ZREMRANGEBYLEX <lexz> <lex> <lex>
+@lex ZREMRANGEBYLEX <lexz> <lex> <lex>
 ZPOPMIN <zset> [<count>]
 ZPOPMAX <zset> [<count>]
 BZPOPMIN {<zset>} <wait>
