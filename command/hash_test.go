@@ -401,8 +401,8 @@ func TestManyFieldsExpire(t *testing.T) {
 	}
 	s.do(set...)
 	s.now = time.Now()
-	s.do(append([]string{"HPEXPIRE", "h", "20", "FIELDS", strconv.Itoa(n)}, due...)...)
-	s.wantExpired(n, s.now.UnixMilli()+20)
+	s.do(append([]string{"HPEXPIRE", "h", "300", "FIELDS", strconv.Itoa(n)}, due...)...)
+	s.wantExpired(n, s.now.UnixMilli()+300)
 	s.want("HGETALL h", "*2\n$5\nstays\n$1\n1\n")
 	h := s.Keyspace.LockAll()
 	defer s.Keyspace.Unlock(&h)
