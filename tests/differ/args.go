@@ -150,7 +150,9 @@ func (g *gen) elem() string {
 
 func (g *gen) score() string {
 	if g.chance(0.12) {
-		return oneOf(g, "inf", "-inf", "+inf", "1e20", "-0", "0.1", "1e-7", "3.0", "123456789012345678", "9007199254740993")
+		// Not -0: a listpack forgets its sign and a skiplist keeps it, and 7.0 turns
+		// one into the other on occasions (SORT) on which kvd does not.
+		return oneOf(g, "inf", "-inf", "+inf", "1e20", "0.1", "1e-7", "3.0", "123456789012345678", "9007199254740993")
 	}
 	return strconv.FormatFloat(float64(g.IntN(81)-40)/oneOf(g, 1.0, 1, 1, 4), 'f', -1, 64)
 }
