@@ -14,9 +14,13 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// seed is KVD_SEED, or a new one.
+// seed is KVD_SEED, or a new one. Where CI judges a change it is the same every
+// time: there a failure is to speak of the change, not of the dice.
 func seed(t *testing.T) uint64 {
 	n := rand.Uint64N(1_000_000_000) + 1
+	if os.Getenv("CI") != "" {
+		n = 20260
+	}
 	if s := os.Getenv("KVD_SEED"); s != "" {
 		var err error
 		if n, err = strconv.ParseUint(s, 10, 64); err != nil {
