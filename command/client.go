@@ -1,6 +1,7 @@
 package command
 
 import (
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,12 @@ type Conn interface {
 	Deliver(reply []byte)
 	// Push sends bytes between two commands, not inside a reply.
 	Push(b []byte)
+	// Hijack takes the connection away from the front end: once what was replied
+	// so far is handed to the system, take gets the socket, in blocking use, and
+	// the input that no command has used up. The client stays registered until
+	// whoever took it calls DropClient, and Kill closes the socket. It is called
+	// by a command of this client, which then replies nothing and is Parked.
+	Hijack(take func(nc net.Conn, rest []byte))
 }
 
 // ReplyMode is CLIENT REPLY's state.
@@ -58,6 +65,7 @@ type Client struct {
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
 	QueryLen, QueryFree, OutLen, OutMem atomic.Int64
 
+	applies bool // belongs to an Applier
 	Authed  bool
 	Reply   ReplyMode
 	NoTouch bool

@@ -15,8 +15,6 @@ import (
 	"fmt"
 	"sort"
 	"strings"
-
-	"kvd/keyspace"
 )
 
 // Flag says how a command may be used. The names are those of COMMAND INFO.
@@ -240,5 +238,3 @@ func equalFold(b []byte, word string) bool {
 	}
 	return true
 }
-
-var _ = keyspace.Slots

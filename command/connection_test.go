@@ -1,6 +1,7 @@
 package command
 
 import (
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,8 @@ func (f *notedConn) Deliver(reply []byte) {
 }
 
 func (f *notedConn) Push([]byte) {}
+
+func (f *notedConn) Hijack(func(net.Conn, []byte)) {}
 
 func (f *notedConn) deliveries() int {
 	f.mu.Lock()

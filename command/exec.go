@@ -79,6 +79,9 @@ type Exec struct {
 
 	values values
 
+	// failure is the first error of what an Applier's command did.
+	failure string
+
 	// fresh: no command has run since SetTime; see timed.
 	fresh bool
 	// hits and misses count look-ups; written by this Exec only.
@@ -246,7 +249,7 @@ func (x *Exec) admit(ctx *Ctx) bool {
 		x.reject(ctx, "ERR wrong number of arguments for '"+row.full+"' command")
 		return false
 	}
-	if row.Flags&Protected != 0 && !x.protectedOK(ctx) {
+	if row.Flags&Protected != 0 && !c.applies && !x.protectedOK(ctx) {
 		x.stats[row.num].Rejected.Add(1)
 		return false
 	}
@@ -261,7 +264,7 @@ func (x *Exec) admit(ctx *Ctx) bool {
 	if gate := x.s.gate.Load(); gate != 0 && x.gated(ctx, gate) {
 		return false
 	}
-	if x.s.pause.mode.Load() != pauseOff && x.paused(ctx) {
+	if x.s.pause.mode.Load() != pauseOff && !c.applies && x.paused(ctx) {
 		return false
 	}
 	if c.multi != nil && !endsMulti[row.full] {
@@ -378,6 +381,9 @@ func (x *Exec) start(ctx *Ctx) {
 	ctx.Use(int(ctx.C.db.Load()))
 	ctx.Now, ctx.Clock = x.nowMs, x.clock
 	ctx.NoTouch = ctx.C.NoTouch && ctx.Row.Name != "touch"
+	if ctx.C.applies {
+		ctx.Replaying = true
+	}
 	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff
 	ctx.LFU = x.s.access.touch()
 }
@@ -408,6 +414,9 @@ func (x *Exec) countFailure(row *Row, reply []byte) {
 	st := &x.stats[row.num]
 	st.Failed.Store(st.Failed.Load() + 1)
 	line, _, _ := bytes.Cut(reply[1:], []byte("\r"))
+	if x.ctx.C.applies && x.failure == "" {
+		x.failure = string(line)
+	}
 	x.s.countError(string(line))
 }
 

@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sort"
 	"strconv"
 	"strings"
@@ -161,10 +162,11 @@ func TestLongHash(t *testing.T) {
 
 type testConn struct{ replies chan []byte }
 
-func newTestConn() *testConn         { return &testConn{make(chan []byte, 1)} }
-func (c *testConn) Kill(bool)        {}
-func (c *testConn) Deliver(b []byte) { c.replies <- b }
-func (c *testConn) Push(b []byte)    {}
+func newTestConn() *testConn                      { return &testConn{make(chan []byte, 1)} }
+func (c *testConn) Kill(bool)                     {}
+func (c *testConn) Deliver(b []byte)              { c.replies <- b }
+func (c *testConn) Push(b []byte)                 {}
+func (c *testConn) Hijack(func(net.Conn, []byte)) {}
 
 func TestHashAllocs(t *testing.T) {
 	s := newTestServer(t)

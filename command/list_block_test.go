@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,9 +22,10 @@ type fakeConn struct {
 
 func newFakeConn() *fakeConn { return &fakeConn{make(chan string, 16)} }
 
-func (f *fakeConn) Kill(bool)            {}
-func (f *fakeConn) Push([]byte)          {}
-func (f *fakeConn) Deliver(reply []byte) { f.replies <- string(reply) }
+func (f *fakeConn) Kill(bool)                     {}
+func (f *fakeConn) Push([]byte)                   {}
+func (f *fakeConn) Hijack(func(net.Conn, []byte)) {}
+func (f *fakeConn) Deliver(reply []byte)          { f.replies <- string(reply) }
 
 func (f *fakeConn) wait(t *testing.T) string {
 	t.Helper()

@@ -66,69 +66,10 @@ func (s *Server) SetPersistence(p Persistence) {
 	s.PersistenceChanged()
 }
 
-// Bits of Server.gate: why some commands are not admitted.
-const (
-	gateLoading uint32 = 1 << iota
-	gateMisconf
-)
-
 // PersistenceChanged is called when Loading or Failing have changed.
 func (s *Server) PersistenceChanged() {
-	var gate uint32
-	if s.persist.Loading() {
-		gate |= gateLoading
-	}
-	if s.persist.Failing() && s.Config.StopWritesOnBgsaveError.Load() && len(s.Config.Save.Load()) > 0 {
-		gate |= gateMisconf
-	}
-	s.gate.Store(gate)
-}
-
-// gated rejects a command because of the state of snapshots.
-func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
-	text := ""
-	switch {
-	case gate&gateMisconf != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
-		text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
-	case gate&gateLoading != 0 && !ctx.loadable():
-		text = "LOADING Redis is loading the dataset in memory"
-	default:
-		return false
-	}
-	x.stats[ctx.Row.num].Rejected.Add(1)
-	x.reject(ctx, text)
-	return true
-}
-
-// has tells whether the command, or one of those that EXEC would run, has the flag.
-func (c *Ctx) has(flag Flag) bool {
-	if c.Row.Flags&flag != 0 {
-		return true
-	}
-	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
-		for _, r := range m.rows {
-			if r.Flags&flag != 0 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// loadable tells whether the command, and all those that EXEC would run, may
-// be called while the data is being loaded.
-func (c *Ctx) loadable() bool {
-	if c.Row.Flags&Loading == 0 {
-		return false
-	}
-	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
-		for _, r := range m.rows {
-			if r.Flags&Loading == 0 {
-				return false
-			}
-		}
-	}
-	return true
+	s.setGate(gateLoading, s.persist.Loading())
+	s.setGate(gateSnapshots, s.persist.Failing() && s.Config.StopWritesOnBgsaveError.Load() && len(s.Config.Save.Load()) > 0)
 }
 
 func cmdBgsave(c *Ctx) {

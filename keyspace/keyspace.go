@@ -374,6 +374,19 @@ func (ks *Keyspace) Memory(locked bool) (m Memory) {
 	return
 }
 
+// HasFieldDeadlines tells whether any field of any hash has a deadline. All
+// stripes are locked.
+func (ks *Keyspace) HasFieldDeadlines() bool {
+	for _, db := range ks.dbs {
+		for i := range db.shards {
+			if d := db.shards[i].fieldDeadlines; d != nil && d.Len() > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // lazyFree gives back big Objects bit by bit, away from any lock.
 type lazyFree struct {
 	mu      sync.Mutex // protects queue and closed

@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -138,9 +139,24 @@ func (s *Saver) load(dups duplicates) error {
 	if st, err := f.Stat(); err == nil {
 		size = st.Size()
 	}
+	_, err = s.LoadStream(f, name, size, dups == replaceDuplicates)
+	return err
+}
+
+// LoadStream reads a whole snapshot from r into the keyspace: as much as it is
+// long, and buffered, so possibly bytes behind it are taken from r. size is its
+// length, for the report of progress; 0 where that is not known. With merge,
+// its keys replace those that are there; without, a key that is there is an
+// error. aux are the facts that its head holds. No stripe is locked. Errors are
+// *LoadError, with name as the file.
+func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (aux map[string]string, err error) {
 	s.total.Store(size)
 	s.done.Store(0)
-	l := &loader{s: s, name: name, r: rdb.NewReader(f, true), dups: dups, limits: s.Limits(), now: time.Now(), told: time.Now()}
+	dups := refuseDuplicates
+	if merge {
+		dups = replaceDuplicates
+	}
+	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), dups: dups, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
 	policy := s.Config.MaxMemoryPolicy.Load()
 	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
 	l.begun = l.now
@@ -152,10 +168,10 @@ func (s *Saver) load(dups duplicates) error {
 	s.expired, s.loaded = l.expired, l.loaded
 	s.mu.Unlock()
 	if err != nil {
-		return &LoadError{File: name, Offset: l.r.Offset(), Err: err}
+		return nil, &LoadError{File: name, Offset: l.r.Offset(), Err: err}
 	}
 	s.Log.Noticef("Done loading RDB, keys loaded: %d, keys expired: %d.", l.loaded, l.expired)
-	return nil
+	return l.facts, nil
 }
 
 // loader reads one file.
@@ -175,6 +191,8 @@ type loader struct {
 	deadline int64  // of the next key; 0 none
 	clock    uint32 // of the next key
 	key      []byte
+
+	facts map[string]string // what the file says of itself
 
 	loaded, expired, empty int64
 	steps                  int
@@ -290,7 +308,9 @@ func (l *loader) step(op byte) error {
 		}
 	case opAux:
 		name := string(r.String())
-		l.aux(name, string(r.String()))
+		value := string(r.String())
+		l.facts[name] = value
+		l.aux(name, value)
 	case opModuleAux:
 		return l.moduleAux()
 	case opFunction:

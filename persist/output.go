@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"sync"
@@ -53,8 +54,9 @@ const (
 
 // settings of one snapshot.
 type settings struct {
-	path     string // of the temporary file
-	spill    string // of the second temporary file
+	path     string    // of the temporary file
+	stream   io.Writer // where there is to be no file
+	spill    string    // of the second temporary file
 	compress bool
 	checksum bool
 	syncs    bool // as the file grows
@@ -82,7 +84,6 @@ type output struct {
 	db    int // selected in the file; -1 none
 	keys  []int
 	vol   []int // keys and volatile keys at the instant, by database
-	ttl   bool  // a field's deadline is in the file, which makes it version 12
 	queue []*piece
 	bytes int64 // in memory: the chunks in queue
 	spare [][]byte
@@ -100,7 +101,8 @@ type output struct {
 	done      chan struct{}
 
 	// These belong to drain.
-	file    *os.File
+	file    *os.File  // nil where the snapshot goes to a stream
+	to      io.Writer // the file or the stream
 	sum     uint64
 	written int64
 	synced  int64
@@ -137,7 +139,14 @@ func newOutput(s settings) *output {
 	return o
 }
 
-// aux appends a fact about the file. It is called before the instant.
+// withFieldDeadlines makes the file one of the version that has deadlines of
+// fields. It is called at the instant at the latest, when nothing but the first
+// chunk is there.
+func (o *output) withFieldDeadlines() {
+	copy(o.chunk[len(header):], fmt.Sprintf("%04d", rdb.VersionTTL))
+}
+
+// aux appends a fact about the file. It is called at the instant at the latest.
 func (o *output) aux(name, value string) {
 	o.chunk = append(o.chunk, opAux)
 	o.chunk = o.plain.AppendString(o.chunk, []byte(name))
@@ -194,9 +203,6 @@ func (o *output) head(e *rdb.Encoder, it *keyspace.Item) {
 		b = append(b, opFreq, o.decayed(it.Clock))
 	}
 	t := e.ValueType(it.Type, it.Encoding, it.Packed, it.Object)
-	if t == rdb.TypeHashTTL || t == rdb.TypeListpackTTL {
-		o.ttl = true
-	}
 	o.chunk = e.AppendString(append(b, t), it.Key)
 }
 
@@ -393,7 +399,12 @@ func (o *output) spillOver() {
 }
 
 func (o *output) create() (err error) {
+	if o.stream != nil {
+		o.to = o.stream
+		return nil
+	}
 	o.file, err = os.OpenFile(o.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	o.to = o.file
 	return err
 }
 
@@ -405,9 +416,9 @@ func (o *output) write(b []byte) {
 	if o.checksum {
 		o.sum = rdb.Checksum(o.sum, b)
 	}
-	n, err := o.file.Write(b)
+	n, err := o.to.Write(b)
 	o.written += int64(n)
-	if err == nil && o.syncs && o.written-o.synced >= syncBytes {
+	if err == nil && o.file != nil && o.syncs && o.written-o.synced >= syncBytes {
 		o.synced = o.written
 		err = o.file.Sync()
 	}
@@ -416,64 +427,22 @@ func (o *output) write(b []byte) {
 	}
 }
 
-// end completes the file: version, checksum, sync.
+// end completes the file: checksum, sync.
 func (o *output) end() error {
-	if o.file == nil {
-		return nil
+	if o.file != nil {
+		defer o.file.Close()
 	}
-	defer o.file.Close()
 	if o.failed.Load() {
 		return nil
-	}
-	if o.ttl {
-		// The first bytes are long written and summed: correct both.
-		version := fmt.Sprintf("%04d", rdb.VersionTTL)
-		if _, err := o.file.WriteAt([]byte(version), int64(len(header))); err != nil {
-			return err
-		}
-		if o.checksum {
-			diff := []byte(fmt.Sprintf("%04d", rdb.Version))
-			for i := range diff {
-				diff[i] ^= version[i]
-			}
-			o.sum ^= zeros(rdb.Checksum(0, diff), o.written-int64(len(header)+len(diff)))
-		}
 	}
 	var foot [8]byte
 	if o.checksum {
 		binary.LittleEndian.PutUint64(foot[:], o.sum)
 	}
-	if _, err := o.file.Write(foot[:]); err != nil {
+	if _, err := o.to.Write(foot[:]); err != nil || o.file == nil {
 		return err
 	}
 	return o.file.Sync()
-}
-
-// zeros is the checksum of some bytes and n zeros behind them, from that of
-// the bytes. The checksum is linear, so a zero is a product with a matrix over
-// bits, and n of them are powers of it.
-func zeros(sum uint64, n int64) uint64 {
-	var m [64]uint64 // m[i] is what becomes of bit i
-	for i := range m {
-		m[i] = rdb.Checksum(1<<i, []byte{0})
-	}
-	times := func(v uint64) (out uint64) {
-		for i := range m {
-			out ^= m[i] & -(v >> i & 1)
-		}
-		return out
-	}
-	for ; n > 0; n >>= 1 {
-		if n&1 == 1 {
-			sum = times(sum)
-		}
-		var square [64]uint64
-		for i := range m {
-			square[i] = times(m[i])
-		}
-		m = square
-	}
-	return sum
 }
 
 // number is a decimal for aux.

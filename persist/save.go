@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -75,9 +76,36 @@ type Saver struct {
 	cronEnd sync.WaitGroup
 }
 
+// Snapshot says what is to become of one that another room wants.
+type Snapshot struct {
+	// Path is the file that it replaces when it is whole, relative to the
+	// working directory; empty where Stream is given.
+	Path string
+	// Stream takes it as it comes; a Write may wait, and an error ends it.
+	Stream io.Writer
+	// Aux are further facts for the head of the file, in pairs of name and value.
+	Aux []string
+	// At, if not nil, is called at the instant, with all stripes locked; what it
+	// returns is added to Aux.
+	At func() []string
+	// Done, if not nil, is called with the outcome when nothing is left of the
+	// snapshot, before another one may begin. No lock is held.
+	Done func(error)
+}
+
+// Begin starts a snapshot that does not count as a save: LASTSAVE and INFO do
+// not know it. busy: another one is being written, and nothing was done (Done
+// is not called either).
+func (s *Saver) Begin(o Snapshot) (busy bool) {
+	_, busy = s.begin(&job{started: time.Now(), over: make(chan struct{}), Snapshot: o, other: true})
+	return busy
+}
+
 // job is one snapshot on its way.
 type job struct {
+	Snapshot
 	background bool
+	other      bool // see Begin
 	started    time.Time
 	dirty      int64 // changes at the instant, which whoever ends the job knows
 	aborted    atomic.Bool
@@ -165,7 +193,7 @@ func (s *Saver) Save() (busy bool, err error) {
 
 // save is Save for the server's own purposes, which INFO does not count.
 func (s *Saver) save() (busy bool, err error) {
-	j, busy := s.begin(false)
+	j, busy := s.begin(s.newJob(false))
 	if busy {
 		return true, nil
 	}
@@ -176,7 +204,7 @@ func (s *Saver) save() (busy bool, err error) {
 // Background starts a snapshot of this instant. busy: another one is being
 // written, and nothing was done.
 func (s *Saver) Background() (busy bool) {
-	_, busy = s.begin(true)
+	_, busy = s.begin(s.newJob(true))
 	return busy
 }
 
@@ -239,15 +267,19 @@ func (s *Saver) LastSave() int64 {
 	return s.lastSave.Unix()
 }
 
+// newJob is a save.
+func (s *Saver) newJob(background bool) *job {
+	return &job{background: background, started: time.Now(), over: make(chan struct{}), Snapshot: Snapshot{Path: s.Config.DBFilename.Load()}}
+}
+
 // begin fixes the instant and lets the rest happen on goroutines.
-func (s *Saver) begin(background bool) (j *job, busy bool) {
-	j = &job{background: background, started: time.Now(), over: make(chan struct{})}
+func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	s.mu.Lock()
 	if s.job.Load() != nil || s.closed {
 		s.mu.Unlock()
 		return nil, true
 	}
-	if background {
+	if j.background {
 		s.saves++
 		s.lastTry = j.started
 		s.scheduled = false
@@ -261,9 +293,9 @@ func (s *Saver) begin(background bool) (j *job, busy bool) {
 		s.end(j, err)
 		return j, false
 	}
-	name := s.Config.DBFilename.Load()
 	policy := s.Config.MaxMemoryPolicy.Load()
 	out := newOutput(settings{
+		stream:   j.Stream,
 		path:     filepath.Join(dir, fmt.Sprintf("temp-%d.rdb", os.Getpid())),
 		spill:    filepath.Join(dir, fmt.Sprintf("temp-spill-%d.rdb", os.Getpid())),
 		compress: s.Config.RDBCompression.Load(),
@@ -277,8 +309,13 @@ func (s *Saver) begin(background bool) (j *job, busy bool) {
 	out.aux("redis-bits", "64")
 	out.aux("ctime", number(j.started.Unix()))
 	out.aux("used-mem", number(s.UsedMemory()))
-	out.aux("aof-base", "0")
 	out.aux("kvd-ver", s.Version)
+	for i := 0; i < len(j.Aux); i += 2 {
+		out.aux(j.Aux[i], j.Aux[i+1])
+	}
+	if !j.other {
+		out.aux("aof-base", "0")
+	}
 	j.out.Store(out)
 	snap, err := s.Keyspace.StartSnapshot(out.add, func() {
 		j.dirty = s.Dirty.Load()
@@ -287,18 +324,29 @@ func (s *Saver) begin(background bool) (j *job, busy bool) {
 			out.keys, out.vol = append(out.keys, keys), append(out.vol, volatile)
 			j.total.Add(int64(keys))
 		}
+		if s.Keyspace.HasFieldDeadlines() {
+			out.withFieldDeadlines()
+		}
+		if j.At != nil {
+			more := j.At()
+			for i := 0; i < len(more); i += 2 {
+				out.aux(more[i], more[i+1])
+			}
+		}
 	})
 	if err != nil {
 		s.end(j, err)
 		return j, false
 	}
-	if background {
+	if j.background {
 		s.Log.Noticef("Background saving started by pid %d", os.Getpid())
 	}
 	go func() {
-		err := s.lock.take(dir)
-		if err != nil {
-			out.fail(err)
+		var err error
+		if j.Stream == nil {
+			if err = s.lock.take(dir); err != nil {
+				out.fail(err)
+			}
 		}
 		go out.drain()
 		paced := int64(0)
@@ -317,10 +365,14 @@ func (s *Saver) begin(background bool) (j *job, busy bool) {
 		if err == nil && j.aborted.Load() {
 			err = errAborted
 		}
-		if err == nil {
-			err = replace(out.path, filepath.Join(dir, name))
+		path := j.Path
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
 		}
-		if err != nil {
+		if err == nil && j.Stream == nil {
+			err = replace(out.path, path)
+		}
+		if err != nil && j.Stream == nil {
 			os.Remove(out.path)
 		}
 		s.end(j, err)
@@ -369,6 +421,16 @@ func (s *Saver) end(j *job, err error) {
 	j.err = err
 	now := time.Now()
 	aborted := errors.Is(err, errAborted)
+	if j.other {
+		if j.Done != nil {
+			j.Done(err)
+		}
+		s.mu.Lock()
+		s.job.Store(nil)
+		s.mu.Unlock()
+		close(j.over)
+		return
+	}
 	switch {
 	case err == nil:
 		s.Dirty.Add(-j.dirty)

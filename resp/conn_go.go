@@ -148,7 +148,8 @@ type goConn struct {
 	mail      [][]byte   // to be sent between two commands
 	delivered bool       // the parked client may go on
 	killed    bool
-	after     bool // ... once what was replied is sent
+	after     bool                           // ... once what was replied is sent
+	take      func(nc net.Conn, rest []byte) // see Hijack
 }
 
 func (c *goConn) serve() {
@@ -156,6 +157,16 @@ func (c *goConn) serve() {
 	buf := make([]byte, keepBuffer)
 	var w wire.Writer
 	for {
+		if take := c.takenBy(); take != nil {
+			c.t.mu.Lock()
+			delete(c.t.conns, c)
+			c.t.mu.Unlock()
+			if !c.write(&w) {
+				c.nc.Close() // take will notice
+			}
+			go take(c.nc, c.in)
+			return
+		}
 		if !c.readMail(&w) {
 			break
 		}
@@ -253,10 +264,31 @@ func (c *goConn) readMail(w *wire.Writer) bool {
 // interrupt ends a Read in progress; c.mu is held.
 func (c *goConn) interrupt() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
 
+// Hijack takes the connection away; see command.Conn.
+func (c *goConn) Hijack(take func(nc net.Conn, rest []byte)) {
+	c.mu.Lock()
+	c.take = take
+	c.interrupt()
+	c.mu.Unlock()
+}
+
+// takenBy is who takes the connection, nil mostly.
+func (c *goConn) takenBy() func(net.Conn, []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.take != nil {
+		_ = c.nc.SetReadDeadline(time.Time{})
+	}
+	return c.take
+}
+
 // Kill ends the connection, from any goroutine.
 func (c *goConn) Kill(afterReply bool) {
 	c.mu.Lock()
 	c.killed, c.after = true, afterReply
+	if c.take != nil {
+		c.nc.Close()
+	}
 	c.interrupt()
 	if !afterReply {
 		_ = c.nc.SetWriteDeadline(time.Unix(1, 0)) // a Write to a peer that does not read

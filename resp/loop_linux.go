@@ -166,6 +166,7 @@ type conn struct {
 	out      []byte // replies that the socket did not take yet
 	watching bool   // for writability
 	gone     bool
+	taken    net.Conn // see Hijack
 }
 
 func (t *loops) newLoop(i int) (*loop, error) {
@@ -522,9 +523,43 @@ func (c *conn) close() {
 	c.in, c.out = nil, nil
 }
 
+// Hijack takes the connection away from the loop; see command.Conn.
+func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
+	c.l.post(func() {
+		if c.gone {
+			return
+		}
+		c.gone = true
+		delete(c.l.conns, c.fd)
+		f := os.NewFile(uintptr(c.fd), "client")
+		_ = syscall.EpollCtl(c.l.epfd, syscall.EPOLL_CTL_DEL, c.fd, nil)
+		nc, err := net.FileConn(f) // a duplicate of the descriptor
+		f.Close()
+		if err != nil {
+			c.l.srv.cmd.Log.Warningf("Taking over the connection of %s: %v", clientInfo(c.c), err)
+			c.l.srv.cmd.DropClient(c.c)
+			return
+		}
+		c.taken = nc
+		rest, out := c.in, c.out
+		c.in, c.out = nil, nil
+		go func() {
+			if len(out) > 0 {
+				if _, err := nc.Write(out); err != nil {
+					nc.Close() // take will notice
+				}
+			}
+			take(nc, rest)
+		}()
+	})
+}
+
 // Kill ends the connection, from any goroutine.
 func (c *conn) Kill(afterReply bool) {
 	c.l.post(func() {
+		if c.taken != nil {
+			c.taken.Close()
+		}
 		if c.gone {
 			return
 		}

@@ -1,0 +1,67 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"kvd/resp/wire"
+)
+
+// Applier runs effects that have happened already: those of the append-only
+// log, or of a leader's stream. They take the same way as a client's commands,
+// but for what decides whether a command may run now: no password, pause or
+// state of the server stops them, nothing expires behind their back, and they
+// never wait. MULTI and EXEC frame units as they do for clients.
+//
+// An Applier is used by one goroutine.
+type Applier struct {
+	s *Server
+	x *Exec
+	c *Client
+	w wire.Writer
+}
+
+// NewApplier makes an Applier on database 0. It is not among the clients.
+func (s *Server) NewApplier() *Applier {
+	c := &Client{Created: time.Now(), applies: true, Authed: true}
+	c.proto.Store(2)
+	return &Applier{s: s, x: s.NewExec(), c: c}
+}
+
+// Reset drops an open MULTI and selects database 0.
+func (a *Applier) Reset() {
+	a.c.endMulti()
+	a.Select(0)
+}
+
+// Select chooses the database of what follows.
+func (a *Applier) Select(db int) { a.c.db.Store(int32(db)) }
+
+// DB is the database that is selected.
+func (a *Applier) DB() int { return a.c.DB() }
+
+// InMulti tells whether a MULTI waits for its EXEC.
+func (a *Applier) InMulti() bool { return a.c.multi != nil }
+
+// Apply runs one command. An error names the command that could not be
+// applied, and why; after EXEC, the first of its commands that failed.
+func (a *Applier) Apply(args [][]byte) error {
+	a.x.SetTime(time.Now())
+	a.w.Buf = a.w.Buf[:0]
+	if out := a.x.Run(a.c, args, &a.w); out == Parked || out == Again {
+		return fmt.Errorf("the command '%s' would have to wait", quoted(args[0], 128))
+	}
+	text := a.x.failure
+	a.x.failure = ""
+	if text == "" && len(a.w.Buf) > 0 && a.w.Buf[0] == '-' { // not admitted
+		text, _, _ = strings.Cut(string(a.w.Buf[1:]), "\r")
+	}
+	if text != "" {
+		return fmt.Errorf("the command '%s' failed: %s", quoted(args[0], 128), text)
+	}
+	if cap(a.w.Buf) > 1<<20 {
+		a.w.Buf = nil
+	}
+	return nil
+}

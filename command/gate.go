@@ -1,0 +1,74 @@
+package command
+
+// Gates: states of the server in which some commands are not admitted. Each
+// room sets its own bit; every command loads them all at once.
+
+// Bits of Server.gate.
+const (
+	gateLoading   uint32 = 1 << iota // the data is being loaded
+	gateSnapshots                    // snapshots fail, and writes are to stop then
+)
+
+// setGate says whether a state holds now.
+func (s *Server) setGate(bit uint32, on bool) {
+	for {
+		old := s.gate.Load()
+		v := old &^ bit
+		if on {
+			v |= bit
+		}
+		if v == old || s.gate.CompareAndSwap(old, v) {
+			return
+		}
+	}
+}
+
+// gated rejects a command that the server's state does not admit. What is
+// applied (see Applier) is always admitted.
+func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
+	if ctx.C.applies {
+		return false
+	}
+	text := ""
+	switch {
+	case gate&gateSnapshots != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
+		text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+	case gate&gateLoading != 0 && !ctx.all(Loading):
+		text = "LOADING Redis is loading the dataset in memory"
+	default:
+		return false
+	}
+	x.stats[ctx.Row.num].Rejected.Add(1)
+	x.reject(ctx, text)
+	return true
+}
+
+// has tells whether the command, or one of those that EXEC would run, has the flag.
+func (c *Ctx) has(flag Flag) bool {
+	if c.Row.Flags&flag != 0 {
+		return true
+	}
+	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
+		for _, r := range m.rows {
+			if r.Flags&flag != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// all tells whether the command, and every one that EXEC would run, has the flag.
+func (c *Ctx) all(flag Flag) bool {
+	if c.Row.Flags&flag == 0 {
+		return false
+	}
+	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
+		for _, r := range m.rows {
+			if r.Flags&flag == 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
