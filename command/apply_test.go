@@ -17,6 +17,7 @@ func words(line string) (args [][]byte) {
 // TestApplier: what is applied passes gates, does not expire, and tells what fails.
 func TestApplier(t *testing.T) {
 	s := newTestServer(t)
+	s.Keyspace.SetActiveExpire(false) // as whoever loads or follows does
 	s.setGate(gateLoading, true)
 	a := s.NewApplier()
 	for _, line := range []string{"SELECT 3", "SET k v PXAT 1000", "RPUSH l a", "MULTI", "SET m 1", "INCR m", "EXEC", "APPEND k w"} {
