@@ -294,7 +294,14 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		return j, false
 	}
 	policy := s.Config.MaxMemoryPolicy.Load()
+	without := int64(0) // the moment as of which deadlines of fields are left out
+	if s.Config.RDBVersion.Load() != "auto" {
+		without = j.started.UnixMilli()
+	}
+	leaves := false
 	out := newOutput(settings{
+		noFieldDeadlines: without,
+
 		stream:   j.Stream,
 		path:     filepath.Join(dir, fmt.Sprintf("temp-%d.rdb", os.Getpid())),
 		spill:    filepath.Join(dir, fmt.Sprintf("temp-spill-%d.rdb", os.Getpid())),
@@ -324,8 +331,9 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			out.keys, out.vol = append(out.keys, keys), append(out.vol, volatile)
 			j.total.Add(int64(keys))
 		}
-		if s.Keyspace.HasFieldDeadlines() {
+		if leaves = s.Keyspace.HasFieldDeadlines(); leaves && without == 0 {
 			out.withFieldDeadlines()
+			leaves = false
 		}
 		if j.At != nil {
 			more := j.At()
@@ -337,6 +345,9 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	if err != nil {
 		s.end(j, err)
 		return j, false
+	}
+	if leaves {
+		s.Log.Warningf("Fields of hashes have deadlines, which the snapshot being written leaves out: RDB version 10 has no form for them (see the directive rdb-version)")
 	}
 	if j.background {
 		s.Log.Noticef("Background saving started by pid %d", os.Getpid())
