@@ -77,12 +77,15 @@ func decodeString(r *Reader) Value {
 		if r.err != nil {
 			return Value{}
 		}
-		b, ok := decompress(nil, src, real)
-		if !ok {
+		if cap(r.scratch) > keepMost {
+			r.scratch = nil
+		}
+		var ok bool
+		if r.scratch, ok = decompress(r.scratch[:0], src, real); !ok {
 			r.damaged("compressed string")
 			return Value{}
 		}
-		return r.stringValue(b)
+		return r.stringValue(r.scratch)
 	}
 	if n <= PackedMax {
 		return r.stringValue(r.take(n))
