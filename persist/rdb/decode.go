@@ -151,7 +151,6 @@ func decodeList(r *Reader, t byte, limits *Limits) Value {
 	if t != TypeListZiplist {
 		n = r.Length()
 	}
-	var buf [32]byte
 	for ; n > 0 && r.err == nil; n-- {
 		if t == TypeList {
 			if b := r.String(); r.err == nil {
@@ -169,15 +168,8 @@ func decodeList(r *Reader, t byte, limits *Limits) Value {
 				l.PushBack(b)
 			}
 		case nodePacked:
-			p := r.packed(t != TypeQuicklist2)
-			for off := 0; off < len(p); {
-				var e types.Elem
-				e, off = p.AtEnd(off)
-				if e.IsInt {
-					l.PushBack(e.Append(buf[:0]))
-				} else {
-					l.PushBack(e.S)
-				}
+			if p := r.packed(t != TypeQuicklist2); r.err == nil {
+				l.PushPacked(p)
 			}
 		default:
 			r.damaged("kind of a list's node")
@@ -221,8 +213,27 @@ func decodeSet(r *Reader, t byte, limits *Limits) Value {
 		}
 		s.Fit()
 	default:
+		n := r.Length()
+		if n > uint64(max(limits.Set.MaxIntset, limits.Set.MaxListpackEntries, 0)) {
+			// It becomes no packed form, whatever the members are.
+			for ; n > 0 && r.err == nil; n-- {
+				if b := r.String(); r.err == nil {
+					r.bulk.AddMember(b)
+				}
+			}
+			if r.err != nil {
+				r.bulk.Drop()
+				return v
+			}
+			var ok bool
+			if s, ok = r.bulk.Set(limits.Set); !ok {
+				r.damaged("a member twice")
+				return v
+			}
+			break
+		}
 		s.Load(types.EncIntset, nil, nil)
-		for n := r.Length(); n > 0 && r.err == nil; n-- {
+		for ; n > 0 && r.err == nil; n-- {
 			b := r.String()
 			if r.err == nil && !s.Add(b) {
 				r.damaged("a member twice")
@@ -366,7 +377,9 @@ func decodeFields(r *Reader, t byte, h *types.Hash) {
 		first = r.Uint64()
 	}
 	var field []byte
-	for n := r.Length(); n > 0 && r.err == nil; n-- {
+	n := r.Length()
+	bulk := n > uint64(max(h.Limits.MaxListpackEntries, 0)) // no packed form
+	for ; n > 0 && r.err == nil; n-- {
 		deadline := uint64(0)
 		if t != TypeHash {
 			deadline = r.Length()
@@ -380,10 +393,22 @@ func decodeFields(r *Reader, t byte, h *types.Hash) {
 		case r.err != nil:
 		case deadline > math.MaxInt64 || first > math.MaxInt64:
 			r.damaged("a field's deadline")
+		case bulk:
+			r.bulk.AddField(field, value, int64(deadline))
 		case h.Has(field, 0):
 			r.damaged("a field twice")
 		default:
 			h.Put(field, value, int64(deadline))
+		}
+	}
+	switch {
+	case !bulk:
+	case r.err != nil:
+		r.bulk.Drop()
+	default:
+		var ok bool
+		if *h, ok = r.bulk.Hash(h.Limits); !ok {
+			r.damaged("a field twice")
 		}
 	}
 }

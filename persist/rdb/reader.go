@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"strconv"
+
+	"kvd/types"
 )
 
 // The errors of decoding. Others wrap one of them, or come from the source.
@@ -44,6 +46,7 @@ type Reader struct {
 	sum     uint64 // of everything before buf[summed]
 	summed  int
 	scratch []byte
+	bulk    types.Bulk
 
 	// While marked, buf[mark:] stays where it is wanted again; see Mark.
 	marked        bool

@@ -29,7 +29,7 @@ func (r *Reader) Rewind() {
 
 // Reset makes r a Reader of b, with the memory that it has.
 func (r *Reader) Reset(b []byte) {
-	*r = Reader{buf: b, end: len(b), scratch: r.scratch}
+	*r = Reader{buf: b, end: len(b), scratch: r.scratch, bulk: r.bulk}
 }
 
 // Skip passes over the body of a value of the type t: it takes as much as
