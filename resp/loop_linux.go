@@ -177,9 +177,9 @@ type conn struct {
 	watching bool   // for writability
 	gone     bool
 
-	first, last int32  // its pushes among loop.nodes, counted from 1; 0: none
-	settled     uint64 // pushes up to this item have been dealt with
-	taken    net.Conn // see Hijack
+	first, last int32    // its pushes among loop.nodes, counted from 1; 0: none
+	settled     uint64   // pushes up to this item have been dealt with
+	taken       net.Conn // see Hijack
 }
 
 func (t *loops) newLoop(i int) (*loop, error) {
