@@ -214,11 +214,19 @@ func decodeSet(r *Reader, t byte, limits *Limits) Value {
 		s.Fit()
 	default:
 		n := r.Length()
-		if n > uint64(max(limits.Set.MaxIntset, limits.Set.MaxListpackEntries, 0)) {
-			// It becomes no packed form, whatever the members are.
-			for ; n > 0 && r.err == nil; n-- {
-				if b := r.String(); r.err == nil {
-					r.bulk.AddMember(b)
+		if n == 0 {
+			break
+		}
+		first := r.String()
+		packed := limits.Set.MaxListpackEntries // the most members of a packed form
+		if _, isInt := types.ParseInt64(first); isInt {
+			packed = max(packed, limits.Set.MaxIntset)
+		}
+		if n > uint64(max(packed, 0)) {
+			for b := first; r.err == nil; b = r.String() {
+				r.bulk.AddMember(b)
+				if n--; n == 0 {
+					break
 				}
 			}
 			if r.err != nil {
@@ -233,10 +241,12 @@ func decodeSet(r *Reader, t byte, limits *Limits) Value {
 			break
 		}
 		s.Load(types.EncIntset, nil, nil)
-		for ; n > 0 && r.err == nil; n-- {
-			b := r.String()
-			if r.err == nil && !s.Add(b) {
+		for b := first; r.err == nil; b = r.String() {
+			if !s.Add(b) {
 				r.damaged("a member twice")
+			}
+			if n--; n == 0 {
+				break
 			}
 		}
 	}
