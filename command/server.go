@@ -34,13 +34,16 @@ type Server struct {
 	waiters waitTable
 	watches watchTable
 	pubsub  pubsub
-	rates   rates
-	base    totals // what CONFIG RESETSTAT takes for zero
-	memory  memoryGauge
-	pause   pause
-	access  accessClock
-	links   links
-	debug   debugFlags
+
+	clientMem clientMemory
+
+	rates  rates
+	base   totals // what CONFIG RESETSTAT takes for zero
+	memory memoryGauge
+	pause  pause
+	access accessClock
+	links  links
+	debug  debugFlags
 
 	persist Persistence
 	// gate says which commands are not admitted because of persist's state;
@@ -96,6 +99,7 @@ func (s *Server) DropClient(c *Client) {
 	s.unwatch(c)
 	s.unsubscribeAll(c)
 	s.clients.remove(c)
+	s.forgetMemory(c)
 }
 
 // Clients is the number of connections.
