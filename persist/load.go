@@ -101,14 +101,7 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 		}
 	}
 	if !noFlush {
-		h := s.Keyspace.LockAll()
-		tx := s.Keyspace.NewTx()
-		tx.Now = time.Now().UnixMilli()
-		for db := range s.Keyspace.Databases() {
-			tx.Use(db)
-			tx.Flush()
-		}
-		s.Keyspace.Unlock(&h)
+		s.flush()
 	}
 	dups := refuseDuplicates
 	if merge {
@@ -150,13 +143,18 @@ func (s *Saver) load(dups duplicates) error {
 // error. aux are the facts that its head holds. No stripe is locked. Errors are
 // *LoadError, with name as the file.
 func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (aux map[string]string, err error) {
-	s.total.Store(size)
-	s.done.Store(0)
 	dups := refuseDuplicates
 	if merge {
 		dups = replaceDuplicates
 	}
-	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), dups: dups, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
+	return s.loadStream(r, name, size, dups, nil)
+}
+
+// loadStream is LoadStream, into fresh databases if fresh is not nil.
+func (s *Saver) loadStream(r io.Reader, name string, size int64, dups duplicates, fresh *keyspace.Fresh) (aux map[string]string, err error) {
+	s.total.Store(size)
+	s.done.Store(0)
+	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), dups: dups, fresh: fresh, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
 	policy := s.Config.MaxMemoryPolicy.Load()
 	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
 	l.begun = l.now
@@ -181,6 +179,7 @@ type loader struct {
 	r      *rdb.Reader
 	tx     *keyspace.Tx
 	dups   duplicates
+	fresh  *keyspace.Fresh // nil: into the databases that are served
 	limits *rdb.Limits
 
 	now, begun, told time.Time
@@ -434,7 +433,11 @@ func (l *loader) put(v *rdb.Value) error {
 	k := [1]keyspace.Key{keyspace.MakeKey(l.key)}
 	ks := l.s.Keyspace
 	h := ks.LockKeys(k[:])
-	l.tx.Use(l.db)
+	if l.fresh != nil {
+		l.tx.UseFresh(l.fresh, l.db)
+	} else {
+		l.tx.Use(l.db)
+	}
 	l.tx.Clock = l.clock
 	twice := l.dups == refuseDuplicates && l.tx.Exists(&k[0])
 	switch {
