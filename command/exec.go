@@ -493,6 +493,7 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 		return
 	}
 	c.outcome = Parked
+	c.C.Working = true
 	w := &wire.Writer{Proto: c.W.Proto}
 	cl, s, name := c.C, c.S, c.Row.full
 	go func() {

@@ -43,6 +43,17 @@ type Config struct {
 	EnableProtectedConfigs *Enum   `directive:"enable-protected-configs"`
 	EnableDebugCommand     *Enum   `directive:"enable-debug-command"`
 
+	ReplicaOf             *ReplicaOf `directive:"replicaof"`
+	MasterAuth            *String    `directive:"masterauth"`
+	MasterUser            *String    `directive:"masteruser"`
+	ReplicaServeStaleData *Bool      `directive:"replica-serve-stale-data"`
+	ReplicaReadOnly       *Bool      `directive:"replica-read-only"`
+	ReplicaPriority       *Int       `directive:"replica-priority"`
+	ReplicaAnnounced      *Bool      `directive:"replica-announced"`
+	ReplicaAnnounceIP     *String    `directive:"replica-announce-ip"`
+	ReplicaAnnouncePort   *Int       `directive:"replica-announce-port"`
+	ReplDisklessLoad      *Enum      `directive:"repl-diskless-load"`
+
 	MaxMemory       *Int  `directive:"maxmemory"` // bytes, FullRange
 	MaxMemoryPolicy *Enum `directive:"maxmemory-policy"`
 	LFULogFactor    *Int  `directive:"lfu-log-factor"`
@@ -79,6 +90,19 @@ type Config struct {
 	RDBKeySaveDelay         *Int    `directive:"rdb-key-save-delay"` // microseconds for each key, or if negative keys for each microsecond
 	KeyLoadDelay            *Int    `directive:"key-load-delay"`     // likewise
 	StopWritesOnBgsaveError *Bool   `directive:"stop-writes-on-bgsave-error"`
+
+	ReplBacklogSize             *Int  `directive:"repl-backlog-size"`        // bytes
+	ReplBacklogFileLimit        *Int  `directive:"repl-backlog-file-limit"`  // bytes
+	ReplBacklogTTL              *Int  `directive:"repl-backlog-ttl"`         // seconds
+	ReplTimeout                 *Int  `directive:"repl-timeout"`             // seconds
+	ReplPingReplicaPeriod       *Int  `directive:"repl-ping-replica-period"` // seconds
+	ReplDisableTCPNoDelay       *Bool `directive:"repl-disable-tcp-nodelay"`
+	ReplDisklessSync            *Bool `directive:"repl-diskless-sync"`
+	ReplDisklessSyncDelay       *Int  `directive:"repl-diskless-sync-delay"` // seconds
+	ReplDisklessSyncMaxReplicas *Int  `directive:"repl-diskless-sync-max-replicas"`
+	MinReplicasToWrite          *Int  `directive:"min-replicas-to-write"`
+	MinReplicasMaxLag           *Int  `directive:"min-replicas-max-lag"` // seconds
+	RDBDelSyncFiles             *Bool `directive:"rdb-del-sync-files"`
 
 	BusyReplyThreshold *Int `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
 

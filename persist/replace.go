@@ -89,8 +89,8 @@ func (s *Saver) Keep(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.lock.take(dir); err != nil {
+	if err := s.lock.take(s.Disk, dir); err != nil {
 		return err
 	}
-	return replace(path, filepath.Join(dir, s.Config.DBFilename.Load()))
+	return replace(s.Disk, path, filepath.Join(dir, s.Config.DBFilename.Load()))
 }

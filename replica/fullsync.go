@@ -37,7 +37,7 @@ func (l *link) fullSync(nc net.Conn, br *bufio.Reader, id string, offset int64) 
 			return err
 		}
 	}
-	in := &transfer{l: l, begun: time.Now(), told: time.Now()}
+	in := &incoming{l: l, begun: time.Now(), told: time.Now()}
 	switch {
 	case strings.HasPrefix(head, "-"):
 		return fmt.Errorf("MASTER aborted replication with an error: %s", head[1:])
@@ -192,16 +192,16 @@ func receive(path string, in io.Reader) (n int64, err error) {
 	return n, err
 }
 
-// transfer is a snapshot on its way; it counts, tells the log, and remembers
+// incoming is a snapshot on its way; it counts, tells the log, and remembers
 // the error that ended it.
-type transfer struct {
+type incoming struct {
 	l           *link
 	r           io.Reader
 	err         error
 	begun, told time.Time
 }
 
-func (t *transfer) Read(b []byte) (int, error) {
+func (t *incoming) Read(b []byte) (int, error) {
 	n, err := t.r.Read(b)
 	t.err = err
 	read := t.l.read.Add(int64(n))

@@ -44,6 +44,10 @@ type FollowerOptions struct {
 	Linked func(nc net.Conn, kill func()) (gone func())
 	// DropFollowers ends the connections of this server's own followers.
 	DropFollowers func()
+	// Candidates are this server's own followers. At once.
+	Candidates func() []Candidate
+	// HoldWrites keeps writes waiting while on. At once.
+	HoldWrites func(on bool)
 	// Replaced, if not nil, is called after the contents were replaced by a
 	// leader's snapshot: what the log has is of no use any more. No lock is held.
 	Replaced func()
@@ -75,6 +79,7 @@ type Follower struct {
 	leader    config.Address // none: Host is empty
 	link      *link          // nil while there is no leader
 	downSince time.Time      // when the last link that was in sync broke; zero: none was
+	handOver  *handOver      // a FAILOVER on its way
 
 	// stale: the contents are not those that the stream says, so that a link may
 	// only begin with a full synchronization.
@@ -119,11 +124,16 @@ func (f *Follower) current() *link {
 // It is called before the first Follow.
 func (f *Follower) SelectStreamDB(db int) { f.Applier.Select(db) }
 
-// Follow has the server follow the leader at host and port. takeOver asks the
-// leader, a follower of this server, to lead from now on (nil: it is not asked)
-// and is called with its answer. It waits for the end of the link before. No
-// stripe is locked.
-func (f *Follower) Follow(host string, port int, takeOver func(error)) {
+// Role is State, for ROLE.
+func (f *Follower) Role() string { return string(f.State()) }
+
+// Follow has the server follow the leader at host and port. It waits for the
+// end of the link before. No stripe is locked.
+func (f *Follower) Follow(host string, port int) { f.follow(host, port, nil) }
+
+// follow is Follow. takeOver, if not nil, asks the leader, a follower of this
+// server, to lead from now on, and is called with its answer.
+func (f *Follower) follow(host string, port int, takeOver func(error)) {
 	f.switching.Lock()
 	defer f.switching.Unlock()
 	f.endLink()
