@@ -56,6 +56,8 @@ func (s *Server) SetFollowing(f Following) {
 
 // FollowingChanged is called when Following or Up have changed. No lock is held.
 func (s *Server) FollowingChanged() {
+	s.followMu.Lock()
+	defer s.followMu.Unlock()
 	_, _, follows := s.followerEnd.Following()
 	began := !s.following.Swap(follows) && follows
 	s.setGate(gateReadOnly, follows && s.Config.ReplicaReadOnly.Load())
@@ -92,6 +94,9 @@ func (s *Server) LinkUp(nc net.Conn, kill func()) *Client {
 	c.set(stateMaster, true)
 	return c
 }
+
+// Leader tells whether the connection is the link to the leader.
+func (c *Client) Leader() bool { return c.has(stateMaster) }
 
 // linkConn is the connection to the leader: no command comes from it this way,
 // so nothing is parked or replied.
