@@ -78,6 +78,8 @@ type Client struct {
 
 	multi   *multi // between MULTI and EXEC or DISCARD
 	watched []watchedKey
+	subs    *subscriptions // nil: none; counted in nsub for others
+	nsub    subCounts
 
 	// blocked is set while a blocking command waits; see blocking.go.
 	blocked atomic.Pointer[waiter]

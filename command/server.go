@@ -34,6 +34,7 @@ type Server struct {
 	Stats   ServerStats
 	waiters waitTable
 	watches watchTable
+	pubsub  pubsub
 	rates   rates
 	base    totals // what CONFIG RESETSTAT takes for zero
 	memory  memoryGauge
@@ -77,6 +78,7 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
+	s.pubsub.init()
 	s.access.init(s)
 	s.configHooks()
 	s.memory.startup = s.memoryUse(false).used
@@ -99,6 +101,7 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.unsubscribeAll(c)
 	s.clients.remove(c)
 }
 
