@@ -84,6 +84,7 @@ type Config struct {
 
 	Save                    *Save   `directive:"save"`
 	DBFilename              *String `directive:"dbfilename"`
+	RDBVersion              *Enum   `directive:"rdb-version"`
 	RDBCompression          *Bool   `directive:"rdbcompression"`
 	RDBChecksum             *Bool   `directive:"rdbchecksum"`
 	RDBSaveIncrementalFsync *Bool   `directive:"rdb-save-incremental-fsync"`

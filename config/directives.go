@@ -252,6 +252,7 @@ func noDefrag(v string) error {
 var directives = []Directive{
 	// kvd's own.
 	integer("event-loops", "0", 0, 1024, Immutable, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
+	enum("rdb-version", "auto", []string{"auto", "10"}, 0, Acts, groupKvd, "RDB version of snapshots: 10, or with auto 12 where fields of hashes have deadlines, which 10 leaves out."),
 	yesno("ignore-unsupported", "no", Immutable, Acts, groupKvd, "Start although directives are given that kvd cannot obey yet; each is warned about.").bare("yes"),
 
 	// Network.

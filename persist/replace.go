@@ -42,7 +42,7 @@ func (s *Saver) Replace(r io.Reader, o Replacement) error {
 	}()
 	if o.Beside {
 		fresh := s.Keyspace.NewFresh()
-		aux, err := s.loadStream(r, o.Name, o.Size, refuseDuplicates, fresh)
+		aux, err := s.loadStream(r, o.Name, o.Size, manner{fresh: fresh, keep: true})
 		if err != nil {
 			fresh.Drop()
 			return err
@@ -53,7 +53,7 @@ func (s *Saver) Replace(r io.Reader, o Replacement) error {
 	s.flush()
 	// A write that was admitted before the server began to follow may have come
 	// in between, so a key that is there is no error.
-	aux, err := s.loadStream(r, o.Name, o.Size, replaceDuplicates, nil)
+	aux, err := s.loadStream(r, o.Name, o.Size, manner{dups: replaceDuplicates, keep: true})
 	if err != nil {
 		s.flush()
 		return err

@@ -305,6 +305,11 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		return j, false
 	}
 	policy := s.Config.MaxMemoryPolicy.Load()
+	without := int64(0) // the moment as of which deadlines of fields are left out
+	if s.Config.RDBVersion.Load() != "auto" {
+		without = j.started.UnixMilli()
+	}
+	leaves := false
 	out := newOutput(settings{
 		disk:     s.Disk,
 		stream:   j.Stream,
@@ -316,6 +321,8 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		idle:     strings.HasSuffix(policy, "-lru"),
 		freq:     strings.HasSuffix(policy, "-lfu"),
 		decayed:  s.Freq,
+
+		noFieldDeadlines: without,
 	})
 	out.aux("redis-ver", s.RedisVersion)
 	out.aux("redis-bits", "64")
@@ -340,8 +347,9 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			out.keys, out.vol = append(out.keys, keys), append(out.vol, volatile)
 			j.total.Add(int64(keys))
 		}
-		if s.Keyspace.HasFieldDeadlines() {
+		if leaves = s.Keyspace.HasFieldDeadlines(); leaves && without == 0 {
 			out.withFieldDeadlines()
+			leaves = false
 		}
 		if j.At != nil {
 			more := j.At()
@@ -354,6 +362,9 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	if err != nil {
 		s.end(j, err)
 		return j, false
+	}
+	if leaves {
+		s.Log.Warningf("Fields of hashes have deadlines, which the snapshot being written leaves out: RDB version 10 has no form for them (see the directive rdb-version)")
 	}
 	if j.background {
 		s.Log.Noticef("Background saving started by pid %d", os.Getpid())
