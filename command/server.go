@@ -33,6 +33,7 @@ type Server struct {
 	Stats   ServerStats
 	waiters waitTable
 	watches watchTable
+	pubsub  pubsub
 	rates   rates
 	base    totals // what CONFIG RESETSTAT takes for zero
 	memory  memoryGauge
@@ -75,6 +76,7 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
+	s.pubsub.init()
 	s.access.init(s)
 	s.configHooks()
 	s.watchSlowness()
@@ -100,6 +102,7 @@ func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
 	s.unmonitor(c)
+	s.unsubscribeAll(c)
 	s.clients.remove(c)
 }
 

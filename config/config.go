@@ -73,12 +73,26 @@ type Config struct {
 
 	Save                    *Save   `directive:"save"`
 	DBFilename              *String `directive:"dbfilename"`
+	RDBVersion              *Enum   `directive:"rdb-version"`
 	RDBCompression          *Bool   `directive:"rdbcompression"`
 	RDBChecksum             *Bool   `directive:"rdbchecksum"`
 	RDBSaveIncrementalFsync *Bool   `directive:"rdb-save-incremental-fsync"`
 	RDBKeySaveDelay         *Int    `directive:"rdb-key-save-delay"` // microseconds for each key, or if negative keys for each microsecond
 	KeyLoadDelay            *Int    `directive:"key-load-delay"`     // likewise
 	StopWritesOnBgsaveError *Bool   `directive:"stop-writes-on-bgsave-error"`
+
+	ReplBacklogSize             *Int  `directive:"repl-backlog-size"`        // bytes
+	ReplBacklogFileLimit        *Int  `directive:"repl-backlog-file-limit"`  // bytes
+	ReplBacklogTTL              *Int  `directive:"repl-backlog-ttl"`         // seconds
+	ReplTimeout                 *Int  `directive:"repl-timeout"`             // seconds
+	ReplPingReplicaPeriod       *Int  `directive:"repl-ping-replica-period"` // seconds
+	ReplDisableTCPNoDelay       *Bool `directive:"repl-disable-tcp-nodelay"`
+	ReplDisklessSync            *Bool `directive:"repl-diskless-sync"`
+	ReplDisklessSyncDelay       *Int  `directive:"repl-diskless-sync-delay"` // seconds
+	ReplDisklessSyncMaxReplicas *Int  `directive:"repl-diskless-sync-max-replicas"`
+	MinReplicasToWrite          *Int  `directive:"min-replicas-to-write"`
+	MinReplicasMaxLag           *Int  `directive:"min-replicas-max-lag"` // seconds
+	RDBDelSyncFiles             *Bool `directive:"rdb-del-sync-files"`
 
 	BusyReplyThreshold *Int `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
 
