@@ -98,6 +98,7 @@ const (
 	stateBlocked
 	stateDirtyWatch // a watched key has changed
 	stateReplica
+	stateMaster // the link to the leader
 	stateMonitor
 	statePubSub
 	stateTracking
