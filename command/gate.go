@@ -7,6 +7,7 @@ package command
 const (
 	gateLoading   uint32 = 1 << iota // the data is being loaded
 	gateSnapshots                    // snapshots fail, and writes are to stop then
+	gateReplicas                     // fewer good replicas than min-replicas-to-write
 )
 
 // setGate says whether a state holds now.
@@ -33,6 +34,8 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 	switch {
 	case gate&gateSnapshots != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
 		text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+	case gate&gateReplicas != 0 && ctx.has(Write):
+		text = "NOREPLICAS Not enough good replicas to write."
 	case gate&gateLoading != 0 && !ctx.all(Loading):
 		text = "LOADING Redis is loading the dataset in memory"
 	default:

@@ -41,7 +41,8 @@ type Server struct {
 	links   links
 	debug   debugFlags
 
-	persist Persistence
+	persist     Persistence
+	replication replication
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
 	gate   atomic.Uint32
@@ -67,6 +68,7 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	rand.Read(id[:])
 	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
 	s.persist = noPersistence{s.Started}
+	s.replication.Replication = noReplication{}
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)

@@ -139,8 +139,19 @@ func (s *Saver) load(dups duplicates) error {
 	if err != nil {
 		return &LoadError{File: name, Err: err}
 	}
-	_, err = s.LoadStream(f, name, size, dups == replaceDuplicates)
+	facts, err := s.loadStream(f, name, size, dups == replaceDuplicates, s.LeftOut)
+	s.mu.Lock()
+	s.facts = facts
+	s.mu.Unlock()
 	return err
+}
+
+// Loaded are the facts of the head of the file that was loaded last; nil if
+// none was.
+func (s *Saver) Loaded() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.facts
 }
 
 // LoadStream reads a whole snapshot from r into the keyspace: as much as it is
@@ -150,13 +161,17 @@ func (s *Saver) load(dups duplicates) error {
 // error. aux are the facts that its head holds. No stripe is locked. Errors are
 // *LoadError, with name as the file.
 func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (aux map[string]string, err error) {
+	return s.loadStream(r, name, size, merge, nil)
+}
+
+func (s *Saver) loadStream(r io.Reader, name string, size int64, merge bool, leftOut func(map[string]string, int, []byte)) (aux map[string]string, err error) {
 	s.total.Store(size)
 	s.done.Store(0)
 	dups := refuseDuplicates
 	if merge {
 		dups = replaceDuplicates
 	}
-	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), dups: dups, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
+	l := &loader{s: s, leftOut: leftOut, name: name, r: rdb.NewReader(r, true), dups: dups, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
 	policy := s.Config.MaxMemoryPolicy.Load()
 	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
 	l.begun = l.now
@@ -192,7 +207,8 @@ type loader struct {
 	clock    uint32 // of the next key
 	key      []byte
 
-	facts map[string]string // what the file says of itself
+	facts   map[string]string // what the file says of itself
+	leftOut func(facts map[string]string, db int, key []byte)
 
 	loaded, expired, empty int64
 	steps                  int
@@ -420,6 +436,9 @@ func (l *loader) value(t byte) error {
 	}
 	if l.deadline != 0 && l.deadline <= l.tx.Now {
 		l.expired++
+		if l.leftOut != nil {
+			l.leftOut(l.facts, l.db, l.key)
+		}
 		if v.Obj != nil {
 			for !v.Obj.Free(1 << 20) {
 			}
