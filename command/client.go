@@ -83,6 +83,8 @@ type Client struct {
 
 	multi   *multi // between MULTI and EXEC or DISCARD
 	watched []watchedKey
+	subs    *subscriptions // nil: none; counted in nsub for others
+	nsub    subCounts
 
 	// blocked is set while a blocking command waits; see blocking.go.
 	blocked atomic.Pointer[waiter]
@@ -97,6 +99,7 @@ const (
 	stateBlocked
 	stateDirtyWatch // a watched key has changed
 	stateReplica
+	stateMaster // the link to the leader
 	stateMonitor
 	statePubSub
 	stateTracking

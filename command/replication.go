@@ -351,25 +351,8 @@ func cmdPsync(c *Ctx) {
 		c.follow(q)
 		return
 	}
-	c.S.Log.Warningf("Failover request received for replid %s.", q.ReplID)
-	switch {
-	case !c.S.following.Load():
-		c.Err("ERR PSYNC FAILOVER can't be sent to a master.")
-	case !strings.EqualFold(q.ReplID, c.S.replication.ID()):
-		c.Err("ERR PSYNC FAILOVER replid must match my replid.")
-	default:
-		c.lead(q)
-	}
-}
-
-// lead has the server lead, and the connection, its leader's, follow it.
-func (c *Ctx) lead(q SyncRequest) {
 	s, who := c.S, strings.TrimSuffix(string(c.appendClient(nil, c.C)), "\n")
-	c.handOver(q, func() {
-		if s.followerEnd.Lead() {
-			s.Log.Noticef("MASTER MODE enabled (failover request from '%s')", who)
-		}
-	})
+	c.handOver(q, func() error { return s.promote(q.ReplID, s.replication.ID(), who) })
 }
 
 // follow makes the connection a follower's.
@@ -387,8 +370,9 @@ func (c *Ctx) follow(q SyncRequest) {
 	c.handOver(q, nil)
 }
 
-// handOver hands the connection over to the leading end, after first.
-func (c *Ctx) handOver(q SyncRequest, first func()) {
+// handOver hands the connection over to the leading end, after first, which may
+// wait. An error of it is the reply, and the end of the connection.
+func (c *Ctx) handOver(q SyncRequest, first func() error) {
 	r, cl, s := &c.S.replication, c.C, c.S
 	if !r.on || cl.Conn == nil {
 		c.Err("ERR this server does not replicate")
@@ -408,7 +392,13 @@ func (c *Ctx) handOver(q SyncRequest, first func()) {
 	cl.set(stateReplica, true)
 	cl.Conn.Hijack(func(nc net.Conn, rest []byte) {
 		if first != nil {
-			first()
+			if err := first(); err != nil {
+				_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+				_, _ = nc.Write([]byte("-" + err.Error() + "\r\n"))
+				nc.Close()
+				q.Gone()
+				return
+			}
 		}
 		r.Serve(q, nc, rest)
 	})
@@ -417,7 +407,7 @@ func (c *Ctx) handOver(q SyncRequest, first func()) {
 
 func cmdRole(c *Ctx) {
 	r := &c.S.replication
-	if c.roleFollowing() {
+	if c.roleFollowing(r.Offset()) {
 		return
 	}
 	c.W.Array(3)
@@ -439,11 +429,7 @@ func (w *infoWriter) replication() {
 	if !w.infoFollowing() {
 		w.field("role", "master")
 	}
-	failover := NoFailover
-	if f := w.s.followerEnd; f != nil {
-		failover = f.FailoverState()
-	}
-	r.Info(w.field, failover)
+	r.Info(w.field, w.s.failoverState())
 }
 
 // noReplication is for servers that tests drive.

@@ -3,6 +3,7 @@ package command
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ type Server struct {
 	Stats   ServerStats
 	waiters waitTable
 	watches watchTable
+	pubsub  pubsub
 	rates   rates
 	base    totals // what CONFIG RESETSTAT takes for zero
 	memory  memoryGauge
@@ -43,6 +45,12 @@ type Server struct {
 
 	persist     Persistence
 	replication replication
+	// followerEnd is nil in servers without replication, such as tests drive.
+	followerEnd Following
+	// following tells whether there is a leader; it is set before the last change
+	// of the server's own is in its stream (see Following.Follow).
+	following atomic.Bool
+	followMu  sync.Mutex // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
 	gate   atomic.Uint32
@@ -72,6 +80,7 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
+	s.pubsub.init()
 	s.access.init(s)
 	s.configHooks()
 	s.memory.startup = s.memoryUse(false).used
@@ -94,6 +103,7 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.unsubscribeAll(c)
 	s.clients.remove(c)
 }
 

@@ -39,14 +39,18 @@ type Options struct {
 	FreqClock func(freq byte) uint32
 	// Changed is called after Loading or Failing changed. No lock is held.
 	Changed func()
-
+	// Hold, if not nil, is called shortly before the instant of a snapshot, with
+	// no stripe locked, and what it returns right after: nobody who keeps facts
+	// about the contents (a follower its place in the stream) is between
+	// changing the one and the other then.
+	Hold func() (release func())
 	// Facts, if not nil, is called at each snapshot's instant, with all stripes
 	// locked, for facts about it that stand in the file's head, in pairs of name
 	// and value; Loaded returns them after the file was loaded.
 	Facts func() []string
 	// LeftOut, if not nil, is told of each key that Load left out because its
-	// time was over, with the facts of the file's head. No stripe is locked.
-	LeftOut func(facts map[string]string, db int, key []byte)
+	// time was over. No stripe is locked, and several goroutines may call it.
+	LeftOut func(db int, key []byte)
 	// Disk is where the files are; nil for the system's.
 	Disk Disk
 }
@@ -79,6 +83,7 @@ type Saver struct {
 	lock lockedDir
 
 	loading  atomic.Bool
+	behind   atomic.Bool // see LoadingBehind
 	stopLoad atomic.Bool
 	total    atomic.Int64 // bytes of the file being loaded
 	done     atomic.Int64 // and those that are loaded
@@ -175,7 +180,7 @@ func (s *Saver) Close() {
 
 // cron starts a snapshot if one is due.
 func (s *Saver) cron(now time.Time) {
-	if s.job.Load() != nil || s.loading.Load() {
+	if s.job.Load() != nil || s.loading.Load() || s.behind.Load() {
 		return
 	}
 	dirty := s.Dirty.Load()
@@ -317,6 +322,11 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		return j, false
 	}
 	policy := s.Config.MaxMemoryPolicy.Load()
+	without := int64(0) // the moment as of which deadlines of fields are left out
+	if s.Config.RDBVersion.Load() != "auto" {
+		without = j.started.UnixMilli()
+	}
+	leaves := false
 	out := newOutput(settings{
 		disk:     s.Disk,
 		stream:   j.Stream,
@@ -328,6 +338,8 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		idle:     strings.HasSuffix(policy, "-lru"),
 		freq:     strings.HasSuffix(policy, "-lfu"),
 		decayed:  s.Freq,
+
+		noFieldDeadlines: without,
 	})
 	out.aux("redis-ver", s.RedisVersion)
 	out.aux("redis-bits", "64")
@@ -341,6 +353,10 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		out.aux("aof-base", "0")
 	}
 	j.out.Store(out)
+	release := func() {}
+	if s.Hold != nil {
+		release = s.Hold()
+	}
 	sink := out.add
 	if j.NoData {
 		sink = func(keyspace.Item) {}
@@ -352,8 +368,9 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			out.keys, out.vol = append(out.keys, keys), append(out.vol, volatile)
 			j.total.Add(int64(keys))
 		}
-		if s.Keyspace.HasFieldDeadlines() {
+		if leaves = s.Keyspace.HasFieldDeadlines(); leaves && without == 0 {
 			out.withFieldDeadlines()
+			leaves = false
 		}
 		for _, at := range []func() []string{j.At, s.Facts} {
 			if at == nil {
@@ -365,9 +382,13 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			}
 		}
 	})
+	release()
 	if err != nil {
 		s.end(j, err)
 		return j, false
+	}
+	if leaves {
+		s.Log.Warningf("Fields of hashes have deadlines, which the snapshot being written leaves out: RDB version 10 has no form for them (see the directive rdb-version)")
 	}
 	if j.background {
 		s.Log.Noticef("Background saving started by pid %d", os.Getpid())
@@ -520,7 +541,7 @@ func (s *Saver) Info(field func(name string, value any)) {
 	}
 	field("loading", bit[s.loading.Load()])
 	// No memory is copied because of a snapshot but what is counted as used.
-	field("async_loading", 0)
+	field("async_loading", bit[s.behind.Load()])
 	field("current_cow_peak", 0)
 	field("current_cow_size", 0)
 	field("current_cow_size_age", 0)
@@ -546,7 +567,7 @@ func (s *Saver) Info(field func(name string, value any)) {
 // InfoLoading reports what INFO shows while a file is loaded; nothing
 // otherwise. Stripes may be locked.
 func (s *Saver) InfoLoading(field func(name string, value any)) {
-	if !s.loading.Load() {
+	if !s.loading.Load() && !s.behind.Load() {
 		return
 	}
 	s.mu.Lock()

@@ -1,7 +1,9 @@
 package resp
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -153,5 +155,56 @@ func TestPushWaits(t *testing.T) {
 		expect(t, c, "+push\r\n")
 		_, _ = other.Write(bulk("RPUSH", "l", "x"))
 		expect(t, c, "*2\r\n$1\r\nl\r\n$1\r\nx\r\n")
+	})
+}
+
+// TestUnsubscribe: after the confirmation of UNSUBSCRIBE no message comes, which
+// a client of RESP2 would take for a reply, however many are on their way.
+func TestUnsubscribe(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		defer func() { close(stop); wg.Wait() }()
+		for range 3 {
+			p, _ := ready(t, dial, srv)
+			in := bytes.Repeat(bulk("PUBLISH", "x", "hello"), 50)
+			wg.Go(func() {
+				out := make([]byte, 50*4)
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if _, err := p.Write(in); err != nil {
+						return
+					}
+					if _, err := io.ReadFull(p, out); err != nil {
+						return
+					}
+				}
+			})
+		}
+		c, _ := ready(t, dial, srv)
+		const on, off = "*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n", "*3\r\n$11\r\nunsubscribe\r\n$1\r\nx\r\n:0\r\n"
+		const msg = "*3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$5\r\nhello\r\n"
+		messages := 0
+		for i := range 300 {
+			_, _ = c.Write([]byte("SUBSCRIBE x\r\n"))
+			expect(t, c, on)
+			if i%2 == 0 {
+				time.Sleep(100 * time.Microsecond)
+			}
+			_, _ = c.Write([]byte("UNSUBSCRIBE x\r\nPING\r\n"))
+			head := make([]byte, len("*3\r\n$7"))
+			for expectAny(t, c, head); string(head) == msg[:len(head)]; expectAny(t, c, head) {
+				expect(t, c, msg[len(head):])
+				messages++
+			}
+			expect(t, c, (off + "+PONG\r\n")[len(head):])
+		}
+		if messages == 0 {
+			t.Error("no message came at all")
+		}
 	})
 }
