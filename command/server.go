@@ -43,6 +43,11 @@ type Server struct {
 	links   links
 	debug   debugFlags
 
+	slowness slowness
+	slowlog  slowlog
+	latency  latencyMonitor
+	monitors monitors
+
 	persist     Persistence
 	replication replication
 	// followerEnd is nil in servers without replication, such as tests drive.
@@ -83,8 +88,10 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.pubsub.init()
 	s.access.init(s)
 	s.configHooks()
+	s.watchSlowness()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired})
+	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired,
+		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) }})
 	return s
 }
 
@@ -103,6 +110,7 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.unmonitor(c)
 	s.unsubscribeAll(c)
 	s.clients.remove(c)
 }

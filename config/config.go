@@ -44,6 +44,7 @@ type Config struct {
 	EnableDebugCommand     *Enum   `directive:"enable-debug-command"`
 
 	ReplicaOf             *ReplicaOf `directive:"replicaof"`
+	ReplicaLazyFlush      *Bool      `directive:"replica-lazy-flush"`
 	MasterAuth            *String    `directive:"masterauth"`
 	MasterUser            *String    `directive:"masteruser"`
 	ReplicaServeStaleData *Bool      `directive:"replica-serve-stale-data"`
