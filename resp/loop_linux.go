@@ -175,7 +175,7 @@ type conn struct {
 	session
 	l        *loop
 	fd       int
-	out      []byte // replies that the socket did not take yet
+	out      outbox // what the socket did not take yet
 	held     []byte // pushes that wait for the reply to a command on a worker
 	watching bool   // for writability
 	gone     bool
@@ -281,8 +281,8 @@ func (l *loop) sweep() {
 		if l.srv.idleTooLong(c.c, now) {
 			l.srv.cmd.Log.Verbosef("Closing idle client")
 			c.close()
-		} else if len(c.out) > smallOut && l.srv.cmd.OverOutputLimit(c.c, int64(len(c.out))) {
-			c.close()
+		} else {
+			c.over(0)
 		}
 	}
 }
@@ -435,7 +435,7 @@ func (c *conn) advance(data []byte) {
 		}
 		if len(l.w.Buf) > 0 {
 			c.flush(&l.w)
-		} else if c.closing && len(c.out) == 0 {
+		} else if c.closing && c.out.n == 0 {
 			c.close()
 		}
 		if cap(l.w.Buf) > keepOut {
@@ -445,7 +445,7 @@ func (c *conn) advance(data []byte) {
 			break
 		}
 		l.w.Buf = l.w.Buf[:0]
-		c.stalled = len(c.out) > stallAt && !l.srv.cmd.OutputBounded(c.c)
+		c.stalled = c.out.n > stallAt && !l.srv.cmd.OutputBounded(c.c)
 	}
 	if !c.gone {
 		l.srv.cmd.NoteMemory(c.c)
@@ -455,83 +455,88 @@ func (c *conn) advance(data []byte) {
 // flush sends what is waiting, then w's buffer; what the socket does not take
 // waits for it to become writable.
 func (c *conn) flush(w *wire.Writer) {
-	if w != nil && len(c.out)+len(w.Buf) > smallOut && c.l.srv.cmd.OverOutputLimit(c.c, int64(len(c.out)+len(w.Buf))) {
-		c.close()
+	if c.over(len(w.Buf)) {
 		return
 	}
-	if len(c.out) > 0 {
-		if w != nil {
-			c.out = append(c.out, w.Buf...)
-		}
-		// Where the socket was full, it will say when it is not.
-		if !(c.watching && w != nil) && !c.send() {
+	if c.out.n > 0 {
+		c.out.add(w.Buf)
+		c.send(false)
+		return
+	}
+	n := rawWrite(c.fd, w.Buf)
+	if n < 0 {
+		if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
+			c.close()
 			return
 		}
-	} else if w != nil {
-		n := rawWrite(c.fd, w.Buf)
-		if n < 0 {
-			if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
-				c.close()
-				return
-			}
-			n = 0
-		}
-		c.l.srv.cmd.Stats.NetOut.Add(int64(n))
-		if n < len(w.Buf) {
-			if len(w.Buf)-n > keepOut {
-				c.out, w.Buf = w.Buf[n:], nil // too long to copy
-			} else {
-				c.out = append(c.out, w.Buf[n:]...)
-			}
-		}
+		n = 0
 	}
-	if n := int64(len(c.out)); n != c.c.OutLen.Load() {
-		c.c.OutLen.Store(n)
-		c.c.OutMem.Store(int64(cap(c.out)))
+	c.l.srv.cmd.Stats.NetOut.Add(int64(n))
+	switch left := len(w.Buf) - n; {
+	case left > keepOut:
+		c.out.keep(w.Buf[n:]) // too long to copy
+		w.Buf = nil
+	case left > 0:
+		c.out.add(w.Buf[n:])
 	}
-	if len(c.out) > 0 {
-		c.watchOut(true)
-		return
-	}
-	c.watchOut(false)
-	if c.closing {
-		c.close()
-	}
+	c.sent()
 }
 
-// writable sends what waits, now that the socket takes more.
-func (c *conn) writable() {
-	c.flush(nil)
-	if c.gone {
-		return
+// over closes the connection if with more bytes it has too much output waiting.
+func (c *conn) over(more int) bool {
+	n := c.out.n + len(c.held) + more
+	if n <= smallOut || !c.l.srv.cmd.OverOutputLimit(c.c, int64(n)) {
+		return false
 	}
-	c.l.srv.cmd.NoteMemory(c.c)
-	if c.stalled && len(c.out) < stallAt/2 {
-		c.stalled = false
-		c.process(nil)
-	}
+	c.close()
+	return true
 }
 
-// send writes c.out; false: the connection is gone.
-func (c *conn) send() bool {
-	for len(c.out) > 0 {
-		n := rawWrite(c.fd, c.out)
+// send sends what waits. Where the socket was full nothing is tried before it
+// says that it is not any more.
+func (c *conn) send(writable bool) {
+	for c.out.n > 0 && (writable || !c.watching) {
+		n := c.out.write(c.fd)
 		if n < 0 {
 			e := syscall.Errno(-n)
 			if e == syscall.EINTR {
 				continue
 			}
 			if e == syscall.EAGAIN {
-				return true
+				break
 			}
 			c.close()
-			return false
+			return
 		}
 		c.l.srv.cmd.Stats.NetOut.Add(int64(n))
-		c.out = c.out[n:]
+		c.out.sent(n)
 	}
-	c.out = nil
-	return true
+	c.sent()
+}
+
+// sent notes what waits now, and closes where nothing does and that was to be.
+func (c *conn) sent() {
+	if n := int64(c.out.n); n != c.c.OutLen.Load() {
+		c.c.OutLen.Store(n)
+		c.c.OutMem.Store(int64(c.out.mem))
+	}
+	c.watchOut(c.out.n > 0)
+	if c.closing && c.out.n == 0 {
+		c.close()
+	}
+}
+
+// writable sends what waits, now that the socket takes more.
+func (c *conn) writable() {
+	c.send(true)
+	if c.gone {
+		return
+	}
+	c.l.srv.cmd.NoteMemory(c.c)
+	if c.stalled && c.out.n < stallAt/2 {
+		c.stalled = false
+		c.process(nil)
+	}
 }
 
 func (c *conn) watchOut(on bool) {
@@ -562,7 +567,7 @@ func (c *conn) close() {
 	delete(c.l.conns, c.fd)
 	c.l.srv.cmd.DropClient(c.c)
 	syscall.Close(c.fd)
-	c.in, c.out, c.held = nil, nil, nil
+	c.in, c.out, c.held = nil, outbox{}, nil
 }
 
 // Hijack takes the connection away from the loop; see command.Conn.
@@ -586,13 +591,11 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 			return
 		}
 		c.taken = nc
-		rest, out := c.in, c.out
-		c.in, c.out = nil, nil
+		rest, out := c.in, net.Buffers(c.out.blocks)
+		c.in, c.out = nil, outbox{}
 		go func() {
-			if len(out) > 0 {
-				if _, err := nc.Write(out); err != nil {
-					nc.Close() // take will notice
-				}
+			if _, err := out.WriteTo(nc); err != nil {
+				nc.Close() // take will notice
 			}
 			take(nc, rest)
 		}()
@@ -608,7 +611,7 @@ func (c *conn) Kill(afterReply bool) {
 		if c.gone {
 			return
 		}
-		if afterReply && len(c.out) > 0 {
+		if afterReply && c.out.n > 0 {
 			c.closing = true
 			return
 		}

@@ -29,6 +29,7 @@ type pushNode struct {
 
 const (
 	maxNodes = 1 << 16 // pushes sorted before they are written
+	copyTo   = 8 << 10 // pushes to one connection that are copied together
 	keepRoom = 1 << 12 // items that a loop's queue keeps room for
 )
 
@@ -91,9 +92,7 @@ func (c *conn) take(it *item) {
 	case c.gone || c.closing || it.seq <= c.settled:
 	case c.c.Working:
 		c.held = appendPush(c.held, it.b, c.c.Proto())
-		if len(c.held) > smallOut && c.l.srv.cmd.OverOutputLimit(c.c, int64(len(c.held)+len(c.out))) {
-			c.close()
-		}
+		c.over(0)
 	default:
 		l := c.l
 		l.nodes = append(l.nodes, pushNode{b: it.b})
@@ -120,12 +119,27 @@ func (l *loop) sendPushes() {
 		if c.gone {
 			continue
 		}
+		// What is long, or has to wait, is not copied.
 		w.Buf = w.Buf[:0]
+		copied := c.out.n == 0
 		for proto := c.c.Proto(); n != 0; n = l.nodes[n-1].next {
-			w.Buf = appendPush(w.Buf, l.nodes[n-1].b, proto)
+			b := l.nodes[n-1].b
+			if copied && len(w.Buf)+len(b) > copyTo {
+				c.out.add(w.Buf)
+				copied = false
+			}
+			if copied {
+				w.Buf = appendPush(w.Buf, b, proto)
+			} else {
+				c.out.addPush(b, proto)
+			}
 		}
-		c.flush(w)
-		if len(c.out) > 0 && !c.gone {
+		if copied {
+			c.flush(w)
+		} else if !c.over(0) {
+			c.send(false)
+		}
+		if c.out.n > 0 && !c.gone {
 			l.srv.cmd.NoteMemory(c.c)
 		}
 	}
