@@ -71,6 +71,11 @@ type Client struct {
 	// for that reply, which may be older than they. The transport ends it.
 	Working bool
 
+	// written is the offset of the stream behind the client's last change, as WAIT
+	// wants it.
+	written  atomic.Int64
+	replconf *replconf // nil mostly
+
 	applies bool // belongs to an Applier
 	Authed  bool
 	Reply   ReplyMode

@@ -48,7 +48,8 @@ type Server struct {
 	latency  latencyMonitor
 	monitors monitors
 
-	persist Persistence
+	persist     Persistence
+	replication replication
 	// followerEnd is nil in servers without replication, such as tests drive.
 	followerEnd Following
 	// following tells whether there is a leader; it is set before the last change
@@ -80,6 +81,7 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	rand.Read(id[:])
 	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
 	s.persist = noPersistence{s.Started}
+	s.replication.Replication = noReplication{}
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)

@@ -209,6 +209,9 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 	}
 	if rec.deadline != 0 && rec.deadline <= w.tx.Now && !w.l.keep {
 		w.expired++
+		if f := w.l.leftOut; f != nil {
+			f(rec.db, rec.key)
+		}
 		if v.Obj != nil {
 			for !v.Obj.Free(1 << 20) {
 			}
