@@ -32,16 +32,6 @@ func init() {
 		}})
 }
 
-// configHooks refuses what cannot be changed while the server runs: listening
-// sockets are bound at the start.
-func (s *Server) configHooks() {
-	for _, name := range []string{"port", "bind"} {
-		s.Config.OnChange(name, func() error {
-			return errors.New("kvd binds its listening sockets at the start only")
-		})
-	}
-}
-
 func cmdConfigGet(c *Ctx) {
 	patterns := make([]string, len(c.Args)-2)
 	for i, a := range c.Args[2:] {
