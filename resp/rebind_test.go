@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestRebind changes port and bind while the server runs.
+// TestRebind changes port, bind and maxclients while the server runs.
 func TestRebind(t *testing.T) {
 	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
 		c := dial()
@@ -96,6 +96,11 @@ func TestRebind(t *testing.T) {
 		if !serves(at("127.0.0.1", 1)) {
 			t.Error("the port does not serve again")
 		}
+		// No system has so many files.
+		if got := do("config set maxclients 4294967295"); !strings.Contains(got, "not able to handle the specified number of clients, try with ") {
+			t.Error(got)
+		}
+		want("config set maxclients 100", "+OK")
 		want("ping", "+PONG")
 	})
 }

@@ -67,13 +67,18 @@ func New(cmd *command.Server) *Server {
 	})
 	s.cfg.OnChange("port", func() error { return s.rebind("Unable to listen on this port. Check server logs.") })
 	s.cfg.OnChange("bind", func() error { return s.rebind("Failed to bind to specified addresses.") })
+	s.cfg.OnChange("maxclients", s.setClients)
 	s.transport = newTransport(s)
 	return s
 }
 
-// Listen binds what the configuration says. A failure names the port in
+// Listen raises the limit of open files as maxclients needs it, or lowers
+// maxclients, and binds what the configuration says. A failure names the port in
 // Redis's words.
 func (s *Server) Listen() error {
+	if err := s.startClients(); err != nil {
+		return err
+	}
 	port := int(s.cfg.Port.Load())
 	ls, err := s.bind(port, nil)
 	if err != nil {
