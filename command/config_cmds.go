@@ -32,6 +32,14 @@ func init() {
 		}})
 }
 
+// configHooks makes the limits of clients' memory act.
+func (s *Server) configHooks() {
+	for _, name := range []string{"maxmemory", "maxmemory-clients"} {
+		s.Config.OnChange(name, s.setClientsLimit)
+	}
+	_ = s.setClientsLimit()
+}
+
 func cmdConfigGet(c *Ctx) {
 	patterns := make([]string, len(c.Args)-2)
 	for i, a := range c.Args[2:] {
