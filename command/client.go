@@ -94,6 +94,7 @@ const (
 	stateBlocked
 	stateDirtyWatch // a watched key has changed
 	stateReplica
+	stateMaster // the link to the leader
 	stateMonitor
 	statePubSub
 	stateTracking

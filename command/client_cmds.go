@@ -162,6 +162,8 @@ func (c *Ctx) clientType(i int) (string, bool) {
 // kind is the type of a client, as CLIENT LIST and KILL know it.
 func (c *Client) kind() string {
 	switch s := c.state.Load(); {
+	case s&stateMaster != 0:
+		return "master"
 	case s&stateReplica != 0 && s&stateMonitor == 0:
 		return "replica"
 	case s&statePubSub != 0:
@@ -224,7 +226,7 @@ var clientFlags = []struct {
 	bit  uint32
 	char byte
 }{
-	{stateReplica, 'S'}, {stateMonitor, 'O'}, {statePubSub, 'P'}, {stateMulti, 'x'}, {stateBlocked, 'b'},
+	{stateMaster, 'M'}, {stateReplica, 'S'}, {stateMonitor, 'O'}, {statePubSub, 'P'}, {stateMulti, 'x'}, {stateBlocked, 'b'},
 	{stateTracking, 't'}, {stateDirtyWatch, 'd'}, {stateClosing, 'A'},
 }
 

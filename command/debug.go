@@ -135,9 +135,7 @@ func debugSleep(c *Ctx, args [][]byte) {
 func debugSetActiveExpire(c *Ctx, args [][]byte) {
 	off := string(args[0]) == "0"
 	c.S.debug.noExpire.Store(off)
-	if c.S.pause.mode.Load() == pauseOff {
-		c.S.Keyspace.SetActiveExpire(!off)
-	}
+	c.S.updateExpiry()
 	c.W.OK()
 }
 

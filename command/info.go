@@ -278,7 +278,10 @@ func (w *infoWriter) stats() {
 }
 
 func (w *infoWriter) replication() {
-	w.fields("role:master", "connected_slaves:0", "master_failover_state:no-failover")
+	if !w.infoFollowing() {
+		w.field("role", "master")
+	}
+	w.fields("connected_slaves:0", "master_failover_state:no-failover")
 	w.field("master_replid", w.s.RunID)
 	w.field("master_replid2", strings.Repeat("0", 40))
 	w.fields("master_repl_offset:0", "second_repl_offset:-1", "repl_backlog_active:0")

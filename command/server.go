@@ -3,6 +3,7 @@ package command
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,7 +43,18 @@ type Server struct {
 	links   links
 	debug   debugFlags
 
+	slowness slowness
+	slowlog  slowlog
+	latency  latencyMonitor
+	monitors monitors
+
 	persist Persistence
+	// followerEnd is nil in servers without replication, such as tests drive.
+	followerEnd Following
+	// following tells whether there is a leader; it is set before the last change
+	// of the server's own is in its stream (see Following.Follow).
+	following atomic.Bool
+	followMu  sync.Mutex // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
 	gate   atomic.Uint32
@@ -74,8 +86,10 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.pubsub.init()
 	s.access.init(s)
 	s.configHooks()
+	s.watchSlowness()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired})
+	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired,
+		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) }})
 	return s
 }
 
@@ -94,6 +108,7 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.unmonitor(c)
 	s.unsubscribeAll(c)
 	s.clients.remove(c)
 }

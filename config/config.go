@@ -43,6 +43,18 @@ type Config struct {
 	EnableProtectedConfigs *Enum   `directive:"enable-protected-configs"`
 	EnableDebugCommand     *Enum   `directive:"enable-debug-command"`
 
+	ReplicaOf             *ReplicaOf `directive:"replicaof"`
+	ReplicaLazyFlush      *Bool      `directive:"replica-lazy-flush"`
+	MasterAuth            *String    `directive:"masterauth"`
+	MasterUser            *String    `directive:"masteruser"`
+	ReplicaServeStaleData *Bool      `directive:"replica-serve-stale-data"`
+	ReplicaReadOnly       *Bool      `directive:"replica-read-only"`
+	ReplicaPriority       *Int       `directive:"replica-priority"`
+	ReplicaAnnounced      *Bool      `directive:"replica-announced"`
+	ReplicaAnnounceIP     *String    `directive:"replica-announce-ip"`
+	ReplicaAnnouncePort   *Int       `directive:"replica-announce-port"`
+	ReplDisklessLoad      *Enum      `directive:"repl-diskless-load"`
+
 	MaxMemory       *Int  `directive:"maxmemory"` // bytes, FullRange
 	MaxMemoryPolicy *Enum `directive:"maxmemory-policy"`
 	LFULogFactor    *Int  `directive:"lfu-log-factor"`

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"kvd/keyspace"
 	"kvd/persist/rdb"
 )
 
@@ -101,14 +102,7 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 		}
 	}
 	if !noFlush {
-		h := s.Keyspace.LockAll()
-		tx := s.Keyspace.NewTx()
-		tx.Now = time.Now().UnixMilli()
-		for db := range s.Keyspace.Databases() {
-			tx.Use(db)
-			tx.Flush()
-		}
-		s.Keyspace.Unlock(&h)
+		s.flush()
 	}
 	dups := refuseDuplicates
 	if merge {
@@ -150,13 +144,27 @@ func (s *Saver) load(dups duplicates) error {
 // error. aux are the facts that its head holds. No stripe is locked. Errors are
 // *LoadError, with name as the file.
 func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (aux map[string]string, err error) {
-	s.total.Store(size)
-	s.done.Store(0)
 	dups := refuseDuplicates
 	if merge {
 		dups = replaceDuplicates
 	}
-	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), dups: dups, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
+	return s.loadStream(r, name, size, manner{dups: dups, keep: s.Config.ReplicaOf.Load().Host != ""})
+}
+
+// manner says how a snapshot is loaded.
+type manner struct {
+	dups  duplicates
+	fresh *keyspace.Fresh // nil: into the databases that are served
+	// keep enters keys whose time is over, too: only its leader tells a follower
+	// that a key is gone.
+	keep bool
+}
+
+// loadStream is LoadStream in a manner.
+func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (aux map[string]string, err error) {
+	s.total.Store(size)
+	s.done.Store(0)
+	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), manner: how, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
 	policy := s.Config.MaxMemoryPolicy.Load()
 	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
 	l.begun = l.now
@@ -176,10 +184,10 @@ func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (au
 // loader reads one file: it draws the frame, cuts out the keys with their
 // values, and leaves decoding and entering them to workers (load_workers.go).
 type loader struct {
-	s      *Saver
-	name   string
-	r      *rdb.Reader
-	dups   duplicates
+	s    *Saver
+	name string
+	r    *rdb.Reader
+	manner
 	limits *rdb.Limits
 
 	now, begun, told time.Time

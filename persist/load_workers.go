@@ -218,7 +218,7 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 	case err != nil:
 		return fmt.Errorf("the value of the key %.80q: %w", rec.key, err)
 	}
-	late := rec.deadline != 0 && rec.deadline <= w.l.now.UnixMilli()
+	late := rec.deadline != 0 && rec.deadline <= w.l.now.UnixMilli() && !w.l.keep
 	if w.l.check {
 		w.seen.note(rec, v.Type)
 	}
@@ -235,7 +235,11 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 	ks := w.l.s.Keyspace
 	keys := [1]keyspace.Key{*k}
 	h := ks.LockKeys(keys[:])
-	w.tx.Use(rec.db)
+	if w.l.fresh != nil {
+		w.tx.UseFresh(w.l.fresh, rec.db)
+	} else {
+		w.tx.Use(rec.db)
+	}
 	w.tx.Clock = rec.clock
 	twice := w.l.dups == refuseDuplicates && w.tx.Exists(k)
 	switch {

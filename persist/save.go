@@ -39,6 +39,11 @@ type Options struct {
 	FreqClock func(freq byte) uint32
 	// Changed is called after Loading or Failing changed. No lock is held.
 	Changed func()
+	// Hold, if not nil, is called shortly before the instant of a snapshot, with
+	// no stripe locked, and what it returns right after: nobody who keeps facts
+	// about the contents (a follower its place in the stream) is between
+	// changing the one and the other then.
+	Hold func() (release func())
 	// Disk is where the files are; nil for the system's.
 	Disk Disk
 }
@@ -70,6 +75,7 @@ type Saver struct {
 	lock lockedDir
 
 	loading  atomic.Bool
+	behind   atomic.Bool // see LoadingBehind
 	stopLoad atomic.Bool
 	total    atomic.Int64 // bytes of the file being loaded
 	done     atomic.Int64 // and those that are loaded
@@ -162,7 +168,7 @@ func (s *Saver) Close() {
 
 // cron starts a snapshot if one is due.
 func (s *Saver) cron(now time.Time) {
-	if s.job.Load() != nil || s.loading.Load() {
+	if s.job.Load() != nil || s.loading.Load() || s.behind.Load() {
 		return
 	}
 	dirty := s.Dirty.Load()
@@ -330,6 +336,10 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		out.aux("aof-base", "0")
 	}
 	j.out.Store(out)
+	release := func() {}
+	if s.Hold != nil {
+		release = s.Hold()
+	}
 	snap, err := s.Keyspace.StartSnapshot(out.add, func() {
 		j.dirty = s.Dirty.Load()
 		for db := range s.Keyspace.Databases() {
@@ -348,6 +358,7 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			}
 		}
 	})
+	release()
 	if err != nil {
 		s.end(j, err)
 		return j, false
@@ -506,7 +517,7 @@ func (s *Saver) Info(field func(name string, value any)) {
 	}
 	field("loading", bit[s.loading.Load()])
 	// No memory is copied because of a snapshot but what is counted as used.
-	field("async_loading", 0)
+	field("async_loading", bit[s.behind.Load()])
 	field("current_cow_peak", 0)
 	field("current_cow_size", 0)
 	field("current_cow_size_age", 0)
@@ -532,7 +543,7 @@ func (s *Saver) Info(field func(name string, value any)) {
 // InfoLoading reports what INFO shows while a file is loaded; nothing
 // otherwise. Stripes may be locked.
 func (s *Saver) InfoLoading(field func(name string, value any)) {
-	if !s.loading.Load() {
+	if !s.loading.Load() && !s.behind.Load() {
 		return
 	}
 	s.mu.Lock()

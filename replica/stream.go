@@ -59,6 +59,7 @@ type Stream struct {
 	attached  bool // to the journal
 
 	selected int  // the database that the stream has selected; -1: say it again
+	hushed   bool // see Hush
 	unit     bool // Begin has come
 	framed   bool // and MULTI is written
 	scratch  []byte
@@ -264,11 +265,19 @@ var (
 	getAckCommand = []byte("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n")
 )
 
+// Hush has Ping and GetAck append nothing while on: a failover waits for a
+// follower that has every byte.
+func (s *Stream) Hush(on bool) {
+	s.mu.Lock()
+	s.hushed = on
+	s.mu.Unlock()
+}
+
 // control appends bytes of the leader's own where they do not stand in a unit.
 func (s *Stream) control(b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.active && !s.following && !s.unit {
+	if s.active && !s.following && !s.unit && !s.hushed {
 		s.put(b)
 		s.wake()
 	}

@@ -12,6 +12,7 @@ import (
 	"kvd/keyspace"
 	"kvd/logf"
 	"kvd/persist"
+	"kvd/replica"
 	"kvd/resp"
 )
 
@@ -31,11 +32,14 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	var once sync.Once
 	srv.Shutdown = func() { once.Do(func() { close(done) }) }
 
+	stream := replica.NewStream(ks, cfg, log)
 	saver := persist.New(persist.Options{
 		Keyspace: ks, Config: cfg, Log: log, Dirty: &srv.Stats.DirtySinceSave, Version: Version, RedisVersion: command.RedisVersion,
 		UsedMemory: srv.UsedMemory, Limits: srv.RDBLimits, Freq: srv.Freq, FreqClock: srv.FreqClock, Changed: srv.PersistenceChanged,
+		Hold: func() func() { stream.Instant.Lock(); return stream.Instant.Unlock },
 	})
 	srv.SetPersistence(saver)
+	follower := newFollower(srv, saver, stream)
 
 	front := resp.New(srv)
 	if err := front.Listen(); err != nil {
@@ -67,6 +71,9 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 				return err
 			}
 			saver.Start()
+			if leader := cfg.ReplicaOf.Load(); leader.Host != "" {
+				follower.Follow(leader.Host, leader.Port)
+			}
 			log.Noticef("Ready to accept connections")
 		case <-done:
 			running = false
@@ -86,6 +93,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		}
 	}
 	front.Close()
+	follower.Close()
 	saver.Close()
 	ks.Close()
 	log.Warningf("kvd is now ready to exit, bye bye...")
