@@ -485,6 +485,9 @@ func (x *Exec) finish(ctx *Ctx) {
 func (x *Exec) journal(ctx *Ctx) {
 	if len(ctx.effects) > 0 {
 		x.s.Keyspace.Journal.AppendAll(ctx.effects)
+		if ctx.C != nil {
+			ctx.C.written.Store(x.s.replication.Offset())
+		}
 		clear(ctx.effects)
 		ctx.effects = ctx.effects[:0]
 	}

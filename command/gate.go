@@ -10,6 +10,7 @@ const (
 	gateReadOnly                     // a follower that takes no writes
 	gateStale                        // a follower without its leader, which is not to answer then
 	gateBehind                       // a follower loads its leader's data while it serves the old
+	gateReplicas                     // fewer good replicas than min-replicas-to-write
 )
 
 // setGate says whether a state holds now.
@@ -42,6 +43,8 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 		text = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 	case gate&gateBehind != 0 && ctx.has(NoAsyncLoading):
 		text = "LOADING Redis is loading the dataset in memory"
+	case gate&gateReplicas != 0 && ctx.has(Write):
+		text = "NOREPLICAS Not enough good replicas to write."
 	case gate&gateLoading != 0 && !ctx.all(Loading):
 		text = "LOADING Redis is loading the dataset in memory"
 	default:

@@ -121,7 +121,7 @@ func (c *Ctx) flushed() {
 		c.W.OK()
 		return
 	}
-	if c.inExec {
+	if c.inExec || c.C.Conn == nil { // Background would run under the locks
 		p.Schedule()
 		c.W.OK()
 		return

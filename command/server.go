@@ -35,20 +35,24 @@ type Server struct {
 	waiters waitTable
 	watches watchTable
 	pubsub  pubsub
-	rates   rates
-	base    totals // what CONFIG RESETSTAT takes for zero
-	memory  memoryGauge
-	pause   pause
-	access  accessClock
-	links   links
-	debug   debugFlags
+
+	clientMem clientMemory
+
+	rates  rates
+	base   totals // what CONFIG RESETSTAT takes for zero
+	memory memoryGauge
+	pause  pause
+	access accessClock
+	links  links
+	debug  debugFlags
 
 	slowness slowness
 	slowlog  slowlog
 	latency  latencyMonitor
 	monitors monitors
 
-	persist Persistence
+	persist     Persistence
+	replication replication
 	// followerEnd is nil in servers without replication, such as tests drive.
 	followerEnd Following
 	// following tells whether there is a leader; it is set before the last change
@@ -80,6 +84,7 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	rand.Read(id[:])
 	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
 	s.persist = noPersistence{s.Started}
+	s.replication.Replication = noReplication{}
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
@@ -111,6 +116,7 @@ func (s *Server) DropClient(c *Client) {
 	s.unmonitor(c)
 	s.unsubscribeAll(c)
 	s.clients.remove(c)
+	s.forgetMemory(c)
 }
 
 // Clients is the number of connections.

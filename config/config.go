@@ -38,6 +38,7 @@ type Config struct {
 	ProtoMaxBulkLen         *Int          `directive:"proto-max-bulk-len"`        // bytes
 	ClientQueryBufferLimit  *Int          `directive:"client-query-buffer-limit"` // bytes
 	ClientOutputBufferLimit *OutputLimits `directive:"client-output-buffer-limit"`
+	MaxMemoryClients        *Int          `directive:"maxmemory-clients"` // bytes; negative: percent of maxmemory
 
 	RequirePass            *String `directive:"requirepass"`
 	EnableProtectedConfigs *Enum   `directive:"enable-protected-configs"`

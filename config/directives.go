@@ -307,7 +307,7 @@ var directives = []Directive{
 	memory("client-query-buffer-limit", "1gb", 1<<20, maxLong, 0, Acts, groupClients, "Most unprocessed input that one client may send."),
 	special("client-output-buffer-limit", KindLimits, "normal 0 0 0 slave 256mb 64mb 60 pubsub 32mb 8mb 60", 0, Acts, groupClients,
 		"Close a client of the class when its output exceeds the hard limit, or the soft one for so many seconds."),
-	{Name: "maxmemory-clients", Kind: KindMemPercent, Default: "0", Min: -100, Max: maxLong, Effect: Inert, Group: groupClients,
+	{Name: "maxmemory-clients", Kind: KindMemPercent, Default: "0", Min: -100, Max: maxLong, Effect: Acts, Group: groupClients,
 		Help: "Memory for all clients' buffers together, in bytes or percent of maxmemory."},
 	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Inert, groupClients, "Keys remembered for client-side caching."),
 

@@ -133,9 +133,23 @@ func (s *Saver) load(dups duplicates) error {
 	if err != nil {
 		return &LoadError{File: name, Err: err}
 	}
-	_, err = s.LoadStream(f, name, size, dups == replaceDuplicates)
+	facts, err := s.loadStream(f, name, size, manner{dups: dups, keep: s.follows(), leftOut: s.LeftOut})
+	s.mu.Lock()
+	s.facts = facts
+	s.mu.Unlock()
 	return err
 }
+
+// Loaded are the facts of the head of the file that was loaded last; nil if
+// none was.
+func (s *Saver) Loaded() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.facts
+}
+
+// follows tells whether this server follows a leader.
+func (s *Saver) follows() bool { return s.Config.ReplicaOf.Load().Host != "" }
 
 // LoadStream reads a whole snapshot from r into the keyspace: as much as it is
 // long, and buffered, so possibly bytes behind it are taken from r. size is its
@@ -148,7 +162,7 @@ func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (au
 	if merge {
 		dups = replaceDuplicates
 	}
-	return s.loadStream(r, name, size, manner{dups: dups, keep: s.Config.ReplicaOf.Load().Host != ""})
+	return s.loadStream(r, name, size, manner{dups: dups, keep: s.follows()})
 }
 
 // manner says how a snapshot is loaded.
@@ -158,6 +172,8 @@ type manner struct {
 	// keep enters keys whose time is over, too: only its leader tells a follower
 	// that a key is gone.
 	keep bool
+	// leftOut, if not nil, is told of the others.
+	leftOut func(db int, key []byte)
 }
 
 // loadStream is LoadStream in a manner.

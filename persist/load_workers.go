@@ -225,6 +225,9 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 	if late || w.l.check {
 		if late {
 			w.expired++
+			if f := w.l.leftOut; f != nil {
+				f(rec.db, rec.key)
+			}
 		}
 		if v.Obj != nil {
 			for !v.Obj.Free(1 << 20) {

@@ -44,6 +44,13 @@ type Options struct {
 	// about the contents (a follower its place in the stream) is between
 	// changing the one and the other then.
 	Hold func() (release func())
+	// Facts, if not nil, is called at each snapshot's instant, with all stripes
+	// locked, for facts about it that stand in the file's head, in pairs of name
+	// and value; Loaded returns them after the file was loaded.
+	Facts func() []string
+	// LeftOut, if not nil, is told of each key that Load left out because its
+	// time was over. No stripe is locked, and several goroutines may call it.
+	LeftOut func(db int, key []byte)
 	// Disk is where the files are; nil for the system's.
 	Disk Disk
 }
@@ -71,6 +78,7 @@ type Saver struct {
 	expired   int64 // keys that the last load left out
 	loaded    int64 // and those that it has loaded
 	loadStart time.Time
+	facts     map[string]string // of the file that Load has loaded
 
 	lock lockedDir
 
@@ -89,8 +97,12 @@ type Snapshot struct {
 	// Path is the file that it replaces when it is whole, relative to the
 	// working directory; empty where Stream is given.
 	Path string
-	// Stream takes it as it comes; a Write may wait, and an error ends it.
+	// Stream takes it as it comes; a Write may wait, and an error ends it. If it
+	// is an io.Closer, Abort closes it, possibly with stripes locked, and a Write
+	// in progress must return soon then.
 	Stream io.Writer
+	// NoData leaves the keys out: only the head of the file and its end are written.
+	NoData bool
 	// Aux are further facts for the head of the file, in pairs of name and value.
 	Aux []string
 	// At, if not nil, is called at the instant, with all stripes locked; what it
@@ -230,8 +242,13 @@ func (s *Saver) Schedule() {
 // Abort ends the running snapshot, if there is one, without waiting for its
 // end: the file before it stays. Stripes may be locked.
 func (s *Saver) Abort() {
-	if j := s.job.Load(); j != nil {
-		j.aborted.Store(true)
+	j := s.job.Load()
+	if j == nil {
+		return
+	}
+	j.aborted.Store(true)
+	if c, ok := j.Stream.(io.Closer); ok {
+		c.Close()
 	}
 }
 
@@ -340,7 +357,11 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	if s.Hold != nil {
 		release = s.Hold()
 	}
-	snap, err := s.Keyspace.StartSnapshot(out.add, func() {
+	sink := out.add
+	if j.NoData {
+		sink = func(keyspace.Item) {}
+	}
+	snap, err := s.Keyspace.StartSnapshot(sink, func() {
 		j.dirty = s.Dirty.Load()
 		for db := range s.Keyspace.Databases() {
 			keys, volatile := s.Keyspace.Size(db, true)
@@ -351,8 +372,11 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			out.withFieldDeadlines()
 			leaves = false
 		}
-		if j.At != nil {
-			more := j.At()
+		for _, at := range []func() []string{j.At, s.Facts} {
+			if at == nil {
+				continue
+			}
+			more := at()
 			for i := 0; i < len(more); i += 2 {
 				out.aux(more[i], more[i+1])
 			}

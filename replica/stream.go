@@ -111,6 +111,9 @@ func (s *Stream) Drop() bool {
 	if !s.active || s.following || len(s.readers) > 0 {
 		return false
 	}
+	if !s.attached { // nothing was numbered but by LeftOut
+		s.end.Store(0)
+	}
 	s.clear()
 	s.active = false
 	s.id, s.id2, s.second = NewID(), noID, -1
@@ -208,6 +211,19 @@ func (s *Stream) Restore(id string, offset int64) {
 	s.mu.Unlock()
 	s.attach()
 }
+
+// LeftOut numbers the end of a key that the loading of a file left out, for the
+// followers that still have it: Restore says where. No stripe is locked.
+func (s *Stream) LeftOut(db int, key []byte) {
+	s.mu.Lock()
+	if !s.active {
+		s.open()
+	}
+	s.mu.Unlock()
+	s.Effect(db, [][]byte{delWord, key})
+}
+
+var delWord = []byte("DEL")
 
 // ChangeID gives the history a new name that nobody knows.
 func (s *Stream) ChangeID() {

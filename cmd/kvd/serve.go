@@ -36,10 +36,11 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	saver := persist.New(persist.Options{
 		Keyspace: ks, Config: cfg, Log: log, Dirty: &srv.Stats.DirtySinceSave, Version: Version, RedisVersion: command.RedisVersion,
 		UsedMemory: srv.UsedMemory, Limits: srv.RDBLimits, Freq: srv.Freq, FreqClock: srv.FreqClock, Changed: srv.PersistenceChanged,
-		Hold: func() func() { stream.Instant.Lock(); return stream.Instant.Unlock },
+		Hold: func() func() { stream.Instant.Lock(); return stream.Instant.Unlock }, Facts: stream.Aux, LeftOut: stream.LeftOut,
 	})
 	srv.SetPersistence(saver)
-	follower := newFollower(srv, saver, stream)
+	leader := newLeader(srv, saver, stream)
+	follower := newFollower(srv, saver, stream, leader)
 
 	front := resp.New(srv)
 	if err := front.Listen(); err != nil {
@@ -70,9 +71,11 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 				front.Close()
 				return err
 			}
+			restore(srv, saver, stream, follower)
 			saver.Start()
-			if leader := cfg.ReplicaOf.Load(); leader.Host != "" {
-				follower.Follow(leader.Host, leader.Port)
+			leader.Start()
+			if of := cfg.ReplicaOf.Load(); of.Host != "" {
+				follower.Follow(of.Host, of.Port)
 			}
 			log.Noticef("Ready to accept connections")
 		case <-done:
@@ -94,6 +97,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	}
 	front.Close()
 	follower.Close()
+	leader.Close()
 	saver.Close()
 	ks.Close()
 	log.Warningf("kvd is now ready to exit, bye bye...")
