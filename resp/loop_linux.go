@@ -18,6 +18,7 @@ import (
 const (
 	readSize  = 64 << 10 // what one read takes from a socket
 	maxEvents = 256      // connections served in one turn
+	maxTurn   = 1 << 20  // input that one connection has read in a turn
 	keepOut   = 1 << 20  // capacity of the output buffer that a loop keeps
 	stallAt   = 16 << 20 // output at which a client's further commands wait
 )
@@ -26,7 +27,6 @@ const (
 type loops struct {
 	srv   *Server
 	all   []*loop
-	ls    []*rawListener
 	spare *os.File // closed to accept and refuse when descriptors run out
 	next  int      // loop that gets the next connection; loop 0 only
 }
@@ -102,9 +102,14 @@ func (t *loops) listen(fd int, sa syscall.Sockaddr, backlog int, unix bool) (lis
 		syscall.Close(fd)
 		return nil, os.NewSyscallError("listen", err)
 	}
-	l := &rawListener{fd: fd, unix: unix}
-	t.ls = append(t.ls, l)
-	return l, nil
+	return &rawListener{fd: fd, unix: unix}, nil
+}
+
+func (t *loops) serve(l listener) error {
+	if err := t.all[0].watch(l.(*rawListener).fd, syscall.EPOLLIN); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	return nil
 }
 
 func (t *loops) start() error {
@@ -120,11 +125,6 @@ func (t *loops) start() error {
 			return err
 		}
 		t.all = append(t.all, l)
-	}
-	for _, ln := range t.ls {
-		if err := t.all[0].watch(ln.fd, syscall.EPOLLIN); err != nil {
-			return fmt.Errorf("epoll: %w", err)
-		}
 	}
 	for _, l := range t.all {
 		t.srv.wg.Add(1)
@@ -382,31 +382,43 @@ func keepAlive(fd, seconds int) {
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, 3)
 }
 
-// readable reads once and runs what came.
+// readable reads and runs what came: one read, or for a long command as many
+// as there is input for, but no more than maxTurn bytes.
 func (c *conn) readable() {
 	l := c.l
-	var n int
-	if len(c.in) == 0 {
-		n = rawRead(c.fd, l.rbuf)
-	} else {
-		// A command is under way: read behind what is there.
-		c.grow()
-		n = rawRead(c.fd, c.in[len(c.in):cap(c.in)])
-	}
-	if n <= 0 {
-		if n == 0 {
-			c.close()
-		} else if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
-			c.close()
+	for total := 0; total < maxTurn; {
+		room := l.rbuf
+		if len(c.in) > 0 {
+			// A command is under way: read behind what is there.
+			c.grow()
+			room = c.in[len(c.in):cap(c.in)]
 		}
-		return
-	}
-	l.srv.cmd.Stats.NetIn.Add(int64(n))
-	if len(c.in) == 0 {
-		c.process(l.rbuf[:n])
-	} else {
-		c.in = c.in[:len(c.in)+n]
-		c.process(nil)
+		n := rawRead(c.fd, room)
+		if n <= 0 {
+			if n == 0 {
+				c.close()
+			} else if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
+				c.close()
+			}
+			return
+		}
+		total += n
+		l.srv.cmd.Stats.Received(n)
+		if len(c.in) == 0 {
+			c.process(room[:n])
+		} else {
+			c.in = c.in[:len(c.in)+n]
+			if c.note(); cap(c.in) > keepBuffer {
+				l.srv.cmd.NoteMemory(c.c)
+				if c.c.Closing() {
+					return // evicted for it
+				}
+			}
+			c.process(nil)
+		}
+		if n < len(room) || len(c.in) == 0 || c.gone {
+			return
+		}
 	}
 }
 
@@ -471,7 +483,7 @@ func (c *conn) flush(w *wire.Writer) {
 		}
 		n = 0
 	}
-	c.l.srv.cmd.Stats.NetOut.Add(int64(n))
+	c.l.srv.cmd.Stats.Sent(n)
 	switch left := len(w.Buf) - n; {
 	case left > keepOut:
 		c.out.keep(w.Buf[n:]) // too long to copy
@@ -508,7 +520,7 @@ func (c *conn) send(writable bool) {
 			c.close()
 			return
 		}
-		c.l.srv.cmd.Stats.NetOut.Add(int64(n))
+		c.l.srv.cmd.Stats.Sent(n)
 		c.out.sent(n)
 	}
 	c.sent()
