@@ -72,6 +72,10 @@ type Client struct {
 
 	multi   *multi // between MULTI and EXEC or DISCARD
 	watched []watchedKey
+	track   trackState
+
+	watching atomic.Int32 // keys watched
+	redirect atomic.Int64 // the client that gets this one's invalidations; 0: itself
 
 	// blocked is set while a blocking command waits; see blocking.go.
 	blocked atomic.Pointer[waiter]
@@ -89,6 +93,9 @@ const (
 	stateMonitor
 	statePubSub
 	stateTracking
+	stateBroadcast // tracks prefixes instead of what it reads
+	stateNoLoop    // is not told of what it changes itself
+	stateBrokenRedirect
 )
 
 func (c *Client) set(bit uint32, on bool) {

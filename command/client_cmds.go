@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// CLIENT GETNAME, GETREDIR, HELP, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH,
-// PAUSE, REPLY, SETINFO, SETNAME, TRACKINGINFO, UNBLOCK, UNPAUSE.
+// CLIENT GETNAME, HELP, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH, PAUSE, REPLY,
+// SETINFO, SETNAME, UNBLOCK, UNPAUSE. Those about tracking are in tracking_cmds.go.
 
 func init() {
 	const own, others = NoScript | Loading | Stale, Admin | NoScript | Loading | Stale
 	register(&Row{Name: "client", Arity: -2, Since: "2.4.0", Group: "connection",
 		Summary: "Commands about connections.", Complexity: "Depends on the subcommand.",
-		Sub: []*Row{
+		Sub: append([]*Row{
 			{Name: "getname", Fn: cmdClientGetName, Arity: 2, Flags: own, Since: "2.6.9", Summary: "Returns the name of this connection.", Complexity: "O(1)"},
-			{Name: "getredir", Fn: cmdClientGetRedir, Arity: 2, Flags: own, Since: "6.0.0",
-				Summary: "Returns the connection that this one's invalidation messages go to.", Complexity: "O(1)"},
 			helpRow("5.0.0",
+				"CACHING (YES|NO)",
+				"    Say whether the keys of this connection's next command are tracked.",
 				"GETNAME",
 				"    Return this connection's name.",
 				"GETREDIR",
@@ -65,6 +65,9 @@ func init() {
 				"    Say what is at the client's end. Options are: LIB-NAME, LIB-VER.",
 				"SETNAME <name>",
 				"    Give this connection a name.",
+				"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+				"         [OPTIN] [OPTOUT] [NOLOOP]",
+				"    Choose whether this connection is told when keys change that it has read.",
 				"TRACKINGINFO",
 				"    Describe this connection's client-side caching.",
 				"UNBLOCK <clientid> [TIMEOUT|ERROR]",
@@ -87,11 +90,10 @@ func init() {
 			{Name: "setinfo", Fn: cmdClientSetInfo, Arity: 4, Flags: own, Since: "7.2.0", Summary: "Says which library is at the client's end.", Complexity: "O(1)",
 				Syntax: "<LIB-NAME libname | LIB-VER libver>", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
 			{Name: "setname", Fn: cmdClientSetName, Arity: 3, Flags: own, Since: "2.6.9", Summary: "Gives this connection a name.", Complexity: "O(1)", Syntax: "connection-name"},
-			{Name: "trackinginfo", Fn: cmdClientTrackingInfo, Arity: 2, Flags: own, Since: "6.2.0", Summary: "Describes this connection's client-side caching.", Complexity: "O(1)"},
 			{Name: "unblock", Fn: cmdClientUnblock, Arity: -3, Flags: others, Since: "5.0.0", Summary: "Ends the wait of a connection in a blocking command.", Complexity: "O(log N) in the number of connections",
 				Syntax: "client-id [TIMEOUT | ERROR]"},
 			{Name: "unpause", Fn: cmdClientUnpause, Arity: 2, Flags: others, Since: "6.2.0", Summary: "Ends the pause of clients.", Complexity: "O(N) in the number of waiting clients"},
-		}})
+		}, trackingRows...)})
 }
 
 func cmdClientID(c *Ctx) { c.W.Int(c.C.ID) }
@@ -130,21 +132,6 @@ func cmdClientSetInfo(c *Ctx) {
 	v := string(c.Args[3])
 	field.Store(&v)
 	c.W.OK()
-}
-
-// Tracking does not exist yet, so nothing is tracked for any client.
-
-func cmdClientGetRedir(c *Ctx) { c.W.Int(-1) }
-
-func cmdClientTrackingInfo(c *Ctx) {
-	c.W.Map(3)
-	c.W.BulkString("flags")
-	c.W.Set(1)
-	c.W.BulkString("off")
-	c.W.BulkString("redirect")
-	c.W.Int(-1)
-	c.W.BulkString("prefixes")
-	c.W.Array(0)
 }
 
 // clientTypes are the arguments of TYPE.
@@ -225,7 +212,7 @@ var clientFlags = []struct {
 	char byte
 }{
 	{stateReplica, 'S'}, {stateMonitor, 'O'}, {statePubSub, 'P'}, {stateMulti, 'x'}, {stateBlocked, 'b'},
-	{stateTracking, 't'}, {stateDirtyWatch, 'd'}, {stateClosing, 'A'},
+	{stateTracking, 't'}, {stateBrokenRedirect, 'R'}, {stateBroadcast, 'B'}, {stateDirtyWatch, 'd'}, {stateClosing, 'A'},
 }
 
 // appendClient appends the line of CLIENT LIST for a client.
@@ -274,10 +261,10 @@ func (c *Ctx) appendClient(dst []byte, cl *Client) []byte {
 		cmd = r.full
 	}
 	now := time.Now()
-	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
-		cl.ID, cl.Addr, cl.LAddr, cl.FD, loadString(&cl.name), now.Unix()-cl.Created.Unix(), max(0, now.UnixMilli()-cl.active.Load())/1000, flags, cl.DB(), queued,
-		query, cl.QueryFree.Load(), argv, queuedMem, pieces, cl.OutMem.Load(), cl.memory()+argv, events, cmd, cl.Proto(), loadString(&cl.libName), loadString(&cl.libVer))
+	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d watch=%d "+
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n",
+		cl.ID, cl.Addr, cl.LAddr, cl.FD, loadString(&cl.name), now.Unix()-cl.Created.Unix(), max(0, now.UnixMilli()-cl.active.Load())/1000, flags, cl.DB(), queued, cl.watching.Load(),
+		query, cl.QueryFree.Load(), argv, queuedMem, pieces, cl.OutMem.Load(), cl.memory()+argv, events, cmd, cl.redir(), cl.Proto(), loadString(&cl.libName), loadString(&cl.libVer))
 }
 
 func cmdClientKill(c *Ctx) {

@@ -174,6 +174,7 @@ func cmdReset(c *Ctx) {
 	cl := c.C
 	cl.endMulti()
 	c.S.unwatch(cl)
+	c.S.tracking.untrack(cl)
 	cl.setName(nil)
 	cl.db.Store(0)
 	cl.proto.Store(2)

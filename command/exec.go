@@ -77,6 +77,9 @@ type Exec struct {
 	answer wire.Writer
 	served []delivery // to be sent once the locks are free
 
+	client  *Client       // whose command runs
+	invalid invalidations // what it has caused; see tracking.go
+
 	values values
 
 	// failure is the first error of what an Applier's command did.
@@ -96,11 +99,18 @@ type execList struct {
 // NewExec makes a runner; its counters stay in INFO until Retire.
 func (s *Server) NewExec() *Exec {
 	x := &Exec{s: s, stats: make([]RowStats, Rows())}
-	x.ctx = Ctx{Tx: *s.Keyspace.NewTx(), S: s, x: x}
+	x.ctx = Ctx{Tx: x.newTx(), S: s, x: x}
 	s.execs.mu.Lock()
 	s.execs.all = append(s.execs.all, x)
 	s.execs.mu.Unlock()
 	return x
+}
+
+// newTx is a Tx whose changes are known as this Exec's.
+func (x *Exec) newTx() keyspace.Tx {
+	tx := x.s.Keyspace.NewTx()
+	tx.By = x
+	return *tx
 }
 
 // SetTime sets the moment of the commands that follow: once for each batch.
@@ -161,6 +171,7 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
 	ctx.outcome, ctx.explicit, ctx.Dirty = Done, false, 0
+	x.client = c
 	w.Proto = int(c.proto.Load())
 	defer x.recover(c, w, at, &out)
 	if c.active.Load() != x.nowMs {
@@ -173,7 +184,24 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	if c.Reply != ReplyOn && out != Parked && out != Again {
 		x.mute(c, w, min(at, len(w.Buf)))
 	}
+	if len(x.invalid.own) > 0 {
+		x.tellOwn(c, w, out)
+	}
+	if c.track.caching && c.multi == nil && (ctx.Row == nil || ctx.Row.parent == nil || ctx.Row.parent.Name != "client") {
+		c.track.caching = false
+	}
 	return out
+}
+
+// tellOwn sends a client the messages that its own command caused, behind the
+// reply if that is written.
+func (x *Exec) tellOwn(c *Client, w *wire.Writer, out Outcome) {
+	if out == Done || out == Close {
+		w.Buf = append(w.Buf, x.invalid.own...)
+	} else if c.Conn != nil {
+		c.Conn.Push(bytes.Clone(x.invalid.own))
+	}
+	x.invalid.own = x.invalid.own[:0]
 }
 
 // mute takes back a reply that CLIENT REPLY does not want.
@@ -204,6 +232,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 		x.served[i].left = false // the list may not have been put in order
 	}
 	x.deliver()
+	x.invalidate()
 	name := "?"
 	if x.ctx.Row != nil {
 		name = x.ctx.Row.full
@@ -211,7 +240,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	x.s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, c.ID, r, debug.Stack())
 	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
 	x.ctx.effects, x.ctx.ready, x.ctx.inExec = nil, nil, false
-	x.ctx.Tx = *x.s.Keyspace.NewTx()
+	x.ctx.Tx = x.newTx()
 	*out = Done
 }
 
@@ -352,6 +381,9 @@ func (x *Exec) call(ctx *Ctx) {
 	if len(x.served) > 0 {
 		x.deliver()
 	}
+	if x.invalid.pending() {
+		x.invalidate()
+	}
 }
 
 // setKeys computes the declared keys of a command.
@@ -402,6 +434,9 @@ func (x *Exec) run(ctx *Ctx) {
 		ctx.Row.Fn(ctx)
 	}
 	st.Calls.Store(calls)
+	if ctx.C.track.reads {
+		x.s.tracking.remember(ctx)
+	}
 	x.countLookups(ctx)
 	x.countFailure(ctx.Row, ctx.W.Buf[at:])
 }

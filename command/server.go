@@ -30,16 +30,17 @@ type Server struct {
 	// notify receives keyspace events; nil while nobody wants them.
 	notify func(class byte, event string, db int, key []byte)
 
-	Stats   ServerStats
-	waiters waitTable
-	watches watchTable
-	rates   rates
-	base    totals // what CONFIG RESETSTAT takes for zero
-	memory  memoryGauge
-	pause   pause
-	access  accessClock
-	links   links
-	debug   debugFlags
+	Stats    ServerStats
+	waiters  waitTable
+	watches  watchTable
+	tracking tracking
+	rates    rates
+	base     totals // what CONFIG RESETSTAT takes for zero
+	memory   memoryGauge
+	pause    pause
+	access   accessClock
+	links    links
+	debug    debugFlags
 
 	persist Persistence
 	// gate says which commands are not admitted because of persist's state;
@@ -70,10 +71,11 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
+	s.tracking.init(s)
 	s.access.init(s)
 	s.configHooks()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired})
+	ks.SetHooks(keyspace.Hooks{Changed: s.changed, Emptied: s.emptied, FieldsExpired: s.fieldsExpired})
 	return s
 }
 
@@ -92,7 +94,26 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.tracking.drop(c)
 	s.clients.remove(c)
+}
+
+// changed is called before a key changes, with its stripe locked.
+func (s *Server) changed(by any, db int, k *keyspace.Key) {
+	s.watches.changed(db, k)
+	s.tracking.changed(execOf(by), k)
+}
+
+// emptied is called before a database is emptied or exchanged.
+func (s *Server) emptied(by any, db int, there func(k *keyspace.Key) bool) {
+	s.watches.emptied(db, there)
+	s.tracking.emptied(execOf(by), db)
+}
+
+// execOf is who runs the command that makes a change; nil: none does.
+func execOf(by any) *Exec {
+	x, _ := by.(*Exec)
+	return x
 }
 
 // Clients is the number of connections.

@@ -308,7 +308,7 @@ var directives = []Directive{
 		"Close a client of the class when its output exceeds the hard limit, or the soft one for so many seconds."),
 	{Name: "maxmemory-clients", Kind: KindMemPercent, Default: "0", Min: -100, Max: maxLong, Effect: Inert, Group: groupClients,
 		Help: "Memory for all clients' buffers together, in bytes or percent of maxmemory."},
-	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Inert, groupClients, "Keys remembered for client-side caching."),
+	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Acts, groupClients, "Keys remembered for client-side caching."),
 
 	// Security.
 	text("requirepass", "", EmptyIsUnset|Sensitive, Acts, groupSecurity, "Password of the default user."),

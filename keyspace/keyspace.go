@@ -82,12 +82,13 @@ type Stats struct {
 // the key's stripe locked, must be quick, and must not call back.
 type Hooks struct {
 	// Changed: the value at the key is about to be written, deleted or expired.
-	// It and Emptied are called only while Observe is on.
-	Changed func(db int, k *Key)
+	// by is the Tx.By of who does it, nil for an expiry. It and Emptied are called
+	// only while Observe is on.
+	Changed func(by any, db int, k *Key)
 	// Emptied: the whole database is about to be emptied or exchanged (FLUSHDB,
 	// SWAPDB); all stripes are locked. there tells whether a key exists in it
 	// now, or will.
-	Emptied func(db int, there func(k *Key) bool)
+	Emptied func(by any, db int, there func(k *Key) bool)
 	// Expired: the key was removed because its deadline passed.
 	Expired func(db int, key []byte)
 	// FieldsExpired: fields of the hash at the key were removed because their

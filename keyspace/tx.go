@@ -32,6 +32,10 @@ type Tx struct {
 	// LFU, where set, computes an entry's next clock from its current one.
 	LFU func(clock uint32, now int64) uint32
 
+	// By is who makes the changes, for Hooks.Changed and Emptied; nil: nobody
+	// that they know.
+	By any
+
 	// Dirty counts the changes that the command made (Redis's dirty).
 	Dirty int
 }
@@ -129,7 +133,11 @@ func (t *Tx) Exists(k *Key) bool {
 // expire removes a key whose time is over and journals that.
 func (t *Tx) expire(k *Key) {
 	key := slices.Clone(k.B)
-	if !t.remove(k) {
+	by := t.By
+	t.By = nil // time did it, whoever looked
+	gone := t.remove(k)
+	t.By = by
+	if !gone {
 		return
 	}
 	t.ks.Stats.Expired.Add(1)
@@ -386,7 +394,7 @@ func (t *Tx) touch(k *Key) {
 		t.saveFirst(k)
 	}
 	if t.ks.observed.Load() {
-		t.ks.hooks.Changed(t.num, k)
+		t.ks.hooks.Changed(t.By, t.num, k)
 	}
 }
 
@@ -417,7 +425,7 @@ const lfuNew = ^uint32(0)
 func (t *Tx) Flush() int {
 	old := t.ks.dbs[t.num]
 	if t.ks.observed.Load() {
-		t.ks.hooks.Emptied(t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
+		t.ks.hooks.Emptied(t.By, t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
 	}
 	n := 0
 	for i := range old.shards {
@@ -437,8 +445,8 @@ func (t *Tx) Swap(a, b int) {
 	ks := t.ks
 	if ks.observed.Load() {
 		either := func(k *Key) bool { return ks.there(a, k, t.Now) || ks.there(b, k, t.Now) }
-		ks.hooks.Emptied(a, either)
-		ks.hooks.Emptied(b, either)
+		ks.hooks.Emptied(t.By, a, either)
+		ks.hooks.Emptied(t.By, b, either)
 	}
 	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
 	t.Use(t.num)
