@@ -40,6 +40,13 @@ func (s *Server) configHooks() {
 			return errors.New("kvd binds its listening sockets at the start only")
 		})
 	}
+	s.Config.OnChange("notify-keyspace-events", s.observeNew)
+}
+
+// observeNew makes the keyspace tell of new keys if their event is wanted.
+func (s *Server) observeNew() error {
+	s.Keyspace.ObserveNew(s.Config.NotifyKeyspaceEvents.Load()&eventNew != 0)
+	return nil
 }
 
 func cmdConfigGet(c *Ctx) {

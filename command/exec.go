@@ -550,7 +550,9 @@ func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 	}
 	defer s.Keyspace.Unlock(&h)
 	now := time.Now()
-	c := &Ctx{Tx: *s.Keyspace.NewTx(), S: s, Keys: keys, Row: &laterRow, explicit: true}
+	tx := s.Keyspace.NewTx()
+	tx.By = (*Exec)(nil) // a command, but nobody's turn
+	c := &Ctx{Tx: *tx, S: s, Keys: keys, Row: &laterRow, explicit: true}
 	c.Use(db)
 	c.Now, c.Clock, c.NoTouch = now.UnixMilli(), uint32(now.Unix())&clockMask, true
 	f(c)

@@ -27,8 +27,9 @@ type Server struct {
 	// Shutdown ends the server; it may be called more than once and does not wait.
 	Shutdown func()
 
-	// notify receives keyspace events; nil while nobody wants them.
-	notify func(class byte, event string, db int, key []byte)
+	// publish sends a message to a channel's subscribers. It may be called with
+	// stripes locked, and keeps neither argument. nil: there are no channels.
+	publish func(channel, message []byte)
 
 	Stats    ServerStats
 	waiters  waitTable
@@ -74,8 +75,9 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.tracking.init(s)
 	s.access.init(s)
 	s.configHooks()
+	s.observeNew()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.changed, Emptied: s.emptied, FieldsExpired: s.fieldsExpired})
+	ks.SetHooks(keyspace.Hooks{Changed: s.changed, Emptied: s.emptied, Created: s.created, Expired: s.keyExpired, FieldsExpired: s.fieldsExpired})
 	return s
 }
 

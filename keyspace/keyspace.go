@@ -60,6 +60,8 @@ type Keyspace struct {
 	// observed: somebody wants Hooks.Changed. Set with the stripes locked whose
 	// keys are of interest, so that no change after that is missed.
 	observed atomic.Bool
+	// observedNew: somebody wants Hooks.Created.
+	observedNew atomic.Bool
 
 	Stats Stats
 }
@@ -89,6 +91,9 @@ type Hooks struct {
 	// SWAPDB); all stripes are locked. there tells whether a key exists in it
 	// now, or will.
 	Emptied func(by any, db int, there func(k *Key) bool)
+	// Created: a command has put a value at a key that had none. It is called
+	// only while ObserveNew is on.
+	Created func(db int, key []byte)
 	// Expired: the key was removed because its deadline passed.
 	Expired func(db int, key []byte)
 	// FieldsExpired: fields of the hash at the key were removed because their
@@ -282,6 +287,9 @@ func noteMax(a *atomic.Int64, v int64) {
 
 // Observe switches the hooks Changed and Emptied on or off.
 func (ks *Keyspace) Observe(on bool) { ks.observed.Store(on) }
+
+// ObserveNew switches the hook Created on or off.
+func (ks *Keyspace) ObserveNew(on bool) { ks.observedNew.Store(on) }
 
 // Size is the number of keys of a database, expired ones that nobody has
 // removed yet included. It locks one stripe after another, unless locked says

@@ -366,6 +366,9 @@ func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
 	if deadline != 0 {
 		t.reindex(&sh.deadlines, st, k, 0, deadline)
 	}
+	if t.By != nil && t.ks.observedNew.Load() {
+		t.ks.hooks.Created(t.num, k.B)
+	}
 }
 
 // dropObject lets go of the Object behind an entry, if there is one: small
