@@ -41,6 +41,7 @@ type Ctx struct {
 	explicit bool // the effects are said; the command itself is not one
 	ready    []readyKey
 	inExec   bool // inside EXEC: nothing may park
+	unmuted  bool // the reply is pushes, which CLIENT REPLY lets through
 	outcome  Outcome
 	scratch  []byte
 
@@ -170,7 +171,7 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	}
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
-	ctx.outcome, ctx.explicit, ctx.Dirty = Done, false, 0
+	ctx.outcome, ctx.explicit, ctx.unmuted, ctx.Dirty = Done, false, false, 0
 	x.client = c
 	w.Proto = int(c.proto.Load())
 	defer x.recover(c, w, at, &out)
@@ -182,6 +183,9 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	}
 	out = ctx.outcome
 	if c.Reply != ReplyOn && out != Parked && out != Again {
+		if ctx.unmuted && ctx.Row.Flags&PubSub != 0 {
+			at = len(w.Buf)
+		}
 		x.mute(c, w, min(at, len(w.Buf)))
 	}
 	if len(x.invalid.own) > 0 {
@@ -291,6 +295,9 @@ func (x *Exec) admit(ctx *Ctx) bool {
 		c.Authed = true
 	}
 	if gate := x.s.gate.Load(); gate != 0 && x.gated(ctx, gate) {
+		return false
+	}
+	if c.subs != nil && !x.subModeOK(ctx) {
 		return false
 	}
 	if x.s.pause.mode.Load() != pauseOff && !c.applies && x.paused(ctx) {
@@ -517,6 +524,7 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 		return
 	}
 	c.outcome = Parked
+	c.C.Working = true
 	w := &wire.Writer{Proto: c.W.Proto}
 	cl, s, name := c.C, c.S, c.Row.full
 	go func() {

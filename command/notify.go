@@ -52,9 +52,6 @@ func (s *Server) notify(class byte, event string, db int, key []byte) {
 }
 
 func (s *Server) publishEvent(on uint32, event string, db int, key []byte) {
-	if s.publish == nil {
-		return
-	}
 	room := make([]byte, 0, 32+len(event)+2*len(key))
 	if on&eventKeyspace != 0 {
 		s.publish(append(eventChannel(room, "__keyspace@", db), key...), []byte(event))

@@ -28,13 +28,14 @@ type Server struct {
 	Shutdown func()
 
 	// publish sends a message to a channel's subscribers. It may be called with
-	// stripes locked, and keeps neither argument. nil: there are no channels.
+	// stripes locked, and keeps neither argument.
 	publish func(channel, message []byte)
 
 	Stats    ServerStats
 	waiters  waitTable
 	watches  watchTable
 	tracking tracking
+	pubsub   pubsub
 	rates    rates
 	base     totals // what CONFIG RESETSTAT takes for zero
 	memory   memoryGauge
@@ -72,7 +73,9 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
+	s.pubsub.init()
 	s.tracking.init(s)
+	s.publish = func(channel, message []byte) { s.pubsub.publish(&s.pubsub.channels, channel, message) }
 	s.access.init(s)
 	s.configHooks()
 	s.observeNew()
@@ -96,6 +99,7 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.unsubscribeAll(c)
 	s.tracking.drop(c)
 	s.clients.remove(c)
 }

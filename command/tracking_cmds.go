@@ -123,6 +123,7 @@ func cmdClientTracking(c *Ctx) {
 	}
 	if c.Word(2, "off") {
 		t.untrack(cl)
+		c.settle()
 		c.W.OK()
 		return
 	}

@@ -81,6 +81,19 @@ type Config struct {
 	KeyLoadDelay            *Int    `directive:"key-load-delay"`     // likewise
 	StopWritesOnBgsaveError *Bool   `directive:"stop-writes-on-bgsave-error"`
 
+	ReplBacklogSize             *Int  `directive:"repl-backlog-size"`        // bytes
+	ReplBacklogFileLimit        *Int  `directive:"repl-backlog-file-limit"`  // bytes
+	ReplBacklogTTL              *Int  `directive:"repl-backlog-ttl"`         // seconds
+	ReplTimeout                 *Int  `directive:"repl-timeout"`             // seconds
+	ReplPingReplicaPeriod       *Int  `directive:"repl-ping-replica-period"` // seconds
+	ReplDisableTCPNoDelay       *Bool `directive:"repl-disable-tcp-nodelay"`
+	ReplDisklessSync            *Bool `directive:"repl-diskless-sync"`
+	ReplDisklessSyncDelay       *Int  `directive:"repl-diskless-sync-delay"` // seconds
+	ReplDisklessSyncMaxReplicas *Int  `directive:"repl-diskless-sync-max-replicas"`
+	MinReplicasToWrite          *Int  `directive:"min-replicas-to-write"`
+	MinReplicasMaxLag           *Int  `directive:"min-replicas-max-lag"` // seconds
+	RDBDelSyncFiles             *Bool `directive:"rdb-del-sync-files"`
+
 	BusyReplyThreshold *Int `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
 
 	// entries and byName are built by New and not changed afterwards.

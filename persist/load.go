@@ -47,8 +47,8 @@ func (s *Saver) HasFile() bool {
 	if name == "" {
 		return false
 	}
-	st, err := os.Stat(name)
-	return err == nil && !st.IsDir() || err != nil && !errors.Is(err, os.ErrNotExist)
+	_, dir, err := s.Disk.Stat(name)
+	return err == nil && !dir || err != nil && !errors.Is(err, os.ErrNotExist)
 }
 
 // SetLoading says that Load will be called, so that clients that come before
@@ -130,14 +130,14 @@ func (s *Saver) load(dups duplicates) error {
 	if abs, err := filepath.Abs(name); err == nil {
 		name = abs
 	}
-	f, err := os.Open(name)
+	f, err := s.Disk.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return &LoadError{File: name, Err: err}
 	}
 	defer f.Close()
-	size := int64(0)
-	if st, err := f.Stat(); err == nil {
-		size = st.Size()
+	size, err := f.Size()
+	if err != nil {
+		return &LoadError{File: name, Err: err}
 	}
 	_, err = s.LoadStream(f, name, size, dups == replaceDuplicates)
 	return err

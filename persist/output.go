@@ -54,6 +54,7 @@ const (
 
 // settings of one snapshot.
 type settings struct {
+	disk     Disk
 	path     string    // of the temporary file
 	stream   io.Writer // where there is to be no file
 	spill    string    // of the second temporary file
@@ -92,7 +93,7 @@ type output struct {
 	less  sync.Cond // the queue shrank, or failed
 
 	spilling  bool
-	spillFile *os.File
+	spillFile File
 	spillEnd  int64
 
 	processed atomic.Int64 // keys
@@ -101,7 +102,7 @@ type output struct {
 	done      chan struct{}
 
 	// These belong to drain.
-	file    *os.File  // nil where the snapshot goes to a stream
+	file    File      // nil where the snapshot goes to a stream
 	to      io.Writer // the file or the stream
 	sum     uint64
 	written int64
@@ -276,7 +277,7 @@ func (o *output) finish() error {
 	}
 	if o.spillFile != nil {
 		o.spillFile.Close()
-		os.Remove(o.spill) // where an open file could not be removed
+		o.disk.Remove(o.spill) // where an open file could not be removed
 	}
 	return o.err
 }
@@ -369,8 +370,8 @@ func (o *output) spillOver() {
 		o.mu.Unlock()
 		var err error
 		if f == nil {
-			if f, err = os.OpenFile(o.spill, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600); err == nil {
-				os.Remove(o.spill) // it needs no name; finish removes it where this fails
+			if f, err = o.disk.OpenFile(o.spill, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600); err == nil {
+				o.disk.Remove(o.spill) // it needs no name; finish removes it where this fails
 			}
 		}
 		if err == nil {
@@ -403,7 +404,7 @@ func (o *output) create() (err error) {
 		o.to = o.stream
 		return nil
 	}
-	o.file, err = os.OpenFile(o.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+	o.file, err = o.disk.OpenFile(o.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	o.to = o.file
 	return err
 }

@@ -410,7 +410,7 @@ func TestSpill(t *testing.T) {
 	rng := newRand(t)
 	t.Chdir(t.TempDir())
 	a := newRoom(t)
-	out := newOutput(settings{path: "x.rdb", spill: "spill", checksum: true, compress: true, spillBytes: 512 << 10})
+	out := newOutput(settings{disk: osDisk{}, path: "x.rdb", spill: "spill", checksum: true, compress: true, spillBytes: 512 << 10})
 	if _, err := a.ks.StartSnapshot(out.add, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -440,7 +440,7 @@ func TestSpill(t *testing.T) {
 	if err := out.finish(); err != nil {
 		t.Fatal(err)
 	}
-	if err := replace("x.rdb", "dump.rdb"); err != nil {
+	if err := replace(osDisk{}, "x.rdb", "dump.rdb"); err != nil {
 		t.Fatal(err)
 	}
 	wantFiles(t, "dump.rdb")

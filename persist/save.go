@@ -39,6 +39,8 @@ type Options struct {
 	FreqClock func(freq byte) uint32
 	// Changed is called after Loading or Failing changed. No lock is held.
 	Changed func()
+	// Disk is where the files are; nil for the system's.
+	Disk Disk
 }
 
 // Saver writes and loads snapshots: on demand, and in the background by the
@@ -117,6 +119,9 @@ type job struct {
 
 // New makes a Saver; Load and Start follow.
 func New(o Options) *Saver {
+	if o.Disk == nil {
+		o.Disk = osDisk{}
+	}
 	return &Saver{Options: o, lastSave: time.Now(), lastOK: true, lastTook: -1, stop: make(chan struct{})}
 }
 
@@ -295,6 +300,7 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	}
 	policy := s.Config.MaxMemoryPolicy.Load()
 	out := newOutput(settings{
+		disk:     s.Disk,
 		stream:   j.Stream,
 		path:     filepath.Join(dir, fmt.Sprintf("temp-%d.rdb", os.Getpid())),
 		spill:    filepath.Join(dir, fmt.Sprintf("temp-spill-%d.rdb", os.Getpid())),
@@ -344,7 +350,7 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	go func() {
 		var err error
 		if j.Stream == nil {
-			if err = s.lock.take(dir); err != nil {
+			if err = s.lock.take(s.Disk, dir); err != nil {
 				out.fail(err)
 			}
 		}
@@ -370,10 +376,10 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			path = filepath.Join(dir, path)
 		}
 		if err == nil && j.Stream == nil {
-			err = replace(out.path, path)
+			err = replace(s.Disk, out.path, path)
 		}
 		if err != nil && j.Stream == nil {
-			os.Remove(out.path)
+			s.Disk.Remove(out.path)
 		}
 		s.end(j, err)
 	}()
@@ -409,11 +415,11 @@ func sleep(keys, delay int64, stop func() bool) {
 }
 
 // replace puts a whole and synced file in the place of the one before it.
-func replace(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
+func replace(d Disk, from, to string) error {
+	if err := d.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
+	return d.SyncDir(filepath.Dir(to))
 }
 
 // end notes how a job went, in the log and for INFO.
@@ -543,11 +549,11 @@ func progress(total, done int64, took time.Duration) (perc float64, eta time.Dur
 	return
 }
 
-// lockedDir is the lock on the directory that snapshots are saved into: two
-// servers would replace each other's file.
+// lockedDir is the lock on the directory that files are saved into: two
+// servers would replace each other's.
 type lockedDir struct {
 	mu   sync.Mutex // held over opening a file, and by nobody who holds another lock
-	file *os.File
+	file io.Closer
 	dir  string
 }
 
@@ -556,22 +562,17 @@ type lockedDir struct {
 const LockName = "kvd.lock"
 
 // take locks a directory in place of the one before, unless it has it already.
-func (l *lockedDir) take(dir string) error {
+func (l *lockedDir) take(d Disk, dir string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file != nil && l.dir == dir {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(dir, LockName), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	held, err := lockFile(f)
-	if err == nil && !held {
-		err = fmt.Errorf("another server saves into the directory %s and holds %s; give one of them a --dir of its own (or --save \"\")", dir, LockName)
+	f, err := d.Lock(filepath.Join(dir, LockName))
+	if errors.Is(err, errLocked) {
+		return fmt.Errorf("another server saves into the directory %s and holds %s; give one of them a --dir of its own (or --save \"\" and --appendonly no)", dir, LockName)
 	}
 	if err != nil {
-		f.Close()
 		return err
 	}
 	if l.file != nil {
@@ -600,5 +601,5 @@ func (s *Saver) LockDir() error {
 	if err != nil {
 		return err
 	}
-	return s.lock.take(dir)
+	return s.lock.take(s.Disk, dir)
 }
