@@ -64,6 +64,7 @@ type Client struct {
 	state   atomic.Uint32
 
 	queued, queuedMem atomic.Int64 // commands queued since MULTI, and their bytes
+	watchedMem        atomic.Int64 // bytes of the watched keys
 
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
 	QueryLen, QueryFree, OutLen, OutMem atomic.Int64
@@ -71,6 +72,11 @@ type Client struct {
 	// Working: the client is parked because a worker makes its reply. Pushes wait
 	// for that reply, which may be older than they. The transport ends it.
 	Working bool
+
+	// written is the offset of the stream behind the client's last change, as WAIT
+	// wants it.
+	written  atomic.Int64
+	replconf *replconf // nil mostly
 
 	applies bool // belongs to an Applier
 	Authed  bool
@@ -86,6 +92,9 @@ type Client struct {
 	watching atomic.Int32 // keys watched
 	redirect atomic.Int64 // the client that gets this one's invalidations; 0: itself
 
+	overSoft time.Time    // since when the soft output limit is exceeded; see OverOutputLimit
+	counted  atomic.Int64 // memory as counted for maxmemory-clients
+
 	// blocked is set while a blocking command waits; see blocking.go.
 	blocked atomic.Pointer[waiter]
 }
@@ -99,6 +108,7 @@ const (
 	stateBlocked
 	stateDirtyWatch // a watched key has changed
 	stateReplica
+	stateMaster // the link to the leader
 	stateMonitor
 	statePubSub
 	stateTracking

@@ -3,6 +3,7 @@ package command
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,15 +37,30 @@ type Server struct {
 	watches  watchTable
 	tracking tracking
 	pubsub   pubsub
-	rates    rates
-	base     totals // what CONFIG RESETSTAT takes for zero
-	memory   memoryGauge
-	pause    pause
-	access   accessClock
-	links    links
-	debug    debugFlags
 
-	persist Persistence
+	clientMem clientMemory
+
+	rates  rates
+	base   totals // what CONFIG RESETSTAT takes for zero
+	memory memoryGauge
+	pause  pause
+	access accessClock
+	links  links
+	debug  debugFlags
+
+	slowness slowness
+	slowlog  slowlog
+	latency  latencyMonitor
+	monitors monitors
+
+	persist     Persistence
+	replication replication
+	// followerEnd is nil in servers without replication, such as tests drive.
+	followerEnd Following
+	// following tells whether there is a leader; it is set before the last change
+	// of the server's own is in its stream (see Following.Follow).
+	following atomic.Bool
+	followMu  sync.Mutex // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
 	gate   atomic.Uint32
@@ -57,11 +73,24 @@ type Server struct {
 type ServerStats struct {
 	Connections      atomic.Int64 // accepted ever
 	Rejected         atomic.Int64 // refused by maxclients
-	NetIn, NetOut    atomic.Int64 // bytes
+	NetIn, NetOut    atomic.Int64 // bytes; see Received and Sent
+	Reads, Writes    atomic.Int64 // from and to connections
 	PeakMemory       atomic.Int64
 	MaxCommandNs     atomic.Int64 // longest command on a loop, CPU time, while timing is on
 	DirtySinceSave   atomic.Int64
 	QueryBufferLimit atomic.Int64 // clients closed for it
+}
+
+// Received counts a read of n bytes from a client.
+func (s *ServerStats) Received(n int) {
+	s.NetIn.Add(int64(n))
+	s.Reads.Add(1)
+}
+
+// Sent counts a write of n bytes to a client.
+func (s *ServerStats) Sent(n int) {
+	s.NetOut.Add(int64(n))
+	s.Writes.Add(1)
 }
 
 // NewServer wires the rooms together.
@@ -70,6 +99,7 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	rand.Read(id[:])
 	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
 	s.persist = noPersistence{s.Started}
+	s.replication.Replication = noReplication{}
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
@@ -78,9 +108,10 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.publish = func(channel, message []byte) { s.pubsub.publish(&s.pubsub.channels, channel, message) }
 	s.access.init(s)
 	s.configHooks()
-	s.observeNew()
+	s.watchSlowness()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.changed, Emptied: s.emptied, Created: s.created, Expired: s.keyExpired, FieldsExpired: s.fieldsExpired})
+	ks.SetHooks(keyspace.Hooks{Changed: s.changed, Emptied: s.emptied, Created: s.created, Expired: s.keyExpired, FieldsExpired: s.fieldsExpired,
+		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) }})
 	return s
 }
 
@@ -99,9 +130,11 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.unmonitor(c)
 	s.unsubscribeAll(c)
 	s.tracking.drop(c)
 	s.clients.remove(c)
+	s.forgetMemory(c)
 }
 
 // changed is called before a key changes, with its stripe locked.
@@ -113,7 +146,7 @@ func (s *Server) changed(by any, db int, k *keyspace.Key) {
 // emptied is called before a database is emptied or exchanged.
 func (s *Server) emptied(by any, db int, there func(k *keyspace.Key) bool) {
 	s.watches.emptied(db, there)
-	s.tracking.emptied(execOf(by), db)
+	s.tracking.emptied(execOf(by))
 }
 
 // execOf is who runs the command that makes a change; nil: none does.

@@ -287,14 +287,14 @@ func (t *tracking) changed(x *Exec, k *keyspace.Key) {
 
 // emptied is called before a database is emptied or exchanged; all stripes are
 // locked. As in Redis, the names of keys stand for those of all databases.
-func (t *tracking) emptied(x *Exec, db int) {
+func (t *tracking) emptied(x *Exec) {
 	if !t.used.Load() {
 		return
 	}
 	if x != nil {
 		x.invalid.all = true
-	} else if n, _ := t.s.Keyspace.Size(db, true); n == 0 {
-		return
+	} else if t.keys.Load() == 0 && t.broadcasts.Load() == 0 {
+		return // nobody has read anything since he was told
 	}
 	for i := range t.stripes {
 		t.stripes[i].drop()

@@ -46,6 +46,7 @@ func (t *watchTable) add(c *Client, db int, k *keyspace.Key) {
 	key.B = append([]byte(nil), k.B...)
 	c.watched = append(c.watched, watchedKey{db, key})
 	c.watching.Store(int32(len(c.watched)))
+	c.watchedMem.Add(int64(watchedBytes + len(k.B)))
 	if t.n.Add(1) == 1 {
 		t.ks.Observe(true)
 	}
@@ -75,6 +76,7 @@ func (t *watchTable) forget(c *Client) {
 	t.n.Add(-int64(len(c.watched)))
 	c.watched = nil
 	c.watching.Store(0)
+	c.watchedMem.Store(0)
 	c.set(stateDirtyWatch, false)
 }
 
@@ -121,3 +123,6 @@ func (t *watchTable) emptied(db int, there func(k *keyspace.Key) bool) {
 		}
 	}
 }
+
+// watchedBytes is about what watching a key takes besides its name.
+const watchedBytes = 96
