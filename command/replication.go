@@ -107,6 +107,12 @@ type ackWait struct {
 	reply func(w *wire.Writer)
 }
 
+// counters are those of INFO; see totals.
+func (r *replication) counters() [5]int64 {
+	full, partial, refused := r.Counters()
+	return [5]int64{r.in.Load(), r.out.Load(), full, partial, refused}
+}
+
 // SetReplication is called once, before the first command.
 func (s *Server) SetReplication(r Replication) {
 	s.replication.Replication = r
@@ -233,7 +239,7 @@ func cmdWaitAOF(c *Ctx) {
 		return
 	}
 	if local < 0 || local > 1 {
-		c.Err("ERR value is out of range, must be between 0 and 1")
+		c.Err("ERR value is out of range, value must between 0 and 1")
 		return
 	}
 	want, ok := c.IntMin(2, 0, errNotPositive)
@@ -315,7 +321,7 @@ func cmdReplconf(c *Ctx) {
 				return
 			}
 			if n < 0 || n > 1 {
-				c.Err("ERR value is out of range, must be between 0 and 1")
+				c.Err("ERR value is out of range, value must between 0 and 1")
 				return
 			}
 			r.rdbOnly = n == 1

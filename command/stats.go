@@ -221,6 +221,7 @@ type totals struct {
 	connections, rejected int64
 	netIn, netOut         int64
 	queryLimit            int64
+	links                 [5]int64 // of replication: bytes in, out; full, partial, refused synchronizations
 	expired, lazyFreed    int64
 	expiredFields         int64
 	contended, tidied     int64
@@ -240,6 +241,7 @@ func (s *Server) rawTotals() totals {
 		expiredFields: s.Keyspace.Stats.ExpiredFields.Load(),
 		contended:     s.Keyspace.Stats.Contended.Load(),
 		tidied:        s.Keyspace.Stats.TidiedBytes.Load(),
+		links:         s.replication.counters(),
 	}
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
@@ -280,6 +282,9 @@ func (s *Server) totals() totals {
 		{&t.expiredFields, b.expiredFields},
 	} {
 		*p.v -= p.o
+	}
+	for i := range t.links {
+		t.links[i] -= b.links[i]
 	}
 	return t
 }

@@ -153,14 +153,15 @@ func (l *Leader) startTransfer(now time.Time) {
 	l.mu.Unlock()
 }
 
-// giveUp ends the snapshot if it has lost its last follower; mu is locked.
+// giveUp ends the snapshot if it has lost its last follower and is of no other
+// use; mu is locked.
 func (l *Leader) giveUp(t *transfer) {
 	select {
 	case <-t.begun:
 	default:
 		return // another snapshot may be the one that runs
 	}
-	if l.transfer != t { // it has ended
+	if l.transfer != t || t.disk && len(l.Config.Save.Load()) > 0 { // it has ended, or is as good as a save
 		return
 	}
 	for _, f := range t.members {
