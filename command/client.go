@@ -63,6 +63,7 @@ type Client struct {
 	state   atomic.Uint32
 
 	queued, queuedMem atomic.Int64 // commands queued since MULTI, and their bytes
+	watchedMem        atomic.Int64 // bytes of the watched keys
 
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
 	QueryLen, QueryFree, OutLen, OutMem atomic.Int64
@@ -85,6 +86,9 @@ type Client struct {
 	watched []watchedKey
 	subs    *subscriptions // nil: none; counted in nsub for others
 	nsub    subCounts
+
+	overSoft time.Time    // since when the soft output limit is exceeded; see OverOutputLimit
+	counted  atomic.Int64 // memory as counted for maxmemory-clients
 
 	// blocked is set while a blocking command waits; see blocking.go.
 	blocked atomic.Pointer[waiter]

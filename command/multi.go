@@ -58,6 +58,7 @@ func cmdMulti(c *Ctx) {
 
 func (c *Client) endMulti() {
 	c.multi = nil
+	c.queuedMem.Store(0)
 	c.set(stateMulti, false)
 }
 

@@ -35,13 +35,16 @@ type Server struct {
 	waiters waitTable
 	watches watchTable
 	pubsub  pubsub
-	rates   rates
-	base    totals // what CONFIG RESETSTAT takes for zero
-	memory  memoryGauge
-	pause   pause
-	access  accessClock
-	links   links
-	debug   debugFlags
+
+	clientMem clientMemory
+
+	rates  rates
+	base   totals // what CONFIG RESETSTAT takes for zero
+	memory memoryGauge
+	pause  pause
+	access accessClock
+	links  links
+	debug  debugFlags
 
 	slowness slowness
 	slowlog  slowlog
@@ -68,11 +71,24 @@ type Server struct {
 type ServerStats struct {
 	Connections      atomic.Int64 // accepted ever
 	Rejected         atomic.Int64 // refused by maxclients
-	NetIn, NetOut    atomic.Int64 // bytes
+	NetIn, NetOut    atomic.Int64 // bytes; see Received and Sent
+	Reads, Writes    atomic.Int64 // from and to connections
 	PeakMemory       atomic.Int64
 	MaxCommandNs     atomic.Int64 // longest command on a loop, CPU time, while timing is on
 	DirtySinceSave   atomic.Int64
 	QueryBufferLimit atomic.Int64 // clients closed for it
+}
+
+// Received counts a read of n bytes from a client.
+func (s *ServerStats) Received(n int) {
+	s.NetIn.Add(int64(n))
+	s.Reads.Add(1)
+}
+
+// Sent counts a write of n bytes to a client.
+func (s *ServerStats) Sent(n int) {
+	s.NetOut.Add(int64(n))
+	s.Writes.Add(1)
 }
 
 // NewServer wires the rooms together.
@@ -113,6 +129,7 @@ func (s *Server) DropClient(c *Client) {
 	s.unmonitor(c)
 	s.unsubscribeAll(c)
 	s.clients.remove(c)
+	s.forgetMemory(c)
 }
 
 // Clients is the number of connections.

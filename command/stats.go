@@ -220,8 +220,10 @@ type totals struct {
 	hits, misses          int64
 	connections, rejected int64
 	netIn, netOut         int64
+	reads, writes         int64
 	queryLimit            int64
 	links                 [5]int64 // of replication: bytes in, out; full, partial, refused synchronizations
+	evictedClients        int64
 	expired, lazyFreed    int64
 	expiredFields         int64
 	contended, tidied     int64
@@ -230,18 +232,21 @@ type totals struct {
 // rawTotals adds up the counters since the start.
 func (s *Server) rawTotals() totals {
 	t := totals{
-		rows:          make([]rowTotals, Rows()),
-		connections:   s.Stats.Connections.Load(),
-		rejected:      s.Stats.Rejected.Load(),
-		netIn:         s.Stats.NetIn.Load(),
-		netOut:        s.Stats.NetOut.Load(),
-		queryLimit:    s.Stats.QueryBufferLimit.Load(),
-		expired:       s.Keyspace.Stats.Expired.Load(),
-		lazyFreed:     s.Keyspace.Stats.LazyFreed.Load(),
-		expiredFields: s.Keyspace.Stats.ExpiredFields.Load(),
-		contended:     s.Keyspace.Stats.Contended.Load(),
-		tidied:        s.Keyspace.Stats.TidiedBytes.Load(),
-		links:         s.replication.counters(),
+		rows:           make([]rowTotals, Rows()),
+		connections:    s.Stats.Connections.Load(),
+		rejected:       s.Stats.Rejected.Load(),
+		netIn:          s.Stats.NetIn.Load(),
+		netOut:         s.Stats.NetOut.Load(),
+		reads:          s.Stats.Reads.Load(),
+		writes:         s.Stats.Writes.Load(),
+		queryLimit:     s.Stats.QueryBufferLimit.Load(),
+		evictedClients: s.clientMem.evicted.Load(),
+		expired:        s.Keyspace.Stats.Expired.Load(),
+		lazyFreed:      s.Keyspace.Stats.LazyFreed.Load(),
+		expiredFields:  s.Keyspace.Stats.ExpiredFields.Load(),
+		contended:      s.Keyspace.Stats.Contended.Load(),
+		tidied:         s.Keyspace.Stats.TidiedBytes.Load(),
+		links:          s.replication.counters(),
 	}
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
@@ -277,7 +282,7 @@ func (s *Server) totals() totals {
 		o int64
 	}{
 		{&t.calls, b.calls}, {&t.hits, b.hits}, {&t.misses, b.misses}, {&t.connections, b.connections},
-		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.queryLimit, b.queryLimit},
+		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.reads, b.reads}, {&t.writes, b.writes}, {&t.queryLimit, b.queryLimit}, {&t.evictedClients, b.evictedClients},
 		{&t.expired, b.expired}, {&t.lazyFreed, b.lazyFreed}, {&t.contended, b.contended}, {&t.tidied, b.tidied},
 		{&t.expiredFields, b.expiredFields},
 	} {
