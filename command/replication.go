@@ -52,6 +52,7 @@ type SyncRequest struct {
 	Lag   func(bytes int64)
 	Heard func()
 	Gone  func()
+	Name  func(args [][]byte) (name string, data bool)
 }
 
 // Replication is what commands want of the end of replication that leads; see
@@ -395,6 +396,7 @@ func (c *Ctx) handOver(q SyncRequest, first func() error) {
 	q.Lag = cl.OutMem.Store
 	q.Heard = func() { cl.active.Store(time.Now().UnixMilli()) }
 	q.Gone = func() { s.DropClient(cl) }
+	q.Name = commandName
 	cl.set(stateReplica, true)
 	cl.Conn.Hijack(func(nc net.Conn, rest []byte) {
 		if first != nil {
@@ -409,6 +411,20 @@ func (c *Ctx) handOver(q SyncRequest, first func() error) {
 		r.Serve(q, nc, rest)
 	})
 	c.outcome = Parked
+}
+
+// commandName is the full name of a command, and whether it is one about keys.
+func commandName(args [][]byte) (name string, data bool) {
+	row := Lookup(args[0])
+	if row == nil {
+		return quote(args[0]), false
+	}
+	if len(args) > 1 {
+		if sub := row.sub(args[1]); sub != nil {
+			row = sub
+		}
+	}
+	return row.full, row.Flags&(Write|ReadOnly) != 0
 }
 
 func cmdRole(c *Ctx) {

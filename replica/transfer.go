@@ -3,7 +3,6 @@ package replica
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -148,6 +147,11 @@ func (l *Leader) startTransfer(now time.Time) {
 		return
 	}
 	l.Log.Noticef("Starting BGSAVE for SYNC with target: %s", target)
+	if t.disk {
+		l.Log.Noticef("Background saving started by pid %d", os.Getpid())
+	} else {
+		l.Log.Noticef("Background RDB transfer started by pid %d", os.Getpid())
+	}
 	l.mu.Lock()
 	l.giveUp(t)
 	l.mu.Unlock()
@@ -390,12 +394,12 @@ func (f *follower) fromFile(t *transfer) bool {
 	if err == nil {
 		err = f.write(fmt.Appendf(nil, "$%d\r\n", st.Size()))
 	}
-	const part = 256 << 10
-	for left := int64(0); err == nil && left < st.Size(); left += part {
-		_ = f.nc.SetWriteDeadline(time.Now().Add(f.l.timeout()))
-		var n int64
-		if n, err = io.CopyN(f.nc, f.file, min(part, st.Size()-left)); err == nil {
-			f.l.Out.Add(n)
+	buf := make([]byte, 256<<10)
+	for left := int64(0); err == nil && left < st.Size(); {
+		var n int
+		if n, err = f.file.Read(buf); err == nil {
+			err = f.write(buf[:n])
+			left += int64(n)
 		}
 	}
 	if err != nil {

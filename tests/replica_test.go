@@ -11,27 +11,6 @@ import (
 	"kvd/tests/harness"
 )
 
-// infoOf is a field of INFO; "" where there is none.
-func infoOf(t *testing.T, c *harness.Conn, name string) string {
-	t.Helper()
-	for l := range strings.SplitSeq(c.MustDo(t, "INFO").Str, "\r\n") {
-		if v, ok := strings.CutPrefix(l, name+":"); ok {
-			return v
-		}
-	}
-	return ""
-}
-
-// follow has a server follow another one, and waits until it does.
-func follow(t *testing.T, follower *harness.Conn, leader *harness.Server) {
-	t.Helper()
-	host, port, _ := strings.Cut(leader.Addr, ":")
-	if r := follower.MustDo(t, "REPLICAOF", host, port); r.Err() != "" {
-		t.Fatal(r)
-	}
-	until(t, "the link to the leader", func() bool { return infoOf(t, follower, "master_link_status") == "up" })
-}
-
 // TestRedisFollows has a real Redis follow kvd through a random load of all
 // commands: over the snapshot, the stream, a cut of the connection, and a
 // restart of the leader.
@@ -62,7 +41,7 @@ func TestRedisFollows(t *testing.T) {
 				}
 			}
 			play("before")
-			follow(t, redis, ks)
+			follow(t, redis, ks.Addr)
 			same("full synchronization")
 			for range 3 {
 				play("stream")
@@ -78,22 +57,22 @@ func TestRedisFollows(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
-			until(t, "the link to the leader", func() bool { return infoOf(t, redis, "master_link_status") == "up" })
+			until(t, "the link to the leader", func() bool { return info(t, redis, "all", "master_link_status") == "up" })
 			same("partial synchronization")
-			if full, partial := infoOf(t, kvd, "sync_full"), infoOf(t, kvd, "sync_partial_ok"); full != "1" || partial == "0" {
+			if full, partial := info(t, kvd, "all", "sync_full"), info(t, kvd, "all", "sync_partial_ok"); full != "1" || partial == "0" {
 				t.Errorf("%s full and %s partial synchronizations", full, partial)
 			}
 			// A leader that is started again goes on from its snapshot's offset.
-			offset := infoOf(t, kvd, "master_repl_offset")
-			until(t, "an acknowledgement", func() bool { return strings.Contains(infoOf(t, kvd, "slave0"), "offset="+offset+",") })
+			offset := info(t, kvd, "all", "master_repl_offset")
+			until(t, "an acknowledgement", func() bool { return strings.Contains(info(t, kvd, "all", "slave0"), "offset="+offset+",") })
 			if err := ks.Restart(); err != nil {
 				t.Fatal(err)
 			}
 			kvd = ks.MustDial(t)
 			until(t, "a synchronization", func() bool {
-				return infoOf(t, kvd, "sync_partial_ok") == "1" || infoOf(t, kvd, "sync_full") != "0"
+				return info(t, kvd, "all", "sync_partial_ok") == "1" || info(t, kvd, "all", "sync_full") != "0"
 			})
-			if full := infoOf(t, kvd, "sync_full"); full != "0" {
+			if full := info(t, kvd, "all", "sync_full"); full != "0" {
 				t.Errorf("the restart of the leader brought about %s full synchronizations\n%s", full, ks.LogTail())
 			}
 			play("after the restart")
@@ -109,14 +88,14 @@ func TestRedisFollows(t *testing.T) {
 func TestWait(t *testing.T) {
 	ks, rs := harness.StartKVD(t, "--repl-diskless-sync-delay", "0"), harness.StartRedis(t)
 	kvd, redis := ks.MustDial(t), rs.MustDial(t)
-	follow(t, redis, ks)
+	follow(t, redis, ks.Addr)
 	want := func(n int64, args ...string) {
 		t.Helper()
 		if r := kvd.MustDo(t, args...); r.Kind != ':' || r.Int != n {
 			t.Errorf("%q: %s, want %d", args, r, n)
 		}
 	}
-	until(t, "an acknowledgement", func() bool { return strings.Contains(infoOf(t, kvd, "slave0"), "state=online") })
+	until(t, "an acknowledgement", func() bool { return strings.Contains(info(t, kvd, "all", "slave0"), "state=online") })
 	for i := range 20 {
 		kvd.MustDo(t, "SET", "k", strconv.Itoa(i))
 		want(1, "WAIT", "1", "5000")
