@@ -152,6 +152,13 @@ func (s *Saver) load(dups duplicates) error {
 func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (aux map[string]string, err error) {
 	s.total.Store(size)
 	s.done.Store(0)
+	aux, _, err = s.loadStream(r, name, merge)
+	return aux, err
+}
+
+// loadStream is LoadStream as a part of something longer: what is reported of
+// the whole is not touched. end is how many bytes the snapshot took.
+func (s *Saver) loadStream(r io.Reader, name string, merge bool) (aux map[string]string, end int64, err error) {
 	dups := refuseDuplicates
 	if merge {
 		dups = replaceDuplicates
@@ -168,10 +175,10 @@ func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (au
 	s.expired, s.loaded = l.expired, l.loaded
 	s.mu.Unlock()
 	if err != nil {
-		return nil, &LoadError{File: name, Offset: l.r.Offset(), Err: err}
+		return nil, 0, &LoadError{File: name, Offset: l.r.Offset(), Err: err}
 	}
 	s.Log.Noticef("Done loading RDB, keys loaded: %d, keys expired: %d.", l.loaded, l.expired)
-	return l.facts, nil
+	return l.facts, l.r.Offset(), nil
 }
 
 // loader reads one file.
