@@ -17,7 +17,9 @@ type Conn interface {
 	// Deliver ends the wait of a parked client: reply is sent, and its input
 	// is read again.
 	Deliver(reply []byte)
-	// Push sends bytes between two commands, not inside a reply.
+	// Push sends bytes between two commands, not inside a reply, and not before
+	// the reply to a command that has run. Several pushes keep their order. b must
+	// not change afterwards. See push.go for its form.
 	Push(b []byte)
 	// Hijack takes the connection away from the front end: once what was replied
 	// so far is handed to the system, take gets the socket, in blocking use, and
@@ -65,6 +67,10 @@ type Client struct {
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
 	QueryLen, QueryFree, OutLen, OutMem atomic.Int64
 
+	// Working: the client is parked because a worker makes its reply. Pushes wait
+	// for that reply, which may be older than they. The transport ends it.
+	Working bool
+
 	applies bool // belongs to an Applier
 	Authed  bool
 	Reply   ReplyMode
@@ -72,6 +78,8 @@ type Client struct {
 
 	multi   *multi // between MULTI and EXEC or DISCARD
 	watched []watchedKey
+	subs    *subscriptions // nil: none; counted in nsub for others
+	nsub    subCounts
 
 	// blocked is set while a blocking command waits; see blocking.go.
 	blocked atomic.Pointer[waiter]

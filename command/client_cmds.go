@@ -217,7 +217,7 @@ const clientBytes = 512
 
 // memory is what a client takes, in bytes.
 func (c *Client) memory() int64 {
-	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load()
+	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load()
 }
 
 var clientFlags = []struct {
@@ -274,9 +274,10 @@ func (c *Ctx) appendClient(dst []byte, cl *Client) []byte {
 		cmd = r.full
 	}
 	now := time.Now()
-	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d "+
+	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
-		cl.ID, cl.Addr, cl.LAddr, cl.FD, loadString(&cl.name), now.Unix()-cl.Created.Unix(), max(0, now.UnixMilli()-cl.active.Load())/1000, flags, cl.DB(), queued,
+		cl.ID, cl.Addr, cl.LAddr, cl.FD, loadString(&cl.name), now.Unix()-cl.Created.Unix(), max(0, now.UnixMilli()-cl.active.Load())/1000, flags, cl.DB(),
+		cl.nsub.channels.Load(), cl.nsub.patterns.Load(), cl.nsub.shard.Load(), queued,
 		query, cl.QueryFree.Load(), argv, queuedMem, pieces, cl.OutMem.Load(), cl.memory()+argv, events, cmd, cl.Proto(), loadString(&cl.libName), loadString(&cl.libVer))
 }
 

@@ -20,7 +20,8 @@ import (
 // Flag says how a command may be used. The names are those of COMMAND INFO.
 type Flag uint32
 
-// The flags. Write to AllowBusy are shown by COMMAND INFO under their names.
+// The flags. Write to AllowBusy are shown by COMMAND INFO under their names, but
+// for MayReplicate, which Redis hides, too.
 const (
 	Write Flag = 1 << iota
 	ReadOnly
@@ -57,7 +58,7 @@ var flagNames = []struct {
 	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {PubSub, "pubsub"},
 	{NoScript, "noscript"}, {Blocking, "blocking"}, {Loading, "loading"}, {Stale, "stale"},
 	{SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Fast, "fast"}, {NoAuth, "no_auth"},
-	{MayReplicate, "may_replicate"}, {NoAsyncLoading, "no_async_loading"}, {NoMulti, "no_multi"}, {AllowBusy, "allow_busy"}, {MovableKeys, "movablekeys"},
+	{NoAsyncLoading, "no_async_loading"}, {NoMulti, "no_multi"}, {AllowBusy, "allow_busy"}, {MovableKeys, "movablekeys"},
 }
 
 // Row is everything that is known of a command, declared once: dispatching,

@@ -155,6 +155,17 @@ func cmdHello(c *Ctx) {
 }
 
 func cmdPing(c *Ctx) {
+	if c.C.subs.total() > 0 && c.W.Proto < 3 && len(c.Args) < 3 {
+		// A client that gets nothing but messages gets a message.
+		c.W.Array(2)
+		c.W.BulkString("pong")
+		if len(c.Args) == 2 {
+			c.W.Bulk(c.Args[1])
+		} else {
+			c.W.BulkString("")
+		}
+		return
+	}
 	switch len(c.Args) {
 	case 1:
 		c.W.SimpleString("PONG")
@@ -174,6 +185,9 @@ func cmdReset(c *Ctx) {
 	cl := c.C
 	cl.endMulti()
 	c.S.unwatch(cl)
+	c.S.unmonitor(cl)
+	c.S.unsubscribeAll(cl)
+	c.settle()
 	cl.setName(nil)
 	cl.db.Store(0)
 	cl.proto.Store(2)

@@ -41,10 +41,11 @@ type Ctx struct {
 	explicit bool // the effects are said; the command itself is not one
 	ready    []readyKey
 	inExec   bool // inside EXEC: nothing may park
+	unmuted  bool // the reply is pushes, which CLIENT REPLY lets through
 	outcome  Outcome
 	scratch  []byte
 
-	hits, misses int64 // look-ups of this command; see countLookups
+	hits, misses int64 // look-ups of this command; see countLookup
 }
 
 // Exec runs commands for one event loop or one goroutine; it is not safe for
@@ -64,7 +65,7 @@ type Exec struct {
 	// foreseen is the key of Args[1], if it is computed already.
 	foreseen *keyspace.Key
 
-	// stats by Row.Num. Written by this Exec only, read by INFO.
+	// stats by Row.Num; see RowStats.
 	stats []RowStats
 
 	// now is the clock of the batch of commands that came together.
@@ -82,10 +83,15 @@ type Exec struct {
 	// failure is the first error of what an Applier's command did.
 	failure string
 
-	// fresh: no command has run since SetTime; see timed.
-	fresh bool
-	// hits and misses count look-ups; written by this Exec only.
-	hits, misses atomic.Int64
+	// lap is when the command before ended, by clock; see countCall.
+	lap   int64
+	tally tally
+
+	// statMu protects the calls, times and histograms of stats, and hits and
+	// misses (look-ups), which INFO and the workers of Background share with this
+	// Exec. It is held for additions only.
+	statMu       sync.Mutex
+	hits, misses int64
 }
 
 type execList struct {
@@ -108,7 +114,6 @@ func (x *Exec) SetTime(t time.Time) {
 	x.now = t
 	x.nowMs = t.UnixMilli()
 	x.clock = uint32(t.Unix()) & 0xffffff
-	x.fresh = true
 	if x.nowMs >= x.s.rates.next.Load() {
 		x.s.rates.take(x.s, x.nowMs)
 	}
@@ -120,6 +125,8 @@ type Pending struct {
 	End   int          // where it ends in the input
 	key   keyspace.Key // of the first argument, which mostly is the key
 	keyed bool
+	// follows: nothing but commands ran since x.lap; more: another one follows this.
+	follows, more bool
 }
 
 // Foresee brings the keys of commands that are about to run nearer, all of
@@ -137,6 +144,7 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 		if cmds[i].keyed {
 			ks.PrefetchEntry(db, &cmds[i].key)
 		}
+		cmds[i].follows, cmds[i].more = i > 0, i+1 < len(cmds)
 	}
 }
 
@@ -145,13 +153,27 @@ func (x *Exec) RunPending(c *Client, p *Pending, w *wire.Writer) Outcome {
 	if p.keyed {
 		x.foreseen = &p.key
 	}
-	out := x.Run(c, p.Args, w)
+	if !p.follows {
+		x.lap = clock()
+	}
+	out := x.timedRun(c, p.Args, w)
 	x.foreseen = nil
+	if !p.more || out != Done {
+		x.enter()
+	}
 	return out
 }
 
 // Run runs one command of a client and appends its reply to w.
-func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
+func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) Outcome {
+	x.lap = clock()
+	out := x.timedRun(c, args, w)
+	x.enter()
+	return out
+}
+
+// timedRun is Run with x.lap set; enter is to follow.
+func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	at := len(w.Buf)
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
@@ -160,7 +182,7 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	}
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
-	ctx.outcome, ctx.explicit, ctx.Dirty = Done, false, 0
+	ctx.outcome, ctx.explicit, ctx.unmuted, ctx.Dirty = Done, false, false, 0
 	w.Proto = int(c.proto.Load())
 	defer x.recover(c, w, at, &out)
 	if c.active.Load() != x.nowMs {
@@ -171,6 +193,9 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	}
 	out = ctx.outcome
 	if c.Reply != ReplyOn && out != Parked && out != Again {
+		if ctx.unmuted && ctx.Row.Flags&PubSub != 0 {
+			at = len(w.Buf)
+		}
 		x.mute(c, w, min(at, len(w.Buf)))
 	}
 	return out
@@ -262,6 +287,9 @@ func (x *Exec) admit(ctx *Ctx) bool {
 		c.Authed = true
 	}
 	if gate := x.s.gate.Load(); gate != 0 && x.gated(ctx, gate) {
+		return false
+	}
+	if c.subs != nil && !x.subModeOK(ctx) {
 		return false
 	}
 	if x.s.pause.mode.Load() != pauseOff && !c.applies && x.paused(ctx) {
@@ -390,19 +418,24 @@ func (x *Exec) start(ctx *Ctx) {
 
 // run calls the function and counts.
 func (x *Exec) run(ctx *Ctx) {
+	at, start := len(ctx.W.Buf), x.lap
 	st := &x.stats[ctx.Row.num]
-	at := len(ctx.W.Buf)
-	// Only this goroutine writes, so a plain store of the sum is enough.
-	calls := st.Calls.Load() + 1
-	if x.timed(st, calls) {
-		start := time.Since(clockBase)
-		ctx.Row.Fn(ctx)
-		st.note(int64(time.Since(clockBase)-start), x.s.Config.LatencyTracking.Load())
-	} else {
-		ctx.Row.Fn(ctx)
+	if x.tally.st != st {
+		x.enter() // the command may be INFO
 	}
-	st.Calls.Store(calls)
-	x.countLookups(ctx)
+	ctx.Row.Fn(ctx)
+	ns := x.countCall(ctx, st, start)
+	if ctx.outcome == Parked {
+		x.tally.waits = true
+		if wt := ctx.C.blocked.Load(); wt != nil {
+			wt.ns = ns
+		}
+	} else if ns >= x.s.slowness.least.Load() {
+		x.s.noteSlow(ctx.C, ctx.Row, ns, func() []string { return x.s.slowArgs(ctx.Row, ctx.Args) })
+	}
+	if m := x.s.monitors.all.Load(); m != nil && ctx.Row.Flags&(Admin|SkipMonitor) == 0 {
+		x.s.feedMonitors(*m, ctx.C, ctx.Row, ctx.Args)
+	}
 	x.countFailure(ctx.Row, ctx.W.Buf[at:])
 }
 
@@ -482,8 +515,12 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 		return
 	}
 	c.outcome = Parked
+	c.C.Working = true
 	w := &wire.Writer{Proto: c.W.Proto}
-	cl, s, name := c.C, c.S, c.Row.full
+	cl, s, x, row, name := c.C, c.S, c.x, c.Row, c.Row.full
+	began := clock()
+	spent := began - x.lap
+	kept := s.slowArgs(row, c.Args)
 	go func() {
 		defer func() {
 			if r := recover(); r != nil {
@@ -492,6 +529,11 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 			}
 		}()
 		f(w, false)
+		ns := clock() - began
+		x.countWait(row, ns, spent+ns)
+		if spent+ns >= s.slowness.least.Load() {
+			s.noteSlow(cl, row, spent+ns, func() []string { return kept })
+		}
 		cl.Conn.Deliver(w.Buf)
 	}()
 }

@@ -260,7 +260,10 @@ func (w *infoWriter) stats() {
 	w.fields("evicted_keys:0", "evicted_clients:0", "total_eviction_exceeded_time:0", "current_eviction_exceeded_time:0")
 	w.field("keyspace_hits", t.hits)
 	w.field("keyspace_misses", t.misses)
-	w.fields("pubsub_channels:0", "pubsub_patterns:0", "pubsubshard_channels:0", "latest_fork_usec:0", "total_forks:0")
+	w.field("pubsub_channels", s.pubsub.channels.n.Load())
+	w.field("pubsub_patterns", s.pubsub.patterns.n.Load())
+	w.field("pubsubshard_channels", s.pubsub.shard.n.Load())
+	w.fields("latest_fork_usec:0", "total_forks:0")
 	w.field("migrate_cached_sockets", s.links.count())
 	w.fields("slave_expires_tracked_keys:0", "active_defrag_hits:0", "active_defrag_misses:0", "active_defrag_key_hits:0", "active_defrag_key_misses:0",
 		"total_active_defrag_time:0", "current_active_defrag_time:0", "tracking_total_keys:0", "tracking_total_items:0", "tracking_total_prefixes:0",

@@ -33,6 +33,7 @@ type Server struct {
 	Stats   ServerStats
 	waiters waitTable
 	watches watchTable
+	pubsub  pubsub
 	rates   rates
 	base    totals // what CONFIG RESETSTAT takes for zero
 	memory  memoryGauge
@@ -40,6 +41,11 @@ type Server struct {
 	access  accessClock
 	links   links
 	debug   debugFlags
+
+	slowness slowness
+	slowlog  slowlog
+	latency  latencyMonitor
+	monitors monitors
 
 	persist Persistence
 	// gate says which commands are not admitted because of persist's state;
@@ -70,10 +76,13 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
+	s.pubsub.init()
 	s.access.init(s)
 	s.configHooks()
+	s.watchSlowness()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired})
+	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired,
+		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) }})
 	return s
 }
 
@@ -92,6 +101,8 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.unmonitor(c)
+	s.unsubscribeAll(c)
 	s.clients.remove(c)
 }
 

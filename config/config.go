@@ -73,6 +73,7 @@ type Config struct {
 
 	Save                    *Save   `directive:"save"`
 	DBFilename              *String `directive:"dbfilename"`
+	RDBVersion              *Enum   `directive:"rdb-version"`
 	RDBCompression          *Bool   `directive:"rdbcompression"`
 	RDBChecksum             *Bool   `directive:"rdbchecksum"`
 	RDBSaveIncrementalFsync *Bool   `directive:"rdb-save-incremental-fsync"`
@@ -92,6 +93,19 @@ type Config struct {
 	AOFTimestampEnabled       *Bool   `directive:"aof-timestamp-enabled"`
 	AOFRewriteIncrementalSync *Bool   `directive:"aof-rewrite-incremental-fsync"`
 	AOFDisableAutoGC          *Bool   `directive:"aof-disable-auto-gc"`
+
+	ReplBacklogSize             *Int  `directive:"repl-backlog-size"`        // bytes
+	ReplBacklogFileLimit        *Int  `directive:"repl-backlog-file-limit"`  // bytes
+	ReplBacklogTTL              *Int  `directive:"repl-backlog-ttl"`         // seconds
+	ReplTimeout                 *Int  `directive:"repl-timeout"`             // seconds
+	ReplPingReplicaPeriod       *Int  `directive:"repl-ping-replica-period"` // seconds
+	ReplDisableTCPNoDelay       *Bool `directive:"repl-disable-tcp-nodelay"`
+	ReplDisklessSync            *Bool `directive:"repl-diskless-sync"`
+	ReplDisklessSyncDelay       *Int  `directive:"repl-diskless-sync-delay"` // seconds
+	ReplDisklessSyncMaxReplicas *Int  `directive:"repl-diskless-sync-max-replicas"`
+	MinReplicasToWrite          *Int  `directive:"min-replicas-to-write"`
+	MinReplicasMaxLag           *Int  `directive:"min-replicas-max-lag"` // seconds
+	RDBDelSyncFiles             *Bool `directive:"rdb-del-sync-files"`
 
 	BusyReplyThreshold *Int `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
 

@@ -171,9 +171,15 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 			}
 			if n <= now && !x.off.Load() {
 				st.lock()
+				began := time.Now()
 				tx.Now = now
 				n = st.expireSome(tx, expireBatch)
 				st.unlock()
+				took := time.Since(began)
+				x.ks.Stats.ExpireCycleNs.Add(int64(took))
+				if x.ks.hooks.ExpireCycle != nil {
+					x.ks.hooks.ExpireCycle(took)
+				}
 				if n != 0 && n <= now {
 					again = true
 				}

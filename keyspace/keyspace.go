@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"kvd/types"
 	"kvd/types/slab"
@@ -93,6 +94,9 @@ type Hooks struct {
 	// FieldsExpired: fields of the hash at the key were removed because their
 	// deadlines passed, and with the last of them, if gone, the key.
 	FieldsExpired func(db int, key []byte, gone bool)
+	// ExpireCycle: so long a batch of removals at their deadlines held its
+	// stripe. It is called with nothing locked.
+	ExpireCycle func(took time.Duration)
 }
 
 // DB is one numbered database. SWAPDB exchanges numbers, so a DB knows its

@@ -137,6 +137,16 @@ func (st *stripe) insert(sl *slot, hash uint64, l slab.Loc) {
 	if sl.root == 0 {
 		sl.setRoot(st.newSegment(0, 6, st.ks.snapshotNumber(), ^uint64(0)))
 	}
+	if sl.depth == 0 && (sl.n+1)*8 <= uint32(sl.homes)*7 && sl.n < segSplit {
+		// The slot knows all that the segment's head says. Its line is written to
+		// and not waited for: mostly it is not in the cache.
+		w := st.tables.Words(sl.root, segHead+int(sl.homes)+int(sl.extra))
+		if putRef(w[segHead:], ref, 0, int(sl.homes)) {
+			segment{sl.root, w}.addCount(1)
+			sl.n++
+			return
+		}
+	}
 	for {
 		seg, _ := st.segmentOf(sl, hash)
 		n := seg.count()
@@ -165,9 +175,17 @@ func (sl *slot) setRoot(seg segment) {
 
 // put places a reference in hash order; false: there is no place.
 func (s segment) put(ref uint64) bool {
-	refs := s.refs()
+	if !putRef(s.refs(), ref, s.depth(), s.homes()) {
+		return false
+	}
+	s.addCount(1)
+	return true
+}
+
+// putRef is put into the references of a segment, without counting.
+func putRef(refs []uint64, ref uint64, depth uint8, homes int) bool {
 	tag := ref >> tagShift
-	i := home(tag, s.depth(), s.homes())
+	i := home(tag, depth, homes)
 	for i < len(refs) && refs[i] != 0 && refs[i]>>tagShift <= tag {
 		i++
 	}
@@ -180,7 +198,6 @@ func (s segment) put(ref uint64) bool {
 	}
 	copy(refs[i+1:j+1], refs[i:j])
 	refs[i] = ref
-	s.addCount(1)
 	return true
 }
 

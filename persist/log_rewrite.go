@@ -51,11 +51,7 @@ func (l *Log) begin() (err error) {
 	l.state.Lock()
 	mode := l.state.mode
 	l.state.Unlock()
-	if mode == logOff { // else it has its place
-		if err := l.placeAndRead(); err != nil {
-			return err
-		}
-	} else if mode == logStarting && l.dir.dir == "" {
+	if mode != logOn { // else it has its place
 		if err := l.placeAndRead(); err != nil {
 			return err
 		}

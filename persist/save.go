@@ -318,6 +318,11 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		return j, false
 	}
 	policy := s.Config.MaxMemoryPolicy.Load()
+	without := int64(0) // the moment as of which deadlines of fields are left out
+	if s.Config.RDBVersion.Load() != "auto" {
+		without = j.started.UnixMilli()
+	}
+	leaves := false
 	out := newOutput(settings{
 		disk:     s.Disk,
 		commands: j.Commands,
@@ -330,6 +335,8 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		idle:     strings.HasSuffix(policy, "-lru"),
 		freq:     strings.HasSuffix(policy, "-lfu"),
 		decayed:  s.Freq,
+
+		noFieldDeadlines: without,
 	})
 	if j.Temp != "" {
 		out.path = j.Temp
@@ -356,8 +363,9 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			out.keys, out.vol = append(out.keys, keys), append(out.vol, volatile)
 			j.total.Add(int64(keys))
 		}
-		if s.Keyspace.HasFieldDeadlines() {
+		if leaves = s.Keyspace.HasFieldDeadlines(); leaves && without == 0 {
 			out.withFieldDeadlines()
+			leaves = false
 		}
 		if j.At != nil {
 			more := j.At()
@@ -369,6 +377,9 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	if err != nil {
 		s.end(j, err)
 		return j, false
+	}
+	if leaves {
+		s.Log.Warningf("Fields of hashes have deadlines, which the snapshot being written leaves out: RDB version 10 has no form for them (see the directive rdb-version)")
 	}
 	if j.background {
 		s.Log.Noticef("Background saving started by pid %d", os.Getpid())

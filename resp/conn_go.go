@@ -145,7 +145,8 @@ type goConn struct {
 	nc net.Conn
 
 	mu        sync.Mutex // protects what follows; never held across I/O
-	mail      [][]byte   // to be sent between two commands
+	pushed    []byte     // to be sent between two commands
+	reply     []byte     // to the parked client's command
 	delivered bool       // the parked client may go on
 	killed    bool
 	after     bool                           // ... once what was replied is sent
@@ -172,6 +173,9 @@ func (c *goConn) serve() {
 		}
 		if t := c.t.srv.cfg.Timeout.Load(); t > 0 && !c.parked {
 			_ = c.nc.SetReadDeadline(time.Now().Add(time.Duration(t) * time.Second))
+			if c.hasMail() {
+				continue // whose interrupt the deadline may have replaced
+			}
 		}
 		n, err := c.nc.Read(buf)
 		c.t.srv.cmd.Stats.NetIn.Add(int64(n))
@@ -226,7 +230,7 @@ func (c *goConn) write(w *wire.Writer) bool {
 func (c *goConn) hasMail() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.mail) > 0 || c.delivered || c.killed
+	return len(c.pushed) > 0 && !c.c.Working || c.delivered || c.killed || c.take != nil
 }
 
 // readMail sends what others put into the mailbox and goes on after a wait;
@@ -234,20 +238,22 @@ func (c *goConn) hasMail() bool {
 func (c *goConn) readMail(w *wire.Writer) bool {
 	for {
 		c.mu.Lock()
-		mail, delivered, killed := c.mail, c.delivered, c.killed
-		c.mail, c.delivered = nil, false
+		reply, delivered, killed := c.reply, c.delivered, c.killed
+		c.reply, c.delivered = nil, false
+		if delivered {
+			c.parked, c.c.Working = false, false
+		}
+		var pushed []byte
+		if !c.c.Working {
+			pushed, c.pushed = c.pushed, nil
+		}
 		if !killed {
 			_ = c.nc.SetReadDeadline(time.Time{})
 		}
 		c.mu.Unlock()
-		for _, b := range mail {
-			w.Buf = append(w.Buf, b...)
-		}
-		if delivered {
-			c.parked = false
-			if c.batch(w, nil) != nil {
-				return false
-			}
+		w.Buf = append(append(w.Buf, reply...), pushed...)
+		if delivered && c.batch(w, nil) != nil {
+			return false
 		}
 		if len(w.Buf) == 0 && !killed {
 			return !c.closing
@@ -299,8 +305,7 @@ func (c *goConn) Kill(afterReply bool) {
 // Deliver ends the wait of a parked client, from any goroutine.
 func (c *goConn) Deliver(reply []byte) {
 	c.mu.Lock()
-	c.mail = append(c.mail, c.c.Filter(reply))
-	c.delivered = true
+	c.reply, c.delivered = c.c.Filter(reply), true
 	c.interrupt()
 	c.mu.Unlock()
 }
@@ -308,7 +313,21 @@ func (c *goConn) Deliver(reply []byte) {
 // Push sends bytes between two commands, from any goroutine.
 func (c *goConn) Push(b []byte) {
 	c.mu.Lock()
-	c.mail = append(c.mail, b)
-	c.interrupt()
+	if len(c.pushed) == 0 {
+		c.interrupt()
+	}
+	c.pushed = appendPush(c.pushed, b, c.c.Proto())
+	c.mu.Unlock()
+}
+
+// Outlet is none: each connection has its own goroutine.
+func (c *goConn) Outlet() command.Outlet { return nil }
+
+// Settle appends the pushes that were not sent yet, for a command of this
+// client that is about to reply.
+func (c *goConn) Settle(w *wire.Writer) {
+	c.mu.Lock()
+	w.Buf = append(w.Buf, c.pushed...)
+	c.pushed = nil
 	c.mu.Unlock()
 }

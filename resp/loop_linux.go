@@ -152,10 +152,19 @@ type loop struct {
 	quit  bool
 	swept time.Time
 
-	// mu protects queue; woken tells that wake has been written and not read.
+	// mu protects queue and seq. awake tells that the loop will look at the
+	// queue before it waits again, so nobody needs to wake it.
 	mu    sync.Mutex
-	queue []func()
-	woken atomic.Bool
+	queue []item
+	seq   uint64 // of the last item
+	awake atomic.Bool
+
+	// The items being run, those of them that are still to come, and the pushes
+	// taken from them; see push_linux.go.
+	room    []item
+	running []item
+	nodes   []pushNode
+	touched []*conn
 }
 
 // conn is one connection of a loop.
@@ -164,9 +173,13 @@ type conn struct {
 	l        *loop
 	fd       int
 	out      []byte // replies that the socket did not take yet
+	held     []byte // pushes that wait for the reply to a command on a worker
 	watching bool   // for writability
 	gone     bool
-	taken    net.Conn // see Hijack
+
+	first, last int32    // its pushes among loop.nodes, counted from 1; 0: none
+	settled     uint64   // pushes up to this item have been dealt with
+	taken       net.Conn // see Hijack
 }
 
 func (t *loops) newLoop(i int) (*loop, error) {
@@ -187,15 +200,7 @@ func (l *loop) watch(fd int, events uint32) error {
 }
 
 // post runs f on the loop's thread, between two commands.
-func (l *loop) post(f func()) {
-	l.mu.Lock()
-	l.queue = append(l.queue, f)
-	l.mu.Unlock()
-	if !l.woken.Swap(true) {
-		one := [8]byte{1}
-		rawWrite(l.wake, one[:])
-	}
-}
+func (l *loop) post(f func()) { l.enqueue(item{f: f}) }
 
 // run is the loop. It stays on one thread: hand-offs between threads are what
 // costs most when each connection has one command at a time.
@@ -205,6 +210,7 @@ func (l *loop) run() {
 	events := make([]syscall.EpollEvent, maxEvents)
 	for !l.quit {
 		n := l.wait(events)
+		l.awake.Store(true)
 		l.exec.SetTime(time.Now())
 		for i := range events[:n] {
 			ev := &events[i]
@@ -217,7 +223,6 @@ func (l *loop) run() {
 					c.readable()
 				}
 			} else if fd == l.wake {
-				l.woken.Store(false)
 				var b [8]byte
 				rawRead(l.wake, b[:])
 			} else {
@@ -243,6 +248,10 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 	if n := int(r); n > 0 {
 		return n
 	}
+	l.awake.Store(false)
+	if l.queued() {
+		return 0
+	}
 	timeout := -1
 	if l.srv.cfg.Timeout.Load() > 0 {
 		timeout = 1000
@@ -252,21 +261,6 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 		return 0 // EINTR
 	}
 	return n
-}
-
-func (l *loop) runQueue() {
-	for {
-		l.mu.Lock()
-		q := l.queue
-		l.queue = nil
-		l.mu.Unlock()
-		if len(q) == 0 {
-			return
-		}
-		for _, f := range q {
-			f()
-		}
-	}
 }
 
 // sweep closes idle clients, once a second at most.
@@ -520,7 +514,7 @@ func (c *conn) close() {
 	delete(c.l.conns, c.fd)
 	c.l.srv.cmd.DropClient(c.c)
 	syscall.Close(c.fd)
-	c.in, c.out = nil, nil
+	c.in, c.out, c.held = nil, nil, nil
 }
 
 // Hijack takes the connection away from the loop; see command.Conn.
@@ -577,9 +571,10 @@ func (c *conn) Deliver(reply []byte) {
 		if c.gone {
 			return
 		}
-		c.parked = false
+		c.parked, c.c.Working = false, false
 		w := &c.l.w
-		w.Buf = append(w.Buf[:0], c.c.Filter(reply)...)
+		w.Buf = append(append(w.Buf[:0], c.c.Filter(reply)...), c.held...)
+		c.held = nil
 		if err := c.feed(c.l.srv, c.l.exec, w, nil); err != nil {
 			c.close()
 			return
@@ -589,16 +584,6 @@ func (c *conn) Deliver(reply []byte) {
 		if cap(w.Buf) > keepOut {
 			w.Buf = nil
 		}
-	})
-}
-
-// Push sends bytes between two commands, from any goroutine.
-func (c *conn) Push(b []byte) {
-	c.l.post(func() {
-		if c.gone {
-			return
-		}
-		c.flush(&wire.Writer{Buf: b})
 	})
 }
 

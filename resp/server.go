@@ -171,5 +171,5 @@ func (s *Server) refuse(remote net.IP) string {
 // idleTooLong tells whether the timeout directive ends this client.
 func (s *Server) idleTooLong(c *command.Client, now time.Time) bool {
 	t := s.cfg.Timeout.Load()
-	return t > 0 && !c.Blocked() && now.UnixMilli()-c.IdleSince() > int64(t)*1000
+	return t > 0 && !c.Blocked() && !c.Subscribed() && now.UnixMilli()-c.IdleSince() > int64(t)*1000
 }

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,9 +20,10 @@ type generator func(dst []byte, i int64, r *rand.Rand) []byte
 
 // digits writes v as twelve decimal digits to dst.
 func digits(dst []byte, v int64) {
-	for p := len(placeholder) - 1; p >= 0; p-- {
-		dst[p] = byte('0' + v%10)
-		v /= 10
+	for p := len(placeholder) - 2; p >= 0; p -= 2 {
+		two := v % 100
+		dst[p], dst[p+1] = byte('0'+two/10), byte('0'+two%10)
+		v /= 100
 	}
 }
 
@@ -76,8 +77,7 @@ type load struct {
 // run sends all requests and returns the time from the first byte to the last reply. An error reply is an error.
 func (l load) run(ctx context.Context) (time.Duration, error) {
 	workers := max(1, min(l.workers, l.conns))
-	conns := make([][]net.Conn, workers)
-	var d net.Dialer
+	conns := make([][]io.ReadWriteCloser, workers)
 	closeAll := func() {
 		for _, cs := range conns {
 			for _, c := range cs {
@@ -87,16 +87,16 @@ func (l load) run(ctx context.Context) (time.Duration, error) {
 	}
 	defer closeAll()
 	for i := range max(l.conns, 1) {
-		c, err := d.DialContext(ctx, "tcp", l.addr)
+		// Blocking descriptors: a worker has one to wait for at a time, and the poller costs as much as the replies.
+		limit := 30 * time.Minute
+		if t, ok := ctx.Deadline(); ok {
+			limit = time.Until(t)
+		}
+		c, err := dialBlocking(l.addr, max(limit, time.Millisecond))
 		if err != nil {
 			return 0, err
 		}
 		conns[i%workers] = append(conns[i%workers], c)
-		if t, ok := ctx.Deadline(); ok {
-			if err := c.SetDeadline(t); err != nil {
-				return 0, err
-			}
-		}
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, workers)
@@ -112,7 +112,7 @@ func (l load) run(ctx context.Context) (time.Duration, error) {
 }
 
 // work sends requests lo to hi over conns.
-func (l load) work(conns []net.Conn, lo, hi int64, r *rand.Rand) error {
+func (l load) work(conns []io.ReadWriteCloser, lo, hi int64, r *rand.Rand) error {
 	in := make([]*replies, len(conns))
 	pending := make([]int, len(conns))
 	for i, c := range conns {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -99,15 +100,17 @@ func TestInfoField(t *testing.T) {
 
 func TestReplies(t *testing.T) {
 	const stream = "+OK\r\n:12\r\n$3\r\na\r\n\r\n$-1\r\n*-1\r\n*0\r\n*2\r\n*1\r\n-ERR inner\r\n$0\r\n\r\n-ERR outer\r\n+last\r\n"
-	s := newReplies(&oneByte{stream})
-	if err := s.skip(8); err != nil {
-		t.Fatal(err)
-	}
-	if kind, _, _, err := s.head(); kind != '+' || err != nil || s.skip(1) == nil {
-		t.Errorf("after eight replies: %c, %v; want the last one", kind, err)
-	}
-	if s.failed != 2 || s.firstErr != "ERR inner" || s.err() == nil {
-		t.Errorf("%d error replies, first %q", s.failed, s.firstErr)
+	for _, src := range []io.Reader{&oneByte{stream}, strings.NewReader(stream)} {
+		s := newReplies(src)
+		if err := s.skip(8); err != nil {
+			t.Fatal(err)
+		}
+		if kind, _, _, err := s.head(); kind != '+' || err != nil || s.skip(1) == nil {
+			t.Errorf("after eight replies: %c, %v; want the last one", kind, err)
+		}
+		if s.failed != 2 || s.firstErr != "ERR inner" || s.err() == nil {
+			t.Errorf("%d error replies, first %q", s.failed, s.firstErr)
+		}
 	}
 	for _, bad := range []string{"OK\r\n", "$x\r\n", "+OK\n", "$5\r\nab", "*2\r\n+a\r\n"} {
 		if err := newReplies(strings.NewReader(bad)).skip(1); err == nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -78,7 +79,7 @@ func (s *replies) head() (kind byte, n int, text string, err error) {
 
 // skip reads n whole replies. Error replies are counted, not returned.
 func (s *replies) skip(n int) error {
-	for ; n > 0; n-- {
+	for n -= s.plain(n); n > 0; n -= s.plain(n) {
 		kind, size, text, err := s.head()
 		if err != nil {
 			return err
@@ -95,8 +96,47 @@ func (s *replies) skip(n int) error {
 		case kind == '*' && size > 0:
 			n += size
 		}
+		n--
 	}
 	return nil
+}
+
+// plain skips up to n replies that are in the buffer as a whole, and returns how many those were. It stops at
+// whatever is not a plain success: the load must cost less than the servers that it measures.
+func (s *replies) plain(n int) (skipped int) {
+	b, _ := s.r.Peek(s.r.Buffered())
+	used := 0
+	for skipped < n {
+		rest := b[used:]
+		end := bytes.IndexByte(rest, '\n') + 1
+		if end < 3 || rest[end-2] != '\r' {
+			break
+		}
+		switch rest[0] {
+		case '+', ':':
+		case '$':
+			size := 0
+			for _, c := range rest[1 : end-2] {
+				if c < '0' || c > '9' {
+					size = len(rest)
+					break
+				}
+				size = min(size*10+int(c-'0'), len(rest))
+			}
+			if end += size + 2; end > len(rest) {
+				end = 0
+			}
+		default:
+			end = 0
+		}
+		if end == 0 {
+			break
+		}
+		used += end
+		skipped++
+	}
+	_, _ = s.r.Discard(used)
+	return skipped
 }
 
 // full reads len(p) bytes of a reply's body.

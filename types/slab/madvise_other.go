@@ -3,6 +3,7 @@
 package slab
 
 import (
+	"errors"
 	"syscall"
 	"unsafe"
 )
@@ -17,3 +18,9 @@ func madviseDontNeed(b []byte) error {
 	}
 	return nil
 }
+
+func noHugePages([]byte) {}
+
+func makeHuge([]byte) error { return errNoHuge }
+
+var errNoHuge = errors.New("no huge pages on this system")

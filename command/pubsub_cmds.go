@@ -1,0 +1,231 @@
+package command
+
+import (
+	"slices"
+
+	"kvd/glob"
+	"kvd/resp/wire"
+)
+
+// PSUBSCRIBE, PUBLISH, PUBSUB, PUNSUBSCRIBE, SPUBLISH, SSUBSCRIBE, SUBSCRIBE,
+// SUNSUBSCRIBE, UNSUBSCRIBE.
+
+func init() {
+	const sub = PubSub | NoScript | Loading | Stale
+	const publish = PubSub | Loading | Stale | Fast | MayReplicate
+	const show = PubSub | Loading | Stale
+	const someChannels, someShard = "[channel [channel ...]]", "[shardchannel [shardchannel ...]]"
+	register(
+		&Row{Name: "subscribe", Fn: cmdSubscribe, Arity: -2, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to channels.",
+			Complexity: "O(N) in the number of channels", Syntax: "channel [channel ...]"},
+		&Row{Name: "unsubscribe", Fn: cmdUnsubscribe, Arity: -1, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Ends subscriptions to channels.",
+			Complexity: "O(N) in the number of a channel's subscribers", Syntax: someChannels},
+		&Row{Name: "psubscribe", Fn: cmdPSubscribe, Arity: -2, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to all channels that match patterns.",
+			Complexity: "O(N) in the number of patterns", Syntax: "pattern [pattern ...]"},
+		&Row{Name: "punsubscribe", Fn: cmdPUnsubscribe, Arity: -1, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Ends subscriptions to patterns.",
+			Complexity: "O(N) in the number of a pattern's subscribers", Syntax: "[pattern [pattern ...]]"},
+		&Row{Name: "ssubscribe", Fn: cmdSSubscribe, Arity: -2, Flags: sub, First: 1, Last: -1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
+			Summary: "Subscribes to shard channels.", Complexity: "O(N) in the number of channels", Syntax: "shardchannel [shardchannel ...]"},
+		&Row{Name: "sunsubscribe", Fn: cmdSUnsubscribe, Arity: -1, Flags: sub, First: 1, Last: -1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
+			Summary: "Ends subscriptions to shard channels.", Complexity: "O(N) in the number of a channel's subscribers", Syntax: someShard},
+		&Row{Name: "publish", Fn: cmdPublish, Arity: 3, Flags: publish, Since: "2.0.0", Group: "pubsub", Summary: "Sends a message to a channel's subscribers.",
+			Complexity: "O(N+M) in the number of subscribers and of all patterns", Syntax: "channel message"},
+		&Row{Name: "spublish", Fn: cmdSPublish, Arity: 3, Flags: publish, First: 1, Last: 1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
+			Summary: "Sends a message to a shard channel's subscribers.", Complexity: "O(N) in the number of subscribers", Syntax: "shardchannel message"},
+		&Row{Name: "pubsub", Arity: -2, Since: "2.8.0", Group: "pubsub", Summary: "Commands about channels and subscriptions.", Complexity: "Depends on the subcommand.",
+			Sub: []*Row{
+				{Name: "channels", Fn: cmdPubSubChannels, Arity: -2, Flags: show, Since: "2.8.0", Summary: "Lists the channels that have subscribers.",
+					Complexity: "O(N) in the number of channels", Syntax: "[pattern]"},
+				helpRow("6.2.0",
+					"CHANNELS [<pattern>]",
+					"    List the channels that have subscribers, or those that match <pattern>.",
+					"NUMPAT",
+					"    Return the number of different patterns that are subscribed to.",
+					"NUMSUB [<channel> ...]",
+					"    Return the number of each channel's subscribers, without patterns.",
+					"SHARDCHANNELS [<pattern>]",
+					"    List the shard channels that have subscribers, or those that match <pattern>.",
+					"SHARDNUMSUB [<shardchannel> ...]",
+					"    Return the number of each shard channel's subscribers.",
+				),
+				{Name: "numpat", Fn: cmdPubSubNumPat, Arity: 2, Flags: show, Since: "2.8.0", Summary: "Returns the number of patterns that are subscribed to.", Complexity: "O(1)"},
+				{Name: "numsub", Fn: cmdPubSubNumSub, Arity: -2, Flags: show, Since: "2.8.0", Summary: "Returns the number of channels' subscribers.",
+					Complexity: "O(N) in the number of channels asked for", Syntax: someChannels},
+				{Name: "shardchannels", Fn: cmdPubSubShardChannels, Arity: -2, Flags: show, Since: "7.0.0", Summary: "Lists the shard channels that have subscribers.",
+					Complexity: "O(N) in the number of channels", Syntax: "[pattern]"},
+				{Name: "shardnumsub", Fn: cmdPubSubShardNumSub, Arity: -2, Flags: show, Since: "7.0.0", Summary: "Returns the number of shard channels' subscribers.",
+					Complexity: "O(N) in the number of channels asked for", Syntax: someShard},
+			}},
+	)
+}
+
+// subKind is one of the three kinds of subscriptions.
+type subKind struct {
+	on, off string // what the confirmations are called
+	names   func(*subscriptions) *map[string]struct{}
+	add     func(p *pubsub, name []byte, conn Conn) string
+	remove  func(p *pubsub, name string, conn Conn)
+	// count is the number that confirmations tell.
+	count func(*subscriptions) int
+}
+
+// both is what the confirmations of channels and patterns count.
+func both(s *subscriptions) int { return len(s.channels) + len(s.patterns) }
+
+var (
+	channelSubs = subKind{"subscribe", "unsubscribe",
+		func(s *subscriptions) *map[string]struct{} { return &s.channels },
+		func(p *pubsub, name []byte, conn Conn) string { return p.subscribe(&p.channels, name, conn) },
+		func(p *pubsub, name string, conn Conn) { p.unsubscribe(&p.channels, name, conn) }, both}
+	patternSubs = subKind{"psubscribe", "punsubscribe",
+		func(s *subscriptions) *map[string]struct{} { return &s.patterns },
+		func(p *pubsub, name []byte, conn Conn) string { return p.patterns.subscribe(name, conn) },
+		func(p *pubsub, name string, conn Conn) { p.patterns.unsubscribe(name, conn) }, both}
+	shardSubs = subKind{"ssubscribe", "sunsubscribe",
+		func(s *subscriptions) *map[string]struct{} { return &s.shard },
+		func(p *pubsub, name []byte, conn Conn) string { return p.subscribe(&p.shard, name, conn) },
+		func(p *pubsub, name string, conn Conn) { p.unsubscribe(&p.shard, name, conn) },
+		func(s *subscriptions) int { return len(s.shard) }}
+)
+
+func cmdSubscribe(c *Ctx)    { c.subscribe(&channelSubs) }
+func cmdPSubscribe(c *Ctx)   { c.subscribe(&patternSubs) }
+func cmdSSubscribe(c *Ctx)   { c.subscribe(&shardSubs) }
+func cmdUnsubscribe(c *Ctx)  { c.unsubscribe(&channelSubs) }
+func cmdPUnsubscribe(c *Ctx) { c.unsubscribe(&patternSubs) }
+func cmdSUnsubscribe(c *Ctx) { c.unsubscribe(&shardSubs) }
+
+// confirm appends one confirmation; name nil: there was nothing to be ended.
+func (c *Ctx) confirm(what string, name []byte, n int) {
+	c.W.Push(3)
+	c.W.BulkString(what)
+	if name == nil {
+		c.W.Null()
+	} else {
+		c.W.Bulk(name)
+	}
+	c.W.Int(int64(n))
+}
+
+func (c *Ctx) subscribe(k *subKind) {
+	c.unmuted = true
+	cl := c.C
+	if cl.subs == nil {
+		cl.subs = new(subscriptions)
+	}
+	names := k.names(cl.subs)
+	for _, name := range c.Args[1:] {
+		if _, known := (*names)[string(name)]; !known {
+			if *names == nil {
+				*names = make(map[string]struct{})
+			}
+			(*names)[k.add(&c.S.pubsub, name, cl.Conn)] = struct{}{}
+			cl.countSubs(subBytes + len(name))
+		}
+		c.confirm(k.on, name, k.count(cl.subs))
+	}
+}
+
+func (c *Ctx) unsubscribe(k *subKind) {
+	c.unmuted = true
+	cl := c.C
+	which := c.Args[1:]
+	if len(which) == 0 && cl.subs != nil {
+		for name := range *k.names(cl.subs) {
+			which = append(which, []byte(name))
+		}
+		slices.SortFunc(which, slices.Compare)
+	}
+	if cl.subs.total() == 0 {
+		cl.subs = new(subscriptions)
+	}
+	names := *k.names(cl.subs)
+	for _, name := range which {
+		if _, known := names[string(name)]; known {
+			k.remove(&c.S.pubsub, string(name), cl.Conn)
+		}
+	}
+	c.settle()
+	for _, name := range which {
+		if _, known := names[string(name)]; known {
+			delete(names, string(name))
+			cl.countSubs(-subBytes - len(name))
+		}
+		c.confirm(k.off, name, k.count(cl.subs))
+	}
+	if len(which) == 0 {
+		c.confirm(k.off, nil, k.count(cl.subs))
+	}
+	if cl.subs.total() == 0 {
+		cl.subs = nil
+	}
+}
+
+// subMode are the commands that a subscribed client of RESP2 may call: whatever
+// else it gets it would take for messages.
+var subMode = map[string]bool{"subscribe": true, "unsubscribe": true, "psubscribe": true, "punsubscribe": true, "ssubscribe": true, "sunsubscribe": true,
+	"ping": true, "quit": true, "reset": true}
+
+// subModeOK rejects what a subscribed client may not call.
+func (x *Exec) subModeOK(ctx *Ctx) bool {
+	if ctx.C.Proto() != 2 || ctx.C.subs.total() == 0 || subMode[ctx.Row.full] {
+		return true
+	}
+	x.stats[ctx.Row.num].Rejected.Add(1)
+	x.reject(ctx, "ERR Can't execute '"+ctx.Row.full+"': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context")
+	return false
+}
+
+func cmdPublish(c *Ctx)  { c.publish(&c.S.pubsub.channels) }
+func cmdSPublish(c *Ctx) { c.publish(&c.S.pubsub.shard) }
+
+func (c *Ctx) publish(t *channelTable) {
+	n := c.S.pubsub.publish(t, c.Args[1], c.Args[2])
+	c.Effect(c.Args...) // followers have subscribers of their own
+	c.W.Int(int64(n))
+}
+
+// manyChannels is how many are listed on the loop; more go to a worker.
+const manyChannels = 1000
+
+func cmdPubSubChannels(c *Ctx)      { c.listChannels(&c.S.pubsub.channels) }
+func cmdPubSubShardChannels(c *Ctx) { c.listChannels(&c.S.pubsub.shard) }
+
+func (c *Ctx) listChannels(t *channelTable) {
+	if len(c.Args) > 3 {
+		c.unknownForm()
+		return
+	}
+	pattern := []byte("*")
+	if len(c.Args) == 3 {
+		pattern = slices.Clone(c.Args[2])
+	}
+	list := func(w *wire.Writer, _ bool) {
+		n, at := 0, w.DeferArray()
+		t.each(func(name string) {
+			if glob.Match(pattern, name) {
+				w.BulkString(name)
+				n++
+			}
+		})
+		w.SetArray(at, n)
+	}
+	if t.n.Load() > manyChannels {
+		c.Background(list)
+	} else {
+		list(c.W, false)
+	}
+}
+
+func cmdPubSubNumSub(c *Ctx)      { c.numSub(&c.S.pubsub.channels) }
+func cmdPubSubShardNumSub(c *Ctx) { c.numSub(&c.S.pubsub.shard) }
+
+func (c *Ctx) numSub(t *channelTable) {
+	c.W.Array(2 * len(c.Args[2:]))
+	for _, name := range c.Args[2:] {
+		c.W.Bulk(name)
+		c.W.Int(int64(c.S.pubsub.count(t, name)))
+	}
+}
+
+func cmdPubSubNumPat(c *Ctx) { c.W.Int(c.S.pubsub.patterns.n.Load()) }
