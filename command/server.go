@@ -3,6 +3,7 @@ package command
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type Server struct {
 	base    totals // what CONFIG RESETSTAT takes for zero
 	memory  memoryGauge
 	pause   pause
+	stall   stall
 	access  accessClock
 	links   links
 	debug   debugFlags
@@ -47,7 +49,8 @@ type Server struct {
 	latency  latencyMonitor
 	monitors monitors
 
-	persist Persistence
+	persist   Persistence
+	persistMu sync.Mutex // held over setting gate from persist's state, under no lock but perhaps a loop's turn
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
 	gate   atomic.Uint32

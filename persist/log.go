@@ -125,7 +125,7 @@ type Waiters interface {
 	// Settle returns when every command that was running has handed over its
 	// reply.
 	Settle()
-	// Failed has all who wait closed.
+	// Failed has all who wait closed; then it returns.
 	Failed()
 }
 

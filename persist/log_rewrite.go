@@ -231,8 +231,8 @@ func (l *Log) dropTemp() {
 	l.mu.Unlock()
 	<-done
 	l.synced.Store(l.appended.Load())
-	if w := l.waiters.Load(); w != nil && l.holds.Load() {
-		(*w).Failed()
+	if w := l.waiters.Load(); w != nil {
+		(*w).Synced()
 	}
 	l.Log.Noticef("Removing the temp incr aof file %s in the background", l.dir.tempIncr())
 	l.Disk.Remove(l.dir.path(l.dir.tempIncr()))
@@ -325,17 +325,17 @@ func (l *Log) broke(err error) {
 	}
 	l.Log.Warningf("Error writing to the AOF file: %v. Its files are not trusted any more: writes are refused until a new base is written", err)
 	l.set(func(st *logState) { st.err = err })
-	l.Changed() // writes are refused from here on
-	if w := l.waiters.Load(); w != nil {
-		h := l.Keyspace.LockAll() // who holds stripes now was admitted before
-		l.Keyspace.Unlock(&h)
+	l.Changed()               // writes are refused from here on
+	h := l.Keyspace.LockAll() // who holds stripes now was admitted before
+	l.Keyspace.Unlock(&h)
+	w := l.waiters.Load()
+	if w != nil && l.holds.Load() {
 		(*w).Settle()
-		l.synced.Store(l.appended.Load())
-		if l.holds.Load() {
-			(*w).Failed()
-		}
-	} else {
-		l.synced.Store(l.appended.Load())
+		(*w).Failed()
+	}
+	l.synced.Store(l.appended.Load())
+	if w != nil {
+		(*w).Synced() // reads that came meanwhile have seen nothing that is lost
 	}
 	l.settled = true
 	if l.rewrite != nil {

@@ -165,6 +165,12 @@ type loop struct {
 	running []item
 	nodes   []pushNode
 	touched []*conn
+
+	// What waits for the append-only log; see hold_linux.go.
+	log     command.AppendLog
+	held    []*conn
+	kick    bool        // something was added in this turn
+	holding atomic.Bool // held is not empty; read by the log
 }
 
 // conn is one connection of a loop.
@@ -173,6 +179,7 @@ type conn struct {
 	l        *loop
 	fd       int
 	out      []byte // replies that the socket did not take yet
+	unsynced hold   // comes behind out
 	held     []byte // pushes that wait for the reply to a command on a worker
 	watching bool   // for writability
 	gone     bool
@@ -191,7 +198,7 @@ func (t *loops) newLoop(i int) (*loop, error) {
 	if e != 0 {
 		return nil, os.NewSyscallError("eventfd2", e)
 	}
-	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize)}
+	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize), log: t.srv.cmd.AppendLog()}
 	return l, l.watch(l.wake, syscall.EPOLLIN)
 }
 
@@ -231,6 +238,7 @@ func (l *loop) run() {
 		}
 		l.runQueue()
 		l.sweep()
+		l.settleTurn()
 	}
 	l.runQueue()
 	for _, c := range l.conns {
@@ -417,7 +425,7 @@ func (c *conn) process(data []byte) {
 	}
 	if len(l.w.Buf) > 0 {
 		c.flush(&l.w)
-	} else if c.closing && len(c.out) == 0 {
+	} else if c.closing && !c.sending() {
 		c.close()
 	}
 	if cap(l.w.Buf) > keepOut {
@@ -433,9 +441,21 @@ func (c *conn) note() {
 	}
 }
 
-// flush sends what is waiting, then w's buffer; what the socket does not take
-// waits for it to become writable.
+// sending tells whether anything is still to be sent.
+func (c *conn) sending() bool { return len(c.out) > 0 || len(c.unsynced.waits) > 0 }
+
+// flush sends what is waiting, then w's buffer, unless it has to wait for the
+// append-only log.
 func (c *conn) flush(w *wire.Writer) {
+	if w != nil && c.hold(w) {
+		return
+	}
+	c.transmit(w)
+}
+
+// transmit sends what is waiting, then w's buffer; what the socket does not take
+// waits for it to become writable.
+func (c *conn) transmit(w *wire.Writer) {
 	if len(c.out) > 0 {
 		if w != nil {
 			c.out = append(c.out, w.Buf...)
@@ -467,7 +487,7 @@ func (c *conn) flush(w *wire.Writer) {
 		return
 	}
 	c.watchOut(false)
-	if c.closing {
+	if c.closing && !c.sending() {
 		c.close()
 	}
 }
@@ -514,13 +534,18 @@ func (c *conn) close() {
 	delete(c.l.conns, c.fd)
 	c.l.srv.cmd.DropClient(c.c)
 	syscall.Close(c.fd)
-	c.in, c.out, c.held = nil, nil, nil
+	c.in, c.out, c.held, c.unsynced = nil, nil, nil, hold{}
 }
 
 // Hijack takes the connection away from the loop; see command.Conn.
 func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
-	c.l.post(func() {
+	var now func()
+	now = func() {
 		if c.gone {
+			return
+		}
+		if len(c.unsynced.waits) > 0 {
+			c.unsynced.then = now
 			return
 		}
 		c.gone = true
@@ -545,7 +570,8 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 			}
 			take(nc, rest)
 		}()
-	})
+	}
+	c.l.post(now)
 }
 
 // Kill ends the connection, from any goroutine.
@@ -557,7 +583,7 @@ func (c *conn) Kill(afterReply bool) {
 		if c.gone {
 			return
 		}
-		if afterReply && len(c.out) > 0 {
+		if afterReply && c.sending() {
 			c.closing = true
 			return
 		}

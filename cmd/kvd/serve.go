@@ -35,9 +35,11 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		Keyspace: ks, Config: cfg, Log: log, Dirty: &srv.Stats.DirtySinceSave, Version: Version, RedisVersion: command.RedisVersion,
 		UsedMemory: srv.UsedMemory, Limits: srv.RDBLimits, Freq: srv.Freq, FreqClock: srv.FreqClock, Changed: srv.PersistenceChanged,
 	})
-	srv.SetPersistence(saver)
+	aof := persist.NewLog(saver, func() persist.Applier { return srv.NewApplier() })
+	srv.SetPersistence(aof)
 
 	front := resp.New(srv)
+	aof.SetWaiters(front)
 	if err := front.Listen(); err != nil {
 		log.Warningf("%v", err)
 		return errLogged
@@ -47,7 +49,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	if err := saver.LockDir(); err != nil {
 		return err
 	}
-	if saver.HasFile() {
+	if aof.HasFile() {
 		saver.SetLoading() // before the first client comes
 	}
 	if err := front.Start(); err != nil {
@@ -55,7 +57,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		return errLogged
 	}
 	loaded := make(chan error, 1)
-	go func() { loaded <- saver.Load() }()
+	go func() { loaded <- aof.Load() }()
 	for running := true; running; {
 		select {
 		case err := <-loaded:
@@ -66,7 +68,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 				front.Close()
 				return err
 			}
-			saver.Start()
+			aof.Start()
 			log.Noticef("Ready to accept connections")
 		case <-done:
 			running = false
@@ -86,7 +88,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		}
 	}
 	front.Close()
-	saver.Close()
+	aof.Close()
 	ks.Close()
 	log.Warningf("kvd is now ready to exit, bye bye...")
 	return nil
