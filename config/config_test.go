@@ -308,7 +308,7 @@ func TestArgs(t *testing.T) {
 func TestRefuse(t *testing.T) {
 	for _, line := range []string{
 		"user bob on", "aclfile /x", `rename-command KEYS ""`, "tls-port 6380", "tls-cert-file x", "tls-auth-clients no",
-		"maxmemory 1", "appendonly yes", "replicaof localhost 1", "slaveof localhost 1", "loadmodule /x y", "cluster-enabled yes", "search.timeout 5",
+		"maxmemory 1", "replicaof localhost 1", "slaveof localhost 1", "loadmodule /x y", "cluster-enabled yes", "search.timeout 5",
 	} {
 		c := New()
 		if err := load(c, "hz 5\n"+line); err != nil {
@@ -331,7 +331,7 @@ func TestRefuse(t *testing.T) {
 		}
 	}
 	c := New()
-	if err := load(c, "maxmemory 5\nmaxmemory 0\nappendonly no\ntls-port 0\naclfile \"\"\nreplicaof a 1\nreplicaof no one\ncluster-enabled no"); err != nil {
+	if err := load(c, "maxmemory 5\nmaxmemory 0\ntls-port 0\naclfile \"\"\nreplicaof a 1\nreplicaof no one\ncluster-enabled no"); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Finish(); err != nil {

@@ -80,6 +80,7 @@ type Log struct {
 	files    *manifest
 	rewrite  *rewriting
 	attached bool
+	closing  bool
 	retryAt  time.Time
 	settled  bool // clients that wait were closed after a failure
 	limit    rewriteLimit
@@ -214,7 +215,7 @@ func (l *Log) Start() {
 // written is given up.
 func (l *Log) Close() {
 	if l.started {
-		l.do(l.stop)
+		l.do(func() { l.stop(); l.closing = true })
 		l.mu.Lock()
 		l.ending = true
 		l.mu.Unlock()
@@ -296,6 +297,9 @@ func (l *Log) manage() {
 
 // turn does what is due.
 func (l *Log) turn() {
+	if l.closing {
+		return
+	}
 	l.mu.Lock()
 	broken := l.broken
 	l.mu.Unlock()
