@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,7 @@ type Ctx struct {
 	inExec   bool // inside EXEC: nothing may park
 	unmuted  bool // the reply is pushes, which CLIENT REPLY lets through
 	outcome  Outcome
+	after    func() // see After
 	scratch  []byte
 
 	hits, misses int64 // look-ups of this command; see countLookup
@@ -61,6 +63,9 @@ type Exec struct {
 	// pipeline ahead; they are here because an Exec runs one batch at a time.
 	Ahead     []Pending
 	AheadArgs [][]byte
+
+	// replyAt is where the reply of the command being run begins in its Writer.
+	replyAt int
 
 	// foreseen is the key of Args[1], if it is computed already.
 	foreseen *keyspace.Key
@@ -175,6 +180,7 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) Outcome {
 // timedRun is Run with x.lap set; enter is to follow.
 func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	at := len(w.Buf)
+	x.replyAt = at
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
 	if row == nil || row.parent != nil || !equalFold(args[0], row.Name) {
@@ -235,7 +241,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	}
 	x.s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, c.ID, r, debug.Stack())
 	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
-	x.ctx.effects, x.ctx.ready, x.ctx.inExec = nil, nil, false
+	x.ctx.effects, x.ctx.ready, x.ctx.inExec, x.ctx.after = nil, nil, false, nil
 	x.ctx.Tx = *x.s.Keyspace.NewTx()
 	*out = Done
 }
@@ -368,9 +374,11 @@ func (x *Exec) call(ctx *Ctx) {
 			x.widen(ctx.Keys)
 		}
 	}
-	x.start(ctx)
-	x.run(ctx)
-	x.finish(ctx)
+	if row.Flags&Write == 0 || !x.overtaken(ctx) {
+		x.start(ctx)
+		x.run(ctx)
+		x.finish(ctx)
+	}
 	if x.held != (keyspace.Held{}) {
 		x.s.Keyspace.Unlock(&x.held)
 	}
@@ -379,6 +387,9 @@ func (x *Exec) call(ctx *Ctx) {
 	}
 	if len(x.served) > 0 {
 		x.deliver()
+	}
+	if ctx.after != nil {
+		x.runAfter(ctx)
 	}
 }
 
@@ -412,7 +423,7 @@ func (x *Exec) start(ctx *Ctx) {
 	if ctx.C.applies {
 		ctx.Replaying = true
 	}
-	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff
+	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff || x.s.following.Load() && ctx.Row.Flags&Write == 0
 	ctx.LFU = x.s.access.touch()
 }
 
@@ -474,6 +485,9 @@ func (x *Exec) finish(ctx *Ctx) {
 func (x *Exec) journal(ctx *Ctx) {
 	if len(ctx.effects) > 0 {
 		x.s.Keyspace.Journal.AppendAll(ctx.effects)
+		if ctx.C != nil {
+			ctx.C.written.Store(x.s.replication.Offset())
+		}
 		clear(ctx.effects)
 		ctx.effects = ctx.effects[:0]
 	}
@@ -538,11 +552,34 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 	}()
 }
 
+// After has f called when the command (EXEC, if it is inside one) is done and
+// no stripe is locked any more, and before its reply leaves: by a worker, with the
+// client parked. The last one wins inside EXEC, where several commands ask.
+func (c *Ctx) After(f func()) { c.after = f }
+
+// runAfter runs what After asked for.
+func (x *Exec) runAfter(ctx *Ctx) {
+	f := ctx.after
+	ctx.after = nil
+	if ctx.C.Conn == nil || ctx.outcome != Done {
+		f()
+		return
+	}
+	cl, reply := ctx.C, slices.Clone(ctx.W.Buf[x.replyAt:])
+	ctx.W.Buf = ctx.W.Buf[:x.replyAt]
+	ctx.outcome = Parked
+	go func() {
+		f()
+		cl.Conn.Deliver(reply)
+	}()
+}
+
 // ChangeLater is how a command that went to the background changes keys after
 // all: it locks their stripes and calls f with a Ctx of database db and of this
 // moment, with which f looks up, changes, counts Dirty, says Effects and
 // notifies as a command does. What f says is journaled as one unit before the
-// locks are free. While writes are paused it waits for the end of the pause.
+// locks are free. While writes are paused it waits for the end of the pause; f is
+// not called where the server has become a follower that takes no writes.
 //
 // f has no client, no row, no arguments and no reply; it must touch no other keys, do no
 // I/O, and make no key ready for those who wait. The caller must hold no stripe,
@@ -550,12 +587,15 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 // runs locked, and has the command's own Ctx).
 func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 	h := s.Keyspace.LockKeys(keys)
-	for s.pause.mode.Load() != pauseOff {
+	for s.pause.mode.Load() != pauseOff && s.gate.Load()&gateReadOnly == 0 {
 		s.Keyspace.Unlock(&h)
 		time.Sleep(pausePoll)
 		h = s.Keyspace.LockKeys(keys)
 	}
 	defer s.Keyspace.Unlock(&h)
+	if s.gate.Load()&gateReadOnly != 0 {
+		return // the leader's stream would not have it
+	}
 	now := time.Now()
 	c := &Ctx{Tx: *s.Keyspace.NewTx(), S: s, Keys: keys, Row: &laterRow, explicit: true}
 	c.Use(db)

@@ -35,22 +35,32 @@ type Server struct {
 	waiters waitTable
 	watches watchTable
 	pubsub  pubsub
-	rates   rates
-	base    totals // what CONFIG RESETSTAT takes for zero
-	memory  memoryGauge
-	pause   pause
-	stall   stall
-	access  accessClock
-	links   links
-	debug   debugFlags
+
+	clientMem clientMemory
+
+	rates  rates
+	base   totals // what CONFIG RESETSTAT takes for zero
+	memory memoryGauge
+	pause  pause
+	stall  stall
+	access accessClock
+	links  links
+	debug  debugFlags
 
 	slowness slowness
 	slowlog  slowlog
 	latency  latencyMonitor
 	monitors monitors
 
-	persist   Persistence
-	persistMu sync.Mutex // held over setting gate from persist's state, under no lock but perhaps a loop's turn
+	persist     Persistence
+	persistMu   sync.Mutex // one PersistenceChanged at a time
+	replication replication
+	// followerEnd is nil in servers without replication, such as tests drive.
+	followerEnd Following
+	// following tells whether there is a leader; it is set before the last change
+	// of the server's own is in its stream (see Following.Follow).
+	following atomic.Bool
+	followMu  sync.Mutex // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
 	gate   atomic.Uint32
@@ -76,6 +86,7 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	rand.Read(id[:])
 	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
 	s.persist = noPersistence{s.Started}
+	s.replication.Replication = noReplication{}
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
@@ -107,6 +118,7 @@ func (s *Server) DropClient(c *Client) {
 	s.unmonitor(c)
 	s.unsubscribeAll(c)
 	s.clients.remove(c)
+	s.forgetMemory(c)
 }
 
 // Clients is the number of connections.

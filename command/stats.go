@@ -221,6 +221,7 @@ type totals struct {
 	connections, rejected int64
 	netIn, netOut         int64
 	queryLimit            int64
+	evictedClients        int64
 	expired, lazyFreed    int64
 	expiredFields         int64
 	contended, tidied     int64
@@ -229,17 +230,18 @@ type totals struct {
 // rawTotals adds up the counters since the start.
 func (s *Server) rawTotals() totals {
 	t := totals{
-		rows:          make([]rowTotals, Rows()),
-		connections:   s.Stats.Connections.Load(),
-		rejected:      s.Stats.Rejected.Load(),
-		netIn:         s.Stats.NetIn.Load(),
-		netOut:        s.Stats.NetOut.Load(),
-		queryLimit:    s.Stats.QueryBufferLimit.Load(),
-		expired:       s.Keyspace.Stats.Expired.Load(),
-		lazyFreed:     s.Keyspace.Stats.LazyFreed.Load(),
-		expiredFields: s.Keyspace.Stats.ExpiredFields.Load(),
-		contended:     s.Keyspace.Stats.Contended.Load(),
-		tidied:        s.Keyspace.Stats.TidiedBytes.Load(),
+		rows:           make([]rowTotals, Rows()),
+		connections:    s.Stats.Connections.Load(),
+		rejected:       s.Stats.Rejected.Load(),
+		netIn:          s.Stats.NetIn.Load(),
+		netOut:         s.Stats.NetOut.Load(),
+		queryLimit:     s.Stats.QueryBufferLimit.Load(),
+		evictedClients: s.clientMem.evicted.Load(),
+		expired:        s.Keyspace.Stats.Expired.Load(),
+		lazyFreed:      s.Keyspace.Stats.LazyFreed.Load(),
+		expiredFields:  s.Keyspace.Stats.ExpiredFields.Load(),
+		contended:      s.Keyspace.Stats.Contended.Load(),
+		tidied:         s.Keyspace.Stats.TidiedBytes.Load(),
 	}
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
@@ -275,7 +277,7 @@ func (s *Server) totals() totals {
 		o int64
 	}{
 		{&t.calls, b.calls}, {&t.hits, b.hits}, {&t.misses, b.misses}, {&t.connections, b.connections},
-		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.queryLimit, b.queryLimit},
+		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.queryLimit, b.queryLimit}, {&t.evictedClients, b.evictedClients},
 		{&t.expired, b.expired}, {&t.lazyFreed, b.lazyFreed}, {&t.contended, b.contended}, {&t.tidied, b.tidied},
 		{&t.expiredFields, b.expiredFields},
 	} {

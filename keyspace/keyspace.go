@@ -46,6 +46,9 @@ type Keyspace struct {
 	// retired are flushed databases whose entries are being freed. It changes
 	// with all stripes locked.
 	retired []*DB
+	// fresh are databases that are being filled and not served yet; see Fresh.
+	// It changes with all stripes locked.
+	fresh []*DB
 
 	// snap is the snapshot being written while active.
 	snap *Snapshot

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"kvd/keyspace"
 	"kvd/persist/rdb"
 )
 
@@ -100,14 +101,7 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 		}
 	}
 	if !noFlush {
-		h := s.Keyspace.LockAll()
-		tx := s.Keyspace.NewTx()
-		tx.Now = time.Now().UnixMilli()
-		for db := range s.Keyspace.Databases() {
-			tx.Use(db)
-			tx.Flush()
-		}
-		s.Keyspace.Unlock(&h)
+		s.flush()
 	}
 	dups := refuseDuplicates
 	if merge {
@@ -138,9 +132,23 @@ func (s *Saver) load(dups duplicates) error {
 	if err != nil {
 		return &LoadError{File: name, Err: err}
 	}
-	_, err = s.LoadStream(f, name, size, dups == replaceDuplicates)
+	facts, _, err := s.loadStream(f, name, size, manner{dups: dups, keep: s.follows(), leftOut: s.LeftOut})
+	s.mu.Lock()
+	s.facts = facts
+	s.mu.Unlock()
 	return err
 }
+
+// Loaded are the facts of the head of the file that was loaded last; nil if
+// none was.
+func (s *Saver) Loaded() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.facts
+}
+
+// follows tells whether this server follows a leader.
+func (s *Saver) follows() bool { return s.Config.ReplicaOf.Load().Host != "" }
 
 // LoadStream reads a whole snapshot from r into the keyspace: as much as it is
 // long, and buffered, so possibly bytes behind it are taken from r. size is its
@@ -149,20 +157,34 @@ func (s *Saver) load(dups duplicates) error {
 // error. aux are the facts that its head holds. No stripe is locked. Errors are
 // *LoadError, with name as the file.
 func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (aux map[string]string, err error) {
-	s.total.Store(size)
-	s.done.Store(0)
-	aux, _, err = s.loadStream(r, name, merge)
-	return aux, err
-}
-
-// loadStream is LoadStream as a part of something longer: what is reported of
-// the whole is not touched. end is how many bytes the snapshot took.
-func (s *Saver) loadStream(r io.Reader, name string, merge bool) (aux map[string]string, end int64, err error) {
 	dups := refuseDuplicates
 	if merge {
 		dups = replaceDuplicates
 	}
-	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), dups: dups, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
+	aux, _, err = s.loadStream(r, name, size, manner{dups: dups, keep: s.follows()})
+	return aux, err
+}
+
+// manner says how a snapshot is loaded.
+type manner struct {
+	dups  duplicates
+	fresh *keyspace.Fresh // nil: into the databases that are served
+	// keep enters keys whose time is over, too: only its leader tells a follower
+	// that a key is gone.
+	keep bool
+	// part: the snapshot begins something longer, whose length is known already.
+	part bool
+	// leftOut, if not nil, is told of the others.
+	leftOut func(db int, key []byte)
+}
+
+// loadStream is LoadStream in a manner. end is how many bytes the snapshot took.
+func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (aux map[string]string, end int64, err error) {
+	if !how.part {
+		s.total.Store(size)
+		s.done.Store(0)
+	}
+	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), manner: how, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
 	policy := s.Config.MaxMemoryPolicy.Load()
 	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
 	l.begun = l.now
@@ -190,10 +212,10 @@ func (s *Saver) loadStream(r io.Reader, name string, merge bool) (aux map[string
 // loader reads one file: it draws the frame, cuts out the keys with their
 // values, and leaves decoding and entering them to workers (load_workers.go).
 type loader struct {
-	s      *Saver
-	name   string
-	r      *rdb.Reader
-	dups   duplicates
+	s    *Saver
+	name string
+	r    *rdb.Reader
+	manner
 	limits *rdb.Limits
 
 	now, begun, told time.Time

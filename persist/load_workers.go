@@ -207,8 +207,11 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 	case err != nil:
 		return fmt.Errorf("the value of the key %.80q: %w", rec.key, err)
 	}
-	if rec.deadline != 0 && rec.deadline <= w.tx.Now {
+	if rec.deadline != 0 && rec.deadline <= w.tx.Now && !w.l.keep {
 		w.expired++
+		if f := w.l.leftOut; f != nil {
+			f(rec.db, rec.key)
+		}
 		if v.Obj != nil {
 			for !v.Obj.Free(1 << 20) {
 			}
@@ -218,7 +221,11 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 	ks := w.l.s.Keyspace
 	keys := [1]keyspace.Key{*k}
 	h := ks.LockKeys(keys[:])
-	w.tx.Use(rec.db)
+	if w.l.fresh != nil {
+		w.tx.UseFresh(w.l.fresh, rec.db)
+	} else {
+		w.tx.Use(rec.db)
+	}
 	w.tx.Clock = rec.clock
 	twice := w.l.dups == refuseDuplicates && w.tx.Exists(k)
 	switch {

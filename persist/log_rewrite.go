@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 )
@@ -342,4 +343,41 @@ func (l *Log) broke(err error) {
 		l.giveUp()
 	}
 	l.retryAt = time.Now()
+}
+
+// Replace is Saver.Replace; the log begins anew with the new contents.
+func (l *Log) Replace(r io.Reader, o Replacement) error {
+	at := o.At
+	o.At = func(aux map[string]string) {
+		l.startOver()
+		if at != nil {
+			at(aux)
+		}
+	}
+	err := l.Saver.Replace(r, o)
+	if err != nil && !o.Beside {
+		h := l.Keyspace.LockAll()
+		l.startOver()
+		l.Keyspace.Unlock(&h)
+	}
+	return err
+}
+
+// startOver has a log that is written begin with a new base, because the
+// contents have become others; all stripes are locked. Until the base is whole
+// the files hold the contents from before.
+func (l *Log) startOver() {
+	l.state.Lock()
+	on := l.state.mode == logOn
+	if on {
+		l.state.mode, l.state.scheduled = logStarting, true
+	}
+	l.state.Unlock()
+	if !on {
+		return
+	}
+	l.mu.Lock()
+	l.taking = false
+	l.mu.Unlock()
+	l.manageNow()
 }

@@ -51,29 +51,32 @@ func (l *loop) settleTurn() {
 	if len(l.held) == 0 {
 		return
 	}
+	l.release()
 	if l.kick {
 		l.kick = false
 		l.log.Kick()
 	}
-	l.release()
 }
 
 // release sends what need not wait any more. Synced comes after the loop has
 // said that it holds something, so no sync is missed.
 func (l *loop) release() {
 	synced := l.log.Synced()
-	rest := l.held[:0]
-	for _, c := range l.held {
-		if !c.gone {
-			c.release(synced)
+	list := l.held
+	l.held, l.heldSpare = l.heldSpare[:0], nil
+	for _, c := range list {
+		if c.gone {
+			continue
 		}
-		if !c.gone && len(c.unsynced.waits) > 0 {
-			rest = append(rest, c)
+		c.release(synced)
+		if len(c.unsynced.waits) > 0 {
+			l.held = append(l.held, c)
 		}
+		c.goOn()
 	}
-	clear(l.held[len(rest):])
-	l.held = rest
-	if len(rest) == 0 {
+	clear(list)
+	l.heldSpare = list
+	if len(l.held) == 0 {
 		l.holding.Store(false)
 	}
 }
@@ -133,7 +136,7 @@ func (t *loops) failed() {
 	t.everyLoop(func(l *loop) {
 		for _, c := range l.held {
 			if !c.gone {
-				l.srv.cmd.Log.Verbosef("Closing client whose reply cannot be made durable: %s", clientInfo(c.c))
+				l.srv.cmd.Log.Verbosef("Closing client %d: what it was to be told cannot be made to last", c.c.ID)
 				c.close()
 			}
 		}
