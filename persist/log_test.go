@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -52,7 +51,8 @@ func start(t testing.TB, disk persist.Disk, directives ...string) (n *node, err 
 	t.Helper()
 	cfg := config.New()
 	for i := 0; i < len(directives); i += 2 {
-		if err := cfg.SetInitial(directives[i], strings.Fields(directives[i+1])); err != nil {
+		args := []string{directives[i+1]}
+		if err := cfg.SetInitial(directives[i], args); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,7 +211,7 @@ func TestLogRoundTrip(t *testing.T) {
 			t.Run(preamble+" "+policy, func(t *testing.T) {
 				t.Chdir(t.TempDir())
 				rng := aofRand(t)
-				set := []string{"appendonly", "yes", "appendfsync", policy, "aof-use-rdb-preamble", preamble, "save", `""`, "aof-timestamp-enabled", preamble}
+				set := []string{"appendonly", "yes", "appendfsync", policy, "aof-use-rdb-preamble", preamble, "save", "", "aof-timestamp-enabled", preamble}
 				n := mustStart(t, nil, set...)
 				for range 3 {
 					for range 1000 {
@@ -249,7 +249,7 @@ func TestLogRoundTrip(t *testing.T) {
 // whole, and goes on from there.
 func TestLogTorn(t *testing.T) {
 	t.Chdir(t.TempDir())
-	set := []string{"appendonly", "yes", "save", `""`}
+	set := []string{"appendonly", "yes", "save", ""}
 	n := mustStart(t, nil, set...)
 	file := "appendonlydir/appendonly.aof.1.incr.aof"
 	digests := map[int64]string{0: n.digest()} // by length of the file
@@ -285,7 +285,7 @@ func TestLogTorn(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n, err := start(t, nil, append(set, "aof-load-truncated", "no")...); (err == nil) != (tail == "" && n.digest() == digests[last] && !strings.Contains(n.text(), "Truncating") && err == nil) {
-				t.Fatalf("cut at %d: without aof-load-truncated: %v", cut, err)
+				t.Fatalf("cut at %d of %d (%q): without aof-load-truncated: %v, digest %q want %q, log %s", cut, len(whole), tail, err, n.digest(), digests[last], n.text())
 			} else if err != nil && !strings.Contains(err.Error(), "Unexpected end of file reading the append only file appendonly.aof.1.incr.aof") && tail == "" {
 				t.Fatalf("cut at %d: %v", cut, err)
 			} else {
@@ -338,7 +338,7 @@ func TestLogDamage(t *testing.T) {
 // preamble with commands behind it too, and so does what a crash in between left.
 func TestLogUpgrade(t *testing.T) {
 	t.Chdir(t.TempDir())
-	a := mustStart(t, nil, "save", `""`)
+	a := mustStart(t, nil, "save", "")
 	a.must("set k1 v1")
 	a.must("save")
 	a.stop()
@@ -423,7 +423,7 @@ func TestLogFails(t *testing.T) {
 			t.Run(how+" "+policy, func(t *testing.T) {
 				t.Chdir(t.TempDir())
 				d := &brokenDisk{Disk: persist.OSDisk}
-				set := []string{"appendonly", "yes", "appendfsync", policy, "save", `""`}
+				set := []string{"appendonly", "yes", "appendfsync", policy, "save", ""}
 				n := mustStart(t, d, set...)
 				var f front
 				n.aof.SetWaiters(&f)
@@ -481,7 +481,7 @@ func TestLogWaits(t *testing.T) {
 	t.Chdir(t.TempDir())
 	d := &brokenDisk{Disk: persist.OSDisk}
 	d.slow.Store(int64(20 * time.Millisecond))
-	n := mustStart(t, d, "appendonly", "yes", "appendfsync", "always", "save", `""`)
+	n := mustStart(t, d, "appendonly", "yes", "appendfsync", "always", "save", "")
 	var f front
 	n.aof.SetWaiters(&f)
 	for range 100 {
@@ -515,7 +515,7 @@ func TestLogWaits(t *testing.T) {
 func TestLogStalls(t *testing.T) {
 	t.Chdir(t.TempDir())
 	d := &brokenDisk{Disk: persist.OSDisk}
-	n := mustStart(t, d, "appendonly", "yes", "save", `""`)
+	n := mustStart(t, d, "appendonly", "yes", "save", "")
 	d.slow.Store(int64(3500 * time.Millisecond))
 	n.must("set a 1")
 	begun := time.Now()
@@ -534,7 +534,7 @@ func TestLogStalls(t *testing.T) {
 func TestLogSwitch(t *testing.T) {
 	t.Chdir(t.TempDir())
 	d := &brokenDisk{Disk: persist.OSDisk}
-	n := mustStart(t, d, "save", `""`)
+	n := mustStart(t, d, "save", "")
 	n.must("set a 1")
 	d.failSyncs.Store(true)
 	n.must("config set appendonly yes")
@@ -550,7 +550,7 @@ func TestLogSwitch(t *testing.T) {
 	poll(t, "the end", func() bool { return n.info("aof_current_size") == "" })
 	n.must("set d 1")
 	n.stop()
-	n = mustStart(t, nil, "appendonly", "yes", "save", `""`)
+	n = mustStart(t, nil, "appendonly", "yes", "save", "")
 	if n.digest() != want {
 		t.Error("the contents differ")
 	}
@@ -563,8 +563,8 @@ func TestLogSwitch(t *testing.T) {
 // TestLogLock: a log has one server.
 func TestLogLock(t *testing.T) {
 	t.Chdir(t.TempDir())
-	mustStart(t, nil, "appendonly", "yes", "save", `""`)
-	if _, err := start(t, nil, "appendonly", "yes", "save", `""`); err == nil || !strings.Contains(err.Error(), "another server") {
+	mustStart(t, nil, "appendonly", "yes", "save", "")
+	if _, err := start(t, nil, "appendonly", "yes", "save", ""); err == nil || !strings.Contains(err.Error(), "another server") {
 		t.Errorf("a second server: %v", err)
 	}
 }
@@ -572,7 +572,7 @@ func TestLogLock(t *testing.T) {
 // TestLogGrows: a log that has grown is rewritten by itself.
 func TestLogGrows(t *testing.T) {
 	t.Chdir(t.TempDir())
-	n := mustStart(t, nil, "appendonly", "yes", "save", `""`, "auto-aof-rewrite-min-size", "64kb")
+	n := mustStart(t, nil, "appendonly", "yes", "save", "", "auto-aof-rewrite-min-size", "64kb")
 	for range 200 {
 		n.do("set", "a", strings.Repeat("x", 1000))
 	}
@@ -581,5 +581,3 @@ func TestLogGrows(t *testing.T) {
 		t.Error("no second base")
 	}
 }
-
-var _ io.Closer = persist.File(nil)
