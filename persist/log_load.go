@@ -201,20 +201,17 @@ func (r *logReader) tail() error {
 				}
 				pos += n + 1
 			} else if c != '*' {
-				if c == 0 && r.last && r.zeros(r.at+int64(pos)) {
-					return r.torn() // a file system may leave a length that was never filled
-				}
-				return r.bad("")
+				return r.bad(buf[pos:], r.at+int64(pos), "")
 			} else {
 				n, status, err := scan.Scan(buf[pos:], &lim)
 				if status == wire.More {
 					break
 				}
 				if status == wire.Error {
-					return r.bad(" (" + err.Error() + ")")
+					return r.bad(buf[pos:], r.at+int64(pos), " ("+err.Error()+")")
 				}
-				if len(scan.Args) == 0 {
-					return r.bad("")
+				if len(scan.Args) == 0 || !bytes.HasSuffix(buf[:pos+n], crlf) {
+					return r.bad(buf[pos:], r.at+int64(pos), "")
 				}
 				if err := r.apply(a, scan.Args); err != nil {
 					return err
@@ -300,8 +297,19 @@ func (r *logReader) zeros(off int64) bool {
 	}
 }
 
-// bad is damage in the middle.
-func (r *logReader) bad(why string) error {
+var crlf = []byte("\r\n")
+
+// bad is damage in the middle: rest begins with it, at offset at. A file system
+// may leave a length that was never filled, though: where nothing but zeros
+// follows what would be the beginning of a command, the file is torn.
+func (r *logReader) bad(rest []byte, at int64, why string) error {
+	if n := len(bytes.TrimRight(rest, "\x00")); r.last && n < len(rest) && r.zeros(at+int64(n)) {
+		var scan wire.Scanner
+		_, status, _ := scan.Scan(rest[:n], &wire.Limits{MaxBulk: 1 << 40, Authenticated: true})
+		if n == 0 || rest[0] == '*' && status == wire.More {
+			return r.torn()
+		}
+	}
 	return &LogError{r.name, r.good, fmt.Sprintf("Bad file format reading the append only file %s at offset %d%s: make a backup of your AOF file, then use kvd check --fix %s", r.name, r.good, why, r.l.dir.path(r.l.dir.manifestName()))}
 }
 
