@@ -211,7 +211,7 @@ func (w *infoWriter) memory() {
 	w.field("mem_total_replication_buffers", stream)
 	w.field("mem_clients_slaves", stream-backlog)
 	w.field("mem_clients_normal", clients)
-	w.fields("mem_cluster_links:0", "mem_aof_buffer:0", "mem_allocator:slab-go", "active_defrag_running:0")
+	w.fields("mem_cluster_links:0", fmt.Sprintf("mem_aof_buffer:%d", w.s.persist.Buffered()), "mem_allocator:slab-go", "active_defrag_running:0")
 	w.field("lazyfree_pending_objects", s.Keyspace.LazyPending())
 	w.field("lazyfreed_objects", w.count().lazyFreed)
 }
@@ -233,9 +233,6 @@ func ratio(a, b int64) string {
 
 func (w *infoWriter) persistence() {
 	w.s.persist.Info(w.field)
-	w.fields("aof_enabled:0", "aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_rewrite_time_sec:-1", "aof_current_rewrite_time_sec:-1",
-		"aof_last_bgrewrite_status:ok", "aof_rewrites:0", "aof_rewrites_consecutive_failures:0", "aof_last_write_status:ok", "aof_last_cow_size:0",
-		"module_fork_in_progress:0", "module_fork_last_cow_size:0")
 	w.s.persist.InfoLoading(w.field)
 }
 
