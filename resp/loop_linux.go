@@ -168,6 +168,13 @@ type loop struct {
 	running []item
 	nodes   []pushNode
 	touched []*conn
+
+	// What waits for the append-only log; see hold_linux.go.
+	log       command.AppendLog
+	held      []*conn
+	heldSpare []*conn     // memory for held
+	kick      bool        // something was added in this turn
+	holding   atomic.Bool // held is not empty; read by the log
 }
 
 // conn is one connection of a loop.
@@ -176,6 +183,7 @@ type conn struct {
 	l        *loop
 	fd       int
 	out      outbox // what the socket did not take yet
+	unsynced hold   // comes behind out
 	held     []byte // pushes that wait for the reply to a command on a worker
 	watching bool   // for writability
 	gone     bool
@@ -194,7 +202,7 @@ func (t *loops) newLoop(i int) (*loop, error) {
 	if e != 0 {
 		return nil, os.NewSyscallError("eventfd2", e)
 	}
-	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize)}
+	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize), log: t.srv.cmd.AppendLog()}
 	return l, l.watch(l.wake, syscall.EPOLLIN)
 }
 
@@ -215,6 +223,9 @@ func (l *loop) run() {
 		n := l.wait(events)
 		l.awake.Store(true)
 		l.exec.SetTime(time.Now())
+		if l.queued() {
+			l.runQueue() // first what was pushed before the commands that came were sent
+		}
 		for i := range events[:n] {
 			ev := &events[i]
 			fd := int(ev.Fd)
@@ -234,6 +245,7 @@ func (l *loop) run() {
 		}
 		l.runQueue()
 		l.sweep()
+		l.settleTurn()
 	}
 	l.runQueue()
 	for _, c := range l.conns {
@@ -447,7 +459,7 @@ func (c *conn) advance(data []byte) {
 		}
 		if len(l.w.Buf) > 0 {
 			c.flush(&l.w)
-		} else if c.closing && c.out.n == 0 {
+		} else if c.closing && !c.sending() {
 			c.close()
 		}
 		if cap(l.w.Buf) > keepOut {
@@ -457,19 +469,40 @@ func (c *conn) advance(data []byte) {
 			break
 		}
 		l.w.Buf = l.w.Buf[:0]
-		c.stalled = c.out.n > stallAt && !l.srv.cmd.OutputBounded(c.c)
+		c.stalled = c.waiting() > stallAt && !l.srv.cmd.OutputBounded(c.c)
 	}
 	if !c.gone {
 		l.srv.cmd.NoteMemory(c.c)
 	}
 }
 
-// flush sends what is waiting, then w's buffer; what the socket does not take
-// waits for it to become writable.
-func (c *conn) flush(w *wire.Writer) {
-	if c.over(len(w.Buf)) {
-		return
+// sending tells whether anything is still to be sent.
+func (c *conn) sending() bool { return c.out.n > 0 || len(c.unsynced.waits) > 0 }
+
+// waiting is how many bytes are still to be sent.
+func (c *conn) waiting() int { return c.out.n + len(c.unsynced.buf) }
+
+// over closes the connection if with more bytes it has too much output waiting.
+func (c *conn) over(more int) bool {
+	n := c.waiting() + len(c.held) + more
+	if n <= smallOut || !c.l.srv.cmd.OverOutputLimit(c.c, int64(n)) {
+		return false
 	}
+	c.close()
+	return true
+}
+
+// flush sends what is waiting, then w's buffer, unless it has to wait for the
+// append-only log.
+func (c *conn) flush(w *wire.Writer) {
+	if !c.over(len(w.Buf)) && !c.hold(w) {
+		c.transmit(w)
+	}
+}
+
+// transmit sends what is waiting, then w's buffer; what the socket does not take
+// waits for it to become writable.
+func (c *conn) transmit(w *wire.Writer) {
 	if c.out.n > 0 {
 		c.out.add(w.Buf)
 		c.send(false)
@@ -492,16 +525,6 @@ func (c *conn) flush(w *wire.Writer) {
 		c.out.add(w.Buf[n:])
 	}
 	c.sent()
-}
-
-// over closes the connection if with more bytes it has too much output waiting.
-func (c *conn) over(more int) bool {
-	n := c.out.n + len(c.held) + more
-	if n <= smallOut || !c.l.srv.cmd.OverOutputLimit(c.c, int64(n)) {
-		return false
-	}
-	c.close()
-	return true
 }
 
 // send sends what waits. Where the socket was full nothing is tried before it
@@ -533,7 +556,7 @@ func (c *conn) sent() {
 		c.c.OutMem.Store(int64(c.out.mem))
 	}
 	c.watchOut(c.out.n > 0)
-	if c.closing && c.out.n == 0 {
+	if c.closing && !c.sending() {
 		c.close()
 	}
 }
@@ -541,11 +564,16 @@ func (c *conn) sent() {
 // writable sends what waits, now that the socket takes more.
 func (c *conn) writable() {
 	c.send(true)
+	c.goOn()
+}
+
+// goOn runs input that stood still because too much waited to be sent.
+func (c *conn) goOn() {
 	if c.gone {
 		return
 	}
 	c.l.srv.cmd.NoteMemory(c.c)
-	if c.stalled && c.out.n < stallAt/2 {
+	if c.stalled && c.waiting() < stallAt/2 {
 		c.stalled = false
 		c.process(nil)
 	}
@@ -579,13 +607,18 @@ func (c *conn) close() {
 	delete(c.l.conns, c.fd)
 	c.l.srv.cmd.DropClient(c.c)
 	syscall.Close(c.fd)
-	c.in, c.out, c.held = nil, outbox{}, nil
+	c.in, c.out, c.held, c.unsynced = nil, outbox{}, nil, hold{}
 }
 
 // Hijack takes the connection away from the loop; see command.Conn.
 func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
-	c.l.post(func() {
+	var now func()
+	now = func() {
 		if c.gone {
+			return
+		}
+		if len(c.unsynced.waits) > 0 {
+			c.unsynced.then = now
 			return
 		}
 		c.gone = true
@@ -611,7 +644,8 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 			}
 			take(nc, rest)
 		}()
-	})
+	}
+	c.l.post(now)
 }
 
 // Kill ends the connection, from any goroutine.
@@ -623,7 +657,7 @@ func (c *conn) Kill(afterReply bool) {
 		if c.gone {
 			return
 		}
-		if afterReply && c.out.n > 0 {
+		if afterReply && c.sending() {
 			c.closing = true
 			return
 		}

@@ -121,10 +121,12 @@ func (l *loop) sendPushes() {
 		}
 		// What is long, or has to wait, is not copied.
 		w.Buf = w.Buf[:0]
-		copied := c.out.n == 0
+		_, held := l.log.Pending()
+		held = held || len(c.unsynced.waits) > 0
+		copied := held || c.out.n == 0
 		for proto := c.c.Proto(); n != 0; n = l.nodes[n-1].next {
 			b := l.nodes[n-1].b
-			if copied && len(w.Buf)+len(b) > copyTo {
+			if copied && !held && len(w.Buf)+len(b) > copyTo {
 				c.out.add(w.Buf)
 				copied = false
 			}
