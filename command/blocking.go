@@ -42,6 +42,7 @@ type waiter struct {
 
 	state atomic.Int32
 	timer *time.Timer // nil: none
+	ns    int64       // what the command took before it waited; under the keys' stripe locks
 }
 
 // Wait is what a blocking command waits for.
@@ -337,6 +338,7 @@ func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 	ctx.W, ctx.C, ctx.Row, ctx.Args, ctx.Keys = &x.answer, wt.c, wt.row, wt.args, wt.all
 	ctx.explicit, ctx.Dirty = true, 0
 	ctx.Use(wt.db)
+	began := clock()
 	served := wt.wait.Serve(ctx, k)
 	x.trying = nil
 	if !served {
@@ -347,6 +349,7 @@ func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 	x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 	x.journal(ctx)
 	x.countFailure(wt.row, x.answer.Buf)
+	x.countServed(wt, clock()-began)
 	d := delivery{wt: wt, reply: x.answer.Buf, left: true}
 	for i := range wt.keys {
 		switch other := &wt.keys[i]; {

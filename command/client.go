@@ -63,6 +63,7 @@ type Client struct {
 	state   atomic.Uint32
 
 	queued, queuedMem atomic.Int64 // commands queued since MULTI, and their bytes
+	watchedMem        atomic.Int64 // bytes of the watched keys
 
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
 	QueryLen, QueryFree, OutLen, OutMem atomic.Int64
@@ -70,6 +71,11 @@ type Client struct {
 	// Working: the client is parked because a worker makes its reply. Pushes wait
 	// for that reply, which may be older than they. The transport ends it.
 	Working bool
+
+	// written is the offset of the stream behind the client's last change, as WAIT
+	// wants it.
+	written  atomic.Int64
+	replconf *replconf // nil mostly
 
 	applies bool // belongs to an Applier
 	Authed  bool
@@ -80,6 +86,9 @@ type Client struct {
 	watched []watchedKey
 	subs    *subscriptions // nil: none; counted in nsub for others
 	nsub    subCounts
+
+	overSoft time.Time    // since when the soft output limit is exceeded; see OverOutputLimit
+	counted  atomic.Int64 // memory as counted for maxmemory-clients
 
 	// blocked is set while a blocking command waits; see blocking.go.
 	blocked atomic.Pointer[waiter]
@@ -94,6 +103,7 @@ const (
 	stateBlocked
 	stateDirtyWatch // a watched key has changed
 	stateReplica
+	stateMaster // the link to the leader
 	stateMonitor
 	statePubSub
 	stateTracking

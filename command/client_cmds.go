@@ -162,6 +162,8 @@ func (c *Ctx) clientType(i int) (string, bool) {
 // kind is the type of a client, as CLIENT LIST and KILL know it.
 func (c *Client) kind() string {
 	switch s := c.state.Load(); {
+	case s&stateMaster != 0:
+		return "master"
 	case s&stateReplica != 0 && s&stateMonitor == 0:
 		return "replica"
 	case s&statePubSub != 0:
@@ -217,27 +219,47 @@ const clientBytes = 512
 
 // memory is what a client takes, in bytes.
 func (c *Client) memory() int64 {
-	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load()
+	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load()
 }
 
 var clientFlags = []struct {
 	bit  uint32
 	char byte
 }{
-	{stateReplica, 'S'}, {stateMonitor, 'O'}, {statePubSub, 'P'}, {stateMulti, 'x'}, {stateBlocked, 'b'},
+	{stateMaster, 'M'}, {stateReplica, 'S'}, {stateMonitor, 'O'}, {statePubSub, 'P'}, {stateMulti, 'x'}, {stateBlocked, 'b'},
 	{stateTracking, 't'}, {stateDirtyWatch, 'd'}, {stateClosing, 'A'},
 }
 
 // appendClient appends the line of CLIENT LIST for a client.
 func (c *Ctx) appendClient(dst []byte, cl *Client) []byte {
-	state := cl.state.Load()
+	if cl != c.C {
+		return cl.appendInfo(dst, 0, 0)
+	}
+	// The command that asks is still in its buffer.
+	size, argv := 0, int64(0)
+	var room [24]byte
+	size += len(fmt.Appendf(room[:0], "*%d\r\n", len(c.Args)))
+	for _, a := range c.Args {
+		argv += int64(len(a))
+		size += len(fmt.Appendf(room[:0], "$%d\r\n\r\n", len(a))) + len(a)
+	}
+	return cl.appendInfo(dst, int64(size), argv)
+}
+
+// Info is the client's line of CLIENT LIST, for the log.
+func (c *Client) Info() string { return strings.TrimSuffix(string(c.appendInfo(nil, 0, 0)), "\n") }
+
+// appendInfo appends the line of CLIENT LIST; running are the bytes of the
+// command being run, argv those of its arguments.
+func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
+	state := c.state.Load()
 	var flags []byte
 	for _, f := range clientFlags {
 		if state&f.bit != 0 {
 			flags = append(flags, f.char)
 		}
 	}
-	if cl.Unix {
+	if c.Unix {
 		flags = append(flags, 'U')
 	}
 	if state&stateNoEvict != 0 {
@@ -251,34 +273,24 @@ func (c *Ctx) appendClient(dst []byte, cl *Client) []byte {
 	}
 	queued, queuedMem := int64(-1), int64(0)
 	if state&stateMulti != 0 {
-		queued, queuedMem = cl.queued.Load(), cl.queuedMem.Load()
+		queued, queuedMem = c.queued.Load(), c.queuedMem.Load()
 	}
-	query, argv := cl.QueryLen.Load(), int64(0)
-	if cl == c.C {
-		// The command that asks is still in its buffer.
-		var room [24]byte
-		size := len(fmt.Appendf(room[:0], "*%d\r\n", len(c.Args)))
-		for _, a := range c.Args {
-			argv += int64(len(a))
-			size += len(fmt.Appendf(room[:0], "$%d\r\n\r\n", len(a))) + len(a)
-		}
-		query += int64(size)
-	}
-	out := cl.OutLen.Load()
-	pieces, events := 0, "r"
+	out, events := c.OutLen.Load(), "r"
+	buffered := min(out, freeOutput)
+	pieces := (out - buffered + freeOutput - 1) / freeOutput
 	if out > 0 {
-		pieces, events = 1, "rw"
+		events = "rw"
 	}
 	cmd := "NULL"
-	if r := cl.lastCmd.Load(); r != nil {
+	if r := c.lastCmd.Load(); r != nil {
 		cmd = r.full
 	}
 	now := time.Now()
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=0 rbp=0 obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
-		cl.ID, cl.Addr, cl.LAddr, cl.FD, loadString(&cl.name), now.Unix()-cl.Created.Unix(), max(0, now.UnixMilli()-cl.active.Load())/1000, flags, cl.DB(),
-		cl.nsub.channels.Load(), cl.nsub.patterns.Load(), cl.nsub.shard.Load(), queued,
-		query, cl.QueryFree.Load(), argv, queuedMem, pieces, cl.OutMem.Load(), cl.memory()+argv, events, cmd, cl.Proto(), loadString(&cl.libName), loadString(&cl.libVer))
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+		c.ID, c.Addr, c.LAddr, c.FD, loadString(&c.name), now.Unix()-c.Created.Unix(), max(0, now.UnixMilli()-c.active.Load())/1000, flags, c.DB(),
+		c.nsub.channels.Load(), c.nsub.patterns.Load(), c.nsub.shard.Load(), queued,
+		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, pieces, out-buffered, c.memory()+argv, events, cmd, c.Proto(), loadString(&c.libName), loadString(&c.libVer))
 }
 
 func cmdClientKill(c *Ctx) {

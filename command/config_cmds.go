@@ -40,6 +40,10 @@ func (s *Server) configHooks() {
 			return errors.New("kvd binds its listening sockets at the start only")
 		})
 	}
+	for _, name := range []string{"maxmemory", "maxmemory-clients"} {
+		s.Config.OnChange(name, s.setClientsLimit)
+	}
+	_ = s.setClientsLimit()
 }
 
 func cmdConfigGet(c *Ctx) {

@@ -185,6 +185,7 @@ func cmdReset(c *Ctx) {
 	cl := c.C
 	cl.endMulti()
 	c.S.unwatch(cl)
+	c.S.unmonitor(cl)
 	c.S.unsubscribeAll(cl)
 	c.settle()
 	cl.setName(nil)

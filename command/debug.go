@@ -42,6 +42,7 @@ var debugCmds []debugCmd
 
 func init() {
 	debugCmds = []debugCmd{
+		{"change-repl-id", 0, 0, debugChangeReplID},
 		{"check", 0, 0, debugCheck},
 		{"digest", 0, 0, debugDigest},
 		{"digest-value", 0, 1 << 30, debugDigestValue},
@@ -64,6 +65,8 @@ func init() {
 }
 
 var debugHelp = []string{
+	"CHANGE-REPL-ID",
+	"    Take new replication IDs.",
 	"CHECK",
 	"    Verify every invariant of the keyspace.",
 	"DIGEST",
@@ -135,9 +138,7 @@ func debugSleep(c *Ctx, args [][]byte) {
 func debugSetActiveExpire(c *Ctx, args [][]byte) {
 	off := string(args[0]) == "0"
 	c.S.debug.noExpire.Store(off)
-	if c.S.pause.mode.Load() == pauseOff {
-		c.S.Keyspace.SetActiveExpire(!off)
-	}
+	c.S.updateExpiry()
 	c.W.OK()
 }
 
@@ -247,6 +248,12 @@ func debugObject(c *Ctx, args [][]byte) {
 	idle := (c.Clock - e.Clock()) & 0xffffff
 	c.W.SimpleString(fmt.Sprintf("Value at:0x%x refcount:1 encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d",
 		k.Hash, e.Encoding(), size, e.Clock(), idle))
+}
+
+func debugChangeReplID(c *Ctx, _ [][]byte) {
+	c.S.Log.Noticef("Changing replication IDs after receiving change-repl-id")
+	c.S.replication.ChangeID()
+	c.W.OK()
 }
 
 func debugPopulate(c *Ctx, args [][]byte) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,9 +44,10 @@ type Ctx struct {
 	inExec   bool // inside EXEC: nothing may park
 	unmuted  bool // the reply is pushes, which CLIENT REPLY lets through
 	outcome  Outcome
+	after    func() // see After
 	scratch  []byte
 
-	hits, misses int64 // look-ups of this command; see countLookups
+	hits, misses int64 // look-ups of this command; see countLookup
 }
 
 // Exec runs commands for one event loop or one goroutine; it is not safe for
@@ -62,10 +64,13 @@ type Exec struct {
 	Ahead     []Pending
 	AheadArgs [][]byte
 
+	// replyAt is where the reply of the command being run begins in its Writer.
+	replyAt int
+
 	// foreseen is the key of Args[1], if it is computed already.
 	foreseen *keyspace.Key
 
-	// stats by Row.Num. Written by this Exec only, read by INFO.
+	// stats by Row.Num; see RowStats.
 	stats []RowStats
 
 	// now is the clock of the batch of commands that came together.
@@ -83,10 +88,15 @@ type Exec struct {
 	// failure is the first error of what an Applier's command did.
 	failure string
 
-	// fresh: no command has run since SetTime; see timed.
-	fresh bool
-	// hits and misses count look-ups; written by this Exec only.
-	hits, misses atomic.Int64
+	// lap is when the command before ended, by clock; see countCall.
+	lap   int64
+	tally tally
+
+	// statMu protects the calls, times and histograms of stats, and hits and
+	// misses (look-ups), which INFO and the workers of Background share with this
+	// Exec. It is held for additions only.
+	statMu       sync.Mutex
+	hits, misses int64
 }
 
 type execList struct {
@@ -109,7 +119,6 @@ func (x *Exec) SetTime(t time.Time) {
 	x.now = t
 	x.nowMs = t.UnixMilli()
 	x.clock = uint32(t.Unix()) & 0xffffff
-	x.fresh = true
 	if x.nowMs >= x.s.rates.next.Load() {
 		x.s.rates.take(x.s, x.nowMs)
 	}
@@ -121,6 +130,8 @@ type Pending struct {
 	End   int          // where it ends in the input
 	key   keyspace.Key // of the first argument, which mostly is the key
 	keyed bool
+	// follows: nothing but commands ran since x.lap; more: another one follows this.
+	follows, more bool
 }
 
 // Foresee brings the keys of commands that are about to run nearer, all of
@@ -138,6 +149,7 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 		if cmds[i].keyed {
 			ks.PrefetchEntry(db, &cmds[i].key)
 		}
+		cmds[i].follows, cmds[i].more = i > 0, i+1 < len(cmds)
 	}
 }
 
@@ -146,14 +158,29 @@ func (x *Exec) RunPending(c *Client, p *Pending, w *wire.Writer) Outcome {
 	if p.keyed {
 		x.foreseen = &p.key
 	}
-	out := x.Run(c, p.Args, w)
+	if !p.follows {
+		x.lap = clock()
+	}
+	out := x.timedRun(c, p.Args, w)
 	x.foreseen = nil
+	if !p.more || out != Done {
+		x.enter()
+	}
 	return out
 }
 
 // Run runs one command of a client and appends its reply to w.
-func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
+func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) Outcome {
+	x.lap = clock()
+	out := x.timedRun(c, args, w)
+	x.enter()
+	return out
+}
+
+// timedRun is Run with x.lap set; enter is to follow.
+func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
 	at := len(w.Buf)
+	x.replyAt = at
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
 	if row == nil || row.parent != nil || !equalFold(args[0], row.Name) {
@@ -214,7 +241,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	}
 	x.s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, c.ID, r, debug.Stack())
 	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
-	x.ctx.effects, x.ctx.ready, x.ctx.inExec = nil, nil, false
+	x.ctx.effects, x.ctx.ready, x.ctx.inExec, x.ctx.after = nil, nil, false, nil
 	x.ctx.Tx = *x.s.Keyspace.NewTx()
 	*out = Done
 }
@@ -347,9 +374,11 @@ func (x *Exec) call(ctx *Ctx) {
 			x.widen(ctx.Keys)
 		}
 	}
-	x.start(ctx)
-	x.run(ctx)
-	x.finish(ctx)
+	if row.Flags&Write == 0 || !x.overtaken(ctx) {
+		x.start(ctx)
+		x.run(ctx)
+		x.finish(ctx)
+	}
 	if x.held != (keyspace.Held{}) {
 		x.s.Keyspace.Unlock(&x.held)
 	}
@@ -358,6 +387,9 @@ func (x *Exec) call(ctx *Ctx) {
 	}
 	if len(x.served) > 0 {
 		x.deliver()
+	}
+	if ctx.after != nil {
+		x.runAfter(ctx)
 	}
 }
 
@@ -391,25 +423,30 @@ func (x *Exec) start(ctx *Ctx) {
 	if ctx.C.applies {
 		ctx.Replaying = true
 	}
-	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff
+	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff || x.s.following.Load() && ctx.Row.Flags&Write == 0
 	ctx.LFU = x.s.access.touch()
 }
 
 // run calls the function and counts.
 func (x *Exec) run(ctx *Ctx) {
+	at, start := len(ctx.W.Buf), x.lap
 	st := &x.stats[ctx.Row.num]
-	at := len(ctx.W.Buf)
-	// Only this goroutine writes, so a plain store of the sum is enough.
-	calls := st.Calls.Load() + 1
-	if x.timed(st, calls) {
-		start := time.Since(clockBase)
-		ctx.Row.Fn(ctx)
-		st.note(int64(time.Since(clockBase)-start), x.s.Config.LatencyTracking.Load())
-	} else {
-		ctx.Row.Fn(ctx)
+	if x.tally.st != st {
+		x.enter() // the command may be INFO
 	}
-	st.Calls.Store(calls)
-	x.countLookups(ctx)
+	ctx.Row.Fn(ctx)
+	ns := x.countCall(ctx, st, start)
+	if ctx.outcome == Parked {
+		x.tally.waits = true
+		if wt := ctx.C.blocked.Load(); wt != nil {
+			wt.ns = ns
+		}
+	} else if ns >= x.s.slowness.least.Load() {
+		x.s.noteSlow(ctx.C, ctx.Row, ns, func() []string { return x.s.slowArgs(ctx.Row, ctx.Args) })
+	}
+	if m := x.s.monitors.all.Load(); m != nil && ctx.Row.Flags&(Admin|SkipMonitor) == 0 {
+		x.s.feedMonitors(*m, ctx.C, ctx.Row, ctx.Args)
+	}
 	x.countFailure(ctx.Row, ctx.W.Buf[at:])
 }
 
@@ -448,6 +485,9 @@ func (x *Exec) finish(ctx *Ctx) {
 func (x *Exec) journal(ctx *Ctx) {
 	if len(ctx.effects) > 0 {
 		x.s.Keyspace.Journal.AppendAll(ctx.effects)
+		if ctx.C != nil {
+			ctx.C.written.Store(x.s.replication.Offset())
+		}
 		clear(ctx.effects)
 		ctx.effects = ctx.effects[:0]
 	}
@@ -491,7 +531,10 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 	c.outcome = Parked
 	c.C.Working = true
 	w := &wire.Writer{Proto: c.W.Proto}
-	cl, s, name := c.C, c.S, c.Row.full
+	cl, s, x, row, name := c.C, c.S, c.x, c.Row, c.Row.full
+	began := clock()
+	spent := began - x.lap
+	kept := s.slowArgs(row, c.Args)
 	go func() {
 		defer func() {
 			if r := recover(); r != nil {
@@ -500,7 +543,34 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 			}
 		}()
 		f(w, false)
+		ns := clock() - began
+		x.countWait(row, ns, spent+ns)
+		if spent+ns >= s.slowness.least.Load() {
+			s.noteSlow(cl, row, spent+ns, func() []string { return kept })
+		}
 		cl.Conn.Deliver(w.Buf)
+	}()
+}
+
+// After has f called when the command (EXEC, if it is inside one) is done and
+// no stripe is locked any more, and before its reply leaves: by a worker, with the
+// client parked. The last one wins inside EXEC, where several commands ask.
+func (c *Ctx) After(f func()) { c.after = f }
+
+// runAfter runs what After asked for.
+func (x *Exec) runAfter(ctx *Ctx) {
+	f := ctx.after
+	ctx.after = nil
+	if ctx.C.Conn == nil || ctx.outcome != Done {
+		f()
+		return
+	}
+	cl, reply := ctx.C, slices.Clone(ctx.W.Buf[x.replyAt:])
+	ctx.W.Buf = ctx.W.Buf[:x.replyAt]
+	ctx.outcome = Parked
+	go func() {
+		f()
+		cl.Conn.Deliver(reply)
 	}()
 }
 
@@ -508,7 +578,8 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 // all: it locks their stripes and calls f with a Ctx of database db and of this
 // moment, with which f looks up, changes, counts Dirty, says Effects and
 // notifies as a command does. What f says is journaled as one unit before the
-// locks are free. While writes are paused it waits for the end of the pause.
+// locks are free. While writes are paused it waits for the end of the pause; f is
+// not called where the server has become a follower that takes no writes.
 //
 // f has no client, no row, no arguments and no reply; it must touch no other keys, do no
 // I/O, and make no key ready for those who wait. The caller must hold no stripe,
@@ -516,12 +587,15 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 // runs locked, and has the command's own Ctx).
 func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 	h := s.Keyspace.LockKeys(keys)
-	for s.pause.mode.Load() != pauseOff {
+	for s.pause.mode.Load() != pauseOff && s.gate.Load()&gateReadOnly == 0 {
 		s.Keyspace.Unlock(&h)
 		time.Sleep(pausePoll)
 		h = s.Keyspace.LockKeys(keys)
 	}
 	defer s.Keyspace.Unlock(&h)
+	if s.gate.Load()&gateReadOnly != 0 {
+		return // the leader's stream would not have it
+	}
 	now := time.Now()
 	c := &Ctx{Tx: *s.Keyspace.NewTx(), S: s, Keys: keys, Row: &laterRow, explicit: true}
 	c.Use(db)

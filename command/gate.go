@@ -7,6 +7,10 @@ package command
 const (
 	gateLoading   uint32 = 1 << iota // the data is being loaded
 	gateSnapshots                    // snapshots fail, and writes are to stop then
+	gateReadOnly                     // a follower that takes no writes
+	gateStale                        // a follower without its leader, which is not to answer then
+	gateBehind                       // a follower loads its leader's data while it serves the old
+	gateReplicas                     // fewer good replicas than min-replicas-to-write
 )
 
 // setGate says whether a state holds now.
@@ -33,6 +37,14 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 	switch {
 	case gate&gateSnapshots != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
 		text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+	case gate&gateReadOnly != 0 && ctx.has(Write):
+		text = errReadOnly
+	case gate&gateStale != 0 && !ctx.all(Stale):
+		text = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
+	case gate&gateBehind != 0 && ctx.has(NoAsyncLoading):
+		text = "LOADING Redis is loading the dataset in memory"
+	case gate&gateReplicas != 0 && ctx.has(Write):
+		text = "NOREPLICAS Not enough good replicas to write."
 	case gate&gateLoading != 0 && !ctx.all(Loading):
 		text = "LOADING Redis is loading the dataset in memory"
 	default:
@@ -41,6 +53,25 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 	x.stats[ctx.Row.num].Rejected.Add(1)
 	x.reject(ctx, text)
 	return true
+}
+
+const errReadOnly = "READONLY You can't write against a read only replica."
+
+// overtaken keeps back a write that was admitted before a pause began, or the
+// server began to follow, and got its locks after that: whoever pauses counts on
+// it that nothing changes any more, and a follower's stream would not have it.
+// The stripes of the command, and of those that EXEC would run, are locked.
+func (x *Exec) overtaken(ctx *Ctx) bool {
+	c := ctx.C
+	if c.applies {
+		return false
+	}
+	if x.s.gate.Load()&gateReadOnly != 0 && ctx.has(Write) {
+		x.stats[ctx.Row.num].Rejected.Add(1)
+		x.reject(ctx, errReadOnly)
+		return true
+	}
+	return x.s.pause.mode.Load() != pauseOff && x.paused(ctx)
 }
 
 // has tells whether the command, or one of those that EXEC would run, has the flag.

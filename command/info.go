@@ -146,6 +146,9 @@ func (s *Server) countClients() (n clientCounts) {
 		if state&statePubSub != 0 {
 			n.pubsub++
 		}
+		if state&stateReplica != 0 {
+			continue // it has nothing of its own
+		}
 		n.normal += c.memory()
 		n.maxIn = max(n.maxIn, c.QueryLen.Load())
 		n.maxOut = max(n.maxOut, c.OutMem.Load())
@@ -155,7 +158,7 @@ func (s *Server) countClients() (n clientCounts) {
 
 func (w *infoWriter) clients() {
 	n := w.s.countClients()
-	w.field("connected_clients", w.s.Clients())
+	w.field("connected_clients", w.s.Clients()-w.s.replication.Followers())
 	w.field("cluster_connections", 0)
 	w.field("maxclients", w.s.Config.MaxClients.Load())
 	w.field("client_recent_max_input_buffer", n.maxIn)
@@ -201,7 +204,11 @@ func (w *infoWriter) memory() {
 	w.field("rss_overhead_bytes", m.rss-m.active)
 	w.field("mem_fragmentation_ratio", ratio(m.rss, m.used))
 	w.field("mem_fragmentation_bytes", m.rss-m.used)
-	w.fields("mem_not_counted_for_evict:0", "mem_replication_backlog:0", "mem_total_replication_buffers:0", "mem_clients_slaves:0")
+	backlog, stream, _ := s.replication.Memory()
+	w.field("mem_not_counted_for_evict", stream-backlog)
+	w.field("mem_replication_backlog", backlog)
+	w.field("mem_total_replication_buffers", stream)
+	w.field("mem_clients_slaves", stream-backlog)
 	w.field("mem_clients_normal", clients)
 	w.fields("mem_cluster_links:0", "mem_aof_buffer:0", "mem_allocator:slab-go", "active_defrag_running:0")
 	w.field("lazyfree_pending_objects", s.Keyspace.LazyPending())
@@ -247,17 +254,23 @@ func (w *infoWriter) stats() {
 	w.field("instantaneous_ops_per_sec", int64(calls))
 	w.field("total_net_input_bytes", t.netIn)
 	w.field("total_net_output_bytes", t.netOut)
-	w.fields("total_net_repl_input_bytes:0", "total_net_repl_output_bytes:0")
+	w.field("total_net_repl_input_bytes", s.replication.in.Load())
+	w.field("total_net_repl_output_bytes", s.replication.out.Load())
 	w.field("instantaneous_input_kbps", fmt.Sprintf("%.2f", in/1024))
 	w.field("instantaneous_output_kbps", fmt.Sprintf("%.2f", out/1024))
 	w.fields("instantaneous_input_repl_kbps:0.00", "instantaneous_output_repl_kbps:0.00")
 	w.field("rejected_connections", t.rejected)
-	w.fields("sync_full:0", "sync_partial_ok:0", "sync_partial_err:0")
+	full, partial, refused := s.replication.Counters()
+	w.field("sync_full", full)
+	w.field("sync_partial_ok", partial)
+	w.field("sync_partial_err", refused)
 	w.field("expired_keys", t.expired)
 	w.field("expired_subkeys", t.expiredFields)
 	w.fields("expired_stale_perc:0.00", "expired_time_cap_reached_count:0")
 	w.field("expire_cycle_cpu_milliseconds", s.Keyspace.Stats.ExpireCycleNs.Load()/1e6)
-	w.fields("evicted_keys:0", "evicted_clients:0", "total_eviction_exceeded_time:0", "current_eviction_exceeded_time:0")
+	w.fields("evicted_keys:0")
+	w.field("evicted_clients", t.evictedClients)
+	w.fields("total_eviction_exceeded_time:0", "current_eviction_exceeded_time:0")
 	w.field("keyspace_hits", t.hits)
 	w.field("keyspace_misses", t.misses)
 	w.field("pubsub_channels", s.pubsub.channels.n.Load())
@@ -275,15 +288,6 @@ func (w *infoWriter) stats() {
 	w.fields("dump_payload_sanitizations:0")
 	w.field("client_query_buffer_limit_disconnections", t.queryLimit)
 	w.fields("io_threaded_reads_processed:0", "io_threaded_writes_processed:0")
-}
-
-func (w *infoWriter) replication() {
-	w.fields("role:master", "connected_slaves:0", "master_failover_state:no-failover")
-	w.field("master_replid", w.s.RunID)
-	w.field("master_replid2", strings.Repeat("0", 40))
-	w.fields("master_repl_offset:0", "second_repl_offset:-1", "repl_backlog_active:0")
-	w.field("repl_backlog_size", w.s.Config.Get("repl-backlog-size")[0].Value)
-	w.fields("repl_backlog_first_byte_offset:0", "repl_backlog_histlen:0")
 }
 
 func (w *infoWriter) cpu() {

@@ -58,6 +58,7 @@ func cmdMulti(c *Ctx) {
 
 func (c *Client) endMulti() {
 	c.multi = nil
+	c.queuedMem.Store(0)
 	c.set(stateMulti, false)
 }
 
@@ -97,14 +98,22 @@ func cmdExec(c *Ctx) {
 		c.Err("ERR EXEC without MULTI")
 		return
 	}
-	c.C.endMulti()
 	if m.aborted {
+		c.C.endMulti()
 		c.S.unwatch(c.C)
 		c.Err("EXECABORT Transaction discarded because of previous errors.")
 		return
 	}
 	x := c.x
 	x.lockQueue(m, c.C.watched)
+	if x.overtaken(c) {
+		if c.outcome == Done { // else it comes again
+			c.C.endMulti()
+			c.S.watches.forget(c.C)
+		}
+		return
+	}
+	c.C.endMulti()
 	for i := range c.C.watched {
 		w := &c.C.watched[i]
 		c.Use(w.db)

@@ -23,6 +23,8 @@ type pause struct {
 	mode atomic.Int32 // read for every command, written under mu
 
 	mu     sync.Mutex // protects what follows; held for moments, over no lock
+	asked  int32      // mode of CLIENT PAUSE and its like, which lasts until end
+	held   bool       // writes are paused until the end of a failover
 	end    int64      // Unix ms
 	timer  *time.Timer
 	parked []*Client
@@ -33,7 +35,8 @@ func (s *Server) startPause(mode int32, end int64) {
 	p := &s.pause
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mode.Store(max(mode, p.mode.Load()))
+	p.asked = max(mode, p.asked)
+	p.mode.Store(max(p.asked, p.mode.Load()))
 	p.end = max(p.end, end)
 	if p.timer != nil {
 		p.timer.Stop()
@@ -42,7 +45,22 @@ func (s *Server) startPause(mode int32, end int64) {
 	if left := p.end - time.Now().UnixMilli(); left < int64(1<<62/time.Millisecond) {
 		p.timer = time.AfterFunc(time.Duration(left)*time.Millisecond, s.pauseTimer)
 	}
-	s.Keyspace.SetActiveExpire(false)
+	s.updateExpiry()
+}
+
+// HoldWrites pauses writes until it is called with false, whatever CLIENT PAUSE
+// and UNPAUSE say.
+func (s *Server) HoldWrites(on bool) {
+	p := &s.pause
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = on
+	if on {
+		p.mode.Store(max(pauseWrites, p.mode.Load()))
+		s.updateExpiry()
+	} else {
+		s.relaxPause()
+	}
 }
 
 func (s *Server) pauseTimer() {
@@ -62,18 +80,35 @@ func (s *Server) endPause() {
 	if p.mode.Load() == pauseOff {
 		return
 	}
-	p.mode.Store(pauseOff)
-	p.end = 0
+	p.asked, p.end = pauseOff, 0
 	if p.timer != nil {
 		p.timer.Stop()
 		p.timer = nil
 	}
-	s.Keyspace.SetActiveExpire(!s.debug.noExpire.Load())
+	s.relaxPause()
+}
+
+// relaxPause lets those go on whom nothing pauses any more; p.mu is locked.
+func (s *Server) relaxPause() {
+	p := &s.pause
+	mode := p.asked
+	if p.held {
+		mode = max(mode, pauseWrites)
+	}
+	p.mode.Store(mode)
+	s.updateExpiry()
+	// Whoever is still paused is parked again.
 	for _, c := range p.parked {
 		c.set(stateBlocked, false)
 		c.Conn.Deliver(nil)
 	}
 	p.parked = nil
+}
+
+// updateExpiry says whether keys expire by themselves: not while something is
+// paused, nor on a follower, which is told by its leader.
+func (s *Server) updateExpiry() {
+	s.Keyspace.SetActiveExpire(s.pause.mode.Load() == pauseOff && !s.debug.noExpire.Load() && !s.following.Load())
 }
 
 // paused parks the client if the pause concerns the command.
@@ -84,8 +119,8 @@ func (x *Exec) paused(ctx *Ctx) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mode.Load() == pauseOff {
-		return false
+	if mode := p.mode.Load(); mode == pauseOff || mode == pauseWrites && !ctx.mayWrite() {
+		return false // it has just ended, or changed
 	}
 	c.set(stateBlocked, true)
 	p.parked = append(p.parked, c)

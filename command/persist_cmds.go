@@ -46,9 +46,10 @@ type Persistence interface {
 	Saving() bool
 	LastSave() int64
 	Failing() bool
-	// Loading tells whether the data is being loaded; StopLoading ends that.
-	// At once.
+	// Loading tells whether the data is being loaded, and LoadingBehind the same
+	// while the old data is served; StopLoading ends that. At once.
 	Loading() bool
+	LoadingBehind() bool
 	StopLoading()
 	// Reload saves, empties and loads; saved: an error came after the save.
 	Reload(noSave, noFlush, merge bool) (saved bool, err error)
@@ -69,6 +70,7 @@ func (s *Server) SetPersistence(p Persistence) {
 // PersistenceChanged is called when Loading or Failing have changed.
 func (s *Server) PersistenceChanged() {
 	s.setGate(gateLoading, s.persist.Loading())
+	s.setGate(gateBehind, s.persist.LoadingBehind())
 	s.setGate(gateSnapshots, s.persist.Failing() && s.Config.StopWritesOnBgsaveError.Load() && len(s.Config.Save.Load()) > 0)
 }
 
@@ -119,7 +121,7 @@ func (c *Ctx) flushed() {
 		c.W.OK()
 		return
 	}
-	if c.inExec {
+	if c.inExec || c.C.Conn == nil { // Background would run under the locks
 		p.Schedule()
 		c.W.OK()
 		return
@@ -318,6 +320,7 @@ func (noPersistence) Saving() bool                             { return false }
 func (p noPersistence) LastSave() int64                        { return p.started.Unix() }
 func (noPersistence) Failing() bool                            { return false }
 func (noPersistence) Loading() bool                            { return false }
+func (noPersistence) LoadingBehind() bool                      { return false }
 func (noPersistence) StopLoading()                             {}
 func (noPersistence) Reload(bool, bool, bool) (bool, error)    { return false, errNoPersistence }
 func (noPersistence) Info(field func(name string, value any))  {}

@@ -3,6 +3,7 @@ package command
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,15 +35,30 @@ type Server struct {
 	waiters waitTable
 	watches watchTable
 	pubsub  pubsub
-	rates   rates
-	base    totals // what CONFIG RESETSTAT takes for zero
-	memory  memoryGauge
-	pause   pause
-	access  accessClock
-	links   links
-	debug   debugFlags
 
-	persist Persistence
+	clientMem clientMemory
+
+	rates  rates
+	base   totals // what CONFIG RESETSTAT takes for zero
+	memory memoryGauge
+	pause  pause
+	access accessClock
+	links  links
+	debug  debugFlags
+
+	slowness slowness
+	slowlog  slowlog
+	latency  latencyMonitor
+	monitors monitors
+
+	persist     Persistence
+	replication replication
+	// followerEnd is nil in servers without replication, such as tests drive.
+	followerEnd Following
+	// following tells whether there is a leader; it is set before the last change
+	// of the server's own is in its stream (see Following.Follow).
+	following atomic.Bool
+	followMu  sync.Mutex // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
 	gate   atomic.Uint32
@@ -68,14 +84,17 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	rand.Read(id[:])
 	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
 	s.persist = noPersistence{s.Started}
+	s.replication.Replication = noReplication{}
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(ks)
 	s.watches.init(ks)
 	s.pubsub.init()
 	s.access.init(s)
 	s.configHooks()
+	s.watchSlowness()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired})
+	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired,
+		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) }})
 	return s
 }
 
@@ -94,8 +113,10 @@ func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.unmonitor(c)
 	s.unsubscribeAll(c)
 	s.clients.remove(c)
+	s.forgetMemory(c)
 }
 
 // Clients is the number of connections.

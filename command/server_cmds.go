@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// DBSIZE, FLUSHALL, FLUSHDB, LOLWUT, ROLE, SWAPDB, TIME. SAVE and its kin are
+// DBSIZE, FLUSHALL, FLUSHDB, LOLWUT, SWAPDB, TIME. SAVE and its kin are
 // in persist_cmds.go,
 // INFO is in info.go, CONFIG in config_cmds.go, COMMAND in command_cmds.go,
 // MEMORY in memory.go, DEBUG in debug.go.
@@ -25,8 +25,6 @@ func init() {
 			Tips: "request_policy:all_shards response_policy:all_succeeded"},
 		&Row{Name: "lolwut", Fn: cmdLolwut, Arity: -1, Flags: ReadOnly | Fast, Since: "5.0.0", Group: "server",
 			Summary: "Draws a picture and tells the version.", Complexity: "O(1)", Syntax: "[VERSION version]"},
-		&Row{Name: "role", Fn: cmdRole, Arity: 1, Flags: NoScript | Loading | Stale | Fast, Since: "2.8.12", Group: "server", Categories: "admin dangerous",
-			Summary: "Returns the server's part in replication.", Complexity: "O(1)"},
 		&Row{Name: "swapdb", Fn: cmdSwapDB, Arity: 3, Flags: Write | Fast | LockAll, Since: "4.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Exchanges two databases.", Complexity: "O(N) in the number of clients that watch or wait for keys of them", Syntax: "index1 index2"},
 		&Row{Name: "time", Fn: cmdTime, Arity: 1, Flags: Loading | Stale | Fast, Since: "2.6.0", Group: "server",
@@ -126,13 +124,6 @@ func cmdTime(c *Ctx) {
 	c.W.Array(2)
 	c.W.BulkInt(us / 1e6)
 	c.W.BulkInt(us % 1e6)
-}
-
-func cmdRole(c *Ctx) {
-	c.W.Array(3)
-	c.W.BulkString("master")
-	c.W.Int(0)
-	c.W.Array(0)
 }
 
 // cmdLolwut draws one of the ways through a maze; a version, which chooses the

@@ -146,35 +146,6 @@ func TestInfoCounts(t *testing.T) {
 	}
 }
 
-// TestSampledTimes checks that calls which were not timed are made up for.
-func TestSampledTimes(t *testing.T) {
-	var x Exec
-	var st RowStats
-	const calls, each = 1000, 100
-	timed := 0
-	for i := int64(1); i <= calls; i++ {
-		if x.timed(&st, i) {
-			timed++
-			st.note(each, true)
-		}
-	}
-	if want := int64(timedAtFirst + (calls-timedAtFirst)/timedEach); int64(timed) != want {
-		t.Errorf("%d calls were timed, want %d", timed, want)
-	}
-	if n := st.Ns.Load(); n != calls*each {
-		t.Errorf("%d ns in all, want %d", n, calls*each)
-	}
-	if n := st.hist.Load()[bucketOf(each)].Load(); n != calls {
-		t.Errorf("%d calls in the histogram", n)
-	}
-	st.note(slowCall+1, false)
-	for i := int64(calls + 1); i < calls+20; i++ {
-		if !x.timed(&st, i) {
-			t.Fatal("a slow command is not timed each time")
-		}
-	}
-}
-
 func TestHistogram(t *testing.T) {
 	for i := 1; i < len(histogram{}); i++ {
 		if lo, hi := bucketTop(i-1)+1, bucketTop(i); hi < lo || bucketOf(lo) != i || bucketOf(hi) != i {
@@ -184,7 +155,7 @@ func TestHistogram(t *testing.T) {
 	if bucketOf(1<<62) != len(histogram{})-1 || bucketOf(-5) != 0 {
 		t.Error("out of range")
 	}
-	var sum [len(histogram{})]int64
+	var sum histogram
 	for ns := int64(1); ns <= 10000; ns++ {
 		sum[bucketOf(ns)]++
 	}

@@ -9,74 +9,111 @@ import (
 	"kvd/keyspace"
 )
 
-// Counting. Each Exec writes its own counters, so that loops share no cache
+// Counting. Each Exec has its own counters, so that loops share no cache
 // line; INFO adds them up. CONFIG RESETSTAT sets nothing to zero (the counters
 // belong to others) but remembers what they were.
 //
-// Reading the clock costs some 50 ns, twice a command, which is too much where
-// a command takes 500. So not every call is timed: the first of a batch is,
-// and the first calls of a row, and whatever was slow the last time; of the
-// rest every eighth call of a row is, and it stands for those in between.
+// Every command is timed: the slow log must not miss one. The clock is read
+// once a command, because within a pipeline one begins where the one before
+// ended.
 
 // RowStats counts the calls of one command by one Exec.
 type RowStats struct {
-	Calls, Ns, Rejected, Failed atomic.Int64
+	Rejected, Failed atomic.Int64
 
-	hist    atomic.Pointer[histogram] // nil until a call was timed
-	untimed int64                     // calls since the last timed one
-	slow    bool
+	// Under Exec.statMu:
+	calls, ns int64
+	hist      *histogram // nil until a call was counted in it
 }
-
-const (
-	timedAtFirst = 64   // calls of a row that are all timed
-	timedEach    = 8    // power of two
-	slowCall     = 5000 // ns: reading the clock does not matter
-)
 
 // clockBase is what durations are measured from: time.Since reads only the
 // monotonic clock.
 var clockBase = time.Now()
 
-// timed tells whether this call of a row is to be timed.
-func (x *Exec) timed(st *RowStats, calls int64) bool {
-	if x.fresh || calls <= timedAtFirst || calls%timedEach == 0 || st.slow {
-		x.fresh = false
-		return true
-	}
-	st.untimed++
-	return false
+// clock is the monotonic clock in nanoseconds.
+func clock() int64 { return int64(time.Since(clockBase)) }
+
+// tally is what ran of one row lately and is not in the counters yet: the
+// counters are shared, and a pipeline mostly has many commands of one kind.
+type tally struct {
+	st           *RowStats
+	n            int
+	ns           [16]int64 // of the n calls
+	hits, misses int64
+	waits        bool // the last call's time is not over; see countWait
 }
 
-// note counts a timed call.
-func (st *RowStats) note(ns int64, tracking bool) {
-	n := 1 + st.untimed
-	st.untimed = 0
-	st.slow = ns > slowCall
-	st.Ns.Store(st.Ns.Load() + ns*n)
-	if !tracking {
-		return
+// countCall counts a call that began at start and ends now, and returns how
+// many nanoseconds it took.
+func (x *Exec) countCall(ctx *Ctx, st *RowStats, start int64) int64 {
+	t := &x.tally
+	if t.st != st || t.n == len(t.ns) {
+		x.enter()
+		t.st = st
 	}
-	h := st.hist.Load()
-	if h == nil {
-		h = new(histogram)
-		st.hist.Store(h)
-	}
-	c := &h[bucketOf(ns)]
-	c.Store(c.Load() + n)
-}
-
-// countLookups adds up the look-ups of a command that Redis counts.
-func (x *Exec) countLookups(ctx *Ctx) {
-	if ctx.hits|ctx.misses == 0 {
-		return
-	}
-	if ctx.hits != 0 {
-		x.hits.Store(x.hits.Load() + ctx.hits)
-	}
-	if ctx.misses != 0 {
-		x.misses.Store(x.misses.Load() + ctx.misses)
-	}
+	x.lap = clock()
+	ns := x.lap - start
+	t.ns[t.n] = ns
+	t.n++
+	t.hits += ctx.hits
+	t.misses += ctx.misses
 	ctx.hits, ctx.misses = 0, 0
+	return ns
+}
+
+// enter puts the tally into the counters.
+func (x *Exec) enter() {
+	t := &x.tally
+	if t.st == nil {
+		return
+	}
+	x.statMu.Lock()
+	t.st.calls += int64(t.n)
+	for _, ns := range t.ns[:t.n] {
+		t.st.ns += ns
+	}
+	times := t.ns[:t.n]
+	if t.waits {
+		times = times[:t.n-1]
+	}
+	x.note(t.st, times)
+	x.hits += t.hits
+	x.misses += t.misses
+	x.statMu.Unlock()
+	t.st, t.n, t.hits, t.misses, t.waits = nil, 0, 0, 0, false
+}
+
+// countWait counts what a call that did not end at once took beyond what
+// countCall knew of; all is its whole time without waiting, in nanoseconds.
+func (x *Exec) countWait(row *Row, more, all int64) {
+	st := &x.stats[row.num]
+	x.statMu.Lock()
+	st.ns += more
+	x.note(st, []int64{all})
+	x.statMu.Unlock()
+}
+
+// countServed counts the end of a blocked command, which took ns to serve.
+func (x *Exec) countServed(wt *waiter, ns int64) {
+	all := wt.ns + ns
+	x.countWait(wt.row, ns, all)
+	x.s.NoteLatency("command-unblocking", ns)
+	if all >= x.s.slowness.least.Load() {
+		x.s.noteSlow(wt.c, wt.row, all, func() []string { return x.s.slowArgs(wt.row, wt.args) })
+	}
+}
+
+// note enters durations in the histogram of a row; statMu is held.
+func (x *Exec) note(st *RowStats, times []int64) {
+	if len(times) == 0 || !x.s.Config.LatencyTracking.Load() {
+		return
+	}
+	if st.hist == nil {
+		st.hist = new(histogram)
+	}
+	for _, ns := range times {
+		st.hist[bucketOf(ns)]++
+	}
 }
 
 // countsReads tells whether the look-ups of a command are keyspace_hits and
@@ -120,7 +157,7 @@ func (c *Ctx) countLookup(e *keyspace.Entry) {
 
 // histogram counts durations in nanoseconds: 32 buckets for each power of two,
 // so a value is known to some 3 percent. Longer than 68 s counts as that.
-type histogram [33 * 32]atomic.Int64
+type histogram [33 * 32]int64
 
 func bucketOf(ns int64) int {
 	v := uint64(max(ns, 0))
@@ -140,29 +177,29 @@ func bucketTop(i int) int64 {
 	return int64(i%32+33)<<e - 1
 }
 
-// latencies adds up the histograms of a row. n is the number of calls.
-func (s *Server) latencies(row int) (sum *[len(histogram{})]int64, n int64) {
+// latencies adds up the histograms of a row, nil if there are none. n is the
+// number of calls.
+func (s *Server) latencies(row int) (sum *histogram, n int64) {
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
 	for _, x := range s.execs.all {
-		h := x.stats[row].hist.Load()
-		if h == nil {
-			continue
+		x.statMu.Lock()
+		if h := x.stats[row].hist; h != nil {
+			if sum == nil {
+				sum = new(histogram)
+			}
+			for i, v := range h {
+				sum[i] += v
+				n += v
+			}
 		}
-		if sum == nil {
-			sum = new([len(histogram{})]int64)
-		}
-		for i := range h {
-			v := h[i].Load()
-			sum[i] += v
-			n += v
-		}
+		x.statMu.Unlock()
 	}
 	return
 }
 
 // percentile is the value below which p percent of n calls stayed, in ns.
-func percentile(sum *[len(histogram{})]int64, n int64, p float64) int64 {
+func percentile(sum *histogram, n int64, p float64) int64 {
 	want := max(int64(p/100*float64(n)+0.5), 1)
 	for i, v := range sum {
 		if want -= v; want <= 0 {
@@ -184,6 +221,7 @@ type totals struct {
 	connections, rejected int64
 	netIn, netOut         int64
 	queryLimit            int64
+	evictedClients        int64
 	expired, lazyFreed    int64
 	expiredFields         int64
 	contended, tidied     int64
@@ -192,32 +230,34 @@ type totals struct {
 // rawTotals adds up the counters since the start.
 func (s *Server) rawTotals() totals {
 	t := totals{
-		rows:          make([]rowTotals, Rows()),
-		connections:   s.Stats.Connections.Load(),
-		rejected:      s.Stats.Rejected.Load(),
-		netIn:         s.Stats.NetIn.Load(),
-		netOut:        s.Stats.NetOut.Load(),
-		queryLimit:    s.Stats.QueryBufferLimit.Load(),
-		expired:       s.Keyspace.Stats.Expired.Load(),
-		lazyFreed:     s.Keyspace.Stats.LazyFreed.Load(),
-		expiredFields: s.Keyspace.Stats.ExpiredFields.Load(),
-		contended:     s.Keyspace.Stats.Contended.Load(),
-		tidied:        s.Keyspace.Stats.TidiedBytes.Load(),
+		rows:           make([]rowTotals, Rows()),
+		connections:    s.Stats.Connections.Load(),
+		rejected:       s.Stats.Rejected.Load(),
+		netIn:          s.Stats.NetIn.Load(),
+		netOut:         s.Stats.NetOut.Load(),
+		queryLimit:     s.Stats.QueryBufferLimit.Load(),
+		evictedClients: s.clientMem.evicted.Load(),
+		expired:        s.Keyspace.Stats.Expired.Load(),
+		lazyFreed:      s.Keyspace.Stats.LazyFreed.Load(),
+		expiredFields:  s.Keyspace.Stats.ExpiredFields.Load(),
+		contended:      s.Keyspace.Stats.Contended.Load(),
+		tidied:         s.Keyspace.Stats.TidiedBytes.Load(),
 	}
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
 	for _, x := range s.execs.all {
-		t.hits += x.hits.Load()
-		t.misses += x.misses.Load()
+		x.statMu.Lock()
+		t.hits += x.hits
+		t.misses += x.misses
 		for i := range t.rows {
 			st, r := &x.stats[i], &t.rows[i]
-			calls := st.Calls.Load()
-			t.calls += calls
-			r.calls += calls
-			r.ns += st.Ns.Load()
+			t.calls += st.calls
+			r.calls += st.calls
+			r.ns += st.ns
 			r.rejected += st.Rejected.Load()
 			r.failed += st.Failed.Load()
 		}
+		x.statMu.Unlock()
 	}
 	return t
 }
@@ -237,7 +277,7 @@ func (s *Server) totals() totals {
 		o int64
 	}{
 		{&t.calls, b.calls}, {&t.hits, b.hits}, {&t.misses, b.misses}, {&t.connections, b.connections},
-		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.queryLimit, b.queryLimit},
+		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.queryLimit, b.queryLimit}, {&t.evictedClients, b.evictedClients},
 		{&t.expired, b.expired}, {&t.lazyFreed, b.lazyFreed}, {&t.contended, b.contended}, {&t.tidied, b.tidied},
 		{&t.expiredFields, b.expiredFields},
 	} {
@@ -252,11 +292,11 @@ func (s *Server) resetStats() {
 	s.execs.mu.Lock()
 	s.base = t
 	for _, x := range s.execs.all {
+		x.statMu.Lock()
 		for i := range x.stats {
-			if st := &x.stats[i]; st.hist.Load() != nil {
-				st.hist.Store(nil)
-			}
+			x.stats[i].hist = nil
 		}
+		x.statMu.Unlock()
 	}
 	s.execs.mu.Unlock()
 	s.errors.mu.Lock()
@@ -305,9 +345,11 @@ func (s *Server) rateSample(now int64) rateSample {
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
 	for _, x := range s.execs.all {
+		x.statMu.Lock()
 		for i := range x.stats {
-			m.calls += x.stats[i].Calls.Load()
+			m.calls += x.stats[i].calls
 		}
+		x.statMu.Unlock()
 	}
 	return m
 }

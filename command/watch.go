@@ -45,6 +45,7 @@ func (t *watchTable) add(c *Client, db int, k *keyspace.Key) {
 	key := *k
 	key.B = append([]byte(nil), k.B...)
 	c.watched = append(c.watched, watchedKey{db, key})
+	c.watchedMem.Add(int64(watchedBytes + len(k.B)))
 	if t.n.Add(1) == 1 {
 		t.ks.Observe(true)
 	}
@@ -73,6 +74,7 @@ func (t *watchTable) forget(c *Client) {
 	// another stripe would lose it, and it costs a map look-up a change.
 	t.n.Add(-int64(len(c.watched)))
 	c.watched = nil
+	c.watchedMem.Store(0)
 	c.set(stateDirtyWatch, false)
 }
 
@@ -119,3 +121,6 @@ func (t *watchTable) emptied(db int, there func(k *keyspace.Key) bool) {
 		}
 	}
 }
+
+// watchedBytes is about what watching a key takes besides its name.
+const watchedBytes = 96

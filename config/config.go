@@ -38,10 +38,23 @@ type Config struct {
 	ProtoMaxBulkLen         *Int          `directive:"proto-max-bulk-len"`        // bytes
 	ClientQueryBufferLimit  *Int          `directive:"client-query-buffer-limit"` // bytes
 	ClientOutputBufferLimit *OutputLimits `directive:"client-output-buffer-limit"`
+	MaxMemoryClients        *Int          `directive:"maxmemory-clients"` // bytes; negative: percent of maxmemory
 
 	RequirePass            *String `directive:"requirepass"`
 	EnableProtectedConfigs *Enum   `directive:"enable-protected-configs"`
 	EnableDebugCommand     *Enum   `directive:"enable-debug-command"`
+
+	ReplicaOf             *ReplicaOf `directive:"replicaof"`
+	ReplicaLazyFlush      *Bool      `directive:"replica-lazy-flush"`
+	MasterAuth            *String    `directive:"masterauth"`
+	MasterUser            *String    `directive:"masteruser"`
+	ReplicaServeStaleData *Bool      `directive:"replica-serve-stale-data"`
+	ReplicaReadOnly       *Bool      `directive:"replica-read-only"`
+	ReplicaPriority       *Int       `directive:"replica-priority"`
+	ReplicaAnnounced      *Bool      `directive:"replica-announced"`
+	ReplicaAnnounceIP     *String    `directive:"replica-announce-ip"`
+	ReplicaAnnouncePort   *Int       `directive:"replica-announce-port"`
+	ReplDisklessLoad      *Enum      `directive:"repl-diskless-load"`
 
 	MaxMemory       *Int  `directive:"maxmemory"` // bytes, FullRange
 	MaxMemoryPolicy *Enum `directive:"maxmemory-policy"`
@@ -73,6 +86,7 @@ type Config struct {
 
 	Save                    *Save   `directive:"save"`
 	DBFilename              *String `directive:"dbfilename"`
+	RDBVersion              *Enum   `directive:"rdb-version"`
 	RDBCompression          *Bool   `directive:"rdbcompression"`
 	RDBChecksum             *Bool   `directive:"rdbchecksum"`
 	RDBSaveIncrementalFsync *Bool   `directive:"rdb-save-incremental-fsync"`

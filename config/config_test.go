@@ -169,7 +169,7 @@ func TestLoadText(t *testing.T) {
 		t.Error("a handle does not show what was loaded")
 	}
 	inert := c.InertGiven()
-	for _, name := range []string{"replica-priority", "list-max-ziplist-entries", "maxmemory-clients"} {
+	for _, name := range []string{"list-max-ziplist-entries"} {
 		if !slices.Contains(inert, name) {
 			t.Errorf("%s is not among the inert directives %v", name, inert)
 		}
@@ -308,7 +308,7 @@ func TestArgs(t *testing.T) {
 func TestRefuse(t *testing.T) {
 	for _, line := range []string{
 		"user bob on", "aclfile /x", `rename-command KEYS ""`, "tls-port 6380", "tls-cert-file x", "tls-auth-clients no",
-		"maxmemory 1", "appendonly yes", "replicaof localhost 1", "slaveof localhost 1", "loadmodule /x y", "cluster-enabled yes", "search.timeout 5",
+		"maxmemory 1", "appendonly yes", "loadmodule /x y", "cluster-enabled yes", "search.timeout 5",
 	} {
 		c := New()
 		if err := load(c, "hz 5\n"+line); err != nil {
@@ -469,13 +469,13 @@ func TestHooks(t *testing.T) {
 		t.Errorf("a failed CONFIG SET warned about %v", inert)
 	}
 	veto, calls = false, nil
-	if err := set(c, "timeout", "0", "maxclients", "20", "slave-priority", "5"); err != nil {
+	if err := set(c, "timeout", "0", "maxclients", "20", "cluster-slave-validity-factor", "5"); err != nil {
 		t.Error(err)
 	}
 	if want := "maxclients=20"; strings.Join(calls, " ") != want {
 		t.Errorf("calls %v, want %s", calls, want)
 	}
-	if want := []string{"replica-priority"}; !slices.Equal(inert, want) {
+	if want := []string{"cluster-replica-validity-factor"}; !slices.Equal(inert, want) {
 		t.Errorf("warned about %v, want %v", inert, want)
 	}
 }

@@ -252,6 +252,7 @@ func noDefrag(v string) error {
 var directives = []Directive{
 	// kvd's own.
 	integer("event-loops", "0", 0, 1024, Immutable, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
+	enum("rdb-version", "auto", []string{"auto", "10"}, 0, Acts, groupKvd, "RDB version of snapshots: 10, or with auto 12 where fields of hashes have deadlines, which 10 leaves out."),
 	yesno("ignore-unsupported", "no", Immutable, Acts, groupKvd, "Start although directives are given that kvd cannot obey yet; each is warned about.").bare("yes"),
 
 	// Network.
@@ -306,7 +307,7 @@ var directives = []Directive{
 	memory("client-query-buffer-limit", "1gb", 1<<20, maxLong, 0, Acts, groupClients, "Most unprocessed input that one client may send."),
 	special("client-output-buffer-limit", KindLimits, "normal 0 0 0 slave 256mb 64mb 60 pubsub 32mb 8mb 60", 0, Acts, groupClients,
 		"Close a client of the class when its output exceeds the hard limit, or the soft one for so many seconds."),
-	{Name: "maxmemory-clients", Kind: KindMemPercent, Default: "0", Min: -100, Max: maxLong, Effect: Inert, Group: groupClients,
+	{Name: "maxmemory-clients", Kind: KindMemPercent, Default: "0", Min: -100, Max: maxLong, Effect: Acts, Group: groupClients,
 		Help: "Memory for all clients' buffers together, in bytes or percent of maxmemory."},
 	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Inert, groupClients, "Keys remembered for client-side caching."),
 
@@ -360,7 +361,7 @@ var directives = []Directive{
 	yesno("lazyfree-lazy-server-del", "no", 0, Acts, groupLazy, "Free overwritten values in the background."),
 	yesno("lazyfree-lazy-user-del", "no", 0, Acts, groupLazy, "Make DEL behave as UNLINK."),
 	yesno("lazyfree-lazy-user-flush", "no", 0, Acts, groupLazy, "Make FLUSHALL and FLUSHDB asynchronous unless they say SYNC."),
-	yesno("replica-lazy-flush", "no", 0, Inert, groupLazy, "Free the old data in the background before a full synchronization.").as("slave-lazy-flush"),
+	yesno("replica-lazy-flush", "no", 0, Acts, groupLazy, "Free the old data in the background before a full synchronization.").as("slave-lazy-flush"),
 
 	// Events, latency, slow log.
 	integer("slowlog-log-slower-than", "10000", -1, maxLong, 0, Acts, groupEvents, "Microseconds from which a command enters the slow log; -1 disables it."),
@@ -397,16 +398,16 @@ var directives = []Directive{
 	yesno("aof-disable-auto-gc", "no", 0, Inert, groupAppend, "Keep log files that are no longer needed."),
 
 	// Replication.
-	special("replicaof", KindReplicaOf, "", Immutable, Refuse, groupReplica, "Host and port of the master to follow.").as("slaveof"),
-	text("masterauth", "", EmptyIsUnset|Sensitive, Inert, groupReplica, "Password for the master."),
-	text("masteruser", "", EmptyIsUnset|Sensitive, Inert, groupReplica, "User name for the master."),
-	yesno("replica-serve-stale-data", "yes", 0, Inert, groupReplica, "Answer while the link to the master is down.").as("slave-serve-stale-data"),
-	yesno("replica-read-only", "yes", 0, Inert, groupReplica, "Refuse writes on a replica.").as("slave-read-only"),
+	special("replicaof", KindReplicaOf, "", Immutable, Acts, groupReplica, "Host and port of the master to follow.").as("slaveof"),
+	text("masterauth", "", EmptyIsUnset|Sensitive, Acts, groupReplica, "Password for the master."),
+	text("masteruser", "", EmptyIsUnset|Sensitive, Acts, groupReplica, "User name for the master."),
+	yesno("replica-serve-stale-data", "yes", 0, Acts, groupReplica, "Answer while the link to the master is down.").as("slave-serve-stale-data"),
+	yesno("replica-read-only", "yes", 0, Acts, groupReplica, "Refuse writes on a replica.").as("slave-read-only"),
 	yesno("replica-ignore-maxmemory", "yes", 0, Inert, groupReplica, "Leave eviction to the master.").as("slave-ignore-maxmemory"),
-	integer("replica-priority", "100", 0, maxInt, 0, Inert, groupReplica, "Preference for promotion; 0 is never promoted.").as("slave-priority"),
-	text("replica-announce-ip", "", EmptyIsUnset, Inert, groupReplica, "Address that the replica reports.").as("slave-announce-ip"),
-	integer("replica-announce-port", "0", 0, 65535, 0, Inert, groupReplica, "Port that the replica reports.").as("slave-announce-port"),
-	yesno("replica-announced", "yes", 0, Inert, groupReplica, "Show this replica to Sentinel."),
+	integer("replica-priority", "100", 0, maxInt, 0, Acts, groupReplica, "Preference for promotion; 0 is never promoted.").as("slave-priority"),
+	text("replica-announce-ip", "", EmptyIsUnset, Acts, groupReplica, "Address that the replica reports.").as("slave-announce-ip"),
+	integer("replica-announce-port", "0", 0, 65535, 0, Acts, groupReplica, "Port that the replica reports.").as("slave-announce-port"),
+	yesno("replica-announced", "yes", 0, Acts, groupReplica, "Show this replica to Sentinel."),
 	yesno("replica-ignore-disk-write-errors", "no", 0, Inert, groupReplica, "Go on when a replica cannot write its log."),
 	memory("replica-full-sync-buffer-limit", "0", 0, maxLong, 0, Inert, groupReplica, "Changes that a replica buffers during a full synchronization (Redis 8)."),
 	memory("repl-backlog-size", "1mb", 1, maxLong, 0, Acts, groupReplica, "Bytes of the stream kept for partial synchronization; at least 16 KiB.").kept(16<<10, maxLong),
@@ -418,7 +419,7 @@ var directives = []Directive{
 	yesno("repl-diskless-sync", "yes", 0, Acts, groupReplica, "Send snapshots straight to the socket."),
 	integer("repl-diskless-sync-delay", "5", 0, maxInt, 0, Acts, groupReplica, "Seconds to wait for more replicas before sending."),
 	integer("repl-diskless-sync-max-replicas", "0", 0, maxInt, 0, Acts, groupReplica, "Replicas at which sending starts at once."),
-	enum("repl-diskless-load", "disabled", []string{"disabled", "on-empty-db", "swapdb"}, DenyLoading, Inert, groupReplica, "Load a master's snapshot straight from the socket."),
+	enum("repl-diskless-load", "disabled", []string{"disabled", "on-empty-db", "swapdb"}, DenyLoading, Acts, groupReplica, "Load a master's snapshot straight from the socket."),
 	integer("min-replicas-to-write", "0", 0, maxInt, 0, Acts, groupReplica, "Refuse writes with fewer good replicas.").as("min-slaves-to-write"),
 	integer("min-replicas-max-lag", "10", 0, maxInt, 0, Acts, groupReplica, "Seconds of lag that a good replica may have.").as("min-slaves-max-lag"),
 	enum("propagation-error-behavior", "ignore", []string{"ignore", "panic", "panic-on-replicas"}, 0, Inert, groupReplica, "What to do when a replicated command fails."),

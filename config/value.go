@@ -552,6 +552,9 @@ type ReplicaOf struct{ box[Address] }
 // Load returns the master's address, whose Host is empty when there is none.
 func (r *ReplicaOf) Load() Address { return r.load() }
 
+// Store is for REPLICAOF: CONFIG SET cannot change the master.
+func (r *ReplicaOf) Store(a Address) { r.store(a) }
+
 func (r *ReplicaOf) set(_ *Directive, args []string) error {
 	if len(args) == 0 { // only the table's default and a rollback say nothing at all
 		r.store(Address{})

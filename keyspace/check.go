@@ -30,7 +30,7 @@ func (st *stripe) check() error {
 	var objects int
 	var objMem int64
 	seen := make(map[uint64]bool)
-	for _, dbs := range [2][]*DB{st.ks.dbs, st.ks.retired} {
+	for group, dbs := range [3][]*DB{st.ks.dbs, st.ks.fresh, st.ks.retired} {
 		for n, db := range dbs {
 			sh := &db.shards[st.number]
 			keys, deadlines, fields := 0, 0, 0
@@ -56,7 +56,7 @@ func (st *stripe) check() error {
 						if _, ok := sh.deadlines.Get(at); !ok {
 							return fmt.Errorf("key %q: deadline %d is not in the index", e.Key(), d)
 						}
-						if next := st.next.Load(); dbs[0] == st.ks.dbs[0] && (next == 0 || next > at.ms()) {
+						if next := st.next.Load(); group == 0 && (next == 0 || next > at.ms()) {
 							return fmt.Errorf("key %q: deadline %d, but the stripe's next is %d", e.Key(), d, next)
 						}
 					}
@@ -73,7 +73,7 @@ func (st *stripe) check() error {
 						if _, ok := sh.fieldDeadlines.Get(at); !ok {
 							return fmt.Errorf("key %q: deadline %d of fields is not in the index", e.Key(), f)
 						}
-						if next := st.next.Load(); dbs[0] == st.ks.dbs[0] && (next == 0 || next > at.ms()) {
+						if next := st.next.Load(); group == 0 && (next == 0 || next > at.ms()) {
 							return fmt.Errorf("key %q: deadline %d of fields, but the stripe's next is %d", e.Key(), f, next)
 						}
 					}
@@ -93,11 +93,11 @@ func (st *stripe) check() error {
 					seen[uint64(l)] = true
 					return nil
 				})
-				if err != nil && dbs[0] == st.ks.dbs[0] {
+				if err != nil && group < 2 {
 					return fmt.Errorf("db %d: %w", n, err)
 				}
 			}
-			if dbs[0] != st.ks.dbs[0] {
+			if group == 2 {
 				continue // half freed: only what is counted above matters
 			}
 			if keys != sh.keys {

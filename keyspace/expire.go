@@ -172,9 +172,19 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 			}
 			if n <= now && !x.off.Load() {
 				st.lock()
+				if x.off.Load() { // whoever switches it off relies on the locks
+					st.unlock()
+					return math.MaxInt64
+				}
+				began := time.Now()
 				tx.Now = now
 				n = st.expireSome(tx, expireBatch)
 				st.unlock()
+				took := time.Since(began)
+				x.ks.Stats.ExpireCycleNs.Add(int64(took))
+				if x.ks.hooks.ExpireCycle != nil {
+					x.ks.hooks.ExpireCycle(took)
+				}
 				if n != 0 && n <= now {
 					again = true
 				}
@@ -199,7 +209,6 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 // expireSome removes at most n due keys and fields and returns the stripe's
 // earliest deadline then (0: none).
 func (st *stripe) expireSome(tx *Tx, n int) int64 {
-	next := int64(0)
 	for db := range st.ks.dbs {
 		sh := &st.ks.dbs[db].shards[st.number]
 		tx.Use(db)
@@ -212,17 +221,9 @@ func (st *stripe) expireSome(tx *Tx, n int) int64 {
 			k := MakeKey(slices.Clone(key)) // the entry may move
 			return tx.expireFields(&k, limit)
 		}, (*Entry).FieldDeadline)
-		for _, d := range [...]*btree.BTreeG[deadline]{sh.deadlines, sh.fieldDeadlines} {
-			if d == nil {
-				continue
-			}
-			if first, ok := d.Min(); ok && (next == 0 || first.ms() < next) {
-				next = first.ms()
-			}
-		}
 	}
-	st.next.Store(next)
-	return next
+	st.noteNext()
+	return st.next.Load()
 }
 
 // expireIndex calls expire for the keys of an index that are due, with what is

@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"kvd/types"
 	"kvd/types/slab"
@@ -45,6 +46,9 @@ type Keyspace struct {
 	// retired are flushed databases whose entries are being freed. It changes
 	// with all stripes locked.
 	retired []*DB
+	// fresh are databases that are being filled and not served yet; see Fresh.
+	// It changes with all stripes locked.
+	fresh []*DB
 
 	// snap is the snapshot being written while active.
 	snap *Snapshot
@@ -93,6 +97,9 @@ type Hooks struct {
 	// FieldsExpired: fields of the hash at the key were removed because their
 	// deadlines passed, and with the last of them, if gone, the key.
 	FieldsExpired func(db int, key []byte, gone bool)
+	// ExpireCycle: so long a batch of removals at their deadlines held its
+	// stripe. It is called with nothing locked.
+	ExpireCycle func(took time.Duration)
 }
 
 // DB is one numbered database. SWAPDB exchanges numbers, so a DB knows its

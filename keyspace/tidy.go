@@ -38,7 +38,7 @@ func (ks *Keyspace) tidy() (more bool) {
 func (st *stripe) moved(from, to slab.Loc) {
 	k := MakeKey(st.keyAt(to))
 	st.ks.Stats.TidiedBytes.Add(int64(st.entries.Size(to)))
-	for _, dbs := range [2][]*DB{st.ks.dbs, st.ks.retired} {
+	for _, dbs := range [3][]*DB{st.ks.dbs, st.ks.fresh, st.ks.retired} {
 		for _, db := range dbs {
 			sh := &db.shards[st.number]
 			if sh.slots == nil {

@@ -15,6 +15,8 @@ type Tx struct {
 	ks  *Keyspace
 	db  *DB
 	num int
+	// unseen: the database is not served yet, so nobody watches its keys.
+	unseen bool
 
 	// Now is the moment of the command, in Unix milliseconds: read once.
 	Now int64
@@ -52,7 +54,7 @@ func (t *Tx) Keyspace() *Keyspace { return t.ks }
 
 // Use selects a database. It must be called after locking: SWAPDB exchanges
 // databases with all stripes locked.
-func (t *Tx) Use(db int) { t.db, t.num = t.ks.dbs[db], db }
+func (t *Tx) Use(db int) { t.db, t.num, t.unseen = t.ks.dbs[db], db, false }
 
 // DB is the number of the database in use.
 func (t *Tx) DB() int { return t.num }
@@ -385,7 +387,7 @@ func (t *Tx) touch(k *Key) {
 	if t.ks.active {
 		t.saveFirst(k)
 	}
-	if t.ks.observed.Load() {
+	if t.ks.observed.Load() && !t.unseen {
 		t.ks.hooks.Changed(t.num, k)
 	}
 }
@@ -445,9 +447,11 @@ func (t *Tx) Swap(a, b int) {
 }
 
 // there tells whether a key exists, changing nothing.
-func (ks *Keyspace) there(db int, k *Key, now int64) bool {
+func (ks *Keyspace) there(db int, k *Key, now int64) bool { return thereIn(ks, ks.dbs[db], k, now) }
+
+func thereIn(ks *Keyspace, db *DB, k *Key, now int64) bool {
 	st := &ks.stripes[int(k.Slot)>>ks.shift]
-	sh := &ks.dbs[db].shards[st.number]
+	sh := &db.shards[st.number]
 	if sh.slots == nil {
 		return false
 	}

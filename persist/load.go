@@ -101,14 +101,7 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 		}
 	}
 	if !noFlush {
-		h := s.Keyspace.LockAll()
-		tx := s.Keyspace.NewTx()
-		tx.Now = time.Now().UnixMilli()
-		for db := range s.Keyspace.Databases() {
-			tx.Use(db)
-			tx.Flush()
-		}
-		s.Keyspace.Unlock(&h)
+		s.flush()
 	}
 	dups := refuseDuplicates
 	if merge {
@@ -139,9 +132,23 @@ func (s *Saver) load(dups duplicates) error {
 	if err != nil {
 		return &LoadError{File: name, Err: err}
 	}
-	_, err = s.LoadStream(f, name, size, dups == replaceDuplicates)
+	facts, err := s.loadStream(f, name, size, manner{dups: dups, keep: s.follows(), leftOut: s.LeftOut})
+	s.mu.Lock()
+	s.facts = facts
+	s.mu.Unlock()
 	return err
 }
+
+// Loaded are the facts of the head of the file that was loaded last; nil if
+// none was.
+func (s *Saver) Loaded() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.facts
+}
+
+// follows tells whether this server follows a leader.
+func (s *Saver) follows() bool { return s.Config.ReplicaOf.Load().Host != "" }
 
 // LoadStream reads a whole snapshot from r into the keyspace: as much as it is
 // long, and buffered, so possibly bytes behind it are taken from r. size is its
@@ -150,37 +157,60 @@ func (s *Saver) load(dups duplicates) error {
 // error. aux are the facts that its head holds. No stripe is locked. Errors are
 // *LoadError, with name as the file.
 func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (aux map[string]string, err error) {
-	s.total.Store(size)
-	s.done.Store(0)
 	dups := refuseDuplicates
 	if merge {
 		dups = replaceDuplicates
 	}
-	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), dups: dups, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
+	return s.loadStream(r, name, size, manner{dups: dups, keep: s.follows()})
+}
+
+// manner says how a snapshot is loaded.
+type manner struct {
+	dups  duplicates
+	fresh *keyspace.Fresh // nil: into the databases that are served
+	// keep enters keys whose time is over, too: only its leader tells a follower
+	// that a key is gone.
+	keep bool
+	// leftOut, if not nil, is told of the others.
+	leftOut func(db int, key []byte)
+}
+
+// loadStream is LoadStream in a manner.
+func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (aux map[string]string, err error) {
+	s.total.Store(size)
+	s.done.Store(0)
+	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), manner: how, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
 	policy := s.Config.MaxMemoryPolicy.Load()
 	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
 	l.begun = l.now
-	l.tx = s.Keyspace.NewTx()
-	l.tx.Now = l.now.UnixMilli()
-	l.tx.Replaying = true // nothing expires behind the loader's back
+	l.batch = new(batch)
+	l.own = l.newWorker()
 	err = l.file()
+	at := l.r.Offset()
+	if behind := l.settle(); behind != nil {
+		err, at = behind, behind.at // comes before where the reader is
+	}
+	if err == nil {
+		err = l.foot()
+		at = l.r.Offset()
+	}
 	s.mu.Lock()
-	s.expired, s.loaded = l.expired, l.loaded
+	s.expired, s.loaded = l.expired.Load(), l.loaded.Load()
 	s.mu.Unlock()
 	if err != nil {
-		return nil, &LoadError{File: name, Offset: l.r.Offset(), Err: err}
+		return nil, &LoadError{File: name, Offset: at, Err: err}
 	}
-	s.Log.Noticef("Done loading RDB, keys loaded: %d, keys expired: %d.", l.loaded, l.expired)
+	s.Log.Noticef("Done loading RDB, keys loaded: %d, keys expired: %d.", l.loaded.Load(), l.expired.Load())
 	return l.facts, nil
 }
 
-// loader reads one file.
+// loader reads one file: it draws the frame, cuts out the keys with their
+// values, and leaves decoding and entering them to workers (load_workers.go).
 type loader struct {
-	s      *Saver
-	name   string
-	r      *rdb.Reader
-	tx     *keyspace.Tx
-	dups   duplicates
+	s    *Saver
+	name string
+	r    *rdb.Reader
+	manner
 	limits *rdb.Limits
 
 	now, begun, told time.Time
@@ -190,13 +220,13 @@ type loader struct {
 	db       int
 	deadline int64  // of the next key; 0 none
 	clock    uint32 // of the next key
-	key      []byte
 
 	facts map[string]string // what the file says of itself
 
-	loaded, expired, empty int64
-	steps                  int
-	warned                 bool
+	workers
+	keys   int64 // that were read
+	steps  int
+	warned bool
 }
 
 // file reads the whole file.
@@ -211,7 +241,7 @@ func (l *loader) file() error {
 			return err
 		}
 		if op == opEOF {
-			return l.foot()
+			return nil // foot follows
 		}
 		if err := l.step(op); err != nil {
 			return err
@@ -257,8 +287,8 @@ func (l *loader) foot() error {
 			return fmt.Errorf("RDB CRC error: the checksum is %016x, but that of the contents is %016x", got, want)
 		}
 	}
-	if l.empty > 0 {
-		l.s.Log.Noticef("%d keys of empty collections were left out", l.empty)
+	if n := l.empty.Load(); n > 0 {
+		l.s.Log.Noticef("%d keys of empty collections were left out", n)
 	}
 	return nil
 }
@@ -403,61 +433,32 @@ func moduleName(id uint64) string {
 	return string(b[:])
 }
 
-// value reads a key and its value.
+// value takes a key and its value out of the file.
 func (l *loader) value(t byte) error {
-	l.key = append(l.key[:0], l.r.String()...)
-	if err := l.r.Err(); err != nil {
-		return err
-	}
 	defer l.next()
-	v, err := rdb.DecodeValue(l.r, t, l.limits)
-	switch {
-	case errors.Is(err, rdb.ErrEmpty):
-		l.empty++
-		return nil
-	case err != nil:
-		return fmt.Errorf("the value of the key %.80q: %w", l.key, err)
-	}
-	if l.deadline != 0 && l.deadline <= l.tx.Now {
-		l.expired++
-		if v.Obj != nil {
-			for !v.Obj.Free(1 << 20) {
-			}
-		}
-		return nil
-	}
-	return l.put(&v)
-}
-
-// put enters a value into the keyspace.
-func (l *loader) put(v *rdb.Value) error {
-	k := [1]keyspace.Key{keyspace.MakeKey(l.key)}
-	ks := l.s.Keyspace
-	h := ks.LockKeys(k[:])
-	l.tx.Use(l.db)
-	l.tx.Clock = l.clock
-	twice := l.dups == refuseDuplicates && l.tx.Exists(&k[0])
-	switch {
-	case twice:
-	case v.Obj != nil:
-		l.tx.PutObject(&k[0], v.Type, v.Enc, v.Obj, l.deadline)
-	default:
-		l.tx.Put(&k[0], v.Type, v.Enc, v.Packed, l.deadline)
-	}
-	ks.Unlock(&h)
-	if twice {
-		return fmt.Errorf("the key %.80q comes twice", l.key)
-	}
-	l.loaded++
+	l.keys++
 	if d := l.s.Config.KeyLoadDelay.Load(); d != 0 {
 		l.pause(d)
 	}
-	return nil
+	rec := record{typ: t, db: l.db, deadline: l.deadline, clock: l.clock, at: l.r.Offset()}
+	l.r.Mark(rawMax)
+	rdb.SkipString(l.r)
+	rdb.Skip(l.r, t)
+	if raw := l.r.Marked(); raw != nil && len(raw) <= rawMax {
+		return l.hand(rec, raw)
+	}
+	// It is too long to be kept twice, or damaged, or of an unknown type.
+	l.r.Rewind()
+	rec.key = append(rec.key, l.r.String()...)
+	if err := l.r.Err(); err != nil {
+		return err
+	}
+	return l.own.enter(&rec, l.r)
 }
 
 // pause is key-load-delay.
 func (l *loader) pause(delay int64) {
-	if delay < 0 && l.loaded%-delay != 0 {
+	if delay < 0 && l.keys%-delay != 0 {
 		return
 	}
 	sleep(1, max(delay, 1), l.s.stopLoad.Load)
@@ -473,7 +474,7 @@ func (l *loader) look() error {
 	if now := time.Now(); now.Sub(l.told) >= progressEvery {
 		l.told = now
 		perc, eta := progress(l.s.total.Load(), l.r.Offset(), now.Sub(l.begun))
-		l.s.Log.Noticef("Loading: %.1f%% of %d bytes, %d keys so far, about %s left", perc, l.s.total.Load(), l.loaded, eta.Round(time.Second))
+		l.s.Log.Noticef("Loading: %.1f%% of %d bytes, %d keys so far, about %s left", perc, l.s.total.Load(), l.keys, eta.Round(time.Second))
 	}
 	return nil
 }

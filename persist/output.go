@@ -65,6 +65,8 @@ type settings struct {
 	idle, freq bool
 	decayed    func(clock uint32) byte
 	spillBytes int64
+	// noFieldDeadlines: see rdb.Encoder; 0 writes them.
+	noFieldDeadlines int64
 }
 
 // output is a snapshot on its way to the disk.
@@ -131,6 +133,7 @@ func newOutput(s settings) *output {
 	o := &output{settings: s, now: time.Now().Unix(), db: -1, done: make(chan struct{})}
 	o.more.L, o.less.L = &o.mu, &o.mu
 	o.tight.Compress = s.compress
+	o.plain.NoFieldDeadlines, o.tight.NoFieldDeadlines = s.noFieldDeadlines, s.noFieldDeadlines
 	if o.spillBytes == 0 {
 		o.spillBytes = spillBytes
 	}
@@ -288,7 +291,7 @@ func (o *output) drain() {
 	if err := o.create(); err != nil {
 		o.fail(err)
 	}
-	e := rdb.Encoder{Compress: o.compress, Spill: func(b []byte) []byte { o.write(b); return b[:0] }}
+	e := rdb.Encoder{Compress: o.compress, NoFieldDeadlines: o.noFieldDeadlines, Spill: func(b []byte) []byte { o.write(b); return b[:0] }}
 	var buf []byte
 	for {
 		p := o.take()

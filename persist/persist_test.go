@@ -471,6 +471,57 @@ func TestFieldDeadlines(t *testing.T) {
 	wantSame(t, b.contents(), a.contents())
 }
 
+// TestVersion10: with rdb-version 10 a file has no deadlines of fields, nor the
+// fields whose deadlines have passed, and the log says so.
+func TestVersion10(t *testing.T) {
+	t.Chdir(t.TempDir())
+	a := newRoom(t, "rdb-version", "10")
+	want := map[string]string{}
+	for _, n := range []int{1, 40, 300, 3000} { // packed, big, and queued as a copy
+		h, plain := types.Hash{Limits: limits.Hash}, types.Hash{Limits: limits.Hash}
+		for i := range n {
+			name, deadline := fmt.Appendf(nil, "field %d", i), int64(0)
+			switch {
+			case i%3 == 1:
+				deadline = time.Now().UnixMilli() + 1e8
+			case i%3 == 2:
+				deadline = 1
+			}
+			h.Put(name, name, deadline)
+			if deadline != 1 {
+				plain.Put(name, name, 0)
+			}
+		}
+		key := fmt.Sprint("h", n)
+		v := rdb.Value{Type: types.THash}
+		v.Enc, v.Packed, v.Obj = plain.Stored()
+		want[fmt.Sprintf("0 %q", key)] = fmt.Sprint(v.Type, int64(0), text(v.Type, v.Enc, v.Packed, v.Obj))
+		v.Enc, v.Packed, v.Obj = h.Stored()
+		tx := a.ks.NewTx()
+		tx.Replaying = true
+		k := []keyspace.Key{keyspace.MakeKey([]byte(key))}
+		held := a.ks.LockAll() // the expiry must not come before the snapshot's instant
+		tx.Use(0)
+		if v.Obj != nil {
+			tx.PutObject(&k[0], v.Type, v.Enc, v.Obj, 0)
+		} else {
+			tx.Put(&k[0], v.Type, v.Enc, v.Packed, 0)
+		}
+		a.ks.Unlock(&held)
+	}
+	a.mustSave()
+	if !strings.Contains(a.log.String(), "leaves out") {
+		t.Error("no warning")
+	}
+	file, _ := os.ReadFile("dump.rdb")
+	if string(file[:9]) != "REDIS0010" {
+		t.Errorf("%.9s", file)
+	}
+	b := newRoom(t)
+	b.mustLoad()
+	wantSame(t, b.contents(), want)
+}
+
 // loadBytes loads a file of these bytes into an empty keyspace.
 func loadBytes(t testing.TB, file []byte, directives ...string) (*room, error) {
 	t.Helper()

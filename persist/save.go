@@ -39,6 +39,18 @@ type Options struct {
 	FreqClock func(freq byte) uint32
 	// Changed is called after Loading or Failing changed. No lock is held.
 	Changed func()
+	// Hold, if not nil, is called shortly before the instant of a snapshot, with
+	// no stripe locked, and what it returns right after: nobody who keeps facts
+	// about the contents (a follower its place in the stream) is between
+	// changing the one and the other then.
+	Hold func() (release func())
+	// Facts, if not nil, is called at each snapshot's instant, with all stripes
+	// locked, for facts about it that stand in the file's head, in pairs of name
+	// and value; Loaded returns them after the file was loaded.
+	Facts func() []string
+	// LeftOut, if not nil, is told of each key that Load left out because its
+	// time was over. No stripe is locked, and several goroutines may call it.
+	LeftOut func(db int, key []byte)
 	// Disk is where the files are; nil for the system's.
 	Disk Disk
 }
@@ -66,10 +78,12 @@ type Saver struct {
 	expired   int64 // keys that the last load left out
 	loaded    int64 // and those that it has loaded
 	loadStart time.Time
+	facts     map[string]string // of the file that Load has loaded
 
 	lock lockedDir
 
 	loading  atomic.Bool
+	behind   atomic.Bool // see LoadingBehind
 	stopLoad atomic.Bool
 	total    atomic.Int64 // bytes of the file being loaded
 	done     atomic.Int64 // and those that are loaded
@@ -83,8 +97,12 @@ type Snapshot struct {
 	// Path is the file that it replaces when it is whole, relative to the
 	// working directory; empty where Stream is given.
 	Path string
-	// Stream takes it as it comes; a Write may wait, and an error ends it.
+	// Stream takes it as it comes; a Write may wait, and an error ends it. If it
+	// is an io.Closer, Abort closes it, possibly with stripes locked, and a Write
+	// in progress must return soon then.
 	Stream io.Writer
+	// NoData leaves the keys out: only the head of the file and its end are written.
+	NoData bool
 	// Aux are further facts for the head of the file, in pairs of name and value.
 	Aux []string
 	// At, if not nil, is called at the instant, with all stripes locked; what it
@@ -162,7 +180,7 @@ func (s *Saver) Close() {
 
 // cron starts a snapshot if one is due.
 func (s *Saver) cron(now time.Time) {
-	if s.job.Load() != nil || s.loading.Load() {
+	if s.job.Load() != nil || s.loading.Load() || s.behind.Load() {
 		return
 	}
 	dirty := s.Dirty.Load()
@@ -224,8 +242,13 @@ func (s *Saver) Schedule() {
 // Abort ends the running snapshot, if there is one, without waiting for its
 // end: the file before it stays. Stripes may be locked.
 func (s *Saver) Abort() {
-	if j := s.job.Load(); j != nil {
-		j.aborted.Store(true)
+	j := s.job.Load()
+	if j == nil {
+		return
+	}
+	j.aborted.Store(true)
+	if c, ok := j.Stream.(io.Closer); ok {
+		c.Close()
 	}
 }
 
@@ -299,6 +322,11 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		return j, false
 	}
 	policy := s.Config.MaxMemoryPolicy.Load()
+	without := int64(0) // the moment as of which deadlines of fields are left out
+	if s.Config.RDBVersion.Load() != "auto" {
+		without = j.started.UnixMilli()
+	}
+	leaves := false
 	out := newOutput(settings{
 		disk:     s.Disk,
 		stream:   j.Stream,
@@ -310,6 +338,8 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		idle:     strings.HasSuffix(policy, "-lru"),
 		freq:     strings.HasSuffix(policy, "-lfu"),
 		decayed:  s.Freq,
+
+		noFieldDeadlines: without,
 	})
 	out.aux("redis-ver", s.RedisVersion)
 	out.aux("redis-bits", "64")
@@ -323,26 +353,42 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		out.aux("aof-base", "0")
 	}
 	j.out.Store(out)
-	snap, err := s.Keyspace.StartSnapshot(out.add, func() {
+	release := func() {}
+	if s.Hold != nil {
+		release = s.Hold()
+	}
+	sink := out.add
+	if j.NoData {
+		sink = func(keyspace.Item) {}
+	}
+	snap, err := s.Keyspace.StartSnapshot(sink, func() {
 		j.dirty = s.Dirty.Load()
 		for db := range s.Keyspace.Databases() {
 			keys, volatile := s.Keyspace.Size(db, true)
 			out.keys, out.vol = append(out.keys, keys), append(out.vol, volatile)
 			j.total.Add(int64(keys))
 		}
-		if s.Keyspace.HasFieldDeadlines() {
+		if leaves = s.Keyspace.HasFieldDeadlines(); leaves && without == 0 {
 			out.withFieldDeadlines()
+			leaves = false
 		}
-		if j.At != nil {
-			more := j.At()
+		for _, at := range []func() []string{j.At, s.Facts} {
+			if at == nil {
+				continue
+			}
+			more := at()
 			for i := 0; i < len(more); i += 2 {
 				out.aux(more[i], more[i+1])
 			}
 		}
 	})
+	release()
 	if err != nil {
 		s.end(j, err)
 		return j, false
+	}
+	if leaves {
+		s.Log.Warningf("Fields of hashes have deadlines, which the snapshot being written leaves out: RDB version 10 has no form for them (see the directive rdb-version)")
 	}
 	if j.background {
 		s.Log.Noticef("Background saving started by pid %d", os.Getpid())
@@ -495,7 +541,7 @@ func (s *Saver) Info(field func(name string, value any)) {
 	}
 	field("loading", bit[s.loading.Load()])
 	// No memory is copied because of a snapshot but what is counted as used.
-	field("async_loading", 0)
+	field("async_loading", bit[s.behind.Load()])
 	field("current_cow_peak", 0)
 	field("current_cow_size", 0)
 	field("current_cow_size_age", 0)
@@ -521,7 +567,7 @@ func (s *Saver) Info(field func(name string, value any)) {
 // InfoLoading reports what INFO shows while a file is loaded; nothing
 // otherwise. Stripes may be locked.
 func (s *Saver) InfoLoading(field func(name string, value any)) {
-	if !s.loading.Load() {
+	if !s.loading.Load() && !s.behind.Load() {
 		return
 	}
 	s.mu.Lock()

@@ -59,6 +59,7 @@ type Stream struct {
 	attached  bool // to the journal
 
 	selected int  // the database that the stream has selected; -1: say it again
+	hushed   bool // see Hush
 	unit     bool // Begin has come
 	framed   bool // and MULTI is written
 	scratch  []byte
@@ -109,6 +110,9 @@ func (s *Stream) Drop() bool {
 	defer s.mu.Unlock()
 	if !s.active || s.following || len(s.readers) > 0 {
 		return false
+	}
+	if !s.attached { // nothing was numbered but by LeftOut
+		s.end.Store(0)
 	}
 	s.clear()
 	s.active = false
@@ -208,6 +212,19 @@ func (s *Stream) Restore(id string, offset int64) {
 	s.attach()
 }
 
+// LeftOut numbers the end of a key that the loading of a file left out, for the
+// followers that still have it: Restore says where. No stripe is locked.
+func (s *Stream) LeftOut(db int, key []byte) {
+	s.mu.Lock()
+	if !s.active {
+		s.open()
+	}
+	s.mu.Unlock()
+	s.Effect(db, [][]byte{delWord, key})
+}
+
+var delWord = []byte("DEL")
+
 // ChangeID gives the history a new name that nobody knows.
 func (s *Stream) ChangeID() {
 	s.mu.Lock()
@@ -264,11 +281,19 @@ var (
 	getAckCommand = []byte("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n")
 )
 
+// Hush has Ping and GetAck append nothing while on: a failover waits for a
+// follower that has every byte.
+func (s *Stream) Hush(on bool) {
+	s.mu.Lock()
+	s.hushed = on
+	s.mu.Unlock()
+}
+
 // control appends bytes of the leader's own where they do not stand in a unit.
 func (s *Stream) control(b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.active && !s.following && !s.unit {
+	if s.active && !s.following && !s.unit && !s.hushed {
 		s.put(b)
 		s.wake()
 	}

@@ -2,8 +2,10 @@ package resp
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,13 +20,15 @@ type goroutines struct {
 	srv *Server
 	ls  []*goListener
 
+	done chan struct{} // closed by stop
+
 	mu    sync.Mutex // protects what follows; never held across I/O
 	execs []*command.Exec
 	conns map[*goConn]struct{}
 }
 
 func newGoroutines(s *Server) *goroutines {
-	return &goroutines{srv: s, conns: make(map[*goConn]struct{})}
+	return &goroutines{srv: s, conns: make(map[*goConn]struct{}), done: make(chan struct{})}
 }
 
 type goListener struct {
@@ -58,6 +62,7 @@ func (t *goroutines) listenUnix(path string, perm os.FileMode) (listener, error)
 }
 
 func (t *goroutines) start() error {
+	t.srv.wg.Go(t.sweep)
 	for _, l := range t.ls {
 		t.srv.wg.Add(1)
 		go func() {
@@ -111,6 +116,7 @@ func (t *goroutines) accept(nc net.Conn, unix bool) {
 }
 
 func (t *goroutines) stop() {
+	close(t.done)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.conns {
@@ -147,6 +153,7 @@ type goConn struct {
 	mu        sync.Mutex // protects what follows; never held across I/O
 	pushed    []byte     // to be sent between two commands
 	reply     []byte     // to the parked client's command
+	writing   int        // bytes that are being sent
 	delivered bool       // the parked client may go on
 	killed    bool
 	after     bool                           // ... once what was replied is sent
@@ -181,7 +188,6 @@ func (c *goConn) serve() {
 		c.t.srv.cmd.Stats.NetIn.Add(int64(n))
 		if n > 0 {
 			if err := c.batch(&w, buf[:n]); err != nil {
-				c.t.srv.cmd.Log.Warningf("Closing client that reached max query buffer length: %s", clientInfo(c.c))
 				break
 			}
 			if !c.write(&w) || c.closing {
@@ -207,19 +213,51 @@ func (c *goConn) serve() {
 	c.nc.Close()
 }
 
-// batch runs what data completes.
+// errClosed: the connection is to be closed, for whatever reason.
+var errClosed = errors.New("closed")
+
+// batch runs what data completes. It writes only what is too long to be kept
+// until the end.
 func (c *goConn) batch(w *wire.Writer, data []byte) error {
-	x := c.t.borrow()
-	defer c.t.giveBack(x)
-	x.SetTime(time.Now())
-	return c.feed(c.t.srv, x, w, data)
+	for {
+		x := c.t.borrow()
+		x.SetTime(time.Now())
+		err := c.feed(c.t.srv, x, w, data)
+		c.t.giveBack(x)
+		c.note()
+		if err != nil {
+			c.t.srv.tooMuchInput(c.c)
+			return err
+		}
+		if !c.more {
+			c.t.srv.cmd.NoteMemory(c.c)
+			return nil
+		}
+		if !c.write(w) {
+			return errClosed
+		}
+		data = nil
+	}
 }
 
+// write sends w's buffer. While the client does not take it nothing of it is
+// run, but what is pushed to it meanwhile counts against its limits.
 func (c *goConn) write(w *wire.Writer) bool {
 	if len(w.Buf) == 0 {
 		return true
 	}
+	c.mu.Lock()
+	c.writing = len(w.Buf)
+	over := c.over()
+	c.mu.Unlock()
+	if over {
+		return false
+	}
 	n, err := c.nc.Write(w.Buf)
+	c.mu.Lock()
+	c.writing = 0
+	c.over()
+	c.mu.Unlock()
 	c.t.srv.cmd.Stats.NetOut.Add(int64(n))
 	if w.Buf = w.Buf[:0]; cap(w.Buf) > keepBuffer {
 		w.Buf = nil
@@ -317,7 +355,45 @@ func (c *goConn) Push(b []byte) {
 		c.interrupt()
 	}
 	c.pushed = appendPush(c.pushed, b, c.c.Proto())
+	over := c.over()
 	c.mu.Unlock()
+	if over {
+		c.Kill(false)
+	}
+}
+
+// over tells whether the client has more output waiting than it may have, and
+// notes how much it is; c.mu is held.
+func (c *goConn) over() bool {
+	n := int64(len(c.pushed) + c.writing)
+	c.c.OutLen.Store(n)
+	c.c.OutMem.Store(n)
+	return n > smallOut && c.t.srv.cmd.OverOutputLimit(c.c, n)
+}
+
+// sweep closes clients that are over a soft limit for too long, until the
+// transport stops.
+func (t *goroutines) sweep() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.done:
+			return
+		case <-tick.C:
+		}
+		t.mu.Lock()
+		conns := slices.Collect(maps.Keys(t.conns))
+		t.mu.Unlock()
+		for _, c := range conns {
+			c.mu.Lock()
+			over := c.over()
+			c.mu.Unlock()
+			if over {
+				c.Kill(false)
+			}
+		}
+	}
 }
 
 // Outlet is none: each connection has its own goroutine.

@@ -19,6 +19,7 @@ const (
 	readSize  = 64 << 10 // what one read takes from a socket
 	maxEvents = 256      // connections served in one turn
 	keepOut   = 1 << 20  // capacity of the output buffer that a loop keeps
+	stallAt   = 16 << 20 // output at which a client's further commands wait
 )
 
 // loops is the transport of Linux: event loops over epoll.
@@ -152,6 +153,8 @@ type loop struct {
 	quit  bool
 	swept time.Time
 
+	waiting int // connections whose output waits for the socket
+
 	// mu protects queue and seq. awake tells that the loop will look at the
 	// queue before it waits again, so nobody needs to wake it.
 	mu    sync.Mutex
@@ -217,7 +220,7 @@ func (l *loop) run() {
 			fd := int(ev.Fd)
 			if c := l.conns[fd]; c != nil {
 				if ev.Events&syscall.EPOLLOUT != 0 {
-					c.flush(nil)
+					c.writable()
 				}
 				if ev.Events&^syscall.EPOLLOUT != 0 && !c.gone {
 					c.readable()
@@ -253,7 +256,7 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 		return 0
 	}
 	timeout := -1
-	if l.srv.cfg.Timeout.Load() > 0 {
+	if l.srv.cfg.Timeout.Load() > 0 || l.waiting > 0 {
 		timeout = 1000
 	}
 	n, err := syscall.EpollWait(l.epfd, events, timeout)
@@ -263,9 +266,10 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 	return n
 }
 
-// sweep closes idle clients, once a second at most.
+// sweep closes clients that are idle, or over a soft limit for too long, once
+// a second at most.
 func (l *loop) sweep() {
-	if l.srv.cfg.Timeout.Load() == 0 {
+	if l.srv.cfg.Timeout.Load() == 0 && l.waiting == 0 {
 		return
 	}
 	now := time.Now()
@@ -276,6 +280,8 @@ func (l *loop) sweep() {
 	for _, c := range l.conns {
 		if l.srv.idleTooLong(c.c, now) {
 			l.srv.cmd.Log.Verbosef("Closing idle client")
+			c.close()
+		} else if len(c.out) > smallOut && l.srv.cmd.OverOutputLimit(c.c, int64(len(c.out))) {
 			c.close()
 		}
 	}
@@ -408,39 +414,57 @@ func (c *conn) readable() {
 func (c *conn) process(data []byte) {
 	l := c.l
 	l.w.Buf = l.w.Buf[:0]
-	err := c.feed(l.srv, l.exec, &l.w, data)
-	c.note()
-	if err != nil {
-		l.srv.cmd.Log.Warningf("Closing client that reached max query buffer length: %s", clientInfo(c.c))
-		c.close()
-		return
-	}
-	if len(l.w.Buf) > 0 {
-		c.flush(&l.w)
-	} else if c.closing && len(c.out) == 0 {
-		c.close()
-	}
-	if cap(l.w.Buf) > keepOut {
-		l.w.Buf = nil
-	}
+	c.advance(data)
 }
 
-// note keeps what CLIENT LIST shows.
-func (c *conn) note() {
-	if n := int64(len(c.in)); c.c.QueryLen.Load() != n {
-		c.c.QueryLen.Store(n)
-		c.c.QueryFree.Store(int64(cap(c.in)) - n)
+// advance runs data, and what was left before it, behind what is in the loop's
+// writer already, and sends all that. Where the client does not take what waits
+// for it, and no limit closes it for that, nothing more is run until it does;
+// its input is read on (up to client-query-buffer-limit), because many a client
+// writes all of a pipeline before it reads.
+func (c *conn) advance(data []byte) {
+	l := c.l
+	for !c.gone {
+		err := c.feed(l.srv, l.exec, &l.w, data)
+		data = nil
+		c.note()
+		if err != nil {
+			l.srv.tooMuchInput(c.c)
+			c.close()
+			return
+		}
+		if len(l.w.Buf) > 0 {
+			c.flush(&l.w)
+		} else if c.closing && len(c.out) == 0 {
+			c.close()
+		}
+		if cap(l.w.Buf) > keepOut {
+			l.w.Buf = nil
+		}
+		if !c.more {
+			break
+		}
+		l.w.Buf = l.w.Buf[:0]
+		c.stalled = len(c.out) > stallAt && !l.srv.cmd.OutputBounded(c.c)
+	}
+	if !c.gone {
+		l.srv.cmd.NoteMemory(c.c)
 	}
 }
 
 // flush sends what is waiting, then w's buffer; what the socket does not take
 // waits for it to become writable.
 func (c *conn) flush(w *wire.Writer) {
+	if w != nil && len(c.out)+len(w.Buf) > smallOut && c.l.srv.cmd.OverOutputLimit(c.c, int64(len(c.out)+len(w.Buf))) {
+		c.close()
+		return
+	}
 	if len(c.out) > 0 {
 		if w != nil {
 			c.out = append(c.out, w.Buf...)
 		}
-		if !c.send() {
+		// Where the socket was full, it will say when it is not.
+		if !(c.watching && w != nil) && !c.send() {
 			return
 		}
 	} else if w != nil {
@@ -461,7 +485,10 @@ func (c *conn) flush(w *wire.Writer) {
 			}
 		}
 	}
-	c.c.OutMem.Store(int64(cap(c.out)))
+	if n := int64(len(c.out)); n != c.c.OutLen.Load() {
+		c.c.OutLen.Store(n)
+		c.c.OutMem.Store(int64(cap(c.out)))
+	}
 	if len(c.out) > 0 {
 		c.watchOut(true)
 		return
@@ -469,6 +496,19 @@ func (c *conn) flush(w *wire.Writer) {
 	c.watchOut(false)
 	if c.closing {
 		c.close()
+	}
+}
+
+// writable sends what waits, now that the socket takes more.
+func (c *conn) writable() {
+	c.flush(nil)
+	if c.gone {
+		return
+	}
+	c.l.srv.cmd.NoteMemory(c.c)
+	if c.stalled && len(c.out) < stallAt/2 {
+		c.stalled = false
+		c.process(nil)
 	}
 }
 
@@ -499,6 +539,11 @@ func (c *conn) watchOut(on bool) {
 		return
 	}
 	c.watching = on
+	if on {
+		c.l.waiting++
+	} else {
+		c.l.waiting--
+	}
 	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP, Fd: int32(c.fd)}
 	if on {
 		ev.Events |= syscall.EPOLLOUT
@@ -511,6 +556,9 @@ func (c *conn) close() {
 		return
 	}
 	c.gone = true
+	if c.watching {
+		c.l.waiting--
+	}
 	delete(c.l.conns, c.fd)
 	c.l.srv.cmd.DropClient(c.c)
 	syscall.Close(c.fd)
@@ -524,13 +572,16 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 			return
 		}
 		c.gone = true
+		if c.watching {
+			c.l.waiting--
+		}
 		delete(c.l.conns, c.fd)
 		f := os.NewFile(uintptr(c.fd), "client")
 		_ = syscall.EpollCtl(c.l.epfd, syscall.EPOLL_CTL_DEL, c.fd, nil)
 		nc, err := net.FileConn(f) // a duplicate of the descriptor
 		f.Close()
 		if err != nil {
-			c.l.srv.cmd.Log.Warningf("Taking over the connection of %s: %v", clientInfo(c.c), err)
+			c.l.srv.cmd.Log.Warningf("Taking over the connection of %s: %v", c.c.Info(), err)
 			c.l.srv.cmd.DropClient(c.c)
 			return
 		}
@@ -575,15 +626,7 @@ func (c *conn) Deliver(reply []byte) {
 		w := &c.l.w
 		w.Buf = append(append(w.Buf[:0], c.c.Filter(reply)...), c.held...)
 		c.held = nil
-		if err := c.feed(c.l.srv, c.l.exec, w, nil); err != nil {
-			c.close()
-			return
-		}
-		c.note()
-		c.flush(w)
-		if cap(w.Buf) > keepOut {
-			w.Buf = nil
-		}
+		c.advance(nil)
 	})
 }
 

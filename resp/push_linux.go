@@ -91,6 +91,9 @@ func (c *conn) take(it *item) {
 	case c.gone || c.closing || it.seq <= c.settled:
 	case c.c.Working:
 		c.held = appendPush(c.held, it.b, c.c.Proto())
+		if len(c.held) > smallOut && c.l.srv.cmd.OverOutputLimit(c.c, int64(len(c.held)+len(c.out))) {
+			c.close()
+		}
 	default:
 		l := c.l
 		l.nodes = append(l.nodes, pushNode{b: it.b})
@@ -122,6 +125,9 @@ func (l *loop) sendPushes() {
 			w.Buf = appendPush(w.Buf, l.nodes[n-1].b, proto)
 		}
 		c.flush(w)
+		if len(c.out) > 0 && !c.gone {
+			l.srv.cmd.NoteMemory(c.c)
+		}
 	}
 	if cap(w.Buf) > keepOut {
 		w.Buf = nil

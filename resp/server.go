@@ -168,8 +168,17 @@ func (s *Server) refuse(remote net.IP) string {
 	return ""
 }
 
+// tooMuchInput notes that a client is closed for the length of its input.
+func (s *Server) tooMuchInput(c *command.Client) {
+	s.cmd.Stats.QueryBufferLimit.Add(1)
+	s.cmd.Log.Warningf("Closing client that reached max query buffer length: %s", c.Info())
+}
+
+// smallOut is output that no limit is so low as to forbid.
+const smallOut = 16 << 10
+
 // idleTooLong tells whether the timeout directive ends this client.
 func (s *Server) idleTooLong(c *command.Client, now time.Time) bool {
 	t := s.cfg.Timeout.Load()
-	return t > 0 && !c.Blocked() && !c.Subscribed() && now.UnixMilli()-c.IdleSince() > int64(t)*1000
+	return t > 0 && !c.Blocked() && !c.Leader() && !c.Subscribed() && now.UnixMilli()-c.IdleSince() > int64(t)*1000
 }

@@ -2,7 +2,6 @@ package resp
 
 import (
 	"errors"
-	"fmt"
 
 	"kvd/command"
 	"kvd/resp/wire"
@@ -16,6 +15,8 @@ type session struct {
 	in      []byte // input that no command has used up yet
 	parked  bool   // a command waits: nothing is parsed before its reply comes
 	closing bool   // close once the output is sent
+	more    bool   // input is left because the output is to be sent first
+	stalled bool   // nothing is run before the client has taken what waits for it
 }
 
 // keepBuffer is the largest buffer that a connection keeps while it is idle.
@@ -58,6 +59,10 @@ func (s *session) feed(srv *Server, x *command.Exec, w *wire.Writer, data []byte
 	return nil
 }
 
+// flushAt is the length of output at which a session stops, so that the
+// transport can send it.
+const flushAt = 1 << 20
+
 // lookAhead is how many commands of a pipeline are read before the first of
 // them runs, so that their cache misses can be taken side by side.
 const lookAhead = 16
@@ -70,7 +75,12 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 		clear(args) // they would keep the input alive
 		x.Ahead, x.AheadArgs = ahead[:0], args[:0]
 	}()
-	for used < len(buf) && !s.parked && !s.closing {
+	s.more = false
+	for used < len(buf) && !s.parked && !s.closing && !s.stalled {
+		if len(w.Buf) >= flushAt {
+			s.more = true
+			return used
+		}
 		ahead, args = ahead[:0], args[:0]
 		pos := used
 		var fail error
@@ -117,7 +127,12 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 				used = p.End
 			}
 			if out == command.Done {
-				continue
+				if len(w.Buf) < flushAt || i+1 == len(ahead) {
+					continue
+				}
+				s.more = true
+				s.scan.Reset()
+				return used
 			}
 			s.parked, s.closing = out != command.Close, out == command.Close
 			s.scan.Reset() // what was read ahead is read again
@@ -140,6 +155,14 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 // lookAheadArgs is the most arguments of a command that is read ahead.
 const lookAheadArgs = 64
 
+// note keeps what CLIENT LIST shows.
+func (s *session) note() {
+	if n := int64(len(s.in)); s.c.QueryLen.Load() != n {
+		s.c.QueryLen.Store(n)
+		s.c.QueryFree.Store(int64(cap(s.in)) - n)
+	}
+}
+
 // grow makes room behind s.in for the next read. A command in progress mostly
 // says how much it still needs; the buffer grows by that, or to twice its
 // length, whichever is less: so it is copied a few times at most, and never
@@ -157,6 +180,3 @@ func (s *session) grow() {
 	copy(in, s.in)
 	s.in = in
 }
-
-// clientInfo says who it was, for the log.
-func clientInfo(c *command.Client) string { return fmt.Sprintf("id=%d addr=%s", c.ID, c.Addr) }

@@ -196,6 +196,26 @@ func (l *List) PushBack(b []byte) {
 	l.obj.pushBack(b)
 }
 
+// PushPacked adds elements, which Packed.Check has passed, behind the last one:
+// as many PushBacks would, but block by block. They are copied.
+func (l *List) PushPacked(p Packed) {
+	if l.obj == nil && len(l.p)+len(p) > listPackedMax {
+		l.convert()
+	}
+	if l.obj == nil && len(p) > 0 {
+		l.grow(p.Count(), len(p))
+	}
+	if l.obj != nil {
+		l.obj.appendPacked(p)
+		return
+	}
+	if l.n >= 0 {
+		l.n += p.Count()
+	}
+	l.room(len(l.p) + len(p))
+	l.p = append(l.p, p...)
+}
+
 // PopFront removes the first element and returns it; false: there is none.
 func (l *List) PopFront() (Elem, bool) {
 	if l.obj != nil {

@@ -50,6 +50,32 @@ var listOwners atomic.Uint64
 func newListObject(p Packed) *listObject {
 	owner := listOwners.Add(1)
 	o := &listObject{owner: owner, dir: &listDir{owner: owner}}
+	o.appendBlocks(p)
+	return o
+}
+
+// appendPacked puts the elements p behind the last one.
+func (o *listObject) appendPacked(p Packed) {
+	if o.n > 0 && len(p) > 0 {
+		li := len(o.dir.leaves) - 1
+		l := o.ownLeaf(li)
+		b := &l.blocks[len(l.blocks)-1]
+		if o.roomBack(b, len(p)) {
+			n := p.Count()
+			copy(b.buf[b.hi:], p)
+			b.hi += uint32(len(p))
+			b.n += uint32(n)
+			o.changed(li, n, len(p))
+			return
+		}
+		o.fit(b, 8)
+	}
+	o.appendBlocks(p)
+}
+
+// appendBlocks puts the elements p, which it copies, into blocks of their own
+// behind the last one.
+func (o *listObject) appendBlocks(p Packed) {
 	for len(p) > 0 {
 		end, n := 0, 0
 		for end < len(p) {
@@ -67,13 +93,12 @@ func newListObject(p Packed) *listObject {
 		if len(o.dir.leaves) > 0 {
 			bi = len(o.dir.leaves[li].blocks)
 		}
-		o.insertBlock(li, bi, listBlock{buf: buf, hi: uint32(end), n: uint32(n), owner: owner})
+		o.insertBlock(li, bi, listBlock{buf: buf, hi: uint32(end), n: uint32(n), owner: o.owner})
 		o.n += n
 		o.data += end
 		o.buffers += int64(len(buf))
 		p = p[end:]
 	}
-	return o
 }
 
 // Copy implements Object.

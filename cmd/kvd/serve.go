@@ -12,6 +12,7 @@ import (
 	"kvd/keyspace"
 	"kvd/logf"
 	"kvd/persist"
+	"kvd/replica"
 	"kvd/resp"
 )
 
@@ -31,11 +32,15 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	var once sync.Once
 	srv.Shutdown = func() { once.Do(func() { close(done) }) }
 
+	stream := replica.NewStream(ks, cfg, log)
 	saver := persist.New(persist.Options{
 		Keyspace: ks, Config: cfg, Log: log, Dirty: &srv.Stats.DirtySinceSave, Version: Version, RedisVersion: command.RedisVersion,
 		UsedMemory: srv.UsedMemory, Limits: srv.RDBLimits, Freq: srv.Freq, FreqClock: srv.FreqClock, Changed: srv.PersistenceChanged,
+		Hold: func() func() { stream.Instant.Lock(); return stream.Instant.Unlock }, Facts: stream.Aux, LeftOut: stream.LeftOut,
 	})
 	srv.SetPersistence(saver)
+	leader := newLeader(srv, saver, stream)
+	follower := newFollower(srv, saver, stream, leader)
 
 	front := resp.New(srv)
 	if err := front.Listen(); err != nil {
@@ -66,7 +71,12 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 				front.Close()
 				return err
 			}
+			restore(srv, saver, stream, follower)
 			saver.Start()
+			leader.Start()
+			if of := cfg.ReplicaOf.Load(); of.Host != "" {
+				follower.Follow(of.Host, of.Port)
+			}
 			log.Noticef("Ready to accept connections")
 		case <-done:
 			running = false
@@ -86,6 +96,8 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		}
 	}
 	front.Close()
+	follower.Close()
+	leader.Close()
 	saver.Close()
 	ks.Close()
 	log.Warningf("kvd is now ready to exit, bye bye...")

@@ -77,12 +77,15 @@ func decodeString(r *Reader) Value {
 		if r.err != nil {
 			return Value{}
 		}
-		b, ok := decompress(nil, src, real)
-		if !ok {
+		if cap(r.scratch) > keepMost {
+			r.scratch = nil
+		}
+		var ok bool
+		if r.scratch, ok = decompress(r.scratch[:0], src, real); !ok {
 			r.damaged("compressed string")
 			return Value{}
 		}
-		return r.stringValue(b)
+		return r.stringValue(r.scratch)
 	}
 	if n <= PackedMax {
 		return r.stringValue(r.take(n))
@@ -148,7 +151,6 @@ func decodeList(r *Reader, t byte, limits *Limits) Value {
 	if t != TypeListZiplist {
 		n = r.Length()
 	}
-	var buf [32]byte
 	for ; n > 0 && r.err == nil; n-- {
 		if t == TypeList {
 			if b := r.String(); r.err == nil {
@@ -166,15 +168,8 @@ func decodeList(r *Reader, t byte, limits *Limits) Value {
 				l.PushBack(b)
 			}
 		case nodePacked:
-			p := r.packed(t != TypeQuicklist2)
-			for off := 0; off < len(p); {
-				var e types.Elem
-				e, off = p.AtEnd(off)
-				if e.IsInt {
-					l.PushBack(e.Append(buf[:0]))
-				} else {
-					l.PushBack(e.S)
-				}
+			if p := r.packed(t != TypeQuicklist2); r.err == nil {
+				l.PushPacked(p)
 			}
 		default:
 			r.damaged("kind of a list's node")
@@ -218,11 +213,40 @@ func decodeSet(r *Reader, t byte, limits *Limits) Value {
 		}
 		s.Fit()
 	default:
-		s.Load(types.EncIntset, nil, nil)
-		for n := r.Length(); n > 0 && r.err == nil; n-- {
-			b := r.String()
-			if r.err == nil && !s.Add(b) {
+		n := r.Length()
+		if n == 0 {
+			break
+		}
+		first := r.String()
+		packed := limits.Set.MaxListpackEntries // the most members of a packed form
+		if _, isInt := types.ParseInt64(first); isInt {
+			packed = max(packed, limits.Set.MaxIntset)
+		}
+		if n > uint64(max(packed, 0)) {
+			for b := first; r.err == nil; b = r.String() {
+				r.bulk.AddMember(b)
+				if n--; n == 0 {
+					break
+				}
+			}
+			if r.err != nil {
+				r.bulk.Drop()
+				return v
+			}
+			var ok bool
+			if s, ok = r.bulk.Set(limits.Set); !ok {
 				r.damaged("a member twice")
+				return v
+			}
+			break
+		}
+		s.Load(types.EncIntset, nil, nil)
+		for b := first; r.err == nil; b = r.String() {
+			if !s.Add(b) {
+				r.damaged("a member twice")
+			}
+			if n--; n == 0 {
+				break
 			}
 		}
 	}
@@ -363,7 +387,9 @@ func decodeFields(r *Reader, t byte, h *types.Hash) {
 		first = r.Uint64()
 	}
 	var field []byte
-	for n := r.Length(); n > 0 && r.err == nil; n-- {
+	n := r.Length()
+	bulk := n > uint64(max(h.Limits.MaxListpackEntries, 0)) // no packed form
+	for ; n > 0 && r.err == nil; n-- {
 		deadline := uint64(0)
 		if t != TypeHash {
 			deadline = r.Length()
@@ -377,10 +403,22 @@ func decodeFields(r *Reader, t byte, h *types.Hash) {
 		case r.err != nil:
 		case deadline > math.MaxInt64 || first > math.MaxInt64:
 			r.damaged("a field's deadline")
+		case bulk:
+			r.bulk.AddField(field, value, int64(deadline))
 		case h.Has(field, 0):
 			r.damaged("a field twice")
 		default:
 			h.Put(field, value, int64(deadline))
+		}
+	}
+	switch {
+	case !bulk:
+	case r.err != nil:
+		r.bulk.Drop()
+	default:
+		var ok bool
+		if *h, ok = r.bulk.Hash(h.Limits); !ok {
+			r.damaged("a field twice")
 		}
 	}
 }

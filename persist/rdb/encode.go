@@ -64,6 +64,10 @@ type Encoder struct {
 	// Spill, where set, is handed what was encoded so far whenever that
 	// becomes more than some 64 KiB, and returns the memory to go on with.
 	Spill func(b []byte) []byte
+	// NoFieldDeadlines, where not 0, is a moment in Unix milliseconds: hashes
+	// are written without the deadlines of their fields, which version 10 has
+	// no form for, and without the fields that are due by then.
+	NoFieldDeadlines int64
 
 	lzf   *lzfTable
 	blob  []byte // a listpack being framed
@@ -98,7 +102,7 @@ func (e *Encoder) ValueType(typ types.Type, enc types.Encoding, packed []byte, o
 			return TypeHashListpack
 		}
 		e.hash.Load(enc, packed, obj)
-		ttl := e.hash.NextDeadline() != 0
+		ttl := e.hash.NextDeadline() != 0 && e.NoFieldDeadlines == 0
 		switch {
 		case enc == types.EncListpackEx && ttl:
 			return TypeListpackTTL
@@ -289,14 +293,17 @@ func (e *Encoder) hashBody(dst []byte, enc types.Encoding, packed []byte, obj ty
 	}
 	e.hash.Load(enc, packed, obj)
 	first := e.hash.NextDeadline()
+	if e.NoFieldDeadlines != 0 {
+		first = 0
+	}
 	if enc == types.EncListpackEx {
 		return e.packedTTL(dst, packed, first)
 	}
 	if first != 0 {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(first))
 	}
-	dst = AppendLength(dst, uint64(e.hash.Len(0)))
-	e.hash.Each(0, func(field, value types.Elem, deadline int64) bool {
+	dst = AppendLength(dst, uint64(e.hash.Len(e.NoFieldDeadlines)))
+	e.hash.Each(e.NoFieldDeadlines, func(field, value types.Elem, deadline int64) bool {
 		if first != 0 {
 			ttl := uint64(0)
 			if deadline != 0 {
@@ -311,13 +318,16 @@ func (e *Encoder) hashBody(dst []byte, enc types.Encoding, packed []byte, obj ty
 }
 
 // packedTTL writes a packed hash with deadlines, the earliest being first. If
-// there is none any more, it is written as a plain listpack.
+// there is none any more, or none is wanted, it is written as a plain listpack.
 func (e *Encoder) packedTTL(dst []byte, p types.Packed, first int64) []byte {
 	e.order = e.order[:0]
 	for off := 0; off < len(p); {
 		f := ttlField{off: off, end: p.EndOf(p.EndOf(off))}
 		f.deadline = p.At(f.end).I
 		off = p.EndOf(f.end)
+		if f.deadline != 0 && f.deadline <= e.NoFieldDeadlines {
+			continue
+		}
 		if first != 0 {
 			f.end = off
 		}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"strconv"
+
+	"kvd/types"
 )
 
 // The errors of decoding. Others wrap one of them, or come from the source.
@@ -44,6 +46,11 @@ type Reader struct {
 	sum     uint64 // of everything before buf[summed]
 	summed  int
 	scratch []byte
+	bulk    types.Bulk
+
+	// While marked, buf[mark:] stays where it is wanted again; see Mark.
+	marked        bool
+	mark, markMax int
 }
 
 // NewBytes makes a Reader of bytes.
@@ -65,11 +72,16 @@ func (r *Reader) Left() int { return r.end - r.pos }
 
 // Sum is the checksum of the bytes that have been taken.
 func (r *Reader) Sum() uint64 {
-	if r.sums {
-		r.sum = Checksum(r.sum, r.buf[r.summed:r.pos])
-		r.summed = r.pos
-	}
+	r.sumTo(r.pos)
 	return r.sum
+}
+
+// sumTo takes the bytes before buf[end] into the checksum.
+func (r *Reader) sumTo(end int) {
+	if r.sums && end > r.summed {
+		r.sum = Checksum(r.sum, r.buf[r.summed:end])
+		r.summed = end
+	}
 }
 
 func (r *Reader) fail(err error) {
@@ -100,14 +112,23 @@ func (r *Reader) fill(n int) bool {
 		r.fail(ErrShort)
 		return false
 	}
-	r.Sum()
-	old := r.buf[r.pos:r.end]
+	from := r.pos
+	if r.marked {
+		from = r.mark
+		if n > r.markMax-(r.pos-from) {
+			r.fail(errLong)
+			return false
+		}
+	}
+	r.sumTo(from)
+	old := r.buf[from:r.end]
 	if len(r.buf) > keepMost && n <= window && len(old) <= window {
 		r.buf = make([]byte, window)
 	}
 	copy(r.buf, old)
-	r.base += int64(r.pos)
-	r.pos, r.summed, r.end = 0, 0, len(old)
+	r.base += int64(from)
+	r.pos, r.mark, r.summed, r.end = r.pos-from, 0, 0, len(old)
+	n += r.pos
 	for idle := 0; r.end < n; {
 		if r.end == len(r.buf) {
 			// It doubles, so at least half of it has arrived before it is made.

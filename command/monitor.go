@@ -1,0 +1,127 @@
+package command
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// MONITOR. A line is made once, for all monitors, after the command has run
+// and while its stripes are still locked, so lines about one key come in the
+// order of execution. Nothing is made while nobody monitors.
+
+func init() {
+	register(&Row{Name: "monitor", Fn: cmdMonitor, Arity: 1, Flags: Admin | NoScript | Loading | Stale, Since: "1.0.0", Group: "server",
+		Summary: "Shows this connection every command that is run.", Complexity: "O(N) in the number of commands run"})
+}
+
+// monitors are the clients that monitor. The list is replaced, never changed.
+type monitors struct {
+	mu  sync.Mutex                // protects changes of all
+	all atomic.Pointer[[]*Client] // nil: nobody
+}
+
+// set replaces the list by what f makes of it.
+func (m *monitors) set(f func(all []*Client) []*Client) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []*Client
+	if old := m.all.Load(); old != nil {
+		all = slices.Clone(*old)
+	}
+	if all = f(all); len(all) == 0 {
+		m.all.Store(nil)
+	} else {
+		m.all.Store(&all)
+	}
+}
+
+func cmdMonitor(c *Ctx) {
+	switch {
+	case c.inExec || c.C.Conn == nil:
+		c.Err("ERR MONITOR isn't allowed for DENY BLOCKING client")
+		return
+	case c.C.has(stateMonitor | stateReplica):
+		return // no reply either, as in Redis
+	}
+	c.C.set(stateMonitor, true)
+	c.S.monitors.set(func(all []*Client) []*Client { return append(all, c.C) })
+	c.W.OK()
+}
+
+// unmonitor ends a client's MONITOR.
+func (s *Server) unmonitor(c *Client) {
+	if c.has(stateMonitor) {
+		s.monitors.set(func(all []*Client) []*Client { return slices.DeleteFunc(all, func(m *Client) bool { return m == c }) })
+		c.set(stateMonitor, false)
+	}
+}
+
+// feedMonitors shows a command that has been run to the monitors.
+func (s *Server) feedMonitors(to []*Client, c *Client, row *Row, args [][]byte) {
+	if s.gate.Load()&gateLoading != 0 {
+		return
+	}
+	line := s.monitorLine(time.Now(), c, row, args)
+	for _, m := range to {
+		m.Conn.Push(line)
+	}
+}
+
+// monitorLine is a command as MONITOR shows it.
+func (s *Server) monitorLine(now time.Time, c *Client, row *Row, args [][]byte) []byte {
+	n := 64
+	for _, a := range args {
+		n += len(a) + 3
+	}
+	line := append(make([]byte, 0, n), '+')
+	line = strconv.AppendInt(line, now.Unix(), 10)
+	micros := now.Nanosecond() / 1000
+	line = append(line, '.')
+	for digit := 100000; digit > 0; digit /= 10 {
+		line = append(line, byte('0'+micros/digit%10))
+	}
+	line = append(line, " ["...)
+	line = strconv.AppendInt(line, int64(c.DB()), 10)
+	line = append(line, ' ')
+	if c.Unix {
+		line = append(line, "unix:"...)
+		line = append(line, s.Config.UnixSocket.Load()...)
+	} else {
+		line = append(line, c.Addr...)
+	}
+	line = append(line, ']')
+	secret := s.secrets(row, args)
+	for i, a := range args {
+		line = append(line, ' ')
+		if slices.Contains(secret, i) {
+			a = []byte(redacted)
+		}
+		line = appendRepr(line, a)
+	}
+	return append(line, "\r\n"...)
+}
+
+// appendRepr appends a string in quotes, with what cannot be printed escaped as Redis does.
+func appendRepr(dst, b []byte) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, ch := range b {
+		switch {
+		case ch == '"' || ch == '\\':
+			dst = append(dst, '\\', ch)
+		case ch >= ' ' && ch <= '~':
+			dst = append(dst, ch)
+		default:
+			const plain, letters = "\n\r\t\a\b", "nrtab"
+			if i := slices.Index([]byte(plain), ch); i >= 0 {
+				dst = append(dst, '\\', letters[i])
+			} else {
+				dst = append(dst, '\\', 'x', hex[ch>>4], hex[ch&15])
+			}
+		}
+	}
+	return append(dst, '"')
+}

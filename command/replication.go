@@ -1,0 +1,450 @@
+package command
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kvd/resp/wire"
+)
+
+// The leading end of replication: PSYNC, REPLCONF, ROLE, SYNC, WAIT, WAITAOF;
+// and min-replicas-to-write. REPLICAOF and its kin are in replicaof.go.
+
+func init() {
+	const link = Admin | NoScript | NoAsyncLoading | NoMulti
+	register(
+		&Row{Name: "psync", Fn: cmdPsync, Arity: -3, Flags: link, Since: "2.8.0", Group: "server",
+			Summary: "Makes this connection a replica's, from a byte of the stream on if possible (internal).", Complexity: "O(N) in the number of keys", Syntax: "replicationid offset"},
+		&Row{Name: "replconf", Fn: cmdReplconf, Arity: -1, Flags: Admin | NoScript | Loading | Stale | AllowBusy, Since: "3.0.0", Group: "server",
+			Summary: "Says what a replica can do, and how far it is (internal).", Complexity: "O(1)"},
+		&Row{Name: "role", Fn: cmdRole, Arity: 1, Flags: NoScript | Loading | Stale | Fast, Since: "2.8.12", Group: "server", Categories: "admin dangerous",
+			Summary: "Returns the server's part in replication.", Complexity: "O(1)"},
+		&Row{Name: "sync", Fn: cmdSync, Arity: 1, Flags: link, Since: "1.0.0", Group: "server",
+			Summary: "Makes this connection a replica's (internal).", Complexity: "O(N) in the number of keys"},
+		&Row{Name: "wait", Fn: cmdWait, Arity: 3, Flags: NoScript, Since: "3.0.0", Group: "generic", Categories: "connection",
+			Summary: "Waits until replicas have this connection's writes.", Complexity: "O(1)", Syntax: "numreplicas timeout",
+			Tips: "request_policy:all_shards response_policy:agg_min"},
+		&Row{Name: "waitaof", Fn: cmdWaitAOF, Arity: 4, Flags: NoScript, Since: "7.2.0", Group: "generic", Categories: "connection",
+			Summary: "Waits until this connection's writes are on the disks of this server and of replicas.", Complexity: "O(1)", Syntax: "numlocal numreplicas timeout",
+			Tips: "request_policy:all_shards response_policy:agg_min"},
+	)
+}
+
+// SyncRequest is a connection that wants to follow, and what it has said of
+// itself; see replica.Peer.
+type SyncRequest struct {
+	ID      int64
+	Addr    string
+	IP      string
+	Port    int
+	EOF     bool
+	PSYNC2  bool
+	RDBOnly bool
+	NoData  bool
+	Old     bool
+	ReplID  string
+	From    int64
+
+	Lag   func(bytes int64)
+	Heard func()
+	Gone  func()
+}
+
+// Replication is what commands want of the end of replication that leads; see
+// Following for the other end. All methods return at once and may be called with
+// stripes locked, but for Serve.
+type Replication interface {
+	// Serve makes a connection a follower's and returns when it has ended.
+	Serve(r SyncRequest, nc net.Conn, rest []byte)
+	// ID is the name of the history.
+	ID() string
+	// Offset is the number of the stream's last byte.
+	Offset() int64
+	// AckedBy is how many followers have acknowledged the bytes up to offset, and
+	// SyncedBy how many have them in a log on their disk.
+	AckedBy(offset int64) int
+	SyncedBy(offset int64) int
+	// RequestAcks asks the followers how far they are.
+	RequestAcks()
+	// Good is how many followers were heard of within min-replicas-max-lag.
+	Good() int
+	// Followers is how many there are in any state; EachOnline visits those in
+	// the stream.
+	Followers() int
+	EachOnline(f func(addr string, port int, acked int64))
+	// Info reports the fields of INFO replication that are about leading; failover
+	// is the state of one.
+	Info(field func(name string, value any), failover string)
+	// Counters are full and partial synchronizations, and refused partial ones.
+	Counters() (full, partial, refused int64)
+	// Memory is what the backlog takes, in bytes: its own, with what is held for
+	// slow followers, and in a file.
+	Memory() (backlog, total, file int64)
+	// ChangeID gives the history a name that nobody knows (DEBUG CHANGE-REPL-ID).
+	ChangeID()
+}
+
+// replication is the server's state of it.
+type replication struct {
+	Replication
+	on bool // SetReplication was called
+
+	in, out atomic.Int64 // bytes of replication links
+
+	waiting atomic.Int32 // clients in acks
+	mu      sync.Mutex   // protects acks; held over no other lock
+	acks    []ackWait
+}
+
+// ackWait is a client in WAIT or WAITAOF.
+type ackWait struct {
+	wt    *waiter
+	ready func() bool
+	reply func(w *wire.Writer)
+}
+
+// SetReplication is called once, before the first command.
+func (s *Server) SetReplication(r Replication) {
+	s.replication.Replication = r
+	s.replication.on = true
+	for _, name := range []string{"min-replicas-to-write", "min-replicas-max-lag"} {
+		s.Config.OnChange(name, func() error { s.goodChanged(); return nil })
+	}
+	s.goodChanged()
+}
+
+// LinkBytes are the counters of the bytes of replication links.
+func (s *Server) LinkBytes() (in, out *atomic.Int64) { return &s.replication.in, &s.replication.out }
+
+// Acked is called when followers have come, gone or acknowledged something. No
+// lock is held.
+func (s *Server) Acked() {
+	s.goodChanged()
+	s.wakeAcks()
+}
+
+// goodChanged sets the gate of min-replicas-to-write.
+func (s *Server) goodChanged() {
+	r := &s.replication
+	if !r.on {
+		return
+	}
+	least := s.Config.MinReplicasToWrite.Load()
+	s.setGate(gateReplicas, least > 0 && s.Config.MinReplicasMaxLag.Load() > 0 && !s.following.Load() && int64(r.Good()) < least)
+}
+
+// wakeAcks answers those who wait and have what they waited for.
+func (s *Server) wakeAcks() {
+	r := &s.replication
+	if r.waiting.Load() == 0 {
+		return
+	}
+	var done []ackWait
+	r.mu.Lock()
+	rest := r.acks[:0]
+	for _, a := range r.acks {
+		switch {
+		case a.wt.state.Load() == ended: // timed out, or the connection is gone
+		case a.ready() && a.wt.claim():
+			done = append(done, a)
+		default:
+			rest = append(rest, a)
+		}
+	}
+	clear(r.acks[len(rest):])
+	r.acks = rest
+	r.waiting.Store(int32(len(rest)))
+	r.mu.Unlock()
+	for _, a := range done {
+		w := wire.Writer{Proto: a.wt.c.Proto()}
+		a.reply(&w)
+		a.wt.release(s, w.Buf)
+	}
+}
+
+// blockForAcks parks the client until ready says so; reply is written then, or
+// when the time is over.
+func (c *Ctx) blockForAcks(timeout int64, ready func() bool, reply func(w *wire.Writer)) {
+	s := c.S
+	c.Block(nil, Wait{Timeout: timeout, TimedOut: reply})
+	wt := c.C.blocked.Load()
+	r := &s.replication
+	r.mu.Lock()
+	r.acks = append(r.acks, ackWait{wt, ready, reply})
+	r.waiting.Store(int32(len(r.acks)))
+	r.mu.Unlock()
+	if r.on {
+		r.RequestAcks()
+	}
+	s.wakeAcks() // what has come since ready was first asked
+}
+
+const errWaitOnReplica = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
+
+func cmdWait(c *Ctx) {
+	r := &c.S.replication
+	if c.S.following.Load() {
+		c.Err(errWaitOnReplica)
+		return
+	}
+	want, ok := c.Int(1)
+	if !ok {
+		return
+	}
+	timeout, ok := c.waitTimeout(2)
+	if !ok {
+		return
+	}
+	offset := c.C.written.Load()
+	count := func() int64 { return int64(r.AckedBy(offset)) }
+	if n := count(); n >= want || !c.CanBlock() {
+		c.W.Int(n)
+		return
+	}
+	c.blockForAcks(timeout, func() bool { return count() >= want }, func(w *wire.Writer) { w.Int(count()) })
+}
+
+// waitTimeout reads a timeout in milliseconds.
+func (c *Ctx) waitTimeout(i int) (int64, bool) {
+	n, ok := parseInt(c.Args[i])
+	switch {
+	case !ok:
+		c.Err("ERR timeout is not an integer or out of range")
+	case n < 0:
+		c.Err("ERR timeout is negative")
+	case n > 1<<62-c.Now:
+		c.Err("ERR timeout is out of range")
+	default:
+		return n, true
+	}
+	return 0, false
+}
+
+// cmdWaitAOF waits for disks. Only followers have logs that can be waited for
+// while this server has none.
+func cmdWaitAOF(c *Ctx) {
+	r := &c.S.replication
+	local, ok := c.Int(1)
+	if !ok {
+		return
+	}
+	if local < 0 || local > 1 {
+		c.Err("ERR value is out of range, must be between 0 and 1")
+		return
+	}
+	want, ok := c.IntMin(2, 0, errNotPositive)
+	if !ok {
+		return
+	}
+	timeout, ok := c.waitTimeout(3)
+	if !ok {
+		return
+	}
+	if c.S.following.Load() {
+		c.Err("ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.")
+		return
+	}
+	if local > 0 {
+		c.Err("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+		return
+	}
+	offset := c.C.written.Load()
+	count := func() int64 { return int64(r.SyncedBy(offset)) }
+	reply := func(w *wire.Writer) {
+		w.Array(2)
+		w.Int(0)
+		w.Int(count())
+	}
+	if count() >= want || !c.CanBlock() {
+		reply(c.W)
+		return
+	}
+	c.blockForAcks(timeout, func() bool { return count() >= want }, reply)
+}
+
+// replconf is what a client has said with REPLCONF; it belongs to the goroutine
+// that runs its commands.
+type replconf struct {
+	ip           string
+	port         int
+	eof, psync2  bool
+	rdbOnly      bool
+	filtered     bool // rdb-filter-only was given: no keys
+	versionGiven string
+}
+
+func cmdReplconf(c *Ctx) {
+	if len(c.Args)%2 == 0 {
+		c.Err(errSyntax)
+		return
+	}
+	r := c.C.replconf
+	if r == nil {
+		r = &replconf{}
+		c.C.replconf = r
+	}
+	for i := 1; i < len(c.Args); i += 2 {
+		v := c.Args[i+1]
+		switch {
+		case c.Word(i, "listening-port"):
+			n, ok := c.Int(i + 1)
+			if !ok {
+				return
+			}
+			r.port = int(n)
+		case c.Word(i, "ip-address"):
+			if len(v) >= 256 {
+				c.Err("ERR REPLCONF ip-address provided by replica instance is too long: " + strconv.Itoa(len(v)) + " bytes")
+				return
+			}
+			r.ip = string(v)
+		case c.Word(i, "capa"): // others are not known here
+			r.eof = r.eof || c.Word(i+1, "eof")
+			r.psync2 = r.psync2 || c.Word(i+1, "psync2")
+		case c.Word(i, "ack"), c.Word(i, "fack"):
+			return // this connection follows nobody; there is no reply in any case
+		case c.Word(i, "getack"):
+			return // a leader's, which comes by the stream
+		case c.Word(i, "rdb-only"):
+			n, ok := c.Int(i + 1)
+			if !ok {
+				return
+			}
+			if n < 0 || n > 1 {
+				c.Err("ERR value is out of range, must be between 0 and 1")
+				return
+			}
+			r.rdbOnly = n == 1
+		case c.Word(i, "rdb-filter-only"):
+			for _, f := range strings.Fields(string(v)) {
+				if !strings.EqualFold(f, "functions") {
+					c.Err("ERR Unsupported rdb-filter-only option: " + quote([]byte(f)))
+					return
+				}
+			}
+			r.filtered = true
+		case c.Word(i, "version"):
+			r.versionGiven = string(v)
+		default:
+			c.Err("ERR Unrecognized REPLCONF option: " + quote(c.Args[i]))
+			return
+		}
+	}
+	c.W.OK()
+}
+
+func cmdSync(c *Ctx) { c.follow(SyncRequest{Old: true}) }
+
+func cmdPsync(c *Ctx) {
+	from, ok := parseInt(c.Args[2])
+	if !ok {
+		c.S.Log.Warningf("Replica %s asks for synchronization but with a wrong offset", c.C.Addr)
+		c.Err(errNotInt)
+		return
+	}
+	q := SyncRequest{ReplID: string(c.Args[1]), From: from}
+	if len(c.Args) < 4 || !c.Word(3, "failover") {
+		c.follow(q)
+		return
+	}
+	s, who := c.S, strings.TrimSuffix(string(c.appendClient(nil, c.C)), "\n")
+	c.handOver(q, func() error { return s.promote(q.ReplID, s.replication.ID(), who) })
+}
+
+// follow makes the connection a follower's.
+func (c *Ctx) follow(q SyncRequest) {
+	if f := c.S.followerEnd; f != nil {
+		switch {
+		case f.FailoverState() != NoFailover:
+			c.Err("NOMASTERLINK Can't SYNC while failing over")
+			return
+		case c.S.following.Load() && !f.Up():
+			c.Err("NOMASTERLINK Can't SYNC while not connected with my master")
+			return
+		}
+	}
+	c.handOver(q, nil)
+}
+
+// handOver hands the connection over to the leading end, after first, which may
+// wait. An error of it is the reply, and the end of the connection.
+func (c *Ctx) handOver(q SyncRequest, first func() error) {
+	r, cl, s := &c.S.replication, c.C, c.S
+	if !r.on || cl.Conn == nil {
+		c.Err("ERR this server does not replicate")
+		return
+	}
+	q.ID, q.Addr = cl.ID, cl.Addr
+	if p := cl.replconf; p != nil {
+		q.IP, q.Port, q.EOF, q.PSYNC2, q.RDBOnly, q.NoData = p.ip, p.port, p.eof, p.psync2, p.rdbOnly, p.filtered
+	}
+	if q.NoData && !q.EOF {
+		c.Err("ERR Filtered replica requires EOF capability")
+		return
+	}
+	q.Lag = cl.OutMem.Store
+	q.Heard = func() { cl.active.Store(time.Now().UnixMilli()) }
+	q.Gone = func() { s.DropClient(cl) }
+	cl.set(stateReplica, true)
+	cl.Conn.Hijack(func(nc net.Conn, rest []byte) {
+		if first != nil {
+			if err := first(); err != nil {
+				_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+				_, _ = nc.Write([]byte("-" + err.Error() + "\r\n"))
+				nc.Close()
+				q.Gone()
+				return
+			}
+		}
+		r.Serve(q, nc, rest)
+	})
+	c.outcome = Parked
+}
+
+func cmdRole(c *Ctx) {
+	r := &c.S.replication
+	if c.roleFollowing(r.Offset()) {
+		return
+	}
+	c.W.Array(3)
+	c.W.BulkString("master")
+	c.W.Int(r.Offset())
+	at, n := c.W.DeferArray(), 0
+	r.EachOnline(func(addr string, port int, acked int64) {
+		n++
+		c.W.Array(3)
+		c.W.BulkString(addr)
+		c.W.BulkString(strconv.Itoa(port))
+		c.W.BulkString(strconv.FormatInt(acked, 10))
+	})
+	c.W.SetArray(at, n)
+}
+
+func (w *infoWriter) replication() {
+	r := &w.s.replication
+	if !w.infoFollowing() {
+		w.field("role", "master")
+	}
+	r.Info(w.field, w.s.failoverState())
+}
+
+// noReplication is for servers that tests drive.
+type noReplication struct{}
+
+func (noReplication) Serve(SyncRequest, net.Conn, []byte)             {}
+func (noReplication) ID() string                                      { return strings.Repeat("0", 40) }
+func (noReplication) Offset() int64                                   { return 0 }
+func (noReplication) AckedBy(int64) int                               { return 0 }
+func (noReplication) SyncedBy(int64) int                              { return 0 }
+func (noReplication) RequestAcks()                                    {}
+func (noReplication) Good() int                                       { return 0 }
+func (noReplication) Followers() int                                  { return 0 }
+func (noReplication) EachOnline(func(addr string, port int, n int64)) {}
+func (noReplication) Info(func(name string, value any), string)       {}
+func (noReplication) Counters() (full, partial, refused int64)        { return }
+func (noReplication) Memory() (backlog, total, file int64)            { return }
+func (noReplication) ChangeID()                                       {}

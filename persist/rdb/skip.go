@@ -1,0 +1,106 @@
+package rdb
+
+import "errors"
+
+// errLong: what stands behind the mark is longer than was allowed.
+var errLong = errors.New("rdb: longer than the mark allows")
+
+// Mark notes the place where the Reader is, for Marked or Rewind: what follows
+// stays in memory until then, and an attempt to take more than max bytes fails
+// like any other error.
+func (r *Reader) Mark(max int) {
+	r.marked, r.mark, r.markMax = true, r.pos, max
+}
+
+// Marked returns what was taken since Mark, valid until the next call, and
+// forgets the mark; nil after an error, where Rewind must follow.
+func (r *Reader) Marked() []byte {
+	if r.err != nil {
+		return nil
+	}
+	r.marked = false
+	return r.buf[r.mark:r.pos:r.pos]
+}
+
+// Rewind goes back to the mark, forgets it, and with it any error since.
+func (r *Reader) Rewind() {
+	r.pos, r.marked, r.err = r.mark, false, nil
+}
+
+// Reset makes r a Reader of b, with the memory that it has.
+func (r *Reader) Reset(b []byte) {
+	*r = Reader{buf: b, end: len(b), scratch: r.scratch, bulk: r.bulk}
+}
+
+// Skip passes over the body of a value of the type t: it takes as much as
+// DecodeValue would, and looks at nothing but lengths. Err tells whether it
+// could.
+func Skip(r *Reader, t byte) {
+	switch t {
+	case TypeString, TypeListZiplist, TypeSetIntset, TypeZSetZiplist, TypeZSetListpack, TypeSetListpack,
+		TypeHashZipmap, TypeHashZiplist, TypeHashListpack, TypeListpackTTLPre:
+		r.skipString()
+	case TypeListpackTTL:
+		r.Next(8)
+		r.skipString()
+	case TypeList, TypeSet, TypeQuicklist:
+		r.skipTuples(0, 1, 0)
+	case TypeQuicklist2:
+		r.skipTuples(1, 1, 0)
+	case TypeHash:
+		r.skipTuples(0, 2, 0)
+	case TypeZSet2:
+		r.skipTuples(0, 1, 8)
+	case TypeHashTTL:
+		r.Next(8)
+		r.skipTuples(1, 2, 0)
+	case TypeHashTTLPre:
+		r.skipTuples(1, 2, 0)
+	case TypeZSet:
+		for n := r.Length(); n > 0 && r.err == nil; n-- {
+			r.skipString()
+			if size := r.Byte(); size < 253 {
+				r.Next(int(size))
+			}
+		}
+	default:
+		r.fail(ErrUnknown)
+	}
+}
+
+// skipTuples passes over a length and as many times so many lengths, strings
+// and bytes.
+func (r *Reader) skipTuples(lengths, strings, bytes int) {
+	for n := r.Length(); n > 0 && r.err == nil; n-- {
+		for range lengths {
+			r.Length()
+		}
+		for range strings {
+			r.skipString()
+		}
+		if bytes > 0 {
+			r.Next(bytes)
+		}
+	}
+}
+
+// SkipString passes over a string.
+func SkipString(r *Reader) { r.skipString() }
+
+func (r *Reader) skipString() {
+	n, coded := r.length()
+	if !coded {
+		r.take(n)
+		return
+	}
+	if _, ok := r.codedInt(n); ok {
+		return
+	}
+	if n != codedLZF {
+		r.damaged("coding of a string")
+		return
+	}
+	size := r.Length()
+	r.Length()
+	r.take(size)
+}

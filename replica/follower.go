@@ -1,0 +1,352 @@
+package replica
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"kvd/resp/wire"
+)
+
+// Peer is a connection that asks for synchronization, and what it has said of
+// itself with REPLCONF.
+type Peer struct {
+	ID      int64  // of the client
+	Addr    string // "address:port", or the path of a unix socket and ":0"
+	IP      string // ip-address, or ""
+	Port    int    // listening-port, or 0
+	EOF     bool   // capa eof: takes a snapshot whose length is not known
+	PSYNC2  bool   // capa psync2: understands +CONTINUE <id>
+	RDBOnly bool   // rdb-only: is to be closed after the snapshot
+	NoData  bool   // rdb-filter-only: wants a snapshot without keys
+	Old     bool   // sent SYNC: no reply before the snapshot, no acknowledgements
+	ReplID  string // of PSYNC; "?" asks for a full synchronization
+	From    int64  // of PSYNC: number of the first byte that it wants
+
+	Lag   func(bytes int64) // is told what it has not been sent yet
+	Heard func()            // it has sent something
+	Gone  func()            // the connection has ended
+}
+
+// state is what INFO shows of a follower.
+type state int
+
+const (
+	waitStart state = iota // for a snapshot to begin
+	waitEnd                // for the end of one
+	sendBulk               // gets a file
+	sent                   // has it and wanted no more
+	online                 // in the stream
+)
+
+func (s state) String() string {
+	return [...]string{"wait_bgsave", "wait_bgsave", "send_bulk", "rdb_transmitted", "online"}[s]
+}
+
+// follower is one connection. Its goroutine (serve) sends, and another one
+// (listen) reads what it acknowledges.
+type follower struct {
+	Peer
+	l  *Leader
+	nc net.Conn
+
+	begin  chan *transfer // its snapshot has begun
+	headed chan struct{}  // closed when the reply to PSYNC is sent
+	ready  chan struct{}  // closed when it has acknowledged something
+	gone   chan struct{}  // closed by close
+	once   sync.Once
+	acks   sync.Once
+
+	// Under Leader.mu.
+	state   state
+	since   time.Time // of the request
+	acked   int64
+	synced  int64
+	ackTime time.Time
+	reader  *Reader // also read by its own goroutine
+	removed bool
+
+	file *os.File // the snapshot on disk, once it is whole; see transfer.finish
+}
+
+// host is the address that INFO and ROLE show.
+func (f *follower) host() string {
+	if f.IP != "" {
+		return f.IP
+	}
+	if host, _, err := net.SplitHostPort(f.Addr); err == nil {
+		return host
+	}
+	return f.Addr
+}
+
+// name is how the log calls it.
+func (f *follower) name() string {
+	if f.Port == 0 {
+		return f.host() + ":<unknown-replica-port>"
+	}
+	return f.host() + ":" + strconv.Itoa(f.Port)
+}
+
+// close ends the connection; its goroutine clears away. It may be called by
+// anyone, with any lock held but the stream's.
+func (f *follower) close() {
+	f.once.Do(func() {
+		close(f.gone)
+		f.nc.Close()
+	})
+}
+
+func (f *follower) isGone() bool {
+	select {
+	case <-f.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Serve makes a connection a follower's, and returns when it has ended. rest is
+// what it has sent after its request.
+func (l *Leader) Serve(p Peer, nc net.Conn, rest []byte) {
+	f := &follower{Peer: p, l: l, nc: nc, begin: make(chan *transfer, 1), headed: make(chan struct{}), ready: make(chan struct{}), gone: make(chan struct{}), since: time.Now()}
+	defer func() {
+		f.close()
+		l.remove(f)
+		if f.Gone != nil {
+			f.Gone()
+		}
+	}()
+	l.Log.Noticef("Replica %s asks for synchronization", f.name())
+	resumed := !p.Old && l.resume(f)
+	if !resumed {
+		l.fulls.Add(1)
+		l.Alone() // a backlog that is about to be dropped stays
+		h := l.Keyspace.LockAll()
+		l.Stream.Create()
+		l.Keyspace.Unlock(&h)
+		if tcp, ok := nc.(*net.TCPConn); ok && l.Config.ReplDisableTCPNoDelay.Load() {
+			_ = tcp.SetNoDelay(false)
+		}
+		l.add(f, waitStart)
+	}
+	go f.listen(rest)
+	if !resumed && !f.fullSync() {
+		return
+	}
+	f.stream()
+}
+
+// add enters a follower.
+func (l *Leader) add(f *follower, s state) {
+	l.mu.Lock()
+	f.state, f.ackTime = s, time.Now()
+	l.followers = append(l.followers, f)
+	l.mu.Unlock()
+	if s == waitStart {
+		l.askTransfer(f)
+	} else {
+		l.Acked()
+	}
+}
+
+// remove forgets a follower. The snapshot that it was the last one to wait for
+// is given up.
+func (l *Leader) remove(f *follower) {
+	l.mu.Lock()
+	r := f.reader
+	f.reader, f.removed = nil, true
+	if i := slices.Index(l.followers, f); i >= 0 {
+		l.followers = slices.Delete(l.followers, i, i+1)
+		if len(l.followers) == 0 {
+			l.aloneFrom = time.Now()
+		}
+		l.Log.Noticef("Connection with replica %s lost.", f.name())
+	}
+	if l.transfer != nil {
+		l.giveUp(l.transfer)
+	}
+	l.mu.Unlock()
+	if r != nil {
+		r.Close()
+	}
+	if f.file != nil {
+		f.file.Close()
+	}
+	l.Acked()
+}
+
+// resume tries a partial synchronization.
+func (l *Leader) resume(f *follower) bool {
+	id, id2, offset, second := l.Stream.IDs()
+	r, why := l.Stream.Resume(f.ReplID, f.From, f.overrun)
+	log := l.Log
+	switch why {
+	case Resumed:
+		l.partials.Add(1)
+		f.reader = r
+		l.add(f, online)
+		reply := "+CONTINUE\r\n"
+		if f.PSYNC2 {
+			reply = "+CONTINUE " + id + "\r\n"
+		}
+		log.Noticef("Partial resynchronization request from %s accepted. Sending %d bytes of backlog starting from offset %d.", f.name(), r.Lag(), f.From)
+		if f.write([]byte(reply)) != nil {
+			f.close()
+		}
+		return true
+	case OtherHistory:
+		if f.ReplID != "" && f.ReplID[0] == '?' {
+			log.Noticef("Full resync requested by replica %s", f.name())
+			return false
+		}
+		log.Noticef("Partial resynchronization not accepted: Replication ID mismatch (Replica asked for '%s', my replication IDs are '%s' and '%s')", f.ReplID, id, id2)
+	case BeyondSecond:
+		log.Noticef("Partial resynchronization not accepted: Requested offset for second ID was %d, but I can reply up to %d", f.From, second)
+	case NoBacklog:
+		log.Noticef("Unable to partial resync with replica %s for lack of backlog (Replica request was: %d).", f.name(), f.From)
+		if f.From > offset {
+			log.Warningf("Warning: replica %s tried to PSYNC with an offset that is greater than the master replication offset.", f.name())
+		}
+	}
+	l.refused.Add(1)
+	return false
+}
+
+// overrun is called when the stream has stopped the reader: the follower is too
+// slow, or the history has ended.
+func (f *follower) overrun() {
+	f.l.mu.Lock()
+	r := f.reader
+	f.l.mu.Unlock()
+	if r != nil && r.Over() {
+		f.l.Log.Warningf("Client id=%d addr=%s (replica %s) scheduled to be closed ASAP for overcoming of output buffer limits.", f.ID, f.Addr, f.name())
+	}
+	f.close()
+}
+
+// write sends bytes; it waits for repl-timeout at most.
+func (f *follower) write(b []byte) error {
+	_ = f.nc.SetWriteDeadline(time.Now().Add(f.l.timeout()))
+	n, err := f.nc.Write(b)
+	f.l.Out.Add(int64(n))
+	return err
+}
+
+const (
+	// sendGap is the least time between two short writes to a follower: where
+	// many small changes come, they leave together.
+	sendGap = 200 * time.Microsecond
+	// shortSend is what counts as short, in bytes.
+	shortSend = 16 << 10
+)
+
+// stream sends the stream until the connection ends.
+func (f *follower) stream() {
+	buf := make([]byte, slotSize)
+	for {
+		b, err := f.reader.Next(buf)
+		if err != nil {
+			if !errors.Is(err, ErrStopped) {
+				f.l.Log.Warningf("Reading the replication backlog for replica %s: %v", f.name(), err)
+			}
+			return
+		}
+		short := len(b) < shortSend
+		if f.write(b) != nil {
+			return
+		}
+		if short && !f.isGone() {
+			time.Sleep(sendGap)
+		}
+	}
+}
+
+// listen reads what the follower says: how far it is. Other commands are not
+// answered, as nothing may stand in the stream but what is numbered.
+func (f *follower) listen(rest []byte) {
+	defer f.close()
+	var scan wire.Scanner
+	lim := wire.Limits{Authenticated: true, MaxBulk: 64 << 10}
+	in := append([]byte(nil), rest...)
+	buf := make([]byte, 4<<10)
+	for {
+		used := 0
+		for used < len(in) {
+			n, status, err := scan.Scan(in[used:], &lim)
+			if status == wire.Error {
+				f.l.Log.Verbosef("Protocol error (%v) from replica %s", err, f.name())
+				return
+			}
+			if status == wire.More {
+				break
+			}
+			used += n
+			f.heard(scan.Args)
+		}
+		in = in[:copy(in, in[used:])]
+		if len(in) > 1<<20 {
+			return
+		}
+		n, err := f.nc.Read(buf)
+		f.l.In.Add(int64(n))
+		in = append(in, buf[:n]...)
+		if err != nil {
+			if f.stopping(err) && n > 0 {
+				continue
+			}
+			return
+		}
+	}
+}
+
+// stopping tells whether an error comes with the last bytes.
+func (f *follower) stopping(err error) bool { return errors.Is(err, io.EOF) && !f.isGone() }
+
+// heard acts on REPLCONF ACK <offset> [FACK <offset>].
+func (f *follower) heard(args [][]byte) {
+	if f.Heard != nil {
+		f.Heard()
+	}
+	if len(args) < 3 || !word(args[0], "replconf") {
+		return
+	}
+	l := f.l
+	l.mu.Lock()
+	ack := false
+	for i := 1; i+1 < len(args); i += 2 {
+		n, ok := wire.ParseInt(args[i+1])
+		switch {
+		case !ok:
+		case word(args[i], "ack"):
+			ack = true
+			f.acked = max(f.acked, n)
+			f.ackTime = time.Now()
+		case word(args[i], "fack"):
+			f.synced = max(f.synced, n)
+		}
+	}
+	l.mu.Unlock()
+	if ack {
+		f.acks.Do(func() { close(f.ready) })
+		l.Acked()
+	}
+}
+
+// word compares without regard to case.
+func word(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i := range b {
+		if b[i]|0x20 != lower[i] {
+			return false
+		}
+	}
+	return true
+}

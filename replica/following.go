@@ -1,0 +1,259 @@
+package replica
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kvd/config"
+	"kvd/keyspace"
+	"kvd/logf"
+	"kvd/persist"
+)
+
+// Applier runs commands of a leader's stream; it is used by one goroutine at a
+// time.
+type Applier interface {
+	// Apply runs one command; MULTI and EXEC frame units. An error names the
+	// command that could not be applied, and why.
+	Apply(args [][]byte) error
+	// Reset drops an open MULTI and selects database 0.
+	Reset()
+	Select(db int)
+	DB() int
+	InMulti() bool
+}
+
+// FollowerOptions wire a Follower to the server.
+type FollowerOptions struct {
+	Config   *config.Config
+	Log      *logf.Logger
+	Keyspace *keyspace.Keyspace
+	Saver    *persist.Saver
+	Stream   *Stream
+	Applier  Applier
+
+	// Changed is called when Following or Up have changed, before anything that
+	// depends on it happens. No lock is held.
+	Changed func()
+	// Linked is called with the connection to a leader that is in sync, and what
+	// it returns when that ends. kill ends the link; it does not wait.
+	Linked func(nc net.Conn, kill func()) (gone func())
+	// DropFollowers ends the connections of this server's own followers.
+	DropFollowers func()
+	// Candidates are this server's own followers. At once.
+	Candidates func() []Candidate
+	// HoldWrites keeps writes waiting while on. At once.
+	HoldWrites func(on bool)
+	// Replaced, if not nil, is called after the contents were replaced by a
+	// leader's snapshot: what the log has is of no use any more. No lock is held.
+	Replaced func()
+}
+
+// State of a link, as ROLE calls it.
+type State string
+
+// The states.
+const (
+	StateConnect    State = "connect" // not connected, will be soon
+	StateConnecting State = "connecting"
+	StateHandshake  State = "handshake"
+	StateSync       State = "sync" // a snapshot is on its way, or being loaded
+	StateConnected  State = "connected"
+)
+
+// Follower has the server follow a leader, or none.
+type Follower struct {
+	FollowerOptions
+
+	// switching is held for the length of a change of leaders. Stripes are
+	// locked and links waited for under it.
+	switching sync.Mutex
+
+	// mu protects what follows. Nobody waits for anything while holding it: INFO
+	// asks inside EXEC, with all stripes locked.
+	mu        sync.Mutex
+	leader    config.Address // none: Host is empty
+	link      *link          // nil while there is no leader
+	downSince time.Time      // when the last link that was in sync broke; zero: none was
+	handOver  *handOver      // a FAILOVER on its way
+
+	// stale: the contents are not those that the stream says, so that a link may
+	// only begin with a full synchronization.
+	stale atomic.Bool
+}
+
+// NewFollower makes a Follower that follows nobody yet.
+func NewFollower(o FollowerOptions) *Follower { return &Follower{FollowerOptions: o} }
+
+// Hold keeps the leader's stream from being applied until release is called;
+// see persist.Options.Hold. No stripe is locked.
+func (f *Follower) Hold() (release func()) {
+	f.Stream.Instant.Lock()
+	return f.Stream.Instant.Unlock
+}
+
+// Following is the leader's address; ok is false where there is none.
+func (f *Follower) Following() (host string, port int, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.leader.Host, f.leader.Port, f.leader.Host != ""
+}
+
+// Up tells whether the link to the leader is in sync.
+func (f *Follower) Up() bool { return f.State() == StateConnected }
+
+// State is the state of the link.
+func (f *Follower) State() State {
+	if l := f.current(); l != nil {
+		return l.State()
+	}
+	return StateConnect
+}
+
+func (f *Follower) current() *link {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.link
+}
+
+// SelectStreamDB says which database the stream that was loaded goes on with.
+// It is called before the first Follow.
+func (f *Follower) SelectStreamDB(db int) { f.Applier.Select(db) }
+
+// Role is State, for ROLE.
+func (f *Follower) Role() string { return string(f.State()) }
+
+// Follow has the server follow the leader at host and port. It waits for the
+// end of the link before. No stripe is locked.
+func (f *Follower) Follow(host string, port int) { f.follow(host, port, nil) }
+
+// follow is Follow. takeOver, if not nil, asks the leader, a follower of this
+// server, to lead from now on, and is called with its answer.
+func (f *Follower) follow(host string, port int, takeOver func(error)) {
+	f.switching.Lock()
+	defer f.switching.Unlock()
+	f.endLink()
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &link{Follower: f, address: net.JoinHostPort(host, strconv.Itoa(port)), ctx: ctx, cancel: cancel, done: make(chan struct{}), takeOver: takeOver}
+	l.state.Store(string(StateConnect))
+	f.mu.Lock()
+	led := f.leader.Host == ""
+	f.leader = config.Address{Host: host, Port: port}
+	f.link = l
+	if led {
+		f.downSince = time.Time{}
+	}
+	f.mu.Unlock()
+	f.Config.ReplicaOf.Store(config.Address{Host: host, Port: port})
+	f.Log.SetRole(logf.RoleReplica)
+	f.Changed() // no write is admitted any more
+	if led {
+		h := f.Keyspace.LockAll()
+		f.Stream.Follow()
+		f.Keyspace.Unlock(&h)
+	}
+	f.Log.Noticef("Connecting to MASTER %s:%d", host, port)
+	go l.run()
+}
+
+// Lead has the server follow nobody any more; false: it did not. See Follow.
+func (f *Follower) Lead() bool {
+	f.switching.Lock()
+	defer f.switching.Unlock()
+	if _, _, ok := f.Following(); !ok {
+		return false
+	}
+	f.endLink()
+	f.DropFollowers() // they learn the new id when they come back
+	h := f.Keyspace.LockAll()
+	if f.stale.Swap(false) {
+		// The contents are not those of any point of the history.
+		f.Stream.ChangeID()
+		f.Stream.Promote()
+		f.Stream.ForgetSecond()
+	} else {
+		f.Stream.Promote()
+	}
+	f.Keyspace.Unlock(&h)
+	f.mu.Lock()
+	f.leader, f.link, f.downSince = config.Address{}, nil, time.Time{}
+	f.mu.Unlock()
+	f.Config.ReplicaOf.Store(config.Address{})
+	f.Log.SetRole(logf.RoleMaster)
+	f.Changed()
+	return true
+}
+
+// Close ends the link; the server goes on to be a follower.
+func (f *Follower) Close() {
+	f.switching.Lock()
+	defer f.switching.Unlock()
+	f.endLink()
+}
+
+// endLink ends the present link, if there is one, and waits for it.
+func (f *Follower) endLink() {
+	if l := f.current(); l != nil {
+		l.stop()
+		<-l.done
+		// What a MULTI without its EXEC has brought was not applied, nor counted.
+		db := f.Applier.DB()
+		f.Applier.Reset()
+		f.Applier.Select(db)
+	}
+}
+
+// Info reports the fields of INFO that only a follower has, up to those of its
+// configuration. Stripes may be locked.
+func (f *Follower) Info(field func(name string, value any)) {
+	f.mu.Lock()
+	leader, l, down := f.leader, f.link, f.downSince
+	f.mu.Unlock()
+	if l == nil {
+		return
+	}
+	ago := func(unix int64) int64 {
+		if unix == 0 {
+			return -1
+		}
+		return max(0, time.Now().Unix()-unix)
+	}
+	field("master_host", leader.Host)
+	field("master_port", leader.Port)
+	state := l.State()
+	up := state == StateConnected
+	field("master_link_status", map[bool]string{true: "up", false: "down"}[up])
+	io := int64(-1)
+	if up {
+		io = ago(l.lastIO.Load())
+	}
+	field("master_last_io_seconds_ago", io)
+	syncing := state == StateSync
+	field("master_sync_in_progress", map[bool]int{true: 1}[syncing])
+	_, _, offset, _ := f.Stream.IDs()
+	field("slave_read_repl_offset", l.readOffset(offset))
+	field("slave_repl_offset", offset)
+	if syncing {
+		total, read := l.total.Load(), l.read.Load()
+		left, perc := int64(0), 0.0
+		if total > 0 {
+			left, perc = total-read, float64(read)/float64(total)*100
+		}
+		field("master_sync_total_bytes", total)
+		field("master_sync_read_bytes", read)
+		field("master_sync_left_bytes", left)
+		field("master_sync_perc", strconv.FormatFloat(perc, 'f', 2, 64))
+		field("master_sync_last_io_seconds_ago", ago(l.lastIO.Load()))
+	}
+	if !up {
+		since := int64(-1)
+		if !down.IsZero() {
+			since = int64(time.Since(down) / time.Second)
+		}
+		field("master_link_down_since_seconds", since)
+	}
+}
