@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"kvd/types"
 	"kvd/types/slab"
 
 	"github.com/tidwall/btree"
@@ -83,6 +84,24 @@ func (st *stripe) prefetchDue(db *DB, d *btree.BTreeG[deadline], now int64, n in
 	}
 	each(st.prefetchRef)
 	each(st.prefetchEntry)
+}
+
+// PrefetchMembers brings members of a big collection nearer, which commands on
+// the key are about to look up. The key's entry should be near already.
+func (ks *Keyspace) PrefetchMembers(db int, k *Key, members [][]byte) {
+	st := &ks.stripes[int(k.Slot)>>ks.shift]
+	if !st.mu.TryLock() {
+		return
+	}
+	if sh := &ks.dbs[db].shards[st.number]; sh.slots != nil {
+		if i, l := st.find(&sh.slots[int(k.Slot)&(1<<ks.shift-1)], k); i >= 0 {
+			e := st.entryAt(l)
+			if f, ok := e.Object().(types.Foreseer); ok {
+				f.Foresee(members)
+			}
+		}
+	}
+	st.mu.Unlock()
 }
 
 // rootOf is the key's slot if its table has one segment, else nil: slots of
