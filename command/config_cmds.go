@@ -32,18 +32,20 @@ func init() {
 		}})
 }
 
-// configHooks refuses what cannot be changed while the server runs: listening
-// sockets are bound at the start.
+// configHooks makes the limits of clients' memory act.
 func (s *Server) configHooks() {
-	for _, name := range []string{"port", "bind"} {
-		s.Config.OnChange(name, func() error {
-			return errors.New("kvd binds its listening sockets at the start only")
-		})
-	}
 	for _, name := range []string{"maxmemory", "maxmemory-clients"} {
 		s.Config.OnChange(name, s.setClientsLimit)
 	}
 	_ = s.setClientsLimit()
+	s.Config.OnChange("notify-keyspace-events", s.observeNew)
+	_ = s.observeNew()
+}
+
+// observeNew makes the keyspace tell of new keys if their event is wanted.
+func (s *Server) observeNew() error {
+	s.Keyspace.ObserveNew(s.Config.NotifyKeyspaceEvents.Load()&eventNew != 0)
+	return nil
 }
 
 func cmdConfigGet(c *Ctx) {

@@ -104,10 +104,11 @@ func (w *infoWriter) server() {
 	w.field("redis_version", RedisVersion)
 	w.fields("redis_git_sha1:00000000", "redis_git_dirty:0", "redis_build_id:0", "redis_mode:standalone")
 	w.field("kvd_version", s.Version)
-	w.field("os", runtime.GOOS+" "+runtime.GOARCH)
+	w.field("os", systemName())
 	w.field("arch_bits", strconv.IntSize)
 	w.field("monotonic_clock", "Go runtime")
 	w.field("multiplexing_api", multiplexing)
+	w.fields("atomicvar_api:sync/atomic", "gcc_version:0.0.0") // as of a Redis that gcc did not compile
 	w.field("go_version", strings.TrimPrefix(runtime.Version(), "go"))
 	w.field("process_id", os.Getpid())
 	w.field("process_supervised", "no")
@@ -210,9 +211,9 @@ func (w *infoWriter) memory() {
 	w.field("mem_total_replication_buffers", stream)
 	w.field("mem_clients_slaves", stream-backlog)
 	w.field("mem_clients_normal", clients)
-	w.fields("mem_cluster_links:0", "mem_aof_buffer:0", "mem_allocator:slab-go", "active_defrag_running:0")
+	w.fields("mem_cluster_links:0", fmt.Sprintf("mem_aof_buffer:%d", w.s.persist.Buffered()), "mem_allocator:slab-go", "active_defrag_running:0")
 	w.field("lazyfree_pending_objects", s.Keyspace.LazyPending())
-	w.field("lazyfreed_objects", s.totals().lazyFreed)
+	w.field("lazyfreed_objects", w.count().lazyFreed)
 }
 
 // percent is part of whole as INFO prints it.
@@ -232,9 +233,6 @@ func ratio(a, b int64) string {
 
 func (w *infoWriter) persistence() {
 	w.s.persist.Info(w.field)
-	w.fields("aof_enabled:0", "aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_rewrite_time_sec:-1", "aof_current_rewrite_time_sec:-1",
-		"aof_last_bgrewrite_status:ok", "aof_rewrites:0", "aof_rewrites_consecutive_failures:0", "aof_last_write_status:ok", "aof_last_cow_size:0",
-		"module_fork_in_progress:0", "module_fork_last_cow_size:0")
 	w.s.persist.InfoLoading(w.field)
 }
 
@@ -252,18 +250,17 @@ func (w *infoWriter) stats() {
 	w.field("total_connections_received", t.connections)
 	w.field("total_commands_processed", t.calls)
 	w.field("instantaneous_ops_per_sec", int64(calls))
-	w.field("total_net_input_bytes", t.netIn)
-	w.field("total_net_output_bytes", t.netOut)
-	w.field("total_net_repl_input_bytes", s.replication.in.Load())
-	w.field("total_net_repl_output_bytes", s.replication.out.Load())
+	w.field("total_net_input_bytes", t.netIn+t.links[0])
+	w.field("total_net_output_bytes", t.netOut+t.links[1])
+	w.field("total_net_repl_input_bytes", t.links[0])
+	w.field("total_net_repl_output_bytes", t.links[1])
 	w.field("instantaneous_input_kbps", fmt.Sprintf("%.2f", in/1024))
 	w.field("instantaneous_output_kbps", fmt.Sprintf("%.2f", out/1024))
 	w.fields("instantaneous_input_repl_kbps:0.00", "instantaneous_output_repl_kbps:0.00")
 	w.field("rejected_connections", t.rejected)
-	full, partial, refused := s.replication.Counters()
-	w.field("sync_full", full)
-	w.field("sync_partial_ok", partial)
-	w.field("sync_partial_err", refused)
+	w.field("sync_full", t.links[2])
+	w.field("sync_partial_ok", t.links[3])
+	w.field("sync_partial_err", t.links[4])
 	w.field("expired_keys", t.expired)
 	w.field("expired_subkeys", t.expiredFields)
 	w.fields("expired_stale_perc:0.00", "expired_time_cap_reached_count:0")
@@ -279,14 +276,20 @@ func (w *infoWriter) stats() {
 	w.fields("latest_fork_usec:0", "total_forks:0")
 	w.field("migrate_cached_sockets", s.links.count())
 	w.fields("slave_expires_tracked_keys:0", "active_defrag_hits:0", "active_defrag_misses:0", "active_defrag_key_hits:0", "active_defrag_key_misses:0",
-		"total_active_defrag_time:0", "current_active_defrag_time:0", "tracking_total_keys:0", "tracking_total_items:0", "tracking_total_prefixes:0",
-		"unexpected_error_replies:0")
+		"total_active_defrag_time:0", "current_active_defrag_time:0")
+	w.field("tracking_total_keys", s.tracking.keys.Load())
+	w.field("tracking_total_items", s.tracking.items.Load())
+	w.field("tracking_total_prefixes", s.tracking.broadcasts.Load())
+	w.fields("unexpected_error_replies:0")
 	s.errors.mu.Lock()
 	all := s.errors.all
 	s.errors.mu.Unlock()
 	w.field("total_error_replies", all)
 	w.fields("dump_payload_sanitizations:0")
 	w.field("client_query_buffer_limit_disconnections", t.queryLimit)
+	w.field("total_reads_processed", t.reads)
+	w.field("total_writes_processed", t.writes)
+	w.fields("reply_buffer_shrinks:0", "reply_buffer_expands:0") // clients have no such buffer
 	w.fields("io_threaded_reads_processed:0", "io_threaded_writes_processed:0")
 }
 
@@ -295,6 +298,11 @@ func (w *infoWriter) cpu() {
 	w.field("used_cpu_sys", fmt.Sprintf("%.6f", sys.Seconds()))
 	w.field("used_cpu_user", fmt.Sprintf("%.6f", user.Seconds()))
 	w.fields("used_cpu_sys_children:0.000000", "used_cpu_user_children:0.000000")
+	// Of the thread that runs this command: on Linux, of the client's event loop.
+	if user, sys, ok := threadCPU(); ok {
+		w.field("used_cpu_sys_main_thread", fmt.Sprintf("%.6f", sys.Seconds()))
+		w.field("used_cpu_user_main_thread", fmt.Sprintf("%.6f", user.Seconds()))
+	}
 }
 
 // eachRow calls f for every row that was called or rejected, by name.

@@ -82,6 +82,7 @@ type Config struct {
 	LatencyMonitorThreshold        *Int         `directive:"latency-monitor-threshold"` // milliseconds
 	LatencyTracking                *Bool        `directive:"latency-tracking"`
 	LatencyTrackingInfoPercentiles *Percentiles `directive:"latency-tracking-info-percentiles"`
+	TrackingTableMaxKeys           *Int         `directive:"tracking-table-max-keys"`
 	NotifyKeyspaceEvents           *Events      `directive:"notify-keyspace-events"`
 
 	Save                    *Save   `directive:"save"`
@@ -93,6 +94,19 @@ type Config struct {
 	RDBKeySaveDelay         *Int    `directive:"rdb-key-save-delay"` // microseconds for each key, or if negative keys for each microsecond
 	KeyLoadDelay            *Int    `directive:"key-load-delay"`     // likewise
 	StopWritesOnBgsaveError *Bool   `directive:"stop-writes-on-bgsave-error"`
+
+	AppendOnly                *Bool   `directive:"appendonly"`
+	AppendFilename            *String `directive:"appendfilename"`
+	AppendDirname             *String `directive:"appenddirname"`
+	AppendFsync               *Enum   `directive:"appendfsync"`
+	NoAppendfsyncOnRewrite    *Bool   `directive:"no-appendfsync-on-rewrite"`
+	AutoAOFRewritePercentage  *Int    `directive:"auto-aof-rewrite-percentage"`
+	AutoAOFRewriteMinSize     *Int    `directive:"auto-aof-rewrite-min-size"` // bytes
+	AOFLoadTruncated          *Bool   `directive:"aof-load-truncated"`
+	AOFUseRDBPreamble         *Bool   `directive:"aof-use-rdb-preamble"`
+	AOFTimestampEnabled       *Bool   `directive:"aof-timestamp-enabled"`
+	AOFRewriteIncrementalSync *Bool   `directive:"aof-rewrite-incremental-fsync"`
+	AOFDisableAutoGC          *Bool   `directive:"aof-disable-auto-gc"`
 
 	ReplBacklogSize             *Int  `directive:"repl-backlog-size"`        // bytes
 	ReplBacklogFileLimit        *Int  `directive:"repl-backlog-file-limit"`  // bytes
@@ -204,7 +218,7 @@ func (c *Config) ConfigFile() string { return c.configFile }
 // Get answers CONFIG GET: for each pattern in turn the directives that match
 // it and have not been answered yet, in the table's order. A pattern without
 // * ? [ is an exact name in any letter case and is echoed as asked; only such
-// a name finds a hidden directive. Aliases answer like names.
+// a name finds a hidden directive, or one of kvd's own (ByName). Aliases answer like names.
 func (c *Config) Get(patterns ...string) []Pair {
 	var pairs []Pair
 	seen := make(map[string]bool)
@@ -222,7 +236,7 @@ func (c *Config) Get(patterns ...string) []Pair {
 			continue
 		}
 		for _, e := range c.entries {
-			if e.Flags&Hidden != 0 || e.Kind >= KindFileOnly {
+			if e.Flags&(Hidden|ByName) != 0 || e.Kind >= KindFileOnly {
 				continue
 			}
 			for _, name := range []string{e.Name, e.Alias} {

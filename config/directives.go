@@ -56,6 +56,10 @@ const (
 	Protected
 	// Hidden directives are answered by CONFIG GET only when asked by exact name.
 	Hidden
+	// ByName directives are answered by CONFIG GET only when asked by exact
+	// name, too, but shown in the help text: kvd's own that cannot be set, which
+	// tools that set all that CONFIG GET * answers do not know.
+	ByName
 	// Sensitive values must not reach a log, MONITOR or the slow log.
 	Sensitive
 	// DenyLoading directives cannot be set while a data set is loaded.
@@ -251,9 +255,9 @@ func noDefrag(v string) error {
 // names another release; a test compares them with a real server.
 var directives = []Directive{
 	// kvd's own.
-	integer("event-loops", "0", 0, 1024, Immutable, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
+	integer("event-loops", "0", 0, 1024, Immutable|ByName, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
 	enum("rdb-version", "auto", []string{"auto", "10"}, 0, Acts, groupKvd, "RDB version of snapshots: 10, or with auto 12 where fields of hashes have deadlines, which 10 leaves out."),
-	yesno("ignore-unsupported", "no", Immutable, Acts, groupKvd, "Start although directives are given that kvd cannot obey yet; each is warned about.").bare("yes"),
+	yesno("ignore-unsupported", "no", Immutable|ByName, Acts, groupKvd, "Start although directives are given that kvd cannot obey yet; each is warned about.").bare("yes"),
 
 	// Network.
 	special("bind", KindStrings, "* -::*", 0, Acts, groupNetwork, "Addresses to listen on; one that begins with '-' may be unavailable."),
@@ -309,7 +313,7 @@ var directives = []Directive{
 		"Close a client of the class when its output exceeds the hard limit, or the soft one for so many seconds."),
 	{Name: "maxmemory-clients", Kind: KindMemPercent, Default: "0", Min: -100, Max: maxLong, Effect: Acts, Group: groupClients,
 		Help: "Memory for all clients' buffers together, in bytes or percent of maxmemory."},
-	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Inert, groupClients, "Keys remembered for client-side caching."),
+	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Acts, groupClients, "Keys remembered for client-side caching."),
 
 	// Security.
 	text("requirepass", "", EmptyIsUnset|Sensitive, Acts, groupSecurity, "Password of the default user."),
@@ -369,7 +373,7 @@ var directives = []Directive{
 	integer("latency-monitor-threshold", "0", 0, maxLong, 0, Acts, groupEvents, "Milliseconds from which an event enters LATENCY; 0 disables it."),
 	yesno("latency-tracking", "yes", 0, Acts, groupEvents, "Keep a latency histogram for each command."),
 	special("latency-tracking-info-percentiles", KindPercentiles, "50 99 99.9", 0, Acts, groupEvents, "Percentiles that INFO latencystats shows."),
-	special("notify-keyspace-events", KindEvents, "", 0, Inert, groupEvents, "Classes of keyspace events to publish, as letters."),
+	special("notify-keyspace-events", KindEvents, "", 0, Acts, groupEvents, "Classes of keyspace events to publish, as letters."),
 
 	// Snapshots.
 	special("save", KindSave, "3600 1 300 100 60 10000", 0, Acts, groupSnapshot, `Save after so many seconds if so many keys changed; "" never does.`).bare(""),
@@ -384,18 +388,18 @@ var directives = []Directive{
 	yesno("stop-writes-on-bgsave-error", "yes", 0, Acts, groupSnapshot, "Refuse writes after a failed snapshot."),
 
 	// Append-only log.
-	yesno("appendonly", "no", DenyLoading, Refuse, groupAppend, "Log every write to a file."),
-	text("appendfilename", "appendonly.aof", Immutable, Inert, groupAppend, "Base name of the log's files.").valid(baseName("appendfilename", "filename", false)),
-	text("appenddirname", "appendonlydir", Immutable, Inert, groupAppend, "Directory of the log's files.").valid(baseName("appenddirname", "dirname", false)),
-	enum("appendfsync", "everysec", []string{"everysec", "always", "no"}, 0, Inert, groupAppend, "When the log is synced to the disk."),
-	yesno("no-appendfsync-on-rewrite", "no", 0, Inert, groupAppend, "Do not sync while a log is rewritten."),
-	integer("auto-aof-rewrite-percentage", "100", 0, maxInt, 0, Inert, groupAppend, "Growth in percent at which the log is rewritten."),
-	memory("auto-aof-rewrite-min-size", "64mb", 0, maxLong, 0, Inert, groupAppend, "Size below which the log is not rewritten."),
-	yesno("aof-load-truncated", "yes", 0, Inert, groupAppend, "Load a log whose end is torn."),
-	yesno("aof-use-rdb-preamble", "yes", 0, Inert, groupAppend, "Begin a rewritten log with a snapshot."),
-	yesno("aof-timestamp-enabled", "no", 0, Inert, groupAppend, "Write time stamps into the log."),
-	yesno("aof-rewrite-incremental-fsync", "yes", 0, Inert, groupAppend, "Sync a rewritten log as it grows."),
-	yesno("aof-disable-auto-gc", "no", 0, Inert, groupAppend, "Keep log files that are no longer needed."),
+	yesno("appendonly", "no", DenyLoading, Acts, groupAppend, "Log every write to a file."),
+	text("appendfilename", "appendonly.aof", Immutable, Acts, groupAppend, "Base name of the log's files.").valid(baseName("appendfilename", "filename", false)),
+	text("appenddirname", "appendonlydir", Immutable, Acts, groupAppend, "Directory of the log's files.").valid(baseName("appenddirname", "dirname", false)),
+	enum("appendfsync", "everysec", []string{"everysec", "always", "no"}, 0, Acts, groupAppend, "When the log is synced to the disk."),
+	yesno("no-appendfsync-on-rewrite", "no", 0, Acts, groupAppend, "Do not sync while a log is rewritten."),
+	integer("auto-aof-rewrite-percentage", "100", 0, maxInt, 0, Acts, groupAppend, "Growth in percent at which the log is rewritten."),
+	memory("auto-aof-rewrite-min-size", "64mb", 0, maxLong, 0, Acts, groupAppend, "Size below which the log is not rewritten."),
+	yesno("aof-load-truncated", "yes", 0, Acts, groupAppend, "Load a log whose end is torn."),
+	yesno("aof-use-rdb-preamble", "yes", 0, Acts, groupAppend, "Begin a rewritten log with a snapshot."),
+	yesno("aof-timestamp-enabled", "no", 0, Acts, groupAppend, "Write time stamps into the log."),
+	yesno("aof-rewrite-incremental-fsync", "yes", 0, Acts, groupAppend, "Sync a rewritten log as it grows."),
+	yesno("aof-disable-auto-gc", "no", 0, Acts, groupAppend, "Keep log files that are no longer needed."),
 
 	// Replication.
 	special("replicaof", KindReplicaOf, "", Immutable, Acts, groupReplica, "Host and port of the master to follow.").as("slaveof"),

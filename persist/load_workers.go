@@ -14,6 +14,7 @@ import (
 const (
 	// batchBytes is how much of a file is handed to a worker at once.
 	batchBytes = 128 << 10
+	batchKeys  = 4096
 	// rawMax is the longest key with its value that goes to a worker, in bytes.
 	// Longer ones are decoded by the reader of the file as they come, so that
 	// they are not in memory twice.
@@ -43,7 +44,8 @@ type batch struct {
 // that a small file needs none.
 type workers struct {
 	own     *worker // of the goroutine that reads the file
-	batch   *batch  // being filled
+	all     []*worker
+	batch   *batch // being filled
 	started int
 	full    chan *batch
 	spare   chan *batch
@@ -70,7 +72,7 @@ func (l *loader) hand(rec record, raw []byte) error {
 	rec.off, rec.end = len(b.raw), len(b.raw)+len(raw)
 	b.raw = append(b.raw, raw...)
 	b.records = append(b.records, rec)
-	if len(b.raw) < batchBytes {
+	if len(b.raw) < batchBytes && len(b.records) < batchKeys {
 		return nil
 	}
 	if l.stop.Load() {
@@ -121,12 +123,18 @@ type worker struct {
 	keys [side]keyspace.Key
 	text [side][]byte
 	body [side]int
+	seen seen // by a check
 
 	loaded, expired, empty int64 // since the last count
 }
 
 func (l *loader) newWorker() *worker {
-	w := &worker{l: l, r: new(rdb.Reader), tx: l.s.Keyspace.NewTx()}
+	w := &worker{l: l, r: new(rdb.Reader)}
+	l.all = append(l.all, w)
+	if l.check {
+		return w
+	}
+	w.tx = l.s.Keyspace.NewTx()
 	w.tx.Now = l.now.UnixMilli()
 	w.tx.Replaying = true // nothing expires behind the loader's back
 	return w
@@ -162,6 +170,9 @@ func (w *worker) some(b *batch, list []record) {
 			return
 		}
 		w.body[i] = rec.end - w.r.Left()
+		if w.l.check {
+			continue
+		}
 		w.keys[i] = keyspace.MakeKey(w.text[i])
 		w.l.s.Keyspace.PrefetchTable(rec.db, &w.keys[i])
 	}
@@ -207,10 +218,16 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 	case err != nil:
 		return fmt.Errorf("the value of the key %.80q: %w", rec.key, err)
 	}
-	if rec.deadline != 0 && rec.deadline <= w.tx.Now && !w.l.keep {
-		w.expired++
-		if f := w.l.leftOut; f != nil {
-			f(rec.db, rec.key)
+	late := rec.deadline != 0 && rec.deadline <= w.l.now.UnixMilli() && !w.l.keep
+	if w.l.check {
+		w.seen.note(rec, v.Type)
+	}
+	if late || w.l.check {
+		if late {
+			w.expired++
+			if f := w.l.leftOut; f != nil {
+				f(rec.db, rec.key)
+			}
 		}
 		if v.Obj != nil {
 			for !v.Obj.Free(1 << 20) {

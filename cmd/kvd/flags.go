@@ -30,6 +30,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer, start func(*config.Config
 		Writer:                stdout,
 		ErrWriter:             stderr,
 		ExitErrHandler:        func(*cli.Context, error) {}, // run reports errors
+		Commands:              []*cli.Command{checkCommand(stdin, stdout)},
 	}
 	app.Action = func(ctx *cli.Context) error {
 		args := ctx.Args().Slice()
@@ -94,6 +95,7 @@ const usageText = `kvd [/path/to/redis.conf] [--directive value ...] [-]
 kvd -                       (read the configuration from standard input)
 kvd -v or --version
 kvd -h or --help
+kvd check [--fix] FILE-or-DIR ...    (verify snapshots and logs)
 
 examples:
 kvd --port 7777 --bind 127.0.0.1 -::1

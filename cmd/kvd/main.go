@@ -2,6 +2,7 @@
 // redis-server does and serves the Redis protocol.
 //
 //	kvd [redis.conf] [-] [--directive value ...]
+//	kvd check [--fix] FILE-or-DIR ...
 //
 // This package only wires: it reads the configuration (package config), opens
 // the log (package logf), and starts the rooms of the server in serve. It
@@ -34,7 +35,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	case errors.As(err, &bad):
 		fmt.Fprintf(stderr, "\n%s\n", bad)
-	case errors.Is(err, errLogged):
+	case errors.Is(err, errLogged), errors.Is(err, errDamaged):
 	default:
 		logf.NewWriter(stdout, logf.Notice).Warningf("%s", err)
 	}
@@ -70,9 +71,10 @@ func start(cfg *config.Config) error {
 		log.Warningf("%s", warning)
 	}
 	log.SetRole(logf.RoleMaster)
-	if err := serve(cfg, log); err != nil {
+	err = serve(cfg, log)
+	if err != nil && err != errLogged {
 		log.Warningf("%s, exiting", err)
 		return errLogged
 	}
-	return nil
+	return err
 }

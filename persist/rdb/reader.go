@@ -132,7 +132,11 @@ func (r *Reader) fill(n int) bool {
 	for idle := 0; r.end < n; {
 		if r.end == len(r.buf) {
 			// It doubles, so at least half of it has arrived before it is made.
-			grown := make([]byte, min(2*len(r.buf), max(n, window)))
+			want := max(n, window)
+			if r.marked { // more will be wanted, bit by bit
+				want = max(want, r.markMax)
+			}
+			grown := make([]byte, min(2*len(r.buf), want))
 			copy(grown, r.buf)
 			r.buf = grown
 		}

@@ -1,9 +1,16 @@
 package rdb
 
-import "errors"
+import (
+	"errors"
+
+	"kvd/types"
+)
 
 // errLong: what stands behind the mark is longer than was allowed.
 var errLong = errors.New("rdb: longer than the mark allows")
+
+// IsLong tells whether taking failed because of the length that Mark allows.
+func IsLong(err error) bool { return errors.Is(err, errLong) }
 
 // Mark notes the place where the Reader is, for Marked or Rewind: what follows
 // stays in memory until then, and an attempt to take more than max bytes fails
@@ -30,6 +37,24 @@ func (r *Reader) Rewind() {
 // Reset makes r a Reader of b, with the memory that it has.
 func (r *Reader) Reset(b []byte) {
 	*r = Reader{buf: b, end: len(b), scratch: r.scratch, bulk: r.bulk}
+}
+
+// TypeOf is the type of the values of the type byte t.
+func TypeOf(t byte) types.Type {
+	switch t {
+	case TypeString:
+		return types.TString
+	case TypeList, TypeListZiplist, TypeQuicklist, TypeQuicklist2:
+		return types.TList
+	case TypeSet, TypeSetListpack, TypeSetIntset:
+		return types.TSet
+	case TypeZSet, TypeZSet2, TypeZSetZiplist, TypeZSetListpack:
+		return types.TZSet
+	case TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack,
+		TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL:
+		return types.THash
+	}
+	return types.NoType
 }
 
 // Skip passes over the body of a value of the type t: it takes as much as
@@ -90,7 +115,7 @@ func SkipString(r *Reader) { r.skipString() }
 func (r *Reader) skipString() {
 	n, coded := r.length()
 	if !coded {
-		r.take(n)
+		r.Discard(n)
 		return
 	}
 	if _, ok := r.codedInt(n); ok {
@@ -102,5 +127,28 @@ func (r *Reader) skipString() {
 	}
 	size := r.Length()
 	r.Length()
-	r.take(size)
+	r.Discard(size)
+}
+
+// Discard passes over n bytes, which need not fit into memory.
+func (r *Reader) Discard(n uint64) {
+	for n > 0 && r.err == nil {
+		k := min(n, window)
+		r.Next(int(k))
+		n -= k
+	}
+}
+
+// More tells whether anything follows. The end of the source is no error.
+func (r *Reader) More() bool {
+	if r.err != nil || r.pos < r.end {
+		return r.err == nil
+	}
+	if r.src != nil && r.fill(1) {
+		return true
+	}
+	if errors.Is(r.err, ErrShort) {
+		r.err = nil
+	}
+	return false
 }
