@@ -12,6 +12,7 @@ import (
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
+	"kvd/types"
 )
 
 // Outcome tells the transport how to go on after a command.
@@ -68,6 +69,9 @@ type Exec struct {
 
 	// replyAt is where the reply of the command being run begins in its Writer.
 	replyAt int
+
+	// members is memory for foreseeMembers.
+	members [types.ForeseeMax][]byte
 
 	// foreseen is the key of Args[1], if it is computed already.
 	foreseen *keyspace.Key
@@ -142,6 +146,7 @@ type Pending struct {
 	End   int          // where it ends in the input
 	key   keyspace.Key // of the first argument, which mostly is the key
 	keyed bool
+	same  bool // its key is that of the command before
 	// follows: nothing but commands ran since x.lap; more: another one follows this.
 	follows, more bool
 }
@@ -152,17 +157,67 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 	ks, db := x.s.Keyspace, int(c.db.Load())
 	for i := range cmds {
 		p := &cmds[i]
-		if p.keyed = len(p.Args) > 1; p.keyed {
-			p.key = keyspace.MakeKey(p.Args[1])
-			ks.PrefetchTable(db, &p.key)
+		p.follows, p.more = i > 0, i+1 < len(cmds)
+		p.keyed, p.same = len(p.Args) > 1, false
+		if !p.keyed {
+			continue
 		}
+		if i > 0 && cmds[i-1].keyed && bytes.Equal(p.Args[1], cmds[i-1].Args[1]) {
+			p.key, p.same = cmds[i-1].key, true
+			continue
+		}
+		p.key = keyspace.MakeKey(p.Args[1])
+		ks.PrefetchTable(db, &p.key)
 	}
 	for i := range cmds {
-		if cmds[i].keyed {
+		if cmds[i].keyed && !cmds[i].same {
 			ks.PrefetchEntry(db, &cmds[i].key)
 		}
-		cmds[i].follows, cmds[i].more = i > 0, i+1 < len(cmds)
 	}
+	for i := 0; i < len(cmds); {
+		n := 1
+		for i+n < len(cmds) && cmds[i+n].same {
+			n++
+		}
+		if n > 1 {
+			x.foreseeMembers(db, cmds[i:i+n])
+		}
+		i += n
+	}
+}
+
+// foreseeMembers does the same for members of a big collection that several
+// commands in a row ask for.
+func (x *Exec) foreseeMembers(db int, cmds []Pending) {
+	members := &x.members
+	n := 0
+	for i := range cmds {
+		args := cmds[i].Args
+		if len(args) < 3 || len(args[0]) < 4 || n == len(members) {
+			continue
+		}
+		// The names tell enough for a hint: h..., z..., sadd, srem, sismember, smove.
+		at := 2
+		switch args[0][0] | 0x20 {
+		case 'h':
+		case 'z':
+			if c := args[0][1] | 0x20; len(args) == 4 && (c == 'a' || c == 'i') { // ZADD, ZINCRBY
+				at = 3
+			}
+		case 's':
+			if c := args[0][1] | 0x20; c == 'e' || c == 't' { // SET and its kin, STRLEN
+				continue
+			}
+		default:
+			continue
+		}
+		members[n] = args[at]
+		n++
+	}
+	if n > 1 {
+		x.s.Keyspace.PrefetchMembers(db, &cmds[0].key, members[:n])
+	}
+	clear(members[:n]) // they alias the input
 }
 
 // RunPending is Run for a command that Foresee has seen.
