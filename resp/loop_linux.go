@@ -167,7 +167,9 @@ type loop struct {
 	room    []item
 	running []item
 	nodes   []pushNode
-	touched []*conn
+	touched []*conn // with pushes to be sent, from pushedTo on; may name one twice
+
+	pushedTo int
 
 	// What waits for the append-only log; see hold_linux.go.
 	log       command.AppendLog
@@ -244,10 +246,12 @@ func (l *loop) run() {
 			}
 		}
 		l.runQueue()
+		l.sendPushes(pushTurn + 2*n)
 		l.sweep()
 		l.settleTurn()
 	}
 	l.runQueue()
+	l.sendPushes(len(l.touched))
 	for _, c := range l.conns {
 		c.close()
 	}
@@ -262,6 +266,9 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 	r, _, _ := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	if n := int(r); n > 0 {
 		return n
+	}
+	if l.pushing() {
+		return 0
 	}
 	l.awake.Store(false)
 	if l.queued() {
@@ -398,6 +405,9 @@ func keepAlive(fd, seconds int) {
 // as there is input for, but no more than maxTurn bytes.
 func (c *conn) readable() {
 	l := c.l
+	if c.sendPushes(); c.gone {
+		return
+	}
 	for total := 0; total < maxTurn; {
 		room := l.rbuf
 		if len(c.in) > 0 {
@@ -428,7 +438,7 @@ func (c *conn) readable() {
 			}
 			c.process(nil)
 		}
-		if n < len(room) || len(c.in) == 0 || c.gone {
+		if n < len(room) || len(c.in) == 0 || c.gone || c.scan.Need() <= keepBuffer {
 			return
 		}
 	}
@@ -574,6 +584,9 @@ func (c *conn) goOn() {
 	}
 	c.l.srv.cmd.NoteMemory(c.c)
 	if c.stalled && c.waiting() < stallAt/2 {
+		if c.sendPushes(); c.gone {
+			return
+		}
 		c.stalled = false
 		c.process(nil)
 	}
@@ -614,7 +627,7 @@ func (c *conn) close() {
 func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 	var now func()
 	now = func() {
-		if c.gone {
+		if c.sendPushes(); c.gone {
 			return
 		}
 		if len(c.unsynced.waits) > 0 {
@@ -669,6 +682,9 @@ func (c *conn) Kill(afterReply bool) {
 func (c *conn) Deliver(reply []byte) {
 	c.l.post(func() {
 		if c.gone {
+			return
+		}
+		if c.sendPushes(); c.gone {
 			return
 		}
 		c.parked, c.c.Working = false, false
