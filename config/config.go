@@ -226,6 +226,9 @@ func (c *Config) Get(patterns ...string) []Pair {
 				continue
 			}
 			for _, name := range []string{e.Name, e.Alias} {
+				if name == e.Alias && e.Flags&NewAlias != 0 {
+					continue
+				}
 				if name != "" && glob.MatchFold(p, name) {
 					add(name, e)
 				}
