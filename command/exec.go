@@ -185,8 +185,13 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	x.replyAt = at
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
-	if row == nil || row.parent != nil || !equalFold(args[0], row.Name) {
-		row = Lookup(args[0])
+	if row == nil || row.parent != nil || row.renamed || !equalFold(args[0], row.Name) {
+		if row = Lookup(args[0]); row == nil && c.applies {
+			row = lookupInside(args[0])
+		}
+		if row != nil && row.renamed {
+			args[0] = []byte(row.Name) // for the journal
+		}
 	}
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row

@@ -136,6 +136,7 @@ type Config struct {
 
 	// What follows belongs to start-up (see load.go); configFile is read-only afterwards.
 	configFile string
+	renames    []Pair
 	newlines   int  // line ends read at the top level so far
 	saveSeen   bool // a save directive replaced the default
 	depth      int  // includes being read
@@ -213,6 +214,10 @@ func (c *Config) Sensitive(name string) bool {
 
 // ConfigFile returns the absolute path of the configuration file, or "" if none was read.
 func (c *Config) ConfigFile() string { return c.configFile }
+
+// Renames are the commands of rename-command with their new names, in order;
+// an empty one takes the command away.
+func (c *Config) Renames() []Pair { return c.renames }
 
 // Get answers CONFIG GET: for each pattern in turn the directives that match
 // it and have not been answered yet, in the table's order. A pattern without

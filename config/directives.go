@@ -325,7 +325,7 @@ var directives = []Directive{
 	enum("enable-module-command", "no", yesNoLocal, Immutable, Inert, groupSecurity, "Whether MODULE may be called."),
 	text("aclfile", "", Immutable, Refuse, groupSecurity, "File of users and their rights."),
 	fileOnly("user", Refuse, groupSecurity, "Define a user and its rights."),
-	fileOnly("rename-command", Refuse, groupSecurity, "Rename a command, or remove it with an empty name."),
+	fileOnly("rename-command", Acts, groupSecurity, "Rename a command, or remove it with an empty name."),
 	enum("acl-pubsub-default", "resetchannels", []string{"allchannels", "resetchannels"}, 0, Inert, groupSecurity, "Channels of a new user."),
 	integer("acllog-max-len", "128", 0, maxLong, 0, Inert, groupSecurity, "Entries that ACL LOG keeps."),
 	enum("sanitize-dump-payload", "no", []string{"no", "yes", "clients"}, 0, Inert, groupSecurity, "Check RESTORE and RDB payloads thoroughly."),
