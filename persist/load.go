@@ -172,7 +172,7 @@ type manner struct {
 	// keep enters keys whose time is over, too: only its leader tells a follower
 	// that a key is gone.
 	keep bool
-	// leftOut, if not nil, is told of the others.
+	// leftOut, if not nil, is told of the others, one at a time.
 	leftOut func(db int, key []byte)
 }
 
