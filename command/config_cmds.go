@@ -32,14 +32,8 @@ func init() {
 		}})
 }
 
-// configHooks refuses what cannot be changed while the server runs: listening
-// sockets are bound at the start.
+// configHooks makes the limits of clients' memory act.
 func (s *Server) configHooks() {
-	for _, name := range []string{"port", "bind"} {
-		s.Config.OnChange(name, func() error {
-			return errors.New("kvd binds its listening sockets at the start only")
-		})
-	}
 	for _, name := range []string{"maxmemory", "maxmemory-clients"} {
 		s.Config.OnChange(name, s.setClientsLimit)
 	}

@@ -104,10 +104,11 @@ func (w *infoWriter) server() {
 	w.field("redis_version", RedisVersion)
 	w.fields("redis_git_sha1:00000000", "redis_git_dirty:0", "redis_build_id:0", "redis_mode:standalone")
 	w.field("kvd_version", s.Version)
-	w.field("os", runtime.GOOS+" "+runtime.GOARCH)
+	w.field("os", systemName())
 	w.field("arch_bits", strconv.IntSize)
 	w.field("monotonic_clock", "Go runtime")
 	w.field("multiplexing_api", multiplexing)
+	w.fields("atomicvar_api:sync/atomic", "gcc_version:0.0.0") // as of a Redis that gcc did not compile
 	w.field("go_version", strings.TrimPrefix(runtime.Version(), "go"))
 	w.field("process_id", os.Getpid())
 	w.field("process_supervised", "no")
@@ -212,7 +213,7 @@ func (w *infoWriter) memory() {
 	w.field("mem_clients_normal", clients)
 	w.fields("mem_cluster_links:0", "mem_aof_buffer:0", "mem_allocator:slab-go", "active_defrag_running:0")
 	w.field("lazyfree_pending_objects", s.Keyspace.LazyPending())
-	w.field("lazyfreed_objects", s.totals().lazyFreed)
+	w.field("lazyfreed_objects", w.count().lazyFreed)
 }
 
 // percent is part of whole as INFO prints it.
@@ -287,6 +288,9 @@ func (w *infoWriter) stats() {
 	w.field("total_error_replies", all)
 	w.fields("dump_payload_sanitizations:0")
 	w.field("client_query_buffer_limit_disconnections", t.queryLimit)
+	w.field("total_reads_processed", t.reads)
+	w.field("total_writes_processed", t.writes)
+	w.fields("reply_buffer_shrinks:0", "reply_buffer_expands:0") // clients have no such buffer
 	w.fields("io_threaded_reads_processed:0", "io_threaded_writes_processed:0")
 }
 
@@ -295,6 +299,11 @@ func (w *infoWriter) cpu() {
 	w.field("used_cpu_sys", fmt.Sprintf("%.6f", sys.Seconds()))
 	w.field("used_cpu_user", fmt.Sprintf("%.6f", user.Seconds()))
 	w.fields("used_cpu_sys_children:0.000000", "used_cpu_user_children:0.000000")
+	// Of the thread that runs this command: on Linux, of the client's event loop.
+	if user, sys, ok := threadCPU(); ok {
+		w.field("used_cpu_sys_main_thread", fmt.Sprintf("%.6f", sys.Seconds()))
+		w.field("used_cpu_user_main_thread", fmt.Sprintf("%.6f", user.Seconds()))
+	}
 }
 
 // eachRow calls f for every row that was called or rejected, by name.

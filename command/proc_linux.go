@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"os"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -39,4 +40,33 @@ func processCPU() (user, sys time.Duration) {
 		return
 	}
 	return time.Duration(ru.Utime.Nano()), time.Duration(ru.Stime.Nano())
+}
+
+// threadCPU is the CPU time that the calling thread has used.
+func threadCPU() (user, sys time.Duration, ok bool) {
+	const thisThread = 1 // RUSAGE_THREAD of getrusage(2)
+	var ru syscall.Rusage
+	if syscall.Getrusage(thisThread, &ru) != nil {
+		return
+	}
+	return time.Duration(ru.Utime.Nano()), time.Duration(ru.Stime.Nano()), true
+}
+
+// systemName is what uname(1) says of the system, its release and the machine.
+func systemName() string {
+	var u syscall.Utsname
+	if syscall.Uname(&u) != nil {
+		return runtime.GOOS + " " + runtime.GOARCH
+	}
+	text := func(field []int8) string {
+		var b []byte
+		for _, c := range field {
+			if c == 0 {
+				break
+			}
+			b = append(b, byte(c))
+		}
+		return string(b)
+	}
+	return text(u.Sysname[:]) + " " + text(u.Release[:]) + " " + text(u.Machine[:])
 }

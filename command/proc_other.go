@@ -3,6 +3,7 @@
 package command
 
 import (
+	"runtime"
 	"runtime/metrics"
 	"time"
 )
@@ -23,3 +24,9 @@ func processCPU() (user, sys time.Duration) {
 	metrics.Read(m)
 	return time.Duration((m[0].Value.Float64() - m[1].Value.Float64()) * float64(time.Second)), 0
 }
+
+// threadCPU is unknown here.
+func threadCPU() (user, sys time.Duration, ok bool) { return }
+
+// systemName is the system and the machine.
+func systemName() string { return runtime.GOOS + " " + runtime.GOARCH }

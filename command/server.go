@@ -71,11 +71,24 @@ type Server struct {
 type ServerStats struct {
 	Connections      atomic.Int64 // accepted ever
 	Rejected         atomic.Int64 // refused by maxclients
-	NetIn, NetOut    atomic.Int64 // bytes
+	NetIn, NetOut    atomic.Int64 // bytes; see Received and Sent
+	Reads, Writes    atomic.Int64 // from and to connections
 	PeakMemory       atomic.Int64
 	MaxCommandNs     atomic.Int64 // longest command on a loop, CPU time, while timing is on
 	DirtySinceSave   atomic.Int64
 	QueryBufferLimit atomic.Int64 // clients closed for it
+}
+
+// Received counts a read of n bytes from a client.
+func (s *ServerStats) Received(n int) {
+	s.NetIn.Add(int64(n))
+	s.Reads.Add(1)
+}
+
+// Sent counts a write of n bytes to a client.
+func (s *ServerStats) Sent(n int) {
+	s.NetOut.Add(int64(n))
+	s.Writes.Add(1)
 }
 
 // NewServer wires the rooms together.

@@ -220,6 +220,7 @@ type totals struct {
 	hits, misses          int64
 	connections, rejected int64
 	netIn, netOut         int64
+	reads, writes         int64
 	queryLimit            int64
 	evictedClients        int64
 	expired, lazyFreed    int64
@@ -235,6 +236,8 @@ func (s *Server) rawTotals() totals {
 		rejected:       s.Stats.Rejected.Load(),
 		netIn:          s.Stats.NetIn.Load(),
 		netOut:         s.Stats.NetOut.Load(),
+		reads:          s.Stats.Reads.Load(),
+		writes:         s.Stats.Writes.Load(),
 		queryLimit:     s.Stats.QueryBufferLimit.Load(),
 		evictedClients: s.clientMem.evicted.Load(),
 		expired:        s.Keyspace.Stats.Expired.Load(),
@@ -277,7 +280,7 @@ func (s *Server) totals() totals {
 		o int64
 	}{
 		{&t.calls, b.calls}, {&t.hits, b.hits}, {&t.misses, b.misses}, {&t.connections, b.connections},
-		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.queryLimit, b.queryLimit}, {&t.evictedClients, b.evictedClients},
+		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.reads, b.reads}, {&t.writes, b.writes}, {&t.queryLimit, b.queryLimit}, {&t.evictedClients, b.evictedClients},
 		{&t.expired, b.expired}, {&t.lazyFreed, b.lazyFreed}, {&t.contended, b.contended}, {&t.tidied, b.tidied},
 		{&t.expiredFields, b.expiredFields},
 	} {

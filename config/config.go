@@ -204,7 +204,7 @@ func (c *Config) ConfigFile() string { return c.configFile }
 // Get answers CONFIG GET: for each pattern in turn the directives that match
 // it and have not been answered yet, in the table's order. A pattern without
 // * ? [ is an exact name in any letter case and is echoed as asked; only such
-// a name finds a hidden directive. Aliases answer like names.
+// a name finds a hidden directive, or one of kvd's own (ByName). Aliases answer like names.
 func (c *Config) Get(patterns ...string) []Pair {
 	var pairs []Pair
 	seen := make(map[string]bool)
@@ -222,7 +222,7 @@ func (c *Config) Get(patterns ...string) []Pair {
 			continue
 		}
 		for _, e := range c.entries {
-			if e.Flags&Hidden != 0 || e.Kind >= KindFileOnly {
+			if e.Flags&(Hidden|ByName) != 0 || e.Kind >= KindFileOnly {
 				continue
 			}
 			for _, name := range []string{e.Name, e.Alias} {

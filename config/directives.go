@@ -56,6 +56,10 @@ const (
 	Protected
 	// Hidden directives are answered by CONFIG GET only when asked by exact name.
 	Hidden
+	// ByName directives are answered by CONFIG GET only when asked by exact
+	// name, too, but shown in the help text: kvd's own that cannot be set, which
+	// tools that set all that CONFIG GET * answers do not know.
+	ByName
 	// Sensitive values must not reach a log, MONITOR or the slow log.
 	Sensitive
 	// DenyLoading directives cannot be set while a data set is loaded.
@@ -251,9 +255,9 @@ func noDefrag(v string) error {
 // names another release; a test compares them with a real server.
 var directives = []Directive{
 	// kvd's own.
-	integer("event-loops", "0", 0, 1024, Immutable, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
+	integer("event-loops", "0", 0, 1024, Immutable|ByName, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
 	enum("rdb-version", "auto", []string{"auto", "10"}, 0, Acts, groupKvd, "RDB version of snapshots: 10, or with auto 12 where fields of hashes have deadlines, which 10 leaves out."),
-	yesno("ignore-unsupported", "no", Immutable, Acts, groupKvd, "Start although directives are given that kvd cannot obey yet; each is warned about.").bare("yes"),
+	yesno("ignore-unsupported", "no", Immutable|ByName, Acts, groupKvd, "Start although directives are given that kvd cannot obey yet; each is warned about.").bare("yes"),
 
 	// Network.
 	special("bind", KindStrings, "* -::*", 0, Acts, groupNetwork, "Addresses to listen on; one that begins with '-' may be unavailable."),

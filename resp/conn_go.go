@@ -18,7 +18,6 @@ import (
 // borrowed for a batch, so that idle connections hold none.
 type goroutines struct {
 	srv *Server
-	ls  []*goListener
 
 	done chan struct{} // closed by stop
 
@@ -41,9 +40,7 @@ func (t *goroutines) listenTCP(addr string, _ int) (listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	gl := &goListener{l, false}
-	t.ls = append(t.ls, gl)
-	return gl, nil
+	return &goListener{l, false}, nil
 }
 
 func (t *goroutines) listenUnix(path string, perm os.FileMode) (listener, error) {
@@ -56,31 +53,32 @@ func (t *goroutines) listenUnix(path string, perm os.FileMode) (listener, error)
 			return nil, err
 		}
 	}
-	gl := &goListener{l, true}
-	t.ls = append(t.ls, gl)
-	return gl, nil
+	return &goListener{l, true}, nil
 }
 
 func (t *goroutines) start() error {
 	t.srv.wg.Go(t.sweep)
-	for _, l := range t.ls {
-		t.srv.wg.Add(1)
-		go func() {
-			defer t.srv.wg.Done()
-			for {
-				nc, err := l.Accept()
-				if errors.Is(err, net.ErrClosed) {
-					return
-				}
-				if err != nil {
-					t.srv.cmd.Log.Warningf("Accepting client connection: %v", err)
-					time.Sleep(50 * time.Millisecond) // descriptors may come free
-					continue
-				}
-				t.accept(nc, l.unix)
+	return nil
+}
+
+func (t *goroutines) serve(ln listener) error {
+	l := ln.(*goListener)
+	t.srv.wg.Add(1)
+	go func() {
+		defer t.srv.wg.Done()
+		for {
+			nc, err := l.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
 			}
-		}()
-	}
+			if err != nil {
+				t.srv.cmd.Log.Warningf("Accepting client connection: %v", err)
+				time.Sleep(50 * time.Millisecond) // descriptors may come free
+				continue
+			}
+			t.accept(nc, l.unix)
+		}
+	}()
 	return nil
 }
 
@@ -185,7 +183,7 @@ func (c *goConn) serve() {
 			}
 		}
 		n, err := c.nc.Read(buf)
-		c.t.srv.cmd.Stats.NetIn.Add(int64(n))
+		c.t.srv.cmd.Stats.Received(n)
 		if n > 0 {
 			if err := c.batch(&w, buf[:n]); err != nil {
 				break
@@ -258,7 +256,7 @@ func (c *goConn) write(w *wire.Writer) bool {
 	c.writing = 0
 	c.over()
 	c.mu.Unlock()
-	c.t.srv.cmd.Stats.NetOut.Add(int64(n))
+	c.t.srv.cmd.Stats.Sent(n)
 	if w.Buf = w.Buf[:0]; cap(w.Buf) > keepBuffer {
 		w.Buf = nil
 	}

@@ -26,7 +26,6 @@ const (
 type loops struct {
 	srv   *Server
 	all   []*loop
-	ls    []*rawListener
 	spare *os.File // closed to accept and refuse when descriptors run out
 	next  int      // loop that gets the next connection; loop 0 only
 }
@@ -102,9 +101,14 @@ func (t *loops) listen(fd int, sa syscall.Sockaddr, backlog int, unix bool) (lis
 		syscall.Close(fd)
 		return nil, os.NewSyscallError("listen", err)
 	}
-	l := &rawListener{fd: fd, unix: unix}
-	t.ls = append(t.ls, l)
-	return l, nil
+	return &rawListener{fd: fd, unix: unix}, nil
+}
+
+func (t *loops) serve(l listener) error {
+	if err := t.all[0].watch(l.(*rawListener).fd, syscall.EPOLLIN); err != nil {
+		return fmt.Errorf("epoll: %w", err)
+	}
+	return nil
 }
 
 func (t *loops) start() error {
@@ -120,11 +124,6 @@ func (t *loops) start() error {
 			return err
 		}
 		t.all = append(t.all, l)
-	}
-	for _, ln := range t.ls {
-		if err := t.all[0].watch(ln.fd, syscall.EPOLLIN); err != nil {
-			return fmt.Errorf("epoll: %w", err)
-		}
 	}
 	for _, l := range t.all {
 		t.srv.wg.Add(1)
@@ -401,7 +400,7 @@ func (c *conn) readable() {
 		}
 		return
 	}
-	l.srv.cmd.Stats.NetIn.Add(int64(n))
+	l.srv.cmd.Stats.Received(n)
 	if len(c.in) == 0 {
 		c.process(l.rbuf[:n])
 	} else {
@@ -476,7 +475,7 @@ func (c *conn) flush(w *wire.Writer) {
 			}
 			n = 0
 		}
-		c.l.srv.cmd.Stats.NetOut.Add(int64(n))
+		c.l.srv.cmd.Stats.Sent(n)
 		if n < len(w.Buf) {
 			if len(w.Buf)-n > keepOut {
 				c.out, w.Buf = w.Buf[n:], nil // too long to copy
@@ -527,7 +526,7 @@ func (c *conn) send() bool {
 			c.close()
 			return false
 		}
-		c.l.srv.cmd.Stats.NetOut.Add(int64(n))
+		c.l.srv.cmd.Stats.Sent(n)
 		c.out = c.out[n:]
 	}
 	c.out = nil

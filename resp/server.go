@@ -3,12 +3,15 @@ package resp
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"kvd/command"
@@ -24,8 +27,11 @@ type Server struct {
 	maxBulk          atomic.Int64
 	queryBufferLimit atomic.Int64
 
-	listeners []listener
+	listeners []listener // besides those of tcp
 	transport transport
+
+	mu  sync.Mutex          // protects tcp, and Close against rebinding
+	tcp map[string]listener // by address, as of the bind and port directives
 
 	closed atomic.Bool
 	wg     sync.WaitGroup
@@ -41,6 +47,8 @@ type transport interface {
 	listenTCP(addr string, backlog int) (listener, error)
 	listenUnix(path string, perm os.FileMode) (listener, error)
 	start() error
+	// serve accepts what comes to a listener from now on; start was called before.
+	serve(l listener) error
 	stop()
 }
 
@@ -57,20 +65,26 @@ func New(cmd *command.Server) *Server {
 		s.queryBufferLimit.Store(int64(s.cfg.ClientQueryBufferLimit.Load()))
 		return nil
 	})
+	s.cfg.OnChange("port", func() error { return s.rebind("Unable to listen on this port. Check server logs.") })
+	s.cfg.OnChange("bind", func() error { return s.rebind("Failed to bind to specified addresses.") })
+	s.cfg.OnChange("maxclients", s.setClients)
 	s.transport = newTransport(s)
 	return s
 }
 
-// Listen binds what the configuration says. A failure names the port in
+// Listen raises the limit of open files as maxclients needs it, or lowers
+// maxclients, and binds what the configuration says. A failure names the port in
 // Redis's words.
 func (s *Server) Listen() error {
-	if port := int(s.cfg.Port.Load()); port != 0 {
-		ls, err := s.bind(port)
-		if err != nil {
-			return err
-		}
-		s.listeners = append(s.listeners, ls...)
+	if err := s.startClients(); err != nil {
+		return err
 	}
+	port := int(s.cfg.Port.Load())
+	ls, err := s.bind(port, nil)
+	if err != nil {
+		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", port)
+	}
+	s.tcp = ls
 	if path := s.cfg.UnixSocket.Load(); path != "" {
 		_ = os.Remove(path) // a socket that an earlier server left
 		l, err := s.transport.listenUnix(path, os.FileMode(s.cfg.UnixSocketPerm.Load()))
@@ -79,37 +93,124 @@ func (s *Server) Listen() error {
 		}
 		s.listeners = append(s.listeners, l)
 	}
-	if len(s.listeners) == 0 {
+	if len(s.listeners)+len(s.tcp) == 0 {
 		return errors.New("Configured to not listen anywhere, exiting.")
 	}
 	return nil
 }
 
-// bind listens on a port at every address of the bind directive. An address
-// that begins with - may be missing on this system.
-func (s *Server) bind(port int) (ls []listener, err error) {
-	for _, addr := range s.cfg.Bind.Load() {
-		name, optional := strings.CutPrefix(addr, "-")
+// bind listens on a port at every address of the bind directive, but for
+// those that are there already, and returns what is new; 0 is no port. An
+// address that begins with - may be missing on this system. After an error
+// nothing is new.
+func (s *Server) bind(port int, there map[string]listener) (ls map[string]listener, err error) {
+	ls = make(map[string]listener)
+	for _, a := range s.addresses(port) {
+		if there[a.text] != nil || ls[a.text] != nil {
+			continue
+		}
+		l, err := s.transport.listenTCP(a.text, int(s.cfg.TCPBacklog.Load()))
+		if err != nil {
+			if a.optional && notAvailable(err) {
+				continue
+			}
+			s.cmd.Log.Warningf("Warning: Could not create server TCP listening socket %s: bind: %s", a.text, reason(err))
+			for _, l := range ls {
+				l.Close()
+			}
+			return nil, err
+		}
+		ls[a.text] = l
+	}
+	return ls, nil
+}
+
+// address is where to listen: "host:port".
+type address struct {
+	text     string
+	optional bool
+}
+
+// addresses are those of the bind directive, with a port.
+func (s *Server) addresses(port int) (as []address) {
+	if port == 0 {
+		return nil
+	}
+	for _, name := range s.cfg.Bind.Load() {
+		name, optional := strings.CutPrefix(name, "-")
 		switch name {
 		case "*":
 			name = "0.0.0.0"
 		case "::*":
 			name = "::"
 		}
-		l, err := s.transport.listenTCP(net.JoinHostPort(name, fmt.Sprint(port)), int(s.cfg.TCPBacklog.Load()))
-		if err != nil {
-			if optional && notAvailable(err) {
-				continue
-			}
-			s.cmd.Log.Warningf("Warning: Could not create server TCP listening socket %s:%d: bind: %s", name, port, reason(err))
-			for _, l := range ls {
+		as = append(as, address{net.JoinHostPort(name, fmt.Sprint(port)), optional})
+	}
+	return as
+}
+
+// rebind listens where the directives bind and port say now, and no longer
+// elsewhere; connections that exist stay. CONFIG SET calls it. After an error
+// the server listens where it did.
+func (s *Server) rebind(failed string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return errors.New(failed)
+	}
+	port := int(s.cfg.Port.Load())
+	keep := make(map[string]listener)
+	for _, a := range s.addresses(port) {
+		if l := s.tcp[a.text]; l != nil {
+			keep[a.text] = l
+		}
+	}
+	drop := func() {
+		for text, l := range s.tcp {
+			if keep[text] == nil {
 				l.Close()
 			}
-			return nil, fmt.Errorf("Failed listening on port %d (TCP), aborting.", port)
 		}
-		ls = append(ls, l)
 	}
-	return ls, nil
+	added, err := s.bind(port, keep)
+	if errors.Is(err, syscall.EADDRINUSE) && s.samePort(port) {
+		// An address of the old ones may stand in the way: all of them, say.
+		drop()
+		if added, err = s.bind(port, keep); err != nil {
+			for text := range s.tcp {
+				if keep[text] == nil {
+					if l, err := s.transport.listenTCP(text, int(s.cfg.TCPBacklog.Load())); err == nil && s.transport.serve(l) == nil {
+						keep[text] = l
+					}
+				}
+			}
+			s.tcp = keep
+		}
+	}
+	if err != nil {
+		return errors.New(failed)
+	}
+	drop()
+	for text, l := range added {
+		if err := s.transport.serve(l); err != nil {
+			s.cmd.Log.Warningf("Listening on %s: %v", text, err)
+			l.Close()
+			continue
+		}
+		keep[text] = l
+	}
+	s.tcp = keep
+	return nil
+}
+
+// samePort tells whether anything listens on this port already.
+func (s *Server) samePort(port int) bool {
+	for text := range s.tcp {
+		if strings.HasSuffix(text, fmt.Sprintf(":%d", port)) {
+			return true
+		}
+	}
+	return false
 }
 
 // reason is the innermost text of a network error.
@@ -132,7 +233,17 @@ func (s *Server) Loops() int {
 }
 
 // Start serves in the background.
-func (s *Server) Start() error { return s.transport.start() }
+func (s *Server) Start() error {
+	if err := s.transport.start(); err != nil {
+		return err
+	}
+	for _, l := range append(slices.Collect(maps.Values(s.tcp)), s.listeners...) {
+		if err := s.transport.serve(l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Close stops listening and ends all connections. Replies that are already
 // written to a connection's buffer are sent if the socket takes them.
@@ -140,9 +251,14 @@ func (s *Server) Close() {
 	if s.closed.Swap(true) {
 		return
 	}
+	s.mu.Lock()
 	for _, l := range s.listeners {
 		l.Close()
 	}
+	for _, l := range s.tcp {
+		l.Close()
+	}
+	s.mu.Unlock()
 	s.transport.stop()
 	s.wg.Wait()
 	if path := s.cfg.UnixSocket.Load(); path != "" {

@@ -71,9 +71,10 @@ func start(cfg *config.Config) error {
 		log.Warningf("%s", warning)
 	}
 	log.SetRole(logf.RoleMaster)
-	if err := serve(cfg, log); err != nil {
+	err = serve(cfg, log)
+	if err != nil && err != errLogged {
 		log.Warningf("%s, exiting", err)
 		return errLogged
 	}
-	return nil
+	return err
 }
