@@ -95,6 +95,8 @@ var suites = []suite{
 		extent{rounds: 3, keys: million, seconds: 3, tests: "set,get", limit: 30 * time.Minute}, nil, scaling},
 	{"collections", "lists, sets, hashes and sorted sets, small and of keys members; set algebra; bytes",
 		extent{rounds: 3, keys: million, seconds: 1.5, limit: 90 * time.Minute}, nil, collections},
+	{"persist", "time of SAVE and of a start with the file: strings, then collections of 5 to 3000 members, keys in all",
+		extent{rounds: 3, keys: 5 * million, limit: 20 * time.Minute}, nil, persistence},
 }
 
 func main() {

@@ -50,6 +50,10 @@ var thresholds = []threshold{
 	{"collections/*/*/*/cpu", "ratio", "<=", 1},
 	{"collections/algebra/*/time", "ratio", "<=", 1},
 	{"collections/bytes/*", "ratio", "<=", 1},
+
+	{"persist/*/save/time", "ratio", "<=", 1.05},
+	{"persist/*/load/time", "ratio", "<=", 1.05},
+	{"persist/*/*/peak by end", "kvd", "<=", 1.1},
 }
 
 // check is a figure held against its bound.
