@@ -10,14 +10,14 @@ import (
 )
 
 // on makes a room on a disk, in the working directory.
-func on(t testing.TB, d *testDisk, directives ...string) *room {
+func on(t testing.TB, d *TestDisk, directives ...string) *room {
 	t.Helper()
 	r := newRoom(t, directives...)
 	r.Disk = d
 	return r
 }
 
-// survivals are the kinds of luck with what was not synced; see afterCut.
+// survivals are the kinds of luck with what was not synced; see AfterCut.
 var survivals = []int{0, 1, 2, 3}
 
 // TestPowerCutWhileSaving cuts the power at every step of a snapshot. What the
@@ -45,7 +45,7 @@ func TestPowerCutWhileSaving(t *testing.T) {
 
 // cutWhileSaving cuts at one step, and tells whether there was none any more.
 func cutWhileSaving(t *testing.T, rng *rand.Rand, cut, survive int) (whole bool) {
-	d := newTestDisk()
+	d := NewTestDisk()
 	a := on(t, d)
 	a.fill(rng, 30)
 	a.mustSave()
@@ -53,23 +53,23 @@ func cutWhileSaving(t *testing.T, rng *rand.Rand, cut, survive int) (whole bool)
 	a.fill(rng, 10)
 	a.put(a.ks.NewTx(), 0, "big", rdb.Value{Type: types.TString, Enc: types.EncChunked, Obj: types.NewBigString(noise(rng, 200<<10))}, 0)
 	now := a.contents()
-	d.cutAt = d.steps + cut
+	d.CutIn(cut)
 	_, err := a.Save()
-	b := on(t, d.afterCut(survive, rng))
+	b := on(t, d.AfterCut(survive, rng))
 	b.SetLoading()
 	if lerr := b.Load(); lerr != nil {
-		t.Fatalf("%v\n%s", lerr, d.history())
+		t.Fatalf("%v\n%s", lerr, d.History())
 	}
 	got := b.contents()
 	switch {
 	case same(got, now):
 	case err == nil:
-		t.Fatalf("a snapshot that was reported is lost\n%s", d.history())
+		t.Fatalf("a snapshot that was reported is lost\n%s", d.History())
 	case !same(got, old):
-		t.Fatalf("neither the old contents nor the new ones\n%s", d.history())
+		t.Fatalf("neither the old contents nor the new ones\n%s", d.History())
 	}
 	b.mustSave() // it goes on from there
-	return !d.off
+	return !d.Off()
 }
 
 func noise(rng *rand.Rand, n int) []byte {
@@ -95,7 +95,7 @@ func same(a, b map[string]string) bool {
 // TestTestDisk: it does lose things.
 func TestTestDisk(t *testing.T) {
 	rng := newRand(t)
-	d := newTestDisk()
+	d := NewTestDisk()
 	write := func(name, text string, sync bool) {
 		t.Helper()
 		f, err := d.OpenFile(name, 0x241, 0o644) // O_WRONLY|O_CREATE|O_TRUNC
@@ -109,7 +109,7 @@ func TestTestDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read := func(d *testDisk, name string) string {
+	read := func(d *TestDisk, name string) string {
 		size, _, err := d.Stat(name)
 		if err != nil {
 			return "-"
@@ -120,21 +120,21 @@ func TestTestDisk(t *testing.T) {
 		return string(b)
 	}
 	write("/x/a", "synced", true)
-	if got := read(d.afterCut(0, rng), "/x/a"); got != "-" {
+	if got := read(d.AfterCut(0, rng), "/x/a"); got != "-" {
 		t.Errorf("a name that was not synced: %q", got)
 	}
 	d.SyncDir("/x")
 	write("/x/b", "not", false)
 	d.SyncDir("/x")
-	if a, b := read(d.afterCut(0, rng), "/x/a"), read(d.afterCut(0, rng), "/x/b"); a != "synced" || b != "" {
+	if a, b := read(d.AfterCut(0, rng), "/x/a"), read(d.AfterCut(0, rng), "/x/b"); a != "synced" || b != "" {
 		t.Errorf("%q, %q", a, b)
 	}
 	d.Rename("/x/b", "/x/a")
-	if a, b := read(d.afterCut(0, rng), "/x/a"), read(d.afterCut(1, rng), "/x/a"); a != "synced" || b != "not" {
+	if a, b := read(d.AfterCut(0, rng), "/x/a"), read(d.AfterCut(1, rng), "/x/a"); a != "synced" || b != "not" {
 		t.Errorf("%q, %q", a, b)
 	}
 	d.SyncDir("/x")
-	if a := read(d.afterCut(0, rng), "/x/a"); a != "" {
+	if a := read(d.AfterCut(0, rng), "/x/a"); a != "" {
 		t.Errorf("%q", a)
 	}
 }

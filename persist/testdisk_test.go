@@ -12,14 +12,12 @@ import (
 	"sync"
 )
 
-// testDisk is a Disk in memory whose power can be cut. What was written is
+// TestDisk is a Disk in memory whose power can be cut. What was written is
 // there for everybody at once, as on a real one, but lasts only once its file
 // is synced; and a name that was made, taken away or renamed lasts only once
 // its directory is. What has not been synced when the power is cut may be there
-// afterwards in part: of each file some of its last writes, the last of them in
-// part, and of all names some of the last changes, in the order in which they
-// were made, as on a file system with a journal.
-type testDisk struct {
+// afterwards in part; see AfterCut.
+type TestDisk struct {
 	mu    sync.Mutex
 	names map[string]*inode // absolute paths; a nil inode is a directory
 	// changes to names that need not last yet.
@@ -28,8 +26,6 @@ type testDisk struct {
 	steps   int               // operations that change something, so far
 	cutAt   int               // at which of them the power goes; 0 never
 	off     bool
-	// onCut is called when the power goes, with mu locked.
-	onCut func()
 	// what happened, for messages
 	trace []string
 }
@@ -58,8 +54,22 @@ type nameChange struct {
 
 var errPower = errors.New("the power is off")
 
-func newTestDisk() *testDisk {
-	return &testDisk{names: map[string]*inode{}, before: map[string]*inode{}}
+func NewTestDisk() *TestDisk {
+	return &TestDisk{names: map[string]*inode{}, before: map[string]*inode{}}
+}
+
+// CutIn has the power go at the nth step from now.
+func (d *TestDisk) CutIn(n int) {
+	d.mu.Lock()
+	d.cutAt = d.steps + n
+	d.mu.Unlock()
+}
+
+// Off tells whether the power is off.
+func (d *TestDisk) Off() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.off
 }
 
 func abs(name string) string {
@@ -71,7 +81,7 @@ func abs(name string) string {
 }
 
 // step is called before anything changes; false: the power is off.
-func (d *testDisk) step(what string, args ...any) bool {
+func (d *TestDisk) step(what string, args ...any) bool {
 	if d.off {
 		return false
 	}
@@ -82,9 +92,6 @@ func (d *testDisk) step(what string, args ...any) bool {
 	d.trace = append(d.trace, fmt.Sprintf(what, args...))
 	if d.steps == d.cutAt {
 		d.off = true
-		if d.onCut != nil {
-			d.onCut()
-		}
 		return false
 	}
 	return true
@@ -101,18 +108,19 @@ func (c *nameChange) apply(names map[string]*inode) {
 	}
 }
 
-func (d *testDisk) change(c nameChange) {
+func (d *TestDisk) change(c nameChange) {
 	c.apply(d.names)
 	d.changes = append(d.changes, c)
 }
 
-// afterCut is the disk as it may be found when the power is back. survive is
-// what of the things that need not last is there: 0 nothing, 1 everything, else
-// some of it.
-func (d *testDisk) afterCut(survive int, rng *rand.Rand) *testDisk {
+// AfterCut is the disk as it may be found when the power is back. survive is
+// what of the things that need not last is there: 0 nothing, 1 everything, 2
+// the first changes to names, 3 any of them, and with 2 and 3 the first writes
+// to each file.
+func (d *TestDisk) AfterCut(survive int, rng *rand.Rand) *TestDisk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := newTestDisk()
+	n := NewTestDisk()
 	names := map[string]*inode{}
 	for p, node := range d.before {
 		names[p] = node
@@ -121,12 +129,11 @@ func (d *testDisk) afterCut(survive int, rng *rand.Rand) *testDisk {
 	switch survive {
 	case 0:
 		some = 0
-	case 1:
-	default:
+	case 2:
 		some = rng.IntN(some + 1)
 	}
 	for i, c := range d.changes {
-		if i < some || c.lasts {
+		if c.lasts || i < some && (survive != 3 || rng.IntN(2) == 0) {
 			c.apply(names)
 		}
 	}
@@ -176,7 +183,7 @@ func (w *write) apply(data []byte) []byte {
 	return data
 }
 
-func (d *testDisk) OpenFile(name string, flag int, _ os.FileMode) (File, error) {
+func (d *TestDisk) OpenFile(name string, flag int, _ os.FileMode) (File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.off {
@@ -209,7 +216,7 @@ func (n *inode) do(w write) {
 	n.writes = append(n.writes, w)
 }
 
-func (d *testDisk) Rename(from, to string) error {
+func (d *TestDisk) Rename(from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	node, ok := d.names[abs(from)]
@@ -223,7 +230,7 @@ func (d *testDisk) Rename(from, to string) error {
 	return nil
 }
 
-func (d *testDisk) Remove(name string) error {
+func (d *TestDisk) Remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, ok := d.names[abs(name)]; !ok {
@@ -236,7 +243,7 @@ func (d *testDisk) Remove(name string) error {
 	return nil
 }
 
-func (d *testDisk) Mkdir(name string, _ os.FileMode) error {
+func (d *TestDisk) Mkdir(name string, _ os.FileMode) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, ok := d.names[abs(name)]; ok {
@@ -249,7 +256,7 @@ func (d *testDisk) Mkdir(name string, _ os.FileMode) error {
 	return nil
 }
 
-func (d *testDisk) ReadDir(name string) ([]string, error) {
+func (d *TestDisk) ReadDir(name string) ([]string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.off {
@@ -265,7 +272,7 @@ func (d *testDisk) ReadDir(name string) ([]string, error) {
 	return out, nil
 }
 
-func (d *testDisk) Stat(name string) (size int64, dir bool, err error) {
+func (d *TestDisk) Stat(name string) (size int64, dir bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.off {
@@ -281,7 +288,7 @@ func (d *testDisk) Stat(name string) (size int64, dir bool, err error) {
 	return int64(len(node.data)), false, nil
 }
 
-func (d *testDisk) SyncDir(name string) error {
+func (d *TestDisk) SyncDir(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.step("sync the directory %s", filepath.Base(name)) {
@@ -304,18 +311,18 @@ type nothing struct{}
 
 func (nothing) Close() error { return nil }
 
-func (d *testDisk) Lock(string) (io.Closer, error) { return nothing{}, nil }
+func (d *TestDisk) Lock(string) (io.Closer, error) { return nothing{}, nil }
 
-// history is what happened last.
-func (d *testDisk) history() string {
+// History is what happened last.
+func (d *TestDisk) History() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return strings.Join(d.trace, "\n")
 }
 
-// testFile is an open file of a testDisk.
+// testFile is an open file of a TestDisk.
 type testFile struct {
-	d       *testDisk
+	d       *TestDisk
 	node    *inode
 	name    string
 	pos     int64
