@@ -179,13 +179,21 @@ func (l *clients) count() int {
 	return len(l.all)
 }
 
-// multi is an open transaction.
+// multi is an open transaction. Its memory is its own, and is used again for
+// the next one: queueing a command mostly allocates nothing.
 type multi struct {
-	queue   [][][]byte
 	rows    []*Row
-	aborted bool // an error while queueing
-	bytes   int
+	cmds    []queued       // by rows
+	buf     []byte         // all arguments, one behind the other
+	ends    []int          // where in buf each ends
+	keys    []keyspace.Key // the declared keys of all
+	keyArgs []int          // which argument each is
+	args    [][]byte       // see settle
+	aborted bool           // an error while queueing
 }
+
+// queued says how far the arguments and keys of a command reach in multi.
+type queued struct{ args, keys int }
 
 // watchedKey is one key that a client watches.
 type watchedKey struct {

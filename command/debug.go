@@ -42,6 +42,7 @@ var debugCmds []debugCmd
 
 func init() {
 	debugCmds = []debugCmd{
+		{"aof-flush-sleep", 1, 1, debugFlushSleep},
 		{"change-repl-id", 0, 0, debugChangeReplID},
 		{"check", 0, 0, debugCheck},
 		{"digest", 0, 0, debugDigest},
@@ -50,6 +51,7 @@ func init() {
 		{"help", 0, 0, func(c *Ctx, _ [][]byte) { c.help(debugHelp) }},
 		{"htstats", 1, 2, debugHTStats},
 		{"listpack", 1, 1, debugListpack},
+		{"loadaof", 0, 0, debugLoadAOF},
 		{"log", 1, 1, debugLog},
 		{"object", 1, 1, debugObject},
 		{"panic", 0, 0, func(*Ctx, [][]byte) { panic("DEBUG PANIC was called") }},
@@ -65,6 +67,8 @@ func init() {
 }
 
 var debugHelp = []string{
+	"AOF-FLUSH-SLEEP <microsec>",
+	"    Delay every write to the append-only log.",
 	"CHANGE-REPL-ID",
 	"    Take new replication IDs.",
 	"CHECK",
@@ -77,6 +81,8 @@ var debugHelp = []string{
 	"    Reply with <string> as an error.",
 	"HTSTATS <dbid> [full]",
 	"    Tell how the keys of a database are spread.",
+	"LOADAOF",
+	"    Flush the append-only log, empty the databases and load it again.",
 	"LOG <message>",
 	"    Write <message> to the log.",
 	"OBJECT <key>",

@@ -58,6 +58,8 @@ type Exec struct {
 	held keyspace.Held // stripes locked now
 	pos  []int
 	keys []keyspace.Key
+	// multi is memory for the next transaction; see keepMulti.
+	multi *multi
 
 	// Ahead and AheadArgs are memory that the front end uses while it reads a
 	// pipeline ahead; they are here because an Exec runs one batch at a time.
@@ -301,21 +303,20 @@ func (x *Exec) admit(ctx *Ctx) bool {
 	if x.s.pause.mode.Load() != pauseOff && !c.applies && x.paused(ctx) {
 		return false
 	}
-	if c.multi != nil && !endsMulti[row.full] {
+	if c.multi != nil && !row.endsMulti {
 		if row.Flags&NoMulti != 0 {
 			x.stats[row.num].Rejected.Add(1)
 			x.reject(ctx, "ERR Command not allowed inside a transaction")
 			return false
 		}
-		c.multi.add(row, args)
-		c.queued.Store(int64(len(c.multi.queue)))
-		c.queuedMem.Store(int64(c.multi.bytes))
+		x.queue(ctx)
 		ctx.W.SimpleString("QUEUED")
 		return false
 	}
 	return true
 }
 
+// endsMulti are the commands that are run, not queued, in a transaction.
 var endsMulti = map[string]bool{"exec": true, "discard": true, "multi": true, "watch": true, "quit": true, "reset": true}
 
 // hangUp closes a connection that speaks HTTP, without what it was not sent yet:
@@ -393,7 +394,7 @@ func (x *Exec) call(ctx *Ctx) {
 	}
 }
 
-// setKeys computes the declared keys of a command.
+// setKeys computes the declared keys of a command, and in x.pos where they stand.
 func (x *Exec) setKeys(ctx *Ctx) {
 	row, args := ctx.Row, ctx.Args
 	x.keys = x.keys[:0]
@@ -403,6 +404,7 @@ func (x *Exec) setKeys(ctx *Ctx) {
 		} else {
 			x.keys = append(x.keys, keyspace.MakeKey(args[row.First]))
 		}
+		x.pos = append(x.pos[:0], row.First)
 	} else if row.KeysFn != nil || row.First > 0 {
 		pos, ok := row.keyPositions(args, x.pos[:0])
 		if ok {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 
+	"kvd/config"
 	"kvd/resp/wire"
 )
 
@@ -120,6 +121,8 @@ func cmdReplicaOf(c *Ctx) {
 	who := strings.TrimSuffix(string(c.appendClient(nil, c.C)), "\n")
 	log := c.S.Log
 	if c.Word(1, "no") && c.Word(2, "one") {
+		// At once: Sentinel has CONFIG REWRITE follow in the same transaction.
+		c.S.Config.ReplicaOf.Store(config.Address{})
 		c.After(func() {
 			if f.Lead() {
 				log.Noticef("MASTER MODE enabled (user request from '%s')", who)
@@ -143,6 +146,7 @@ func cmdReplicaOf(c *Ctx) {
 		c.W.SimpleString("OK Already connected to specified master")
 		return
 	}
+	c.S.Config.ReplicaOf.Store(config.Address{Host: host, Port: int(port)})
 	c.After(func() {
 		f.Follow(host, int(port))
 		log.Noticef("REPLICAOF %s:%d enabled (user request from '%s')", host, port, who)

@@ -42,6 +42,7 @@ type Server struct {
 	base   totals // what CONFIG RESETSTAT takes for zero
 	memory memoryGauge
 	pause  pause
+	stall  stall
 	access accessClock
 	links  links
 	debug  debugFlags
@@ -52,6 +53,7 @@ type Server struct {
 	monitors monitors
 
 	persist     Persistence
+	persistMu   sync.Mutex // one PersistenceChanged at a time
 	replication replication
 	// followerEnd is nil in servers without replication, such as tests drive.
 	followerEnd Following

@@ -222,6 +222,7 @@ type totals struct {
 	netIn, netOut         int64
 	reads, writes         int64
 	queryLimit            int64
+	links                 [5]int64 // of replication: bytes in, out; full, partial, refused synchronizations
 	evictedClients        int64
 	expired, lazyFreed    int64
 	expiredFields         int64
@@ -245,6 +246,7 @@ func (s *Server) rawTotals() totals {
 		expiredFields:  s.Keyspace.Stats.ExpiredFields.Load(),
 		contended:      s.Keyspace.Stats.Contended.Load(),
 		tidied:         s.Keyspace.Stats.TidiedBytes.Load(),
+		links:          s.replication.counters(),
 	}
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
@@ -285,6 +287,9 @@ func (s *Server) totals() totals {
 		{&t.expiredFields, b.expiredFields},
 	} {
 		*p.v -= p.o
+	}
+	for i := range t.links {
+		t.links[i] -= b.links[i]
 	}
 	return t
 }

@@ -94,6 +94,19 @@ type Config struct {
 	KeyLoadDelay            *Int    `directive:"key-load-delay"`     // likewise
 	StopWritesOnBgsaveError *Bool   `directive:"stop-writes-on-bgsave-error"`
 
+	AppendOnly                *Bool   `directive:"appendonly"`
+	AppendFilename            *String `directive:"appendfilename"`
+	AppendDirname             *String `directive:"appenddirname"`
+	AppendFsync               *Enum   `directive:"appendfsync"`
+	NoAppendfsyncOnRewrite    *Bool   `directive:"no-appendfsync-on-rewrite"`
+	AutoAOFRewritePercentage  *Int    `directive:"auto-aof-rewrite-percentage"`
+	AutoAOFRewriteMinSize     *Int    `directive:"auto-aof-rewrite-min-size"` // bytes
+	AOFLoadTruncated          *Bool   `directive:"aof-load-truncated"`
+	AOFUseRDBPreamble         *Bool   `directive:"aof-use-rdb-preamble"`
+	AOFTimestampEnabled       *Bool   `directive:"aof-timestamp-enabled"`
+	AOFRewriteIncrementalSync *Bool   `directive:"aof-rewrite-incremental-fsync"`
+	AOFDisableAutoGC          *Bool   `directive:"aof-disable-auto-gc"`
+
 	ReplBacklogSize             *Int  `directive:"repl-backlog-size"`        // bytes
 	ReplBacklogFileLimit        *Int  `directive:"repl-backlog-file-limit"`  // bytes
 	ReplBacklogTTL              *Int  `directive:"repl-backlog-ttl"`         // seconds

@@ -18,8 +18,9 @@ const (
 	// aheadBytes is how much beyond repl-backlog-size is kept in memory for slow
 	// followers before the oldest goes to the file.
 	aheadBytes = 16 << 20
-	// spareBlocks is how many free blocks are kept.
-	spareBlocks = 16
+	// spareBlocks is how many free blocks are kept: where all goes its usual way,
+	// one is dropped whenever one is needed.
+	spareBlocks = 1
 )
 
 // backlog is the end of the stream that is still there: the last
@@ -458,7 +459,7 @@ func (s *Stream) Backlog() (b BacklogInfo) {
 	if !s.active {
 		return
 	}
-	b = BacklogInfo{Active: true, First: s.first, Length: s.end.Load() - s.first + 1, Memory: s.inMemory + int64(len(s.spare))*slotSize, Readers: len(s.readers), InFile: int64(s.filed) * slotSize}
+	b = BacklogInfo{Active: true, First: s.first, Length: s.end.Load() - s.first + 1, Memory: s.inMemory, Readers: len(s.readers), InFile: int64(s.filed) * slotSize}
 	b.Beyond = max(0, s.inMemory-s.cfg.ReplBacklogSize.Load())
 	return
 }

@@ -46,6 +46,9 @@ var thresholds = []threshold{
 	{"scaling/*/share of linear", "kvd", ">=", 0.7},
 	{"scaling/*/rps", "ratio", ">=", 1},
 
+	{"multi/P=16/cpu", "ratio", "<=", 0.8},
+	{"multi/*/cpu", "ratio", "<=", 1},
+
 	{"collections/*/*/*/rps", "ratio", ">=", 1},
 	{"collections/*/*/*/cpu", "ratio", "<=", 1},
 	{"collections/algebra/*/time", "ratio", "<=", 1},

@@ -256,8 +256,11 @@ func (s *Server) Kill() error {
 }
 
 // LogTail is the end of the log, at most 40 lines of it.
-func (s *Server) LogTail() string {
-	b, err := os.ReadFile(s.LogPath())
+func (s *Server) LogTail() string { return tail(s.LogPath()) }
+
+// tail is the end of a file, at most 40 lines of it.
+func tail(file string) string {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return err.Error()
 	}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the tests use and this machine lacks:
-#   redis-server, redis-tools, tcl, procps    Debian packages, through apt-get, as root or with sudo
+#   redis-server, redis-sentinel, redis-tools, tcl, procps    Debian packages, through apt-get, as root or with sudo
 #   redis-py                                  its newest release, into a venv under the cache directory
 # What could not be had is named at the end, and the exit code is 0 all the same: the tests
 # that need it say so themselves. With --strict a missing piece is exit code 1.
@@ -25,17 +25,18 @@ as_root() {
 	fi
 }
 
-# redis_service VERB: systemctl's or service's word on the packaged redis-server.
-redis_service() {
+# service_of PACKAGE VERB: systemctl's or service's word on the packaged server.
+service_of() {
+	local name=$1
 	if [ -d /run/systemd/system ]; then
-		case $1 in
-		running) systemctl is-active --quiet redis-server ;;
-		stop) as_root systemctl disable --now --quiet redis-server ;;
+		case $2 in
+		running) systemctl is-active --quiet "$name" ;;
+		stop) as_root systemctl disable --now --quiet "$name" ;;
 		esac
-	elif [ -x /etc/init.d/redis-server ]; then
-		case $1 in
-		running) as_root /etc/init.d/redis-server status >/dev/null 2>&1 ;;
-		stop) as_root /etc/init.d/redis-server stop ;;
+	elif [ -x "/etc/init.d/$name" ]; then
+		case $2 in
+		running) as_root "/etc/init.d/$name" status >/dev/null 2>&1 ;;
+		stop) as_root "/etc/init.d/$name" stop ;;
 		esac
 	else
 		return 1
@@ -65,15 +66,16 @@ need() {
 need redis-cli redis-tools
 need tclsh tcl
 need pgrep procps
-if ! command -v redis-server >/dev/null; then
-	# Debian starts the service on installation. It would hold port 6379 and is of no use to
+for name in redis-server redis-sentinel; do
+	command -v $name >/dev/null && continue
+	# Debian starts the service on installation. It would hold its port and is of no use to
 	# the tests, which start their own; one that ran before is somebody else's and stays.
 	ran=0
-	redis_service running && ran=1
-	if need redis-server redis-server && [ $ran = 0 ] && redis_service running; then
-		redis_service stop && say "stopped the redis-server service that the package had started"
+	service_of $name running && ran=1
+	if need $name $name && [ $ran = 0 ] && service_of $name running; then
+		service_of $name stop && say "stopped the $name service that the package had started"
 	fi
-fi
+done
 
 if ! "$venv/bin/python3" -c 'import redis' 2>/dev/null; then
 	say "installing redis-py into $venv"
