@@ -39,6 +39,7 @@ type backlog struct {
 	spare    [][]byte
 	readers  []*Reader
 
+	ahead     int64 // aheadBytes, less in tests
 	spilling  bool
 	file      *os.File
 	slots     int   // of the file
@@ -328,7 +329,7 @@ func (s *Stream) checkLimits(end int64, now time.Time) {
 		return
 	}
 	lim := s.cfg.ClientOutputBufferLimit.Load()[config.ClassReplica]
-	least := uint64(s.cfg.ReplBacklogSize.Load() + aheadBytes)
+	least := uint64(s.cfg.ReplBacklogSize.Load() + s.ahead)
 	memory := s.first
 	if s.filed > 0 && s.filed < len(s.blocks) {
 		memory = s.blocks[s.filed].first
@@ -375,7 +376,7 @@ func (s *Stream) startSpill() {
 }
 
 func (s *Stream) wantsSpill() bool {
-	return len(s.readers) > 0 && !s.fileError && s.filed < len(s.blocks)-1 && s.inMemory > s.cfg.ReplBacklogSize.Load()+aheadBytes &&
+	return len(s.readers) > 0 && !s.fileError && s.filed < len(s.blocks)-1 && s.inMemory > s.cfg.ReplBacklogSize.Load()+s.ahead &&
 		int64(s.filed+1)*slotSize <= s.cfg.ReplBacklogFileLimit.Load()
 }
 
