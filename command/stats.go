@@ -124,7 +124,8 @@ func (r *Row) countsReads() bool {
 		return false // OBJECT, MEMORY USAGE and so on look without counting
 	}
 	switch r.Name {
-	case "getex", "getdel", "getset", "sort", "migrate":
+	case "getex", "getdel", "getset", "sort", "migrate", "bitop", "copy", "sinterstore", "sunionstore", "sdiffstore",
+		"zinterstore", "zunionstore", "zdiffstore", "zrangestore":
 		return true
 	}
 	return r.Flags&ReadOnly != 0
@@ -133,25 +134,30 @@ func (r *Row) countsReads() bool {
 // Find is Tx.Find, counted.
 func (c *Ctx) Find(k *keyspace.Key) keyspace.Entry {
 	e := c.Tx.Find(k)
-	c.countLookup(&e)
+	c.countLookup(k, &e)
 	return e
 }
 
 // Peek is Tx.Peek, counted.
 func (c *Ctx) Peek(k *keyspace.Key) keyspace.Entry {
 	e := c.Tx.Peek(k)
-	c.countLookup(&e)
+	c.countLookup(k, &e)
 	return e
 }
 
-func (c *Ctx) countLookup(e *keyspace.Entry) {
-	if !c.Row.reads {
-		return
+func (c *Ctx) countLookup(k *keyspace.Key, e *keyspace.Entry) {
+	if c.Row.reads {
+		c.countRead(k, e)
 	}
+}
+
+// countRead counts a look-up whatever the command is.
+func (c *Ctx) countRead(k *keyspace.Key, e *keyspace.Entry) {
 	if e.Exists() {
 		c.hits++
 	} else {
 		c.misses++
+		c.missed(k)
 	}
 }
 

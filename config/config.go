@@ -82,6 +82,7 @@ type Config struct {
 	LatencyMonitorThreshold        *Int         `directive:"latency-monitor-threshold"` // milliseconds
 	LatencyTracking                *Bool        `directive:"latency-tracking"`
 	LatencyTrackingInfoPercentiles *Percentiles `directive:"latency-tracking-info-percentiles"`
+	TrackingTableMaxKeys           *Int         `directive:"tracking-table-max-keys"`
 	NotifyKeyspaceEvents           *Events      `directive:"notify-keyspace-events"`
 
 	Save                    *Save   `directive:"save"`

@@ -313,7 +313,7 @@ var directives = []Directive{
 		"Close a client of the class when its output exceeds the hard limit, or the soft one for so many seconds."),
 	{Name: "maxmemory-clients", Kind: KindMemPercent, Default: "0", Min: -100, Max: maxLong, Effect: Acts, Group: groupClients,
 		Help: "Memory for all clients' buffers together, in bytes or percent of maxmemory."},
-	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Inert, groupClients, "Keys remembered for client-side caching."),
+	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Acts, groupClients, "Keys remembered for client-side caching."),
 
 	// Security.
 	text("requirepass", "", EmptyIsUnset|Sensitive, Acts, groupSecurity, "Password of the default user."),
@@ -373,7 +373,7 @@ var directives = []Directive{
 	integer("latency-monitor-threshold", "0", 0, maxLong, 0, Acts, groupEvents, "Milliseconds from which an event enters LATENCY; 0 disables it."),
 	yesno("latency-tracking", "yes", 0, Acts, groupEvents, "Keep a latency histogram for each command."),
 	special("latency-tracking-info-percentiles", KindPercentiles, "50 99 99.9", 0, Acts, groupEvents, "Percentiles that INFO latencystats shows."),
-	special("notify-keyspace-events", KindEvents, "", 0, Inert, groupEvents, "Classes of keyspace events to publish, as letters."),
+	special("notify-keyspace-events", KindEvents, "", 0, Acts, groupEvents, "Classes of keyspace events to publish, as letters."),
 
 	// Snapshots.
 	special("save", KindSave, "3600 1 300 100 60 10000", 0, Acts, groupSnapshot, `Save after so many seconds if so many keys changed; "" never does.`).bare(""),

@@ -250,6 +250,9 @@ func (c *goConn) serve() {
 		n, err := c.nc.Read(buf)
 		c.t.srv.cmd.Stats.Received(n)
 		if n > 0 {
+			if c.hasMail() && !c.readMail(&w) {
+				break // it goes before the reply to what was sent after it
+			}
 			if err := c.batch(&w, buf[:n]); err != nil {
 				break
 			}

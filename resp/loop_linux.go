@@ -222,6 +222,9 @@ func (l *loop) run() {
 		n := l.wait(events)
 		l.awake.Store(true)
 		l.exec.SetTime(time.Now())
+		if l.queued() {
+			l.runQueue() // first what was pushed before the commands that came were sent
+		}
 		for i := range events[:n] {
 			ev := &events[i]
 			fd := int(ev.Fd)

@@ -97,6 +97,8 @@ var suites = []suite{
 		extent{rounds: 5, keys: million, seconds: 2, limit: 20 * time.Minute}, nil, transactions},
 	{"collections", "lists, sets, hashes and sorted sets, small and of keys members; set algebra; bytes",
 		extent{rounds: 3, keys: million, seconds: 1.5, limit: 90 * time.Minute}, nil, collections},
+	{"long", "what others notice of long reads and set algebra; lock holds of collections that grow or are being saved",
+		extent{rounds: 1, keys: million, limit: 30 * time.Minute}, nil, long},
 }
 
 func main() {
