@@ -65,6 +65,7 @@ type Client struct {
 
 	queued, queuedMem atomic.Int64 // commands queued since MULTI, and their bytes
 	watchedMem        atomic.Int64 // bytes of the watched keys
+	prefixMem         atomic.Int64 // bytes of the prefixes of CLIENT TRACKING
 
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
 	QueryLen, QueryFree, OutLen, OutMem atomic.Int64

@@ -206,7 +206,7 @@ const clientBytes = 512
 
 // memory is what a client takes, in bytes.
 func (c *Client) memory() int64 {
-	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load()
+	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load() + c.prefixMem.Load()
 }
 
 var clientFlags = []struct {

@@ -45,6 +45,7 @@ func init() {
 		{"aof-flush-sleep", 1, 1, debugFlushSleep},
 		{"change-repl-id", 0, 0, debugChangeReplID},
 		{"check", 0, 0, debugCheck},
+		{"config-rewrite-force-all", 0, 0, debugConfigRewriteAll},
 		{"digest", 0, 0, debugDigest},
 		{"digest-value", 0, 1 << 30, debugDigestValue},
 		{"error", 1, 1, debugError},
@@ -75,6 +76,8 @@ var debugHelp = []string{
 	"    Take new replication IDs.",
 	"CHECK",
 	"    Verify every invariant of the keyspace.",
+	"CONFIG-REWRITE-FORCE-ALL",
+	"    Write every directive into the configuration file.",
 	"DIGEST",
 	"    Return a hash of the contents of all databases.",
 	"DIGEST-VALUE <key> [<key> ...]",
@@ -151,6 +154,14 @@ func debugSleep(c *Ctx, args [][]byte) {
 func debugReplyBuffer(c *Ctx, args [][]byte) {
 	if !equalFold(args[0], "resizing") {
 		c.unknownForm()
+		return
+	}
+	c.W.OK()
+}
+
+func debugConfigRewriteAll(c *Ctx, _ [][]byte) {
+	if err := c.S.Config.RewriteAll(); err != nil {
+		c.Err("ERR " + err.Error())
 		return
 	}
 	c.W.OK()

@@ -564,6 +564,9 @@ func (c *conn) sent() {
 	if n := int64(c.out.n); n != c.c.OutLen.Load() {
 		c.c.OutLen.Store(n)
 		c.c.OutMem.Store(int64(c.out.mem))
+		if n <= smallOut {
+			c.l.srv.cmd.OverOutputLimit(c.c, n) // the time above the soft limit is over
+		}
 	}
 	c.watchOut(c.out.n > 0)
 	if c.closing && !c.sending() {
