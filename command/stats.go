@@ -226,6 +226,8 @@ type totals struct {
 	expired, lazyFreed    int64
 	expiredFields         int64
 	contended, tidied     int64
+	// Synchronizations with followers: full, partial, and partial ones refused.
+	fullSyncs, partSyncs, refusedSyncs int64
 }
 
 // rawTotals adds up the counters since the start.
@@ -246,6 +248,7 @@ func (s *Server) rawTotals() totals {
 		contended:      s.Keyspace.Stats.Contended.Load(),
 		tidied:         s.Keyspace.Stats.TidiedBytes.Load(),
 	}
+	t.fullSyncs, t.partSyncs, t.refusedSyncs = s.replication.Counters()
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
 	for _, x := range s.execs.all {
@@ -282,7 +285,7 @@ func (s *Server) totals() totals {
 		{&t.calls, b.calls}, {&t.hits, b.hits}, {&t.misses, b.misses}, {&t.connections, b.connections},
 		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.reads, b.reads}, {&t.writes, b.writes}, {&t.queryLimit, b.queryLimit}, {&t.evictedClients, b.evictedClients},
 		{&t.expired, b.expired}, {&t.lazyFreed, b.lazyFreed}, {&t.contended, b.contended}, {&t.tidied, b.tidied},
-		{&t.expiredFields, b.expiredFields},
+		{&t.expiredFields, b.expiredFields}, {&t.fullSyncs, b.fullSyncs}, {&t.partSyncs, b.partSyncs}, {&t.refusedSyncs, b.refusedSyncs},
 	} {
 		*p.v -= p.o
 	}
