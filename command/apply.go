@@ -20,6 +20,8 @@ type Applier struct {
 	x *Exec
 	c *Client
 	w wire.Writer
+	// timed: the caller sets the moment; see SetTime.
+	timed bool
 }
 
 // NewApplier makes an Applier on database 0. It is not among the clients.
@@ -44,10 +46,19 @@ func (a *Applier) DB() int { return a.c.DB() }
 // InMulti tells whether a MULTI waits for its EXEC.
 func (a *Applier) InMulti() bool { return a.c.multi != nil }
 
+// SetTime sets the moment of what follows, until it is called again: reading the
+// clock for each command costs as much as a small command.
+func (a *Applier) SetTime(t time.Time) {
+	a.timed = true
+	a.x.SetTime(t)
+}
+
 // Apply runs one command. An error names the command that could not be
 // applied, and why; after EXEC, the first of its commands that failed.
 func (a *Applier) Apply(args [][]byte) error {
-	a.x.SetTime(time.Now())
+	if !a.timed {
+		a.x.SetTime(time.Now())
+	}
 	a.w.Buf = a.w.Buf[:0]
 	if out := a.x.Run(a.c, args, &a.w); out == Parked || out == Again {
 		return fmt.Errorf("the command '%s' would have to wait", quoted(args[0], 128))

@@ -18,8 +18,9 @@ type Conn interface {
 	// is read again.
 	Deliver(reply []byte)
 	// Push sends bytes between two commands, not inside a reply, and not before
-	// the reply to a command that has run. Several pushes keep their order. b must
-	// not change afterwards. See push.go for its form.
+	// the reply to a command that has run, but before the reply to one that is
+	// sent from now on. Several pushes keep their order. b must not change
+	// afterwards. See push.go for its form.
 	Push(b []byte)
 	// Hijack takes the connection away from the front end: once what was replied
 	// so far is handed to the system, take gets the socket, in blocking use, and
@@ -86,6 +87,10 @@ type Client struct {
 	watched []watchedKey
 	subs    *subscriptions // nil: none; counted in nsub for others
 	nsub    subCounts
+	track   trackState
+
+	watching atomic.Int32 // keys watched
+	redirect atomic.Int64 // the client that gets this one's invalidations; 0: itself
 
 	overSoft time.Time    // since when the soft output limit is exceeded; see OverOutputLimit
 	counted  atomic.Int64 // memory as counted for maxmemory-clients
@@ -107,6 +112,9 @@ const (
 	stateMonitor
 	statePubSub
 	stateTracking
+	stateBroadcast // tracks prefixes instead of what it reads
+	stateNoLoop    // is not told of what it changes itself
+	stateBrokenRedirect
 )
 
 func (c *Client) set(bit uint32, on bool) {
@@ -179,13 +187,21 @@ func (l *clients) count() int {
 	return len(l.all)
 }
 
-// multi is an open transaction.
+// multi is an open transaction. Its memory is its own, and is used again for
+// the next one: queueing a command mostly allocates nothing.
 type multi struct {
-	queue   [][][]byte
 	rows    []*Row
-	aborted bool // an error while queueing
-	bytes   int
+	cmds    []queued       // by rows
+	buf     []byte         // all arguments, one behind the other
+	ends    []int          // where in buf each ends
+	keys    []keyspace.Key // the declared keys of all
+	keyArgs []int          // which argument each is
+	args    [][]byte       // see settle
+	aborted bool           // an error while queueing
 }
+
+// queued says how far the arguments and keys of a command reach in multi.
+type queued struct{ args, keys int }
 
 // watchedKey is one key that a client watches.
 type watchedKey struct {

@@ -91,9 +91,12 @@ type Row struct {
 	Sub []*Row // subcommands
 
 	parent *Row
-	reads  bool   // its look-ups are hits and misses of INFO
-	full   string // "client|list"
-	num    int    // place in the list of all rows, for counters
+	// endsMulti and walks: it is in the lists of these names (walks: undeclared).
+	endsMulti, walks bool
+
+	reads bool   // its look-ups are hits and misses of INFO
+	full  string // "client|list"
+	num   int    // place in the list of all rows, for counters
 }
 
 // FullName is the name as COMMAND LIST shows it: "get", "client|list".
@@ -131,7 +134,7 @@ func (r *Row) enter(parent *Row) {
 		}
 	}
 	allRows = append(allRows, r)
-	r.reads = r.countsReads()
+	r.reads, r.endsMulti, r.walks = r.countsReads(), endsMulti[r.full], undeclared[r.full]
 	if r.Fn == nil && len(r.Sub) == 0 || r.Arity == 0 || r.Since == "" || r.Group == "" || r.Summary == "" || r.Name != strings.ToLower(r.Name) {
 		panic(fmt.Sprintf("command: the row of %s is not complete", r.full))
 	}

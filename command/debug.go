@@ -26,7 +26,7 @@ func init() {
 
 // debugFlags are what DEBUG switches.
 type debugFlags struct {
-	noExpire   atomic.Bool // SET-ACTIVE-EXPIRE 0
+	noExpire   atomic.Bool // SET-ACTIVE-EXPIRE 0, PAUSE-CRON 1
 	allowNoScr atomic.Bool // SET-DISABLE-DENY-SCRIPTS 1: scripts may call what they normally may not
 }
 
@@ -42,6 +42,7 @@ var debugCmds []debugCmd
 
 func init() {
 	debugCmds = []debugCmd{
+		{"aof-flush-sleep", 1, 1, debugFlushSleep},
 		{"change-repl-id", 0, 0, debugChangeReplID},
 		{"check", 0, 0, debugCheck},
 		{"digest", 0, 0, debugDigest},
@@ -50,9 +51,11 @@ func init() {
 		{"help", 0, 0, func(c *Ctx, _ [][]byte) { c.help(debugHelp) }},
 		{"htstats", 1, 2, debugHTStats},
 		{"listpack", 1, 1, debugListpack},
+		{"loadaof", 0, 0, debugLoadAOF},
 		{"log", 1, 1, debugLog},
 		{"object", 1, 1, debugObject},
 		{"panic", 0, 0, func(*Ctx, [][]byte) { panic("DEBUG PANIC was called") }},
+		{"pause-cron", 1, 1, debugPauseCron},
 		{"populate", 1, 3, debugPopulate},
 		{"protocol", 1, 1, debugProtocol},
 		{"quicklist-packed-threshold", 1, 1, debugPackedThreshold},
@@ -65,6 +68,8 @@ func init() {
 }
 
 var debugHelp = []string{
+	"AOF-FLUSH-SLEEP <microsec>",
+	"    Delay every write to the append-only log.",
 	"CHANGE-REPL-ID",
 	"    Take new replication IDs.",
 	"CHECK",
@@ -77,12 +82,16 @@ var debugHelp = []string{
 	"    Reply with <string> as an error.",
 	"HTSTATS <dbid> [full]",
 	"    Tell how the keys of a database are spread.",
+	"LOADAOF",
+	"    Flush the append-only log, empty the databases and load it again.",
 	"LOG <message>",
 	"    Write <message> to the log.",
 	"OBJECT <key>",
 	"    Tell how the value at <key> is stored.",
 	"PANIC",
 	"    Fail inside a command, which must harm nobody else.",
+	"PAUSE-CRON <0|1>",
+	"    With 1, the server does not remove by itself what has expired.",
 	"POPULATE <count> [<prefix>] [<size>]",
 	"    Make <count> string keys named key:<num>, or <prefix>:<num>. They are",
 	"    not replicated.",
@@ -136,8 +145,14 @@ func debugSleep(c *Ctx, args [][]byte) {
 }
 
 func debugSetActiveExpire(c *Ctx, args [][]byte) {
-	off := string(args[0]) == "0"
-	c.S.debug.noExpire.Store(off)
+	c.activeExpire(string(args[0]) != "0")
+}
+
+// debugPauseCron stops what Redis's periodic job does and kvd does by itself, too.
+func debugPauseCron(c *Ctx, args [][]byte) { c.activeExpire(string(args[0]) == "0") }
+
+func (c *Ctx) activeExpire(on bool) {
+	c.S.debug.noExpire.Store(!on)
 	c.S.updateExpiry()
 	c.W.OK()
 }

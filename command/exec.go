@@ -12,6 +12,7 @@ import (
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
+	"kvd/types"
 )
 
 // Outcome tells the transport how to go on after a command.
@@ -58,6 +59,8 @@ type Exec struct {
 	held keyspace.Held // stripes locked now
 	pos  []int
 	keys []keyspace.Key
+	// multi is memory for the next transaction; see keepMulti.
+	multi *multi
 
 	// Ahead and AheadArgs are memory that the front end uses while it reads a
 	// pipeline ahead; they are here because an Exec runs one batch at a time.
@@ -66,6 +69,9 @@ type Exec struct {
 
 	// replyAt is where the reply of the command being run begins in its Writer.
 	replyAt int
+
+	// members is memory for foreseeMembers.
+	members [types.ForeseeMax][]byte
 
 	// foreseen is the key of Args[1], if it is computed already.
 	foreseen *keyspace.Key
@@ -82,6 +88,9 @@ type Exec struct {
 	trying *waiter // being served right now
 	answer wire.Writer
 	served []delivery // to be sent once the locks are free
+
+	client  *Client       // whose command runs
+	invalid invalidations // what it has caused; see tracking.go
 
 	values values
 
@@ -107,11 +116,18 @@ type execList struct {
 // NewExec makes a runner; its counters stay in INFO until Retire.
 func (s *Server) NewExec() *Exec {
 	x := &Exec{s: s, stats: make([]RowStats, Rows())}
-	x.ctx = Ctx{Tx: *s.Keyspace.NewTx(), S: s, x: x}
+	x.ctx = Ctx{Tx: x.newTx(), S: s, x: x}
 	s.execs.mu.Lock()
 	s.execs.all = append(s.execs.all, x)
 	s.execs.mu.Unlock()
 	return x
+}
+
+// newTx is a Tx whose changes are known as this Exec's.
+func (x *Exec) newTx() keyspace.Tx {
+	tx := x.s.Keyspace.NewTx()
+	tx.By = x
+	return *tx
 }
 
 // SetTime sets the moment of the commands that follow: once for each batch.
@@ -130,6 +146,7 @@ type Pending struct {
 	End   int          // where it ends in the input
 	key   keyspace.Key // of the first argument, which mostly is the key
 	keyed bool
+	same  bool // its key is that of the command before
 	// follows: nothing but commands ran since x.lap; more: another one follows this.
 	follows, more bool
 }
@@ -140,17 +157,67 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 	ks, db := x.s.Keyspace, int(c.db.Load())
 	for i := range cmds {
 		p := &cmds[i]
-		if p.keyed = len(p.Args) > 1; p.keyed {
-			p.key = keyspace.MakeKey(p.Args[1])
-			ks.PrefetchTable(db, &p.key)
+		p.follows, p.more = i > 0, i+1 < len(cmds)
+		p.keyed, p.same = len(p.Args) > 1, false
+		if !p.keyed {
+			continue
 		}
+		if i > 0 && cmds[i-1].keyed && bytes.Equal(p.Args[1], cmds[i-1].Args[1]) {
+			p.key, p.same = cmds[i-1].key, true
+			continue
+		}
+		p.key = keyspace.MakeKey(p.Args[1])
+		ks.PrefetchTable(db, &p.key)
 	}
 	for i := range cmds {
-		if cmds[i].keyed {
+		if cmds[i].keyed && !cmds[i].same {
 			ks.PrefetchEntry(db, &cmds[i].key)
 		}
-		cmds[i].follows, cmds[i].more = i > 0, i+1 < len(cmds)
 	}
+	for i := 0; i < len(cmds); {
+		n := 1
+		for i+n < len(cmds) && cmds[i+n].same {
+			n++
+		}
+		if n > 1 {
+			x.foreseeMembers(db, cmds[i:i+n])
+		}
+		i += n
+	}
+}
+
+// foreseeMembers does the same for members of a big collection that several
+// commands in a row ask for.
+func (x *Exec) foreseeMembers(db int, cmds []Pending) {
+	members := &x.members
+	n := 0
+	for i := range cmds {
+		args := cmds[i].Args
+		if len(args) < 3 || len(args[0]) < 4 || n == len(members) {
+			continue
+		}
+		// The names tell enough for a hint: h..., z..., sadd, srem, sismember, smove.
+		at := 2
+		switch args[0][0] | 0x20 {
+		case 'h':
+		case 'z':
+			if c := args[0][1] | 0x20; len(args) == 4 && (c == 'a' || c == 'i') { // ZADD, ZINCRBY
+				at = 3
+			}
+		case 's':
+			if c := args[0][1] | 0x20; c == 'e' || c == 't' { // SET and its kin, STRLEN
+				continue
+			}
+		default:
+			continue
+		}
+		members[n] = args[at]
+		n++
+	}
+	if n > 1 {
+		x.s.Keyspace.PrefetchMembers(db, &cmds[0].key, members[:n])
+	}
+	clear(members[:n]) // they alias the input
 }
 
 // RunPending is Run for a command that Foresee has seen.
@@ -189,6 +256,7 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
 	ctx.outcome, ctx.explicit, ctx.unmuted, ctx.Dirty = Done, false, false, 0
+	x.client = c
 	w.Proto = int(c.proto.Load())
 	defer x.recover(c, w, at, &out)
 	if c.active.Load() != x.nowMs {
@@ -204,7 +272,24 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 		}
 		x.mute(c, w, min(at, len(w.Buf)))
 	}
+	if len(x.invalid.own) > 0 {
+		x.tellOwn(c, w, out)
+	}
+	if c.track.caching && c.multi == nil && (ctx.Row == nil || ctx.Row.parent == nil || ctx.Row.parent.Name != "client") {
+		c.track.caching = false
+	}
 	return out
+}
+
+// tellOwn sends a client the messages that its own command caused, behind the
+// reply if that is written.
+func (x *Exec) tellOwn(c *Client, w *wire.Writer, out Outcome) {
+	if out == Done || out == Close {
+		w.Buf = append(w.Buf, x.invalid.own...)
+	} else if c.Conn != nil {
+		c.Conn.Push(bytes.Clone(x.invalid.own))
+	}
+	x.invalid.own = x.invalid.own[:0]
 }
 
 // mute takes back a reply that CLIENT REPLY does not want.
@@ -235,6 +320,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 		x.served[i].left = false // the list may not have been put in order
 	}
 	x.deliver()
+	x.invalidate()
 	name := "?"
 	if x.ctx.Row != nil {
 		name = x.ctx.Row.full
@@ -242,7 +328,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	x.s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, c.ID, r, debug.Stack())
 	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
 	x.ctx.effects, x.ctx.ready, x.ctx.inExec, x.ctx.after = nil, nil, false, nil
-	x.ctx.Tx = *x.s.Keyspace.NewTx()
+	x.ctx.Tx = x.newTx()
 	*out = Done
 }
 
@@ -301,21 +387,20 @@ func (x *Exec) admit(ctx *Ctx) bool {
 	if x.s.pause.mode.Load() != pauseOff && !c.applies && x.paused(ctx) {
 		return false
 	}
-	if c.multi != nil && !endsMulti[row.full] {
+	if c.multi != nil && !row.endsMulti {
 		if row.Flags&NoMulti != 0 {
 			x.stats[row.num].Rejected.Add(1)
 			x.reject(ctx, "ERR Command not allowed inside a transaction")
 			return false
 		}
-		c.multi.add(row, args)
-		c.queued.Store(int64(len(c.multi.queue)))
-		c.queuedMem.Store(int64(c.multi.bytes))
+		x.queue(ctx)
 		ctx.W.SimpleString("QUEUED")
 		return false
 	}
 	return true
 }
 
+// endsMulti are the commands that are run, not queued, in a transaction.
 var endsMulti = map[string]bool{"exec": true, "discard": true, "multi": true, "watch": true, "quit": true, "reset": true}
 
 // hangUp closes a connection that speaks HTTP, without what it was not sent yet:
@@ -388,12 +473,15 @@ func (x *Exec) call(ctx *Ctx) {
 	if len(x.served) > 0 {
 		x.deliver()
 	}
+	if x.invalid.pending() {
+		x.invalidate()
+	}
 	if ctx.after != nil {
 		x.runAfter(ctx)
 	}
 }
 
-// setKeys computes the declared keys of a command.
+// setKeys computes the declared keys of a command, and in x.pos where they stand.
 func (x *Exec) setKeys(ctx *Ctx) {
 	row, args := ctx.Row, ctx.Args
 	x.keys = x.keys[:0]
@@ -403,6 +491,7 @@ func (x *Exec) setKeys(ctx *Ctx) {
 		} else {
 			x.keys = append(x.keys, keyspace.MakeKey(args[row.First]))
 		}
+		x.pos = append(x.pos[:0], row.First)
 	} else if row.KeysFn != nil || row.First > 0 {
 		pos, ok := row.keyPositions(args, x.pos[:0])
 		if ok {
@@ -446,6 +535,9 @@ func (x *Exec) run(ctx *Ctx) {
 	}
 	if m := x.s.monitors.all.Load(); m != nil && ctx.Row.Flags&(Admin|SkipMonitor) == 0 {
 		x.s.feedMonitors(*m, ctx.C, ctx.Row, ctx.Args)
+	}
+	if ctx.C.track.reads {
+		x.s.tracking.remember(ctx)
 	}
 	x.countFailure(ctx.Row, ctx.W.Buf[at:])
 }
@@ -600,7 +692,9 @@ func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 		return // the leader's stream would not have it
 	}
 	now := time.Now()
-	c := &Ctx{Tx: *s.Keyspace.NewTx(), S: s, Keys: keys, Row: &laterRow, explicit: true}
+	tx := s.Keyspace.NewTx()
+	tx.By = (*Exec)(nil) // a command, but nobody's turn
+	c := &Ctx{Tx: *tx, S: s, Keys: keys, Row: &laterRow, explicit: true}
 	c.Use(db)
 	c.Now, c.Clock, c.NoTouch = now.UnixMilli(), uint32(now.Unix())&clockMask, true
 	f(c)

@@ -1,5 +1,7 @@
 package command
 
+import "errors"
+
 // Gates: states of the server in which some commands are not admitted. Each
 // room sets its own bit; every command loads them all at once.
 
@@ -7,6 +9,8 @@ package command
 const (
 	gateLoading   uint32 = 1 << iota // the data is being loaded
 	gateSnapshots                    // snapshots fail, and writes are to stop then
+	gateLog                          // the append-only log cannot be written, and writes are to stop
+	gateStalled                      // it is too slow, and writes wait
 	gateReadOnly                     // a follower that takes no writes
 	gateStale                        // a follower without its leader, which is not to answer then
 	gateBehind                       // a follower loads its leader's data while it serves the old
@@ -37,6 +41,13 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 	switch {
 	case gate&gateSnapshots != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
 		text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+	case gate&gateLog != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
+		text = "MISCONF Errors writing to the AOF file: "
+		if err := x.s.persist.Broken(); err != nil {
+			text += reason(err)
+		}
+	case gate&gateStalled != 0 && x.stalled(ctx):
+		return true
 	case gate&gateReadOnly != 0 && ctx.has(Write):
 		text = errReadOnly
 	case gate&gateStale != 0 && !ctx.all(Stale):
@@ -102,4 +113,15 @@ func (c *Ctx) all(flag Flag) bool {
 		}
 	}
 	return true
+}
+
+// reason is the innermost text of an error.
+func reason(err error) string {
+	for {
+		in := errors.Unwrap(err)
+		if in == nil {
+			return err.Error()
+		}
+		err = in
+	}
 }

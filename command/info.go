@@ -211,7 +211,7 @@ func (w *infoWriter) memory() {
 	w.field("mem_total_replication_buffers", stream)
 	w.field("mem_clients_slaves", stream-backlog)
 	w.field("mem_clients_normal", clients)
-	w.fields("mem_cluster_links:0", "mem_aof_buffer:0", "mem_allocator:slab-go", "active_defrag_running:0")
+	w.fields("mem_cluster_links:0", fmt.Sprintf("mem_aof_buffer:%d", w.s.persist.Buffered()), "mem_allocator:slab-go", "active_defrag_running:0")
 	w.field("lazyfree_pending_objects", s.Keyspace.LazyPending())
 	w.field("lazyfreed_objects", w.count().lazyFreed)
 }
@@ -233,9 +233,6 @@ func ratio(a, b int64) string {
 
 func (w *infoWriter) persistence() {
 	w.s.persist.Info(w.field)
-	w.fields("aof_enabled:0", "aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_rewrite_time_sec:-1", "aof_current_rewrite_time_sec:-1",
-		"aof_last_bgrewrite_status:ok", "aof_rewrites:0", "aof_rewrites_consecutive_failures:0", "aof_last_write_status:ok", "aof_last_cow_size:0",
-		"module_fork_in_progress:0", "module_fork_last_cow_size:0")
 	w.s.persist.InfoLoading(w.field)
 }
 
@@ -253,17 +250,17 @@ func (w *infoWriter) stats() {
 	w.field("total_connections_received", t.connections)
 	w.field("total_commands_processed", t.calls)
 	w.field("instantaneous_ops_per_sec", int64(calls))
-	w.field("total_net_input_bytes", t.netIn)
-	w.field("total_net_output_bytes", t.netOut)
-	w.field("total_net_repl_input_bytes", s.replication.in.Load())
-	w.field("total_net_repl_output_bytes", s.replication.out.Load())
+	w.field("total_net_input_bytes", t.netIn+t.links[0])
+	w.field("total_net_output_bytes", t.netOut+t.links[1])
+	w.field("total_net_repl_input_bytes", t.links[0])
+	w.field("total_net_repl_output_bytes", t.links[1])
 	w.field("instantaneous_input_kbps", fmt.Sprintf("%.2f", in/1024))
 	w.field("instantaneous_output_kbps", fmt.Sprintf("%.2f", out/1024))
 	w.fields("instantaneous_input_repl_kbps:0.00", "instantaneous_output_repl_kbps:0.00")
 	w.field("rejected_connections", t.rejected)
-	w.field("sync_full", t.fullSyncs)
-	w.field("sync_partial_ok", t.partSyncs)
-	w.field("sync_partial_err", t.refusedSyncs)
+	w.field("sync_full", t.links[2])
+	w.field("sync_partial_ok", t.links[3])
+	w.field("sync_partial_err", t.links[4])
 	w.field("expired_keys", t.expired)
 	w.field("expired_subkeys", t.expiredFields)
 	w.fields("expired_stale_perc:0.00", "expired_time_cap_reached_count:0")
@@ -280,8 +277,11 @@ func (w *infoWriter) stats() {
 	w.field("migrate_cached_sockets", s.links.count())
 	w.field("slave_expires_tracked_keys", s.own.count())
 	w.fields("active_defrag_hits:0", "active_defrag_misses:0", "active_defrag_key_hits:0", "active_defrag_key_misses:0",
-		"total_active_defrag_time:0", "current_active_defrag_time:0", "tracking_total_keys:0", "tracking_total_items:0", "tracking_total_prefixes:0",
-		"unexpected_error_replies:0")
+		"total_active_defrag_time:0", "current_active_defrag_time:0")
+	w.field("tracking_total_keys", s.tracking.keys.Load())
+	w.field("tracking_total_items", s.tracking.items.Load())
+	w.field("tracking_total_prefixes", s.tracking.broadcasts.Load())
+	w.fields("unexpected_error_replies:0")
 	s.errors.mu.Lock()
 	all := s.errors.all
 	s.errors.mu.Unlock()

@@ -1,9 +1,5 @@
 package command
 
-import (
-	"kvd/keyspace"
-)
-
 // MULTI, EXEC, DISCARD, WATCH, UNWATCH. EXEC and what forgets watched keys
 // belong to the dispatcher as much as to the table: they take the locks that no
 // row can declare.
@@ -23,25 +19,66 @@ func init() {
 	)
 }
 
-// add queues a command; its arguments are copied out of the read buffer.
-func (m *multi) add(row *Row, args [][]byte) {
+// queue adds a command to the transaction; its arguments are copied out of the
+// read buffer. Of its keys the slots and hashes are kept, which mostly are
+// known already.
+func (x *Exec) queue(ctx *Ctx) {
+	m := ctx.C.multi
 	if m.aborted {
 		return
 	}
-	n := 0
-	for _, a := range args {
-		n += len(a)
+	first := len(m.ends)
+	for _, a := range ctx.Args {
+		m.buf = append(m.buf, a...)
+		m.ends = append(m.ends, len(m.buf))
 	}
-	mem := make([]byte, 0, n)
-	own := make([][]byte, len(args))
-	for i, a := range args {
-		at := len(mem)
-		mem = append(mem, a...)
-		own[i] = mem[at:len(mem):len(mem)]
+	x.setKeys(ctx)
+	for i, k := range x.keys {
+		k.B = nil
+		m.keys = append(m.keys, k)
+		m.keyArgs = append(m.keyArgs, first+x.pos[i])
 	}
-	m.queue = append(m.queue, own)
-	m.rows = append(m.rows, row)
-	m.bytes += n
+	m.rows = append(m.rows, ctx.Row)
+	m.cmds = append(m.cmds, queued{len(m.ends), len(m.keys)})
+	ctx.C.queued.Store(int64(len(m.rows)))
+	ctx.C.queuedMem.Store(int64(len(m.buf)))
+}
+
+// settle makes the arguments and keys, when nothing comes to buf any more.
+func (m *multi) settle() {
+	at := 0
+	for _, end := range m.ends {
+		m.args = append(m.args, m.buf[at:end:end])
+		at = end
+	}
+	for i := range m.keys {
+		m.keys[i].B = m.args[m.keyArgs[i]]
+	}
+}
+
+// What an Exec keeps of a transaction for the next one.
+const (
+	keepMultiBytes = 64 << 10
+	keepMultiArgs  = 1 << 10
+)
+
+// newMulti is an empty transaction.
+func (x *Exec) newMulti() *multi {
+	m := x.multi
+	if m == nil {
+		return &multi{}
+	}
+	x.multi = nil
+	*m = multi{rows: m.rows[:0], cmds: m.cmds[:0], buf: m.buf[:0], ends: m.ends[:0], keys: m.keys[:0], keyArgs: m.keyArgs[:0], args: m.args[:0]}
+	return m
+}
+
+// keepMulti keeps a transaction's memory. It is not touched before the next
+// MULTI of this Exec, so until then it may still be read.
+func (x *Exec) keepMulti(m *multi) {
+	if cap(m.buf) <= keepMultiBytes && cap(m.args) <= keepMultiArgs {
+		x.multi = m
+	}
 }
 
 func cmdMulti(c *Ctx) {
@@ -49,7 +86,7 @@ func cmdMulti(c *Ctx) {
 		c.Err("ERR MULTI calls can not be nested")
 		return
 	}
-	c.C.multi = &multi{}
+	c.C.multi = c.x.newMulti()
 	c.C.queued.Store(0)
 	c.C.queuedMem.Store(0)
 	c.C.set(stateMulti, true)
@@ -105,6 +142,8 @@ func cmdExec(c *Ctx) {
 		return
 	}
 	x := c.x
+	m.settle()
+	x.keepMulti(m)
 	x.lockQueue(m, c.C.watched)
 	if x.overtaken(c) {
 		if c.outcome == Done { // else it comes again
@@ -128,11 +167,14 @@ func cmdExec(c *Ctx) {
 	}
 	exec, args, w := c.Row, c.Args, c.W
 	c.inExec = true
-	w.Array(len(m.queue))
-	for i, a := range m.queue {
-		c.Args, c.Row = a, m.rows[i]
+	x.lap = clock()
+	w.Array(len(m.rows))
+	at := queued{}
+	for i, row := range m.rows {
+		to := m.cmds[i]
+		c.Row, c.Args, c.Keys = row, m.args[at.args:to.args:to.args], m.keys[at.keys:to.keys:to.keys]
+		at = to
 		c.explicit, c.Dirty = false, 0
-		x.setKeys(c)
 		x.start(c)
 		x.run(c)
 		x.finish(c)
@@ -146,27 +188,22 @@ func cmdExec(c *Ctx) {
 // lockQueue locks the stripes of all keys of the queued commands, and of the
 // watched ones.
 func (x *Exec) lockQueue(m *multi, watched []watchedKey) {
-	all := false
-	var keys []keyspace.Key
-	for i := range watched {
-		keys = append(keys, watched[i].key)
-	}
-	var pos []int
-	for i, a := range m.queue {
-		row := m.rows[i]
-		if row.Flags&LockAll != 0 || undeclared[row.full] {
-			all = true
-			break
-		}
-		pos, _ = row.keyPositions(a, pos[:0])
-		for _, p := range pos {
-			keys = append(keys, keyspace.MakeKey(a[p]))
+	for _, row := range m.rows {
+		if row.Flags&LockAll != 0 || row.walks {
+			x.held = x.s.Keyspace.LockAll()
+			return
 		}
 	}
-	switch {
-	case all:
-		x.held = x.s.Keyspace.LockAll()
-	case len(keys) > 0:
+	keys := m.keys
+	if len(watched) > 0 {
+		keys = x.keys[:0]
+		for i := range watched {
+			keys = append(keys, watched[i].key)
+		}
+		keys = append(keys, m.keys...)
+		x.keys = keys
+	}
+	if len(keys) > 0 {
 		x.held = x.s.Keyspace.LockKeys(keys)
 		x.widen(keys)
 	}

@@ -41,9 +41,11 @@ type Persistence interface {
 	// Abort ends the one being written; at once. Wait waits for its end.
 	Abort()
 	Wait()
-	// Saving tells whether one is being written, LastSave when the last one
-	// was whole, in Unix seconds, Failing whether the last one failed; at once.
+	// Saving tells whether one is being written, Busy whether any snapshot is
+	// (also one for the log, say), LastSave when the last save was whole, in Unix
+	// seconds, Failing whether the last one failed; at once.
 	Saving() bool
+	Busy() bool
 	LastSave() int64
 	Failing() bool
 	// Loading tells whether the data is being loaded, and LoadingBehind the same
@@ -56,6 +58,7 @@ type Persistence interface {
 	// Info and InfoLoading report fields of INFO; at once.
 	Info(field func(name string, value any))
 	InfoLoading(field func(name string, value any))
+	AppendLog
 }
 
 // SetPersistence is called once, before the first command.
@@ -67,8 +70,13 @@ func (s *Server) SetPersistence(p Persistence) {
 	s.PersistenceChanged()
 }
 
-// PersistenceChanged is called when Loading or Failing have changed.
+// PersistenceChanged is called when Loading, Failing, Broken or Stalled have
+// changed. No stripe is locked.
 func (s *Server) PersistenceChanged() {
+	s.persistMu.Lock()
+	defer s.persistMu.Unlock()
+	s.setGate(gateLog, s.persist.Broken() != nil)
+	s.setStalled(s.persist.Stalled())
 	s.setGate(gateLoading, s.persist.Loading())
 	s.setGate(gateBehind, s.persist.LoadingBehind())
 	s.setGate(gateSnapshots, s.persist.Failing() && s.Config.StopWritesOnBgsaveError.Load() && len(s.Config.Save.Load()) > 0)
@@ -86,6 +94,11 @@ func cmdBgsave(c *Ctx) {
 	case c.AllLocked(): // the instant of EXEC is none to save at
 		p.Schedule()
 		c.W.SimpleString("Background saving scheduled")
+	case p.Rewriting() && schedule:
+		p.Schedule()
+		c.W.SimpleString("Background saving scheduled")
+	case p.Rewriting():
+		c.Err("ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.")
 	case p.Background():
 		c.Err(errSaving)
 	default:
@@ -116,7 +129,9 @@ func cmdLastSave(c *Ctx) { c.W.Int(c.S.persist.LastSave()) }
 // and where there are save points the file becomes empty before the reply.
 func (c *Ctx) flushed() {
 	p := c.S.persist
-	p.Abort()
+	if p.Saving() {
+		p.Abort()
+	}
 	if len(c.S.Config.Save.Load()) == 0 {
 		c.W.OK()
 		return
@@ -189,6 +204,9 @@ const errShutdownReply = "ERR Errors trying to SHUTDOWN. Check logs."
 // errShutdown: the server is being ended already.
 var errShutdown = errors.New("a shutdown is already under way")
 
+// errFirstLog: without the log's first base the data would be lost.
+var errFirstLog = errors.New("the first base of the append-only log is not written yet")
+
 // PrepareShutdown does what must be done before the server may end: nobody is
 // served any more, loading and a running snapshot are given up, and the data is
 // saved if save points are configured. save and nosave say otherwise. After an
@@ -206,10 +224,22 @@ func (s *Server) PrepareShutdown(save, nosave, force bool) error {
 	}
 	// From here on commands wait, so that what is acknowledged is saved.
 	s.startPause(pauseAll, math.MaxInt64)
-	if p.Saving() {
+	if p.Starting() && !nosave && !force {
+		s.Log.Warningf("Writing initial AOF, can't exit.")
+		s.endPause()
+		s.ending.Store(false)
+		return errFirstLog
+	}
+	if p.Busy() {
 		s.Log.Warningf("There is a snapshot being written. It is given up.")
 		p.Abort()
 		p.Wait()
+	}
+	if s.Config.AppendOnly.Load() {
+		s.Log.Noticef("Calling fsync() on the AOF file.")
+		if err := p.Flush(); err != nil {
+			s.Log.Warningf("Fail to fsync the AOF file: %v.", err)
+		}
 	}
 	if !save && (nosave || len(s.Config.Save.Load()) == 0) {
 		return nil
@@ -259,24 +289,32 @@ func debugReload(c *Ctx, args [][]byte) {
 		c.Err("ERR DEBUG RELOAD is not possible inside MULTI")
 		return
 	}
-	s := c.S
-	paused := s.pause.mode.Load() == pauseOff
-	if paused {
-		s.startPause(pauseAll, math.MaxInt64)
-	}
-	s.Keyspace.Unlock(&c.x.held) // it locks what it needs
-	c.Background(func(w *wire.Writer, _ bool) {
-		saved, err := s.persist.Reload(noSave, noFlush, merge)
-		if paused {
-			s.endPause()
-		}
-		switch {
+	p := c.S.persist
+	c.aloneInBackground(func(w *wire.Writer) {
+		switch saved, err := p.Reload(noSave, noFlush, merge); {
 		case err == nil:
 			w.OK()
 		case saved:
 			w.Error("ERR Error trying to load the RDB dump, check server logs.")
 		default:
 			w.Error("ERR")
+		}
+	})
+}
+
+// aloneInBackground runs f on a worker, with no lock held and all other clients
+// waiting. The command holds all stripes and is not inside EXEC.
+func (c *Ctx) aloneInBackground(f func(w *wire.Writer)) {
+	s := c.S
+	paused := s.pause.mode.Load() == pauseOff
+	if paused {
+		s.startPause(pauseAll, math.MaxInt64)
+	}
+	s.Keyspace.Unlock(&c.x.held) // f locks what it needs
+	c.Background(func(w *wire.Writer, _ bool) {
+		f(w)
+		if paused {
+			s.endPause()
 		}
 	})
 }
@@ -317,6 +355,7 @@ func (noPersistence) Schedule()                                {}
 func (noPersistence) Abort()                                   {}
 func (noPersistence) Wait()                                    {}
 func (noPersistence) Saving() bool                             { return false }
+func (noPersistence) Busy() bool                               { return false }
 func (p noPersistence) LastSave() int64                        { return p.started.Unix() }
 func (noPersistence) Failing() bool                            { return false }
 func (noPersistence) Loading() bool                            { return false }

@@ -57,11 +57,3 @@ func BenchmarkRun(b *testing.B) {
 		})
 	}
 }
-
-func BenchmarkClock(b *testing.B) {
-	var t time.Duration
-	for range b.N {
-		t += time.Since(clockBase)
-	}
-	_ = t
-}

@@ -45,6 +45,7 @@ func (t *watchTable) add(c *Client, db int, k *keyspace.Key) {
 	key := *k
 	key.B = append([]byte(nil), k.B...)
 	c.watched = append(c.watched, watchedKey{db, key})
+	c.watching.Store(int32(len(c.watched)))
 	c.watchedMem.Add(int64(watchedBytes + len(k.B)))
 	if t.n.Add(1) == 1 {
 		t.ks.Observe(true)
@@ -74,6 +75,7 @@ func (t *watchTable) forget(c *Client) {
 	// another stripe would lose it, and it costs a map look-up a change.
 	t.n.Add(-int64(len(c.watched)))
 	c.watched = nil
+	c.watching.Store(0)
 	c.watchedMem.Store(0)
 	c.set(stateDirtyWatch, false)
 }

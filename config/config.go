@@ -82,6 +82,7 @@ type Config struct {
 	LatencyMonitorThreshold        *Int         `directive:"latency-monitor-threshold"` // milliseconds
 	LatencyTracking                *Bool        `directive:"latency-tracking"`
 	LatencyTrackingInfoPercentiles *Percentiles `directive:"latency-tracking-info-percentiles"`
+	TrackingTableMaxKeys           *Int         `directive:"tracking-table-max-keys"`
 	NotifyKeyspaceEvents           *Events      `directive:"notify-keyspace-events"`
 
 	Save                    *Save   `directive:"save"`
@@ -93,6 +94,19 @@ type Config struct {
 	RDBKeySaveDelay         *Int    `directive:"rdb-key-save-delay"` // microseconds for each key, or if negative keys for each microsecond
 	KeyLoadDelay            *Int    `directive:"key-load-delay"`     // likewise
 	StopWritesOnBgsaveError *Bool   `directive:"stop-writes-on-bgsave-error"`
+
+	AppendOnly                *Bool   `directive:"appendonly"`
+	AppendFilename            *String `directive:"appendfilename"`
+	AppendDirname             *String `directive:"appenddirname"`
+	AppendFsync               *Enum   `directive:"appendfsync"`
+	NoAppendfsyncOnRewrite    *Bool   `directive:"no-appendfsync-on-rewrite"`
+	AutoAOFRewritePercentage  *Int    `directive:"auto-aof-rewrite-percentage"`
+	AutoAOFRewriteMinSize     *Int    `directive:"auto-aof-rewrite-min-size"` // bytes
+	AOFLoadTruncated          *Bool   `directive:"aof-load-truncated"`
+	AOFUseRDBPreamble         *Bool   `directive:"aof-use-rdb-preamble"`
+	AOFTimestampEnabled       *Bool   `directive:"aof-timestamp-enabled"`
+	AOFRewriteIncrementalSync *Bool   `directive:"aof-rewrite-incremental-fsync"`
+	AOFDisableAutoGC          *Bool   `directive:"aof-disable-auto-gc"`
 
 	ReplBacklogSize             *Int  `directive:"repl-backlog-size"`        // bytes
 	ReplBacklogFileLimit        *Int  `directive:"repl-backlog-file-limit"`  // bytes

@@ -85,14 +85,14 @@ func TestSplitArgs(t *testing.T) {
 		{`a\x41`, []string{`a\x41`}},
 		{`# x`, []string{"#", "x"}},
 	} {
-		got, err := splitArgs(test.line)
+		got, err := SplitArgs(test.line)
 		if err != nil || !slices.Equal(got, test.want) {
-			t.Errorf("splitArgs(%q) = %q, %v; want %q", test.line, got, err, test.want)
+			t.Errorf("SplitArgs(%q) = %q, %v; want %q", test.line, got, err, test.want)
 		}
 	}
 	for _, line := range []string{`"`, `'`, `"a`, `'a`, `"a"b`, `'a'b`, `"a\`, `"a\"`, `a "b`, `'\'`} {
-		if got, err := splitArgs(line); err == nil {
-			t.Errorf("splitArgs(%q) = %q, want an error", line, got)
+		if got, err := SplitArgs(line); err == nil {
+			t.Errorf("SplitArgs(%q) = %q, want an error", line, got)
 		}
 	}
 }
@@ -109,9 +109,9 @@ func TestQuoteIsInverse(t *testing.T) {
 				b[i] = "\\\"'x \n0a"[rnd.IntN(8)]
 			}
 		}
-		got, err := splitArgs(quote(string(b)))
+		got, err := SplitArgs(Quote(string(b)))
 		if err != nil || len(got) != 1 || got[0] != string(b) {
-			t.Fatalf("%q became %s and then %q, %v", b, quote(string(b)), got, err)
+			t.Fatalf("%q became %s and then %q, %v", b, Quote(string(b)), got, err)
 		}
 	}
 }
@@ -308,7 +308,7 @@ func TestArgs(t *testing.T) {
 func TestRefuse(t *testing.T) {
 	for _, line := range []string{
 		"user bob on", "aclfile /x", `rename-command KEYS ""`, "tls-port 6380", "tls-cert-file x", "tls-auth-clients no",
-		"maxmemory 1", "appendonly yes", "loadmodule /x y", "cluster-enabled yes", "search.timeout 5",
+		"maxmemory 1", "loadmodule /x y", "cluster-enabled yes", "search.timeout 5",
 	} {
 		c := New()
 		if err := load(c, "hz 5\n"+line); err != nil {
@@ -331,7 +331,7 @@ func TestRefuse(t *testing.T) {
 		}
 	}
 	c := New()
-	if err := load(c, "maxmemory 5\nmaxmemory 0\nappendonly no\ntls-port 0\naclfile \"\"\nreplicaof a 1\nreplicaof no one\ncluster-enabled no"); err != nil {
+	if err := load(c, "maxmemory 5\nmaxmemory 0\ntls-port 0\naclfile \"\"\nreplicaof a 1\nreplicaof no one\ncluster-enabled no"); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Finish(); err != nil {

@@ -313,7 +313,7 @@ var directives = []Directive{
 		"Close a client of the class when its output exceeds the hard limit, or the soft one for so many seconds."),
 	{Name: "maxmemory-clients", Kind: KindMemPercent, Default: "0", Min: -100, Max: maxLong, Effect: Acts, Group: groupClients,
 		Help: "Memory for all clients' buffers together, in bytes or percent of maxmemory."},
-	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Inert, groupClients, "Keys remembered for client-side caching."),
+	integer("tracking-table-max-keys", "1000000", 0, maxLong, 0, Acts, groupClients, "Keys remembered for client-side caching."),
 
 	// Security.
 	text("requirepass", "", EmptyIsUnset|Sensitive, Acts, groupSecurity, "Password of the default user."),
@@ -373,7 +373,7 @@ var directives = []Directive{
 	integer("latency-monitor-threshold", "0", 0, maxLong, 0, Acts, groupEvents, "Milliseconds from which an event enters LATENCY; 0 disables it."),
 	yesno("latency-tracking", "yes", 0, Acts, groupEvents, "Keep a latency histogram for each command."),
 	special("latency-tracking-info-percentiles", KindPercentiles, "50 99 99.9", 0, Acts, groupEvents, "Percentiles that INFO latencystats shows."),
-	special("notify-keyspace-events", KindEvents, "", 0, Inert, groupEvents, "Classes of keyspace events to publish, as letters."),
+	special("notify-keyspace-events", KindEvents, "", 0, Acts, groupEvents, "Classes of keyspace events to publish, as letters."),
 
 	// Snapshots.
 	special("save", KindSave, "3600 1 300 100 60 10000", 0, Acts, groupSnapshot, `Save after so many seconds if so many keys changed; "" never does.`).bare(""),
@@ -388,18 +388,18 @@ var directives = []Directive{
 	yesno("stop-writes-on-bgsave-error", "yes", 0, Acts, groupSnapshot, "Refuse writes after a failed snapshot."),
 
 	// Append-only log.
-	yesno("appendonly", "no", DenyLoading, Refuse, groupAppend, "Log every write to a file."),
-	text("appendfilename", "appendonly.aof", Immutable, Inert, groupAppend, "Base name of the log's files.").valid(baseName("appendfilename", "filename", false)),
-	text("appenddirname", "appendonlydir", Immutable, Inert, groupAppend, "Directory of the log's files.").valid(baseName("appenddirname", "dirname", false)),
-	enum("appendfsync", "everysec", []string{"everysec", "always", "no"}, 0, Inert, groupAppend, "When the log is synced to the disk."),
-	yesno("no-appendfsync-on-rewrite", "no", 0, Inert, groupAppend, "Do not sync while a log is rewritten."),
-	integer("auto-aof-rewrite-percentage", "100", 0, maxInt, 0, Inert, groupAppend, "Growth in percent at which the log is rewritten."),
-	memory("auto-aof-rewrite-min-size", "64mb", 0, maxLong, 0, Inert, groupAppend, "Size below which the log is not rewritten."),
-	yesno("aof-load-truncated", "yes", 0, Inert, groupAppend, "Load a log whose end is torn."),
-	yesno("aof-use-rdb-preamble", "yes", 0, Inert, groupAppend, "Begin a rewritten log with a snapshot."),
-	yesno("aof-timestamp-enabled", "no", 0, Inert, groupAppend, "Write time stamps into the log."),
-	yesno("aof-rewrite-incremental-fsync", "yes", 0, Inert, groupAppend, "Sync a rewritten log as it grows."),
-	yesno("aof-disable-auto-gc", "no", 0, Inert, groupAppend, "Keep log files that are no longer needed."),
+	yesno("appendonly", "no", DenyLoading, Acts, groupAppend, "Log every write to a file."),
+	text("appendfilename", "appendonly.aof", Immutable, Acts, groupAppend, "Base name of the log's files.").valid(baseName("appendfilename", "filename", false)),
+	text("appenddirname", "appendonlydir", Immutable, Acts, groupAppend, "Directory of the log's files.").valid(baseName("appenddirname", "dirname", false)),
+	enum("appendfsync", "everysec", []string{"everysec", "always", "no"}, 0, Acts, groupAppend, "When the log is synced to the disk."),
+	yesno("no-appendfsync-on-rewrite", "no", 0, Acts, groupAppend, "Do not sync while a log is rewritten."),
+	integer("auto-aof-rewrite-percentage", "100", 0, maxInt, 0, Acts, groupAppend, "Growth in percent at which the log is rewritten."),
+	memory("auto-aof-rewrite-min-size", "64mb", 0, maxLong, 0, Acts, groupAppend, "Size below which the log is not rewritten."),
+	yesno("aof-load-truncated", "yes", 0, Acts, groupAppend, "Load a log whose end is torn."),
+	yesno("aof-use-rdb-preamble", "yes", 0, Acts, groupAppend, "Begin a rewritten log with a snapshot."),
+	yesno("aof-timestamp-enabled", "no", 0, Acts, groupAppend, "Write time stamps into the log."),
+	yesno("aof-rewrite-incremental-fsync", "yes", 0, Acts, groupAppend, "Sync a rewritten log as it grows."),
+	yesno("aof-disable-auto-gc", "no", 0, Acts, groupAppend, "Keep log files that are no longer needed."),
 
 	// Replication.
 	special("replicaof", KindReplicaOf, "", Immutable, Acts, groupReplica, "Host and port of the master to follow.").as("slaveof"),

@@ -86,16 +86,16 @@ func (c *Config) LoadArgs(args []string) error {
 			if len(lines) == 0 {
 				lines = append(lines, "")
 			}
-			lines[len(lines)-1] += " " + quote(arg)
+			lines[len(lines)-1] += " " + Quote(arg)
 			complete = true
 			continue
 		}
 		line := arg[2:]
-		words, err := splitArgs(arg)
+		words, err := SplitArgs(arg)
 		complete = err != nil || len(words) != 1
 		if !complete && (i+1 == len(args) || strings.HasPrefix(args[i+1], "--")) {
 			if bare, ok := c.bareArg(words[0][2:]); ok {
-				line += " " + quote(bare)
+				line += " " + Quote(bare)
 				complete = true
 			}
 		}
@@ -121,7 +121,7 @@ func (c *Config) loadText(file, text string, base int) error {
 			continue
 		}
 		at := FileError{File: file, Line: base + i + 1, Text: line}
-		args, err := splitArgs(line)
+		args, err := SplitArgs(line)
 		if err == nil && len(args) > 0 {
 			err = c.setInitial(args[0], args[1:], at)
 		}

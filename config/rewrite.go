@@ -52,7 +52,7 @@ func (c *Config) rewrite(old string) string {
 				r.lines = append(r.lines, line)
 				continue
 			}
-			args, err := splitArgs(line)
+			args, err := SplitArgs(line)
 			var e *entry
 			if err == nil && len(args) > 0 {
 				e = c.lookup(args[0])
@@ -167,14 +167,14 @@ func (r *rewriter) directive(e *entry) {
 		return
 	case *Dir:
 		changed = true // the directory of the next start is not known
-		value = quote(value)
+		value = Quote(value)
 	case *String:
 		if value == "" && d.Flags&EmptyIsUnset != 0 {
 			return
 		}
-		value = quote(value)
+		value = Quote(value)
 	case *Events:
-		value = quote(value)
+		value = Quote(value)
 	case *Strings, *Percentiles:
 		if value == "" {
 			value = `""`

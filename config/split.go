@@ -10,11 +10,11 @@ var errUnbalanced = errors.New("Unbalanced quotes in configuration line")
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
-// splitArgs splits a line into arguments by the rules of redis.conf and of
+// SplitArgs splits a line into arguments by the rules of redis.conf and of
 // inline commands: space separates; "..." knows \n \r \t \b \a, \xHH and
 // takes any other escaped character as it is; '...' knows only \'. A closing
 // quote must end its argument.
-func splitArgs(line string) ([]string, error) {
+func SplitArgs(line string) ([]string, error) {
 	var args []string
 	for i := 0; ; {
 		for i < len(line) && isSpace(line[i]) {
@@ -92,8 +92,8 @@ func unescape(c byte) byte {
 	return c
 }
 
-// quote is the inverse of splitArgs for one argument; it always adds quotes.
-func quote(s string) string {
+// Quote is the inverse of SplitArgs for one argument; it always adds quotes.
+func Quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, c := range []byte(s) {

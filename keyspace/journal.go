@@ -17,6 +17,8 @@ type Journal struct {
 	// are called under it: they copy what they need and return.
 	mu      sync.Mutex
 	readers []JournalReader
+	// suspended: see Suspend.
+	suspended bool
 }
 
 // JournalReader receives effects. The arguments alias memory of the caller.
@@ -38,7 +40,16 @@ func (j *Journal) Active() bool { return j.on.Load() }
 func (j *Journal) Attach(r JournalReader) {
 	j.mu.Lock()
 	j.readers = append(j.readers, r)
-	j.on.Store(true)
+	j.on.Store(!j.suspended)
+	j.mu.Unlock()
+}
+
+// Suspend has effects dropped, or no longer: while the contents are being
+// replaced by what a file says. All stripes are locked.
+func (j *Journal) Suspend(on bool) {
+	j.mu.Lock()
+	j.suspended = on
+	j.on.Store(!on && len(j.readers) > 0)
 	j.mu.Unlock()
 }
 
@@ -51,7 +62,7 @@ func (j *Journal) Detach(r JournalReader) {
 			break
 		}
 	}
-	j.on.Store(len(j.readers) > 0)
+	j.on.Store(len(j.readers) > 0 && !j.suspended)
 	j.mu.Unlock()
 }
 

@@ -52,7 +52,9 @@ type File interface {
 // errLocked: another process has locked the file.
 var errLocked = errors.New("the file is locked by another process")
 
-// osDisk is the real one.
+// OSDisk is the file system of the system.
+var OSDisk Disk = osDisk{}
+
 type osDisk struct{}
 
 func (osDisk) OpenFile(name string, flag int, perm os.FileMode) (File, error) {

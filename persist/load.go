@@ -133,7 +133,7 @@ func (s *Saver) load(dups duplicates) error {
 	if err != nil {
 		return &LoadError{File: name, Err: err}
 	}
-	facts, err := s.loadStream(f, name, size, manner{dups: dups, keep: s.follows(), leftOut: s.LeftOut})
+	facts, _, err := s.loadStream(f, name, size, manner{dups: dups, keep: s.follows(), leftOut: s.LeftOut})
 	s.mu.Lock()
 	s.facts = facts
 	s.mu.Unlock()
@@ -162,7 +162,8 @@ func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (au
 	if merge {
 		dups = replaceDuplicates
 	}
-	return s.loadStream(r, name, size, manner{dups: dups, keep: s.follows()})
+	aux, _, err = s.loadStream(r, name, size, manner{dups: dups, keep: s.follows()})
+	return aux, err
 }
 
 // manner says how a snapshot is loaded.
@@ -172,14 +173,18 @@ type manner struct {
 	// keep enters keys whose time is over, too: only its leader tells a follower
 	// that a key is gone.
 	keep bool
+	// part: the snapshot begins something longer, whose length is known already.
+	part bool
 	// leftOut, if not nil, is told of the others.
 	leftOut func(db int, key []byte)
 }
 
-// loadStream is LoadStream in a manner.
-func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (aux map[string]string, err error) {
-	s.total.Store(size)
-	s.done.Store(0)
+// loadStream is LoadStream in a manner. end is how many bytes the snapshot took.
+func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (aux map[string]string, end int64, err error) {
+	if !how.part {
+		s.total.Store(size)
+		s.done.Store(0)
+	}
 	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), manner: how, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
 	policy := s.Config.MaxMemoryPolicy.Load()
 	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
@@ -191,10 +196,10 @@ func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (au
 	s.expired, s.loaded = l.expired.Load(), l.loaded.Load()
 	s.mu.Unlock()
 	if err != nil {
-		return nil, &LoadError{File: name, Offset: at, Err: err}
+		return nil, 0, &LoadError{File: name, Offset: at, Err: err}
 	}
 	s.Log.Noticef("Done loading RDB, keys loaded: %d, keys expired: %d.", l.loaded.Load(), l.expired.Load())
-	return l.facts, nil
+	return l.facts, at, nil
 }
 
 // loader reads one file: it draws the frame, cuts out the keys with their

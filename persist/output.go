@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -65,6 +66,8 @@ type settings struct {
 	idle, freq bool
 	decayed    func(clock uint32) byte
 	spillBytes int64
+	// commands: the file is no RDB file but commands that make the keys.
+	commands bool
 	// noFieldDeadlines: see rdb.Encoder; 0 writes them.
 	noFieldDeadlines int64
 }
@@ -83,6 +86,7 @@ type output struct {
 	mu    sync.Mutex
 	plain rdb.Encoder // for what writers hand over: they wait, so nothing is compressed
 	tight rdb.Encoder
+	cmds  commander
 	chunk []byte
 	db    int // selected in the file; -1 none
 	keys  []int
@@ -124,6 +128,9 @@ type piece struct {
 	obj types.Object
 	typ types.Type
 	enc types.Encoding
+	// Of commands only:
+	key      []byte
+	deadline int64
 }
 
 // errAborted: somebody has ended the snapshot before it was whole.
@@ -138,6 +145,9 @@ func newOutput(s settings) *output {
 		o.spillBytes = spillBytes
 	}
 	o.chunk = make([]byte, 0, chunkSize+chunkSize/4)
+	if o.commands {
+		return o
+	}
 	o.chunk = append(o.chunk, header...)
 	o.chunk = fmt.Appendf(o.chunk, "%04d", rdb.Version)
 	return o
@@ -147,11 +157,17 @@ func newOutput(s settings) *output {
 // fields. It is called at the instant at the latest, when nothing but the first
 // chunk is there.
 func (o *output) withFieldDeadlines() {
+	if o.commands {
+		return
+	}
 	copy(o.chunk[len(header):], fmt.Sprintf("%04d", rdb.VersionTTL))
 }
 
 // aux appends a fact about the file. It is called at the instant at the latest.
 func (o *output) aux(name, value string) {
+	if o.commands {
+		return
+	}
 	o.chunk = append(o.chunk, opAux)
 	o.chunk = o.plain.AppendString(o.chunk, []byte(name))
 	o.chunk = o.plain.AppendString(o.chunk, []byte(value))
@@ -164,6 +180,10 @@ func (o *output) add(it keyspace.Item) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.commands {
+		o.addCommands(&it)
+		return
+	}
 	e := &o.tight
 	if it.Forced {
 		e = &o.plain
@@ -174,6 +194,24 @@ func (o *output) add(it keyspace.Item) {
 		o.push(&piece{obj: it.Object.Copy(), typ: it.Type, enc: it.Encoding})
 	} else {
 		o.chunk = e.EncodeValue(o.chunk, it.Type, it.Encoding, it.Packed, it.Object)
+		if len(o.chunk) >= chunkSize {
+			o.cut()
+		}
+	}
+	o.processed.Add(1)
+}
+
+// addCommands is add for a file of commands; mu is locked.
+func (o *output) addCommands(it *keyspace.Item) {
+	if it.DB != o.db {
+		o.chunk = appendSelect(o.chunk, it.DB)
+		o.db = it.DB
+	}
+	if it.Object != nil && it.Object.Bytes() >= laterBytes {
+		o.cut()
+		o.push(&piece{obj: it.Object.Copy(), typ: it.Type, enc: it.Encoding, key: bytes.Clone(it.Key), deadline: it.Deadline})
+	} else {
+		o.chunk = o.cmds.value(o.chunk, it.Key, it.Type, it.Encoding, it.Packed, it.Object, it.Deadline)
 		if len(o.chunk) >= chunkSize {
 			o.cut()
 		}
@@ -267,7 +305,9 @@ func (o *output) fail(err error) {
 // why there is none. After an abort it only clears away.
 func (o *output) finish() error {
 	o.mu.Lock()
-	o.chunk = append(o.chunk, opEOF)
+	if !o.commands {
+		o.chunk = append(o.chunk, opEOF)
+	}
 	o.cut()
 	o.ended = true
 	o.more.Signal()
@@ -292,6 +332,7 @@ func (o *output) drain() {
 		o.fail(err)
 	}
 	e := rdb.Encoder{Compress: o.compress, NoFieldDeadlines: o.noFieldDeadlines, Spill: func(b []byte) []byte { o.write(b); return b[:0] }}
+	cmds := commander{spill: e.Spill}
 	var buf []byte
 	for {
 		p := o.take()
@@ -301,7 +342,11 @@ func (o *output) drain() {
 		switch {
 		case p.obj != nil:
 			if !o.failed.Load() {
-				buf = e.EncodeValue(buf[:0], p.typ, p.enc, nil, p.obj)
+				if o.commands {
+					buf = cmds.value(buf[:0], p.key, p.typ, p.enc, nil, p.obj, p.deadline)
+				} else {
+					buf = e.EncodeValue(buf[:0], p.typ, p.enc, nil, p.obj)
+				}
 				o.write(buf)
 				if cap(buf) > 1<<20 {
 					buf = nil
@@ -439,12 +484,17 @@ func (o *output) end() error {
 	if o.failed.Load() {
 		return nil
 	}
-	var foot [8]byte
-	if o.checksum {
-		binary.LittleEndian.PutUint64(foot[:], o.sum)
+	if !o.commands {
+		var foot [8]byte
+		if o.checksum {
+			binary.LittleEndian.PutUint64(foot[:], o.sum)
+		}
+		if _, err := o.to.Write(foot[:]); err != nil {
+			return err
+		}
 	}
-	if _, err := o.to.Write(foot[:]); err != nil || o.file == nil {
-		return err
+	if o.file == nil {
+		return nil
 	}
 	return o.file.Sync()
 }

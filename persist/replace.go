@@ -42,7 +42,7 @@ func (s *Saver) Replace(r io.Reader, o Replacement) error {
 	}()
 	if o.Beside {
 		fresh := s.Keyspace.NewFresh()
-		aux, err := s.loadStream(r, o.Name, o.Size, manner{fresh: fresh, keep: true})
+		aux, _, err := s.loadStream(r, o.Name, o.Size, manner{fresh: fresh, keep: true})
 		if err != nil {
 			fresh.Drop()
 			return err
@@ -53,7 +53,7 @@ func (s *Saver) Replace(r io.Reader, o Replacement) error {
 	s.flush()
 	// A write that was admitted before the server began to follow may have come
 	// in between, so a key that is there is no error.
-	aux, err := s.loadStream(r, o.Name, o.Size, manner{dups: replaceDuplicates, keep: true})
+	aux, _, err := s.loadStream(r, o.Name, o.Size, manner{dups: replaceDuplicates, keep: true})
 	if err != nil {
 		s.flush()
 		return err
@@ -89,7 +89,7 @@ func (s *Saver) Keep(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.lock.take(s.Disk, dir); err != nil {
+	if err := s.lock.take(s.Disk, dir, LockName, "saves"); err != nil {
 		return err
 	}
 	return replace(s.Disk, path, filepath.Join(dir, s.Config.DBFilename.Load()))

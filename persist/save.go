@@ -101,6 +101,13 @@ type Snapshot struct {
 	// is an io.Closer, Abort closes it, possibly with stripes locked, and a Write
 	// in progress must return soon then.
 	Stream io.Writer
+	// Temp is the name under which the file of Path is written; empty for the
+	// usual one in the working directory.
+	Temp string
+	// Commands: the file is to be commands that make the keys, not RDB.
+	Commands bool
+	// Rewrite: it is to be a base of the log. INFO does not call it a save.
+	Rewrite bool
 	// NoData leaves the keys out: only the head of the file and its end are written.
 	NoData bool
 	// Aux are further facts for the head of the file, in pairs of name and value.
@@ -138,7 +145,7 @@ type job struct {
 // New makes a Saver; Load and Start follow.
 func New(o Options) *Saver {
 	if o.Disk == nil {
-		o.Disk = osDisk{}
+		o.Disk = OSDisk
 	}
 	return &Saver{Options: o, lastSave: time.Now(), lastOK: true, lastTook: -1, stop: make(chan struct{})}
 }
@@ -203,15 +210,20 @@ func (s *Saver) cron(now time.Time) {
 	}
 }
 
-// Save writes a snapshot and waits for it. busy: another one is being written,
-// and nothing was done.
+// Save writes a snapshot and waits for it. busy: another save is under way, and
+// nothing was done.
 func (s *Saver) Save() (busy bool, err error) {
 	s.mu.Lock()
-	if s.job.Load() == nil {
+	if !s.Saving() {
 		s.saves++
 	}
 	s.mu.Unlock()
-	return s.save()
+	for {
+		if busy, err = s.save(); !busy || s.Saving() || s.isClosed() {
+			return busy, err
+		}
+		s.Wait() // for a snapshot that is no save
+	}
 }
 
 // save is Save for the server's own purposes, which INFO does not count.
@@ -277,8 +289,15 @@ func (s *Saver) isClosed() bool {
 	return s.closed
 }
 
-// Saving tells whether a snapshot is being written. Stripes may be locked.
-func (s *Saver) Saving() bool { return s.job.Load() != nil }
+// Saving tells whether a save is being written: a snapshot that INFO calls so.
+// Stripes may be locked.
+func (s *Saver) Saving() bool {
+	j := s.job.Load()
+	return j != nil && !j.Rewrite
+}
+
+// Busy tells whether any snapshot is being written. Stripes may be locked.
+func (s *Saver) Busy() bool { return s.job.Load() != nil }
 
 // Failing tells whether the last snapshot in the background failed.
 func (s *Saver) Failing() bool {
@@ -329,18 +348,25 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	leaves := false
 	out := newOutput(settings{
 		disk:     s.Disk,
+		commands: j.Commands,
 		stream:   j.Stream,
 		path:     filepath.Join(dir, fmt.Sprintf("temp-%d.rdb", os.Getpid())),
 		spill:    filepath.Join(dir, fmt.Sprintf("temp-spill-%d.rdb", os.Getpid())),
 		compress: s.Config.RDBCompression.Load(),
 		checksum: s.Config.RDBChecksum.Load(),
-		syncs:    s.Config.RDBSaveIncrementalFsync.Load(),
+		syncs:    !j.Rewrite && s.Config.RDBSaveIncrementalFsync.Load() || j.Rewrite && s.Config.AOFRewriteIncrementalSync.Load(),
 		idle:     strings.HasSuffix(policy, "-lru"),
 		freq:     strings.HasSuffix(policy, "-lfu"),
 		decayed:  s.Freq,
 
 		noFieldDeadlines: without,
 	})
+	if j.Temp != "" {
+		out.path = j.Temp
+	}
+	if j.Commands && s.Config.AOFTimestampEnabled.Load() {
+		out.chunk = appendStamp(out.chunk, j.started.Unix())
+	}
 	out.aux("redis-ver", s.RedisVersion)
 	out.aux("redis-bits", "64")
 	out.aux("ctime", number(j.started.Unix()))
@@ -395,8 +421,8 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	}
 	go func() {
 		var err error
-		if j.Stream == nil {
-			if err = s.lock.take(s.Disk, dir); err != nil {
+		if j.Stream == nil && !j.Rewrite { // the log has a lock of its own
+			if err = s.lock.take(s.Disk, dir, LockName, "saves"); err != nil {
 				out.fail(err)
 			}
 		}
@@ -531,10 +557,13 @@ func (s *Saver) Info(field func(name string, value any)) {
 		}
 		return int64(d / time.Second)
 	}
+	saving := j != nil && !j.Rewrite
 	current := time.Duration(-1)
 	var processed, total int64
 	if j != nil {
-		current = time.Since(j.started)
+		if saving {
+			current = time.Since(j.started)
+		}
 		if out := j.out.Load(); out != nil {
 			processed, total = out.processed.Load(), j.total.Load()
 		}
@@ -553,7 +582,7 @@ func (s *Saver) Info(field func(name string, value any)) {
 	field("current_save_keys_processed", processed)
 	field("current_save_keys_total", total)
 	field("rdb_changes_since_last_save", s.Dirty.Load())
-	field("rdb_bgsave_in_progress", bit[j != nil])
+	field("rdb_bgsave_in_progress", bit[saving])
 	field("rdb_last_save_time", s.lastSave.Unix())
 	field("rdb_last_bgsave_status", word[s.lastOK])
 	field("rdb_last_bgsave_time_sec", seconds(s.lastTook))
@@ -607,16 +636,16 @@ type lockedDir struct {
 // locked. It stays behind, empty and unlocked, when the server has ended.
 const LockName = "kvd.lock"
 
-// take locks a directory in place of the one before, unless it has it already.
-func (l *lockedDir) take(d Disk, dir string) error {
+// take locks a directory, by a file in it, in place of the one before, unless it has it already.
+func (l *lockedDir) take(d Disk, dir, name, verb string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file != nil && l.dir == dir {
 		return nil
 	}
-	f, err := d.Lock(filepath.Join(dir, LockName))
+	f, err := d.Lock(filepath.Join(dir, name))
 	if errors.Is(err, errLocked) {
-		return fmt.Errorf("another server saves into the directory %s and holds %s; give one of them a --dir of its own (or --save \"\" and --appendonly no)", dir, LockName)
+		return fmt.Errorf("another server %s into the directory %s and holds %s; give one of them a --dir of its own (or --save \"\" and --appendonly no)", verb, dir, name)
 	}
 	if err != nil {
 		return err
@@ -647,5 +676,5 @@ func (s *Saver) LockDir() error {
 	if err != nil {
 		return err
 	}
-	return s.lock.take(s.Disk, dir)
+	return s.lock.take(s.Disk, dir, LockName, "saves")
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"io"
 	"net"
 	"strconv"
 	"sync"
@@ -27,12 +28,20 @@ type Applier interface {
 	InMulti() bool
 }
 
+// Contents is what a Follower wants of package persist's Log or Saver.
+type Contents interface {
+	// Replace loads a snapshot in place of the contents, Keep makes a whole
+	// snapshot file the one that the next start loads.
+	Replace(r io.Reader, o persist.Replacement) error
+	Keep(path string) error
+}
+
 // FollowerOptions wire a Follower to the server.
 type FollowerOptions struct {
 	Config   *config.Config
 	Log      *logf.Logger
 	Keyspace *keyspace.Keyspace
-	Saver    *persist.Saver
+	Saver    Contents
 	Stream   *Stream
 	Applier  Applier
 

@@ -24,10 +24,71 @@ type goroutines struct {
 	mu    sync.Mutex // protects what follows; never held across I/O
 	execs []*command.Exec
 	conns map[*goConn]struct{}
+	// What waits for the append-only log: moved is signaled when more of it
+	// lasts or it has failed, which failures counts.
+	moved    sync.Cond
+	failures int
+
+	log     command.AppendLog
+	running sync.RWMutex // read-locked by batches; see settle
 }
 
 func newGoroutines(s *Server) *goroutines {
-	return &goroutines{srv: s, conns: make(map[*goConn]struct{}), done: make(chan struct{})}
+	t := &goroutines{srv: s, conns: make(map[*goConn]struct{}), done: make(chan struct{}), log: s.cmd.AppendLog()}
+	t.moved.L = &t.mu
+	return t
+}
+
+// synced wakes who waits for the append-only log. Under t.mu, so that nobody
+// looks before and waits after.
+func (t *goroutines) synced() {
+	t.mu.Lock()
+	t.moved.Broadcast()
+	t.mu.Unlock()
+}
+
+// settle returns when every batch that was running has noted what its replies
+// wait for.
+func (t *goroutines) settle() {
+	t.running.Lock()
+	defer t.running.Unlock()
+}
+
+// failed closes who waits for the append-only log.
+func (t *goroutines) failed() {
+	t.mu.Lock()
+	t.failures++
+	t.moved.Broadcast()
+	t.mu.Unlock()
+}
+
+// lasts waits until the log has what the replies may have seen; false: it never
+// will.
+func (c *goConn) lasts() bool {
+	t := c.t
+	if c.at <= t.log.Synced() {
+		return true
+	}
+	t.log.Kick()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.failures == c.failures {
+		if c.at <= t.log.Synced() {
+			return true
+		}
+		t.moved.Wait()
+	}
+	return false
+}
+
+// noteLog keeps what the replies made so far wait for.
+func (c *goConn) noteLog() {
+	if at, wait := c.t.log.Pending(); wait {
+		c.at = at
+		c.t.mu.Lock()
+		c.failures = c.t.failures
+		c.t.mu.Unlock()
+	}
 }
 
 type goListener struct {
@@ -147,6 +208,10 @@ type goConn struct {
 	session
 	t  *goroutines
 	nc net.Conn
+	// The offset of the append-only log that the replies wait for, and the
+	// transport's failures when they were made.
+	at       int64
+	failures int
 
 	mu        sync.Mutex // protects what follows; never held across I/O
 	pushed    []byte     // to be sent between two commands
@@ -185,6 +250,9 @@ func (c *goConn) serve() {
 		n, err := c.nc.Read(buf)
 		c.t.srv.cmd.Stats.Received(n)
 		if n > 0 {
+			if c.hasMail() && !c.readMail(&w) {
+				break // it goes before the reply to what was sent after it
+			}
 			if err := c.batch(&w, buf[:n]); err != nil {
 				break
 			}
@@ -220,7 +288,10 @@ func (c *goConn) batch(w *wire.Writer, data []byte) error {
 	for {
 		x := c.t.borrow()
 		x.SetTime(time.Now())
+		c.t.running.RLock()
 		err := c.feed(c.t.srv, x, w, data)
+		c.noteLog()
+		c.t.running.RUnlock()
 		c.t.giveBack(x)
 		c.note()
 		if err != nil {
@@ -243,6 +314,9 @@ func (c *goConn) batch(w *wire.Writer, data []byte) error {
 func (c *goConn) write(w *wire.Writer) bool {
 	if len(w.Buf) == 0 {
 		return true
+	}
+	if !c.lasts() {
+		return false
 	}
 	c.mu.Lock()
 	c.writing = len(w.Buf)
@@ -288,6 +362,7 @@ func (c *goConn) readMail(w *wire.Writer) bool {
 		}
 		c.mu.Unlock()
 		w.Buf = append(append(w.Buf, reply...), pushed...)
+		c.noteLog()
 		if delivered && c.batch(w, nil) != nil {
 			return false
 		}

@@ -167,6 +167,13 @@ type loop struct {
 	running []item
 	nodes   []pushNode
 	touched []*conn
+
+	// What waits for the append-only log; see hold_linux.go.
+	log       command.AppendLog
+	held      []*conn
+	heldSpare []*conn     // memory for held
+	kick      bool        // something was added in this turn
+	holding   atomic.Bool // held is not empty; read by the log
 }
 
 // conn is one connection of a loop.
@@ -175,6 +182,7 @@ type conn struct {
 	l        *loop
 	fd       int
 	out      []byte // replies that the socket did not take yet
+	unsynced hold   // comes behind out
 	held     []byte // pushes that wait for the reply to a command on a worker
 	watching bool   // for writability
 	gone     bool
@@ -193,7 +201,7 @@ func (t *loops) newLoop(i int) (*loop, error) {
 	if e != 0 {
 		return nil, os.NewSyscallError("eventfd2", e)
 	}
-	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize)}
+	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize), log: t.srv.cmd.AppendLog()}
 	return l, l.watch(l.wake, syscall.EPOLLIN)
 }
 
@@ -214,6 +222,9 @@ func (l *loop) run() {
 		n := l.wait(events)
 		l.awake.Store(true)
 		l.exec.SetTime(time.Now())
+		if l.queued() {
+			l.runQueue() // first what was pushed before the commands that came were sent
+		}
 		for i := range events[:n] {
 			ev := &events[i]
 			fd := int(ev.Fd)
@@ -233,6 +244,7 @@ func (l *loop) run() {
 		}
 		l.runQueue()
 		l.sweep()
+		l.settleTurn()
 	}
 	l.runQueue()
 	for _, c := range l.conns {
@@ -434,7 +446,7 @@ func (c *conn) advance(data []byte) {
 		}
 		if len(l.w.Buf) > 0 {
 			c.flush(&l.w)
-		} else if c.closing && len(c.out) == 0 {
+		} else if c.closing && !c.sending() {
 			c.close()
 		}
 		if cap(l.w.Buf) > keepOut {
@@ -444,20 +456,35 @@ func (c *conn) advance(data []byte) {
 			break
 		}
 		l.w.Buf = l.w.Buf[:0]
-		c.stalled = len(c.out) > stallAt && !l.srv.cmd.OutputBounded(c.c)
+		c.stalled = c.waiting() > stallAt && !l.srv.cmd.OutputBounded(c.c)
 	}
 	if !c.gone {
 		l.srv.cmd.NoteMemory(c.c)
 	}
 }
 
-// flush sends what is waiting, then w's buffer; what the socket does not take
-// waits for it to become writable.
+// sending tells whether anything is still to be sent.
+func (c *conn) sending() bool { return len(c.out) > 0 || len(c.unsynced.waits) > 0 }
+
+// waiting is how many bytes are still to be sent.
+func (c *conn) waiting() int { return len(c.out) + len(c.unsynced.buf) }
+
+// flush sends what is waiting, then w's buffer, unless it has to wait for the
+// append-only log.
 func (c *conn) flush(w *wire.Writer) {
-	if w != nil && len(c.out)+len(w.Buf) > smallOut && c.l.srv.cmd.OverOutputLimit(c.c, int64(len(c.out)+len(w.Buf))) {
+	if w != nil && c.waiting()+len(w.Buf) > smallOut && c.l.srv.cmd.OverOutputLimit(c.c, int64(c.waiting()+len(w.Buf))) {
 		c.close()
 		return
 	}
+	if w != nil && c.hold(w) {
+		return
+	}
+	c.transmit(w)
+}
+
+// transmit sends what is waiting, then w's buffer; what the socket does not take
+// waits for it to become writable.
+func (c *conn) transmit(w *wire.Writer) {
 	if len(c.out) > 0 {
 		if w != nil {
 			c.out = append(c.out, w.Buf...)
@@ -493,7 +520,7 @@ func (c *conn) flush(w *wire.Writer) {
 		return
 	}
 	c.watchOut(false)
-	if c.closing {
+	if c.closing && !c.sending() {
 		c.close()
 	}
 }
@@ -501,11 +528,16 @@ func (c *conn) flush(w *wire.Writer) {
 // writable sends what waits, now that the socket takes more.
 func (c *conn) writable() {
 	c.flush(nil)
+	c.goOn()
+}
+
+// goOn runs input that stood still because too much waited to be sent.
+func (c *conn) goOn() {
 	if c.gone {
 		return
 	}
 	c.l.srv.cmd.NoteMemory(c.c)
-	if c.stalled && len(c.out) < stallAt/2 {
+	if c.stalled && c.waiting() < stallAt/2 {
 		c.stalled = false
 		c.process(nil)
 	}
@@ -561,13 +593,18 @@ func (c *conn) close() {
 	delete(c.l.conns, c.fd)
 	c.l.srv.cmd.DropClient(c.c)
 	syscall.Close(c.fd)
-	c.in, c.out, c.held = nil, nil, nil
+	c.in, c.out, c.held, c.unsynced = nil, nil, nil, hold{}
 }
 
 // Hijack takes the connection away from the loop; see command.Conn.
 func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
-	c.l.post(func() {
+	var now func()
+	now = func() {
 		if c.gone {
+			return
+		}
+		if len(c.unsynced.waits) > 0 {
+			c.unsynced.then = now
 			return
 		}
 		c.gone = true
@@ -595,7 +632,8 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 			}
 			take(nc, rest)
 		}()
-	})
+	}
+	c.l.post(now)
 }
 
 // Kill ends the connection, from any goroutine.
@@ -607,7 +645,7 @@ func (c *conn) Kill(afterReply bool) {
 		if c.gone {
 			return
 		}
-		if afterReply && len(c.out) > 0 {
+		if afterReply && c.sending() {
 			c.closing = true
 			return
 		}

@@ -35,6 +35,7 @@ type Server struct {
 
 	closed atomic.Bool
 	wg     sync.WaitGroup
+	ended  chan struct{} // closed when Close has ended all connections
 }
 
 // listener is one bound address.
@@ -50,11 +51,15 @@ type transport interface {
 	// serve accepts what comes to a listener from now on; start was called before.
 	serve(l listener) error
 	stop()
+	// See Server.Synced, Settle and Failed.
+	synced()
+	settle()
+	failed()
 }
 
 // New makes a server; Listen and Start follow.
 func New(cmd *command.Server) *Server {
-	s := &Server{cmd: cmd, cfg: cmd.Config}
+	s := &Server{cmd: cmd, cfg: cmd.Config, ended: make(chan struct{})}
 	s.maxBulk.Store(int64(s.cfg.ProtoMaxBulkLen.Load()))
 	s.queryBufferLimit.Store(int64(s.cfg.ClientQueryBufferLimit.Load()))
 	s.cfg.OnChange("proto-max-bulk-len", func() error {
@@ -261,10 +266,23 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	s.transport.stop()
 	s.wg.Wait()
+	close(s.ended)
 	if path := s.cfg.UnixSocket.Load(); path != "" {
 		os.Remove(path)
 	}
 }
+
+// Synced is told by the append-only log that more of it lasts, or that replies
+// need not wait for it any more. It returns at once.
+func (s *Server) Synced() { s.transport.synced() }
+
+// Settle returns when every batch of commands that was running has handed over
+// its replies.
+func (s *Server) Settle() { s.transport.settle() }
+
+// Failed closes the connections whose replies wait for the append-only log,
+// and returns when they are.
+func (s *Server) Failed() { s.transport.failed() }
 
 const (
 	deniedText = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n"

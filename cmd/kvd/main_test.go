@@ -55,7 +55,7 @@ func TestArguments(t *testing.T) {
 			}
 		}
 	}
-	if cfg, err := try(t, "", "--appendonly", "yes"); err == nil || cfg != nil {
+	if cfg, err := try(t, "", "--cluster-enabled", "yes"); err == nil || cfg != nil {
 		t.Error("an unsupported directive did not stop the start")
 	}
 }
@@ -82,7 +82,7 @@ func TestHelpAndVersion(t *testing.T) {
 		}
 		for _, line := range []string{
 			`--port value .* \[config set\] \(default: 6379\)`, `--databases value +[^\[]* \(default: 16\)`,
-			`--appendonly value .* \[unsupported\] \(default: no\)`, `--oom-score-adj value .* \[no effect yet\] `,
+			`--cluster-enabled value .* \[unsupported\] \(default: no\)`, `--oom-score-adj value .* \[no effect yet\] `,
 		} {
 			if !regexp.MustCompile(line).Match(out.Bytes()) {
 				t.Errorf("help has no line like %s", line)

@@ -38,11 +38,13 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		UsedMemory: srv.UsedMemory, Limits: srv.RDBLimits, Freq: srv.Freq, FreqClock: srv.FreqClock, Changed: srv.PersistenceChanged,
 		Hold: func() func() { stream.Instant.Lock(); return stream.Instant.Unlock }, Facts: stream.Aux, LeftOut: stream.LeftOut,
 	})
-	srv.SetPersistence(saver)
+	aof := persist.NewLog(saver, func() persist.Applier { return srv.NewApplier() })
+	srv.SetPersistence(aof)
 	leader := newLeader(srv, saver, stream)
-	follower := newFollower(srv, saver, stream, leader)
+	follower := newFollower(srv, aof, stream, leader)
 
 	front := resp.New(srv)
+	aof.SetWaiters(front)
 	if err := front.Listen(); err != nil {
 		log.Warningf("%v", err)
 		return errLogged
@@ -52,7 +54,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	if err := saver.LockDir(); err != nil {
 		return err
 	}
-	if saver.HasFile() {
+	if aof.HasFile() {
 		saver.SetLoading() // before the first client comes
 	}
 	if err := front.Start(); err != nil {
@@ -60,7 +62,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		return errLogged
 	}
 	loaded := make(chan error, 1)
-	go func() { loaded <- saver.Load() }()
+	go func() { loaded <- aof.Load() }()
 	for running := true; running; {
 		select {
 		case err := <-loaded:
@@ -72,7 +74,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 				return err
 			}
 			restore(srv, saver, stream, follower)
-			saver.Start()
+			aof.Start()
 			leader.Start()
 			if of := cfg.ReplicaOf.Load(); of.Host != "" {
 				follower.Follow(of.Host, of.Port)
@@ -98,7 +100,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	front.Close()
 	follower.Close()
 	leader.Close()
-	saver.Close()
+	aof.Close()
 	ks.Close()
 	log.Warningf("kvd is now ready to exit, bye bye...")
 	return nil

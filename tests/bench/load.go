@@ -67,6 +67,7 @@ type load struct {
 	conns    int
 	workers  int
 	pipeline int   // requests in a batch
+	replies  int   // to a request; 0: one
 	first    int64 // number of the first request
 	requests int64
 	seed     uint64
@@ -123,7 +124,7 @@ func (l load) work(conns []io.ReadWriteCloser, lo, hi int64, r *rand.Rand) error
 		open = false
 		for i, c := range conns {
 			if pending[i] > 0 {
-				if err := in[i].skip(pending[i]); err != nil {
+				if err := in[i].skip(pending[i] * max(l.replies, 1)); err != nil {
 					return fmt.Errorf("own load: %w", err)
 				}
 				if err := in[i].err(); err != nil {

@@ -93,8 +93,12 @@ var suites = []suite{
 		&extent{rounds: 1, keys: 200_000, conns: 2000, valueMiB: 64, limit: time.Minute}, idle},
 	{"scaling", "commands a second by number of event loops (Redis: io-threads), P=64, own load",
 		extent{rounds: 3, keys: million, seconds: 3, tests: "set,get", limit: 30 * time.Minute}, nil, scaling},
+	{"multi", "transactions of ten SETs a second and server CPU of one; P=1,16, own load",
+		extent{rounds: 5, keys: million, seconds: 2, limit: 20 * time.Minute}, nil, transactions},
 	{"collections", "lists, sets, hashes and sorted sets, small and of keys members; set algebra; bytes",
 		extent{rounds: 3, keys: million, seconds: 1.5, limit: 90 * time.Minute}, nil, collections},
+	{"long", "what others notice of long reads and set algebra; lock holds of collections that grow or are being saved",
+		extent{rounds: 1, keys: million, limit: 30 * time.Minute}, nil, long},
 }
 
 func main() {

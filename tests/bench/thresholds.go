@@ -46,10 +46,21 @@ var thresholds = []threshold{
 	{"scaling/*/share of linear", "kvd", ">=", 0.7},
 	{"scaling/*/rps", "ratio", ">=", 1},
 
-	{"collections/*/*/*/rps", "ratio", ">=", 1},
-	{"collections/*/*/*/cpu", "ratio", "<=", 1},
-	{"collections/algebra/*/time", "ratio", "<=", 1},
+	{"multi/P=16/cpu", "ratio", "<=", 0.8},
+	{"multi/*/cpu", "ratio", "<=", 1},
+
+	{"collections/*/P=1/*/rps", "ratio", ">=", 0.97},
+	{"collections/*/P=16/*/rps", "ratio", ">=", 1},
+	{"collections/*/P=1/*/cpu", "ratio", "<=", 1},
+	{"collections/*/P=16/*/cpu", "ratio", "<=", 0.8},
+	{"collections/algebra/SINTERCARD 2 a b LIMIT 10/time", "ratio", "<=", 1},
+	{"collections/algebra/SMEMBERS a/time", "ratio", "<=", 1},
+	{"collections/algebra/*/time", "ratio", "<=", 0.5},
+	{"collections/bytes/small *", "ratio", "<=", 0.8},
 	{"collections/bytes/*", "ratio", "<=", 1},
+
+	{"long/*/*/p99 above", "kvd", "<=", 4000}, // a slice of the system's scheduler, which gives nobody less
+	{"long/*/kvd_max_lock_hold_us", "kvd", "<=", 1000},
 }
 
 // check is a figure held against its bound.

@@ -1,0 +1,440 @@
+package persist
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// This is the way of an effect into the file: Effect, under the journal's lock,
+// appends its text to a buffer; the writer, a goroutine, takes the buffer and
+// writes it; it or the syncer, another one, syncs the file. Who changes data
+// never waits for any of that; replies may (see Pending).
+
+const (
+	// bufferLimit is how much may wait to be written before writes of clients
+	// have to wait, in bytes.
+	bufferLimit = 64 << 20
+	// keepLogBuffer is the capacity of a buffer that is kept.
+	keepLogBuffer = 1 << 20
+	// writePause is the least time between two writes unless replies wait for
+	// them: many small writes cost much, and a millisecond is less than what
+	// appendfsync everysec puts at risk anyway.
+	writePause = time.Millisecond
+	// syncEvery is the rhythm of appendfsync everysec.
+	syncEvery = time.Second
+	// stallAfter is how long appendfsync everysec bears without a finished sync.
+	stallAfter = 2 * time.Second
+)
+
+// mark is something to be done when all that was appended before it is written.
+type mark struct {
+	at int // in the buffer
+	// file, where not nil, is what the following goes to. What came before is
+	// synced first, so only the last file with contents can be torn.
+	file File
+	// close: likewise, but nothing follows.
+	close bool
+	// done, where not nil, is told how writing and syncing went.
+	done chan error
+}
+
+// errLogClosed: there is no file to write to.
+var errLogClosed = errors.New("the log is not being written")
+
+// unit is where the log is in an atomic unit.
+type unit uint8
+
+const (
+	unitNone  unit = iota
+	unitBegun      // Begin was called, and nothing came since
+	unitOpen       // MULTI is written, EXEC not
+)
+
+// effects is the Log as a keyspace.JournalReader.
+type effects struct{ *Log }
+
+// Effect appends one command.
+func (l effects) Effect(db int, args [][]byte) {
+	if isPublish(args) {
+		return // it changes nothing; the journal has it for followers
+	}
+	l.mu.Lock()
+	if !l.taking {
+		l.mu.Unlock()
+		return
+	}
+	b := l.buf
+	from := len(b)
+	if l.stamps.Load() && l.unit != unitOpen {
+		if now := time.Now().Unix(); now > l.stamp {
+			l.stamp = now
+			b = appendStamp(b, now)
+		}
+	}
+	if l.unit == unitBegun {
+		l.unit = unitOpen
+		b = append(b, "*1\r\n$5\r\nMULTI\r\n"...)
+	}
+	if db != l.db {
+		l.db = db
+		b = appendSelect(b, db)
+	}
+	b = appendCommand(b, args)
+	l.grew(b, from)
+	l.mu.Unlock()
+}
+
+// Begin and End frame several effects.
+func (l effects) Begin() {
+	l.mu.Lock()
+	l.unit = unitBegun
+	l.mu.Unlock()
+}
+
+// End see Begin.
+func (l effects) End() {
+	l.mu.Lock()
+	if l.unit == unitOpen && l.taking {
+		l.grew(append(l.buf, "*1\r\n$4\r\nEXEC\r\n"...), len(l.buf))
+	}
+	l.unit = unitNone
+	l.mu.Unlock()
+}
+
+// grew takes the buffer with something new in it; mu is locked.
+func (l *Log) grew(b []byte, from int) {
+	l.buf = b
+	l.appended.Add(int64(len(b) - from))
+	if l.idle.Load() && l.idle.CompareAndSwap(true, false) {
+		l.Kick()
+	}
+	if len(b) > bufferLimit && !l.full.Swap(true) {
+		l.watchNow()
+	}
+}
+
+// Kick has the writer look for work. It is called by who has replies that
+// wait, once for a turn of its loop: one sync is to cover many.
+func (l *Log) Kick() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+func isPublish(args [][]byte) bool {
+	if len(args) != 3 {
+		return false
+	}
+	switch name := args[0]; len(name) {
+	case 7:
+		return name[0]|0x20 == 'p' && equalFold(name, "publish")
+	case 8:
+		return name[0]|0x20 == 's' && equalFold(name, "spublish")
+	}
+	return false
+}
+
+func equalFold(b []byte, word string) bool {
+	for i := range b {
+		if b[i]|0x20 != word[i] {
+			return false
+		}
+	}
+	return len(b) == len(word)
+}
+
+func appendCommand(b []byte, args [][]byte) []byte {
+	b = appendNumber(b, '*', len(args))
+	for _, a := range args {
+		b = appendNumber(b, '$', len(a))
+		b = append(b, a...)
+		b = append(b, '\r', '\n')
+	}
+	return b
+}
+
+func appendNumber(b []byte, kind byte, n int) []byte {
+	if n < 10 {
+		return append(b, kind, '0'+byte(n), '\r', '\n')
+	}
+	b = strconv.AppendInt(append(b, kind), int64(n), 10)
+	return append(b, '\r', '\n')
+}
+
+func appendSelect(b []byte, db int) []byte {
+	s := strconv.Itoa(db)
+	b = append(b, "*2\r\n$6\r\nSELECT\r\n"...)
+	b = appendNumber(b, '$', len(s))
+	return append(append(b, s...), '\r', '\n')
+}
+
+// appendStamp is a time stamp: a line that loading passes over. Unix seconds.
+func appendStamp(b []byte, now int64) []byte { return fmt.Appendf(b, "#TS:%d\r\n", now) }
+
+// put queues a mark.
+func (l *Log) put(m mark) {
+	l.mu.Lock()
+	l.putLocked(m)
+	l.mu.Unlock()
+}
+
+func (l *Log) putLocked(m mark) {
+	m.at = len(l.buf)
+	l.marks = append(l.marks, m)
+	l.idle.Store(false)
+	l.Kick()
+}
+
+// Flush writes and syncs what was appended before. Without a file there is
+// nothing to do. No lock is held.
+func (l *Log) Flush() error {
+	done := make(chan error, 1)
+	l.put(mark{done: done})
+	select {
+	case err := <-done:
+		return err
+	case <-l.over:
+		return errLogClosed
+	}
+}
+
+// write is the writer.
+func (l *Log) write() {
+	defer close(l.over)
+	var spare []byte
+	for {
+		l.mu.Lock()
+		buf, marks, ending := l.buf, l.marks, l.ending
+		l.buf, l.marks = spare[:0], nil
+		l.mu.Unlock()
+		always := l.policy() == fsyncAlways
+		if len(buf) > 0 || len(marks) > 0 || always && l.written.Load() > l.synced.Load() {
+			if d := l.flushSleep.Load(); d > 0 && len(buf) > 0 {
+				time.Sleep(time.Duration(d) * time.Microsecond)
+			}
+			l.step(buf, marks, always)
+		} else if ending {
+			return
+		}
+		if len(buf) == 0 && !always {
+			l.idle.Store(true)
+			l.mu.Lock()
+			more := len(l.buf) > 0 || len(l.marks) > 0 || l.ending
+			l.mu.Unlock()
+			if more && l.idle.CompareAndSwap(true, false) {
+				spare = buf
+				continue
+			}
+		}
+		if spare = buf; cap(spare) > keepLogBuffer {
+			spare = nil
+		}
+		if len(buf) > 0 && !always && !ending {
+			l.pauseWrites()
+			continue
+		}
+		if !ending {
+			<-l.kick
+		}
+	}
+}
+
+// pauseWrites waits between two writes, but not if somebody waits for a mark.
+func (l *Log) pauseWrites() {
+	t := time.NewTimer(writePause)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			return
+		case <-l.kick:
+			l.mu.Lock()
+			now := len(l.marks) > 0 || l.ending
+			l.mu.Unlock()
+			if now {
+				return
+			}
+		}
+	}
+}
+
+// step brings a buffer to the disk.
+func (l *Log) step(buf []byte, marks []mark, always bool) {
+	at := 0
+	for i := range marks {
+		m := &marks[i]
+		l.bring(buf[at:m.at])
+		at = m.at
+		err := l.sync()
+		if m.file != nil || m.close {
+			l.change(m.file)
+		}
+		if m.done != nil {
+			m.done <- err
+		}
+	}
+	l.bring(buf[at:])
+	if l.full.Load() {
+		l.full.Store(false)
+		l.watchNow()
+	}
+	if always {
+		if l.noSync() {
+			l.advance(l.written.Load())
+			return
+		}
+		_ = l.sync() // it has said so
+	}
+}
+
+// bring writes.
+func (l *Log) bring(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	f := l.file.Load()
+	if f != nil {
+		n, err := (*f).Write(b)
+		l.fileSize.Add(int64(n))
+		if err != nil {
+			l.fail(fmt.Errorf("writing: %w", err))
+		}
+	}
+	l.written.Add(int64(len(b)))
+}
+
+// sync makes what is written last. It does nothing where all is synced already.
+func (l *Log) sync() error {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	off := l.written.Load()
+	f := l.file.Load()
+	if off == l.synced.Load() {
+		return nil
+	}
+	if f == nil {
+		// What could not be written is waited for by nobody: see broke.
+		return errLogClosed
+	}
+	l.inSync.Store(true)
+	err := (*f).Sync()
+	l.inSync.Store(false)
+	if err != nil {
+		err = fmt.Errorf("syncing: %w", err)
+		l.failLocked(err)
+		return err
+	}
+	l.lastSync.Store(time.Now().UnixNano())
+	l.advance(off)
+	return nil
+}
+
+// advance says that all before off lasts.
+func (l *Log) advance(off int64) {
+	if off > l.synced.Load() {
+		l.synced.Store(off)
+		if w := l.waiters.Load(); w != nil && l.holds.Load() {
+			(*w).Synced()
+		}
+	}
+}
+
+// change goes over to another file, or to none. The one before is synced.
+func (l *Log) change(to File) {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	if f := l.file.Load(); f != nil {
+		(*f).Close()
+	}
+	l.restSize.Add(l.fileSize.Swap(0))
+	l.file.Store(nil)
+	if to != nil {
+		l.file.Store(&to)
+		l.fileSize.Store(0)
+	}
+}
+
+// fail gives the file up: who knows what of it will be there after a failure.
+func (l *Log) fail(err error) {
+	l.syncing.Lock()
+	l.failLocked(err)
+	l.syncing.Unlock()
+}
+
+func (l *Log) failLocked(err error) {
+	f := l.file.Swap(nil)
+	if f == nil {
+		return
+	}
+	(*f).Close()
+	l.mu.Lock()
+	l.taking = false
+	l.broken = err
+	l.mu.Unlock()
+	l.manageNow()
+}
+
+// syncer is the rhythm of appendfsync everysec.
+func (l *Log) syncer() {
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.over:
+			return
+		case <-tick.C:
+			if l.policy() == fsyncEverysec && l.file.Load() != nil && !l.noSync() {
+				_ = l.sync() // it has said so
+			}
+		}
+	}
+}
+
+// noSync: no-appendfsync-on-rewrite is in force now.
+func (l *Log) noSync() bool { return l.Config.NoAppendfsyncOnRewrite.Load() && l.Busy() }
+
+// watch looks whether writes have to wait.
+func (l *Log) watch() {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var since time.Time // since when something has not been synced
+	var last int64      // the sync before
+	for {
+		select {
+		case <-l.over:
+			return
+		case <-l.look:
+		case <-tick.C:
+		}
+		now := time.Now()
+		sync := l.lastSync.Load()
+		if l.appended.Load() == l.synced.Load() || l.policy() == fsyncNo || l.noSync() || l.file.Load() == nil {
+			since = time.Time{}
+		} else if since.IsZero() || sync != last {
+			since = now
+		}
+		last = sync
+		slow := !since.IsZero() && now.Sub(since) > stallAfter && l.policy() == fsyncEverysec
+		if stall := slow || l.full.Load(); stall != l.stalled.Load() {
+			l.stalled.Store(stall)
+			if stall {
+				l.delayed.Add(1)
+				l.Log.Noticef("Asynchronous AOF fsync is taking too long (disk is busy?). Commands that write wait for it.")
+			}
+			l.Changed()
+		}
+		if l.policy() == fsyncAlways && l.appended.Load() > l.synced.Load() {
+			l.Kick() // what nobody waits for, such as keys that expired
+		}
+	}
+}
+
+func (l *Log) watchNow() {
+	select {
+	case l.look <- struct{}{}:
+	default:
+	}
+}
