@@ -13,7 +13,8 @@
 //	           reconfigure the server is left out by the suite's own tags
 //
 // Beside this file stand the records: floor (see floor.go) says how many tests of a unit have to
-// pass, and skip (see skip.go) names the tests that are left out, each with its reason. Without
+// pass, and skip (see skip.go) names the tests that are left out, each with its reason. slow names
+// the units that -quick leaves out. Without
 // arguments the units of the floor run. The exit code is 1 if a unit passed fewer or failed more
 // tests than the floor says, did not finish, crashed a server, or if a line of the skip file is stale.
 //
@@ -41,6 +42,7 @@ func main() {
 	mode := flag.String("mode", "", "run only this `mode`: started or external")
 	update := flag.Bool("update-floor", false, "write what passed and failed to the floor file")
 	bound := flag.Duration("bound", 10*time.Minute, "the longest that one unit may take in one mode")
+	quick := flag.Bool("quick", false, "leave out the units that the file slow names, unless they are given")
 	stall := flag.Duration("stall", 2*time.Minute, "how long the suite may go without finishing a test")
 	verbose := flag.Bool("v", false, "copy the suite's output to stderr")
 	keep := flag.Bool("keep", false, "keep the work directory: server logs and the suite's output")
@@ -48,7 +50,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	ok, err := run(ctx, options{
-		mode: *mode, update: *update, bound: *bound, stall: *stall, verbose: *verbose, keep: *keep,
+		mode: *mode, update: *update, quick: *quick, bound: *bound, stall: *stall, verbose: *verbose, keep: *keep,
 		units: flag.Args(),
 	})
 	stop()
@@ -64,7 +66,7 @@ type options struct {
 	mode          string // empty for both
 	units         []string
 	bound, stall  time.Duration
-	update        bool
+	update, quick bool
 	verbose, keep bool
 }
 
@@ -98,8 +100,17 @@ func run(ctx context.Context, o options) (ok bool, err error) {
 			}
 		}
 	} else {
+		slow := ""
+		if o.quick {
+			b, err := os.ReadFile(filepath.Join(root, dir, "slow"))
+			if err != nil {
+				return false, err
+			}
+			slow = string(b)
+		}
+		left := strings.Fields(slow)
 		for _, j := range floor.jobs() {
-			if slices.Contains(modes, j.mode) {
+			if slices.Contains(modes, j.mode) && !slices.Contains(left, j.unit) {
 				jobs = append(jobs, j)
 			}
 		}
