@@ -96,9 +96,10 @@ type Row struct {
 	endsMulti, walks bool
 	renamed          bool // by Rename: Name is not what clients call it
 
-	reads bool   // its look-ups are hits and misses of INFO
-	full  string // "client|list"
-	num   int    // place in the list of all rows, for counters
+	notKeys bool   // First, Last and Step name shard channels
+	reads   bool   // its look-ups are hits and misses of INFO
+	full    string // "client|list"
+	num     int    // place in the list of all rows, for counters
 }
 
 // FullName is the name as COMMAND LIST shows it: "get", "client|list".
@@ -136,6 +137,7 @@ func (r *Row) enter(parent *Row) {
 		}
 	}
 	allRows = append(allRows, r)
+	r.notKeys = r.KeyFlags == "not_key"
 	r.reads, r.endsMulti, r.walks = r.countsReads(), endsMulti[r.full], undeclared[r.full]
 	if r.Fn == nil && len(r.Sub) == 0 || r.Arity == 0 || r.Since == "" || r.Group == "" || r.Summary == "" || r.Name != strings.ToLower(r.Name) {
 		panic(fmt.Sprintf("command: the row of %s is not complete", r.full))
@@ -219,7 +221,7 @@ func (r *Row) keyPositions(args [][]byte, dst []int) ([]int, bool) {
 	if r.KeysFn != nil {
 		return r.KeysFn(args, dst)
 	}
-	if r.First == 0 {
+	if r.First == 0 || r.notKeys {
 		return dst, true
 	}
 	last := r.Last

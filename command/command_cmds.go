@@ -332,7 +332,7 @@ func (c *Ctx) subject() (r *Row, args [][]byte, pos []int, ok bool) {
 	case r == nil:
 		c.Err("ERR Invalid command specified")
 		return
-	case r.First == 0 && r.KeysFn == nil:
+	case r.First == 0 && r.KeysFn == nil || r.notKeys:
 		c.Err("ERR The command has no key arguments")
 		return
 	case !r.arityOK(len(args)):

@@ -500,7 +500,7 @@ func (x *Exec) call(ctx *Ctx) {
 func (x *Exec) setKeys(ctx *Ctx) {
 	row, args := ctx.Row, ctx.Args
 	x.keys = x.keys[:0]
-	if row.KeysFn == nil && row.First > 0 && row.Last == row.First {
+	if row.KeysFn == nil && row.First > 0 && row.Last == row.First && !row.notKeys {
 		if x.foreseen != nil && row.First == 1 && !ctx.inExec {
 			x.keys = append(x.keys, *x.foreseen)
 		} else {

@@ -105,6 +105,7 @@ func TestPubSub(t *testing.T) {
 	s.want("pubsub numsub x y z", "*6\n$1\nx\n:2\n$1\ny\n:1\n$1\nz\n:0\n")
 	s.want("pubsub shardnumsub x y", "*4\n$1\nx\n:1\n$1\ny\n:0\n")
 	s.want("pubsub numpat", ":2\n")
+	s.want("command getkeys spublish x y", "-ERR The command has no key arguments\n")
 	s.want("pubsub channels y*", "*1\n$1\ny\n")
 	s.want("pubsub shardchannels", "*1\n$1\nx\n")
 	s.want("pubsub channels a b", "-ERR unknown subcommand or wrong number of arguments for 'channels'. Try PUBSUB HELP.\n")
