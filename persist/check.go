@@ -309,11 +309,12 @@ func (c *Checker) log(r *FileReport, rd *rdb.Reader) {
 	if err == nil {
 		return
 	}
-	d := &Damage{File: r.Name, Offset: at, Err: err, Fixable: true, Keep: r.Whole}
 	what := "damaged"
-	if errors.Is(err, rdb.ErrShort) || multi {
+	if errors.Is(err, rdb.ErrShort) {
+		err = errors.New("the log ends in the middle of a command")
 		what = "torn"
 	}
+	d := &Damage{File: r.Name, Offset: at, Err: err, Fixable: true, Keep: r.Whole}
 	d.Way = fmt.Sprintf("The log is %s: kvd check --fix %s keeps what is whole, the first %d bytes, and gives up the %d behind; or restore a good copy",
 		what, r.Name, r.Whole, r.Bytes-r.Whole)
 	r.Err = d
