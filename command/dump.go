@@ -128,12 +128,16 @@ func cmdRestore(c *Ctx) {
 		}
 		return
 	}
-	if c.Journaling() {
-		if version > rdb.Version {
+	if newer := version > rdb.Version; c.Journaling() && (newer || deadline != 0 && !o.absolute) {
+		if newer {
 			// Who reads this may know no newer forms.
 			payload = rdb.AppendDump(nil, true, v.Type, v.Enc, v.Packed, v.Obj)
 		}
-		c.Effect([]byte("RESTORE"), k.B, intArg(deadline), payload, []byte("REPLACE"), []byte("ABSTTL"))
+		args := [][]byte{[]byte("RESTORE"), k.B, intArg(deadline), payload}
+		if o.replace {
+			args = append(args, []byte("REPLACE"))
+		}
+		c.Effect(append(args, []byte("ABSTTL"))...)
 	}
 	n := taken{typ: v.Type, enc: v.Enc, packed: v.Packed, obj: v.Obj, deadline: deadline}
 	n.put(&c.Tx, k)

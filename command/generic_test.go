@@ -357,7 +357,7 @@ func TestDumpRestore(t *testing.T) {
 	wantNotices(t, got)
 
 	want("+OK", "restore", "c", "0", payload)
-	s.wantEffects("RESTORE c 0 " + payload + " REPLACE ABSTTL")
+	s.wantEffects("restore c 0 " + payload)
 	wantNotices(t, got, "g restore 0 c")
 	want("+OK", "restore", "c", "5000", payload, "REPLACE", "IDLETIME", "1000")
 	s.wantEffects("RESTORE c " + s.ms(5*time.Second) + " " + payload + " REPLACE ABSTTL")
@@ -455,7 +455,7 @@ func TestDumpRestoreTypes(t *testing.T) {
 			if got := contents(name); got != want && !(name == "s" || name == "i") {
 				t.Errorf("%s of %d: %.200q, want %.200q", name, n, got, want)
 			}
-			if len(s.effects) != 1 || !strings.HasPrefix(s.effects[0], "RESTORE "+name+" 0 ") {
+			if len(s.effects) != 1 || !strings.HasPrefix(strings.ToUpper(s.effects[0]), "RESTORE "+strings.ToUpper(name)+" 0 ") {
 				t.Errorf("effects %.100q", s.effects)
 			}
 			if got := s.do("copy", name, "copy", "REPLACE"); got != ":1\r\n" || contents("copy") != contents(name) {
