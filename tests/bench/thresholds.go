@@ -49,6 +49,10 @@ var thresholds = []threshold{
 	{"multi/P=16/cpu", "ratio", "<=", 0.8},
 	{"multi/*/cpu", "ratio", "<=", 1},
 
+	{"log/everysec/*/*/rps", "ratio", ">=", 1.2},
+	{"log/always/*/*/rps", "ratio", ">=", 1},
+	{"log/*/load", "ratio", "<=", 1.05},
+
 	{"collections/*/*/*/rps", "ratio", ">=", 1},
 	{"collections/*/*/*/cpu", "ratio", "<=", 1},
 	{"collections/algebra/*/time", "ratio", "<=", 1},
