@@ -422,7 +422,7 @@ func cmdBitOp(c *Ctx) {
 	src := make([]stringValue, len(keys))
 	n := 0
 	for i := range keys {
-		if e := c.Peek(&keys[i]); e.Exists() {
+		if e := c.Tx.Peek(&keys[i]); e.Exists() {
 			src[i] = c.stringOf(&e)
 			if e.Encoding() == types.EncInt {
 				src[i].b = slices.Clone(src[i].b) // the next one uses the same scratch
@@ -719,6 +719,9 @@ func bitField(c *Ctx, readOnly bool) {
 		v = c.stringOf(&e)
 	}
 	if end < 0 {
+		if !readOnly {
+			c.countRead(k, &e) // it only reads, although it is a writer
+		}
 		c.W.Array(len(ops))
 		for i := range ops {
 			b := fieldWindow(v, ops[i].offset>>3)

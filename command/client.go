@@ -18,8 +18,9 @@ type Conn interface {
 	// is read again.
 	Deliver(reply []byte)
 	// Push sends bytes between two commands, not inside a reply, and not before
-	// the reply to a command that has run. Several pushes keep their order. b must
-	// not change afterwards. See push.go for its form.
+	// the reply to a command that has run, but before the reply to one that is
+	// sent from now on. Several pushes keep their order. b must not change
+	// afterwards. See push.go for its form.
 	Push(b []byte)
 	// Hijack takes the connection away from the front end: once what was replied
 	// so far is handed to the system, take gets the socket, in blocking use, and
@@ -64,6 +65,7 @@ type Client struct {
 
 	queued, queuedMem atomic.Int64 // commands queued since MULTI, and their bytes
 	watchedMem        atomic.Int64 // bytes of the watched keys
+	prefixMem         atomic.Int64 // bytes of the prefixes of CLIENT TRACKING
 
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
 	QueryLen, QueryFree, OutLen, OutMem atomic.Int64
@@ -86,6 +88,10 @@ type Client struct {
 	watched []watchedKey
 	subs    *subscriptions // nil: none; counted in nsub for others
 	nsub    subCounts
+	track   trackState
+
+	watching atomic.Int32 // keys watched
+	redirect atomic.Int64 // the client that gets this one's invalidations; 0: itself
 
 	overSoft time.Time    // since when the soft output limit is exceeded; see OverOutputLimit
 	counted  atomic.Int64 // memory as counted for maxmemory-clients
@@ -107,6 +113,9 @@ const (
 	stateMonitor
 	statePubSub
 	stateTracking
+	stateBroadcast // tracks prefixes instead of what it reads
+	stateNoLoop    // is not told of what it changes itself
+	stateBrokenRedirect
 )
 
 func (c *Client) set(bit uint32, on bool) {
@@ -126,6 +135,9 @@ func (c *Client) has(bit uint32) bool { return c.state.Load()&bit != 0 }
 
 // DB is the selected database.
 func (c *Client) DB() int { return int(c.db.Load()) }
+
+// Closing tells whether the client is being closed by the server.
+func (c *Client) Closing() bool { return c.has(stateClosing) }
 
 // Proto is the protocol version, 2 or 3.
 func (c *Client) Proto() int { return int(c.proto.Load()) }

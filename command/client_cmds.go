@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// CLIENT GETNAME, GETREDIR, HELP, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH,
-// PAUSE, REPLY, SETINFO, SETNAME, TRACKINGINFO, UNBLOCK, UNPAUSE.
+// CLIENT GETNAME, HELP, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH, PAUSE, REPLY,
+// SETINFO, SETNAME, UNBLOCK, UNPAUSE. Those about tracking are in tracking_cmds.go.
 
 func init() {
 	const own, others = NoScript | Loading | Stale, Admin | NoScript | Loading | Stale
 	register(&Row{Name: "client", Arity: -2, Since: "2.4.0", Group: "connection",
 		Summary: "Commands about connections.", Complexity: "Depends on the subcommand.",
-		Sub: []*Row{
+		Sub: append([]*Row{
 			{Name: "getname", Fn: cmdClientGetName, Arity: 2, Flags: own, Since: "2.6.9", Summary: "Returns the name of this connection.", Complexity: "O(1)"},
-			{Name: "getredir", Fn: cmdClientGetRedir, Arity: 2, Flags: own, Since: "6.0.0",
-				Summary: "Returns the connection that this one's invalidation messages go to.", Complexity: "O(1)"},
 			helpRow("5.0.0",
+				"CACHING (YES|NO)",
+				"    Say whether the keys of this connection's next command are tracked.",
 				"GETNAME",
 				"    Return this connection's name.",
 				"GETREDIR",
@@ -65,6 +65,9 @@ func init() {
 				"    Say what is at the client's end. Options are: LIB-NAME, LIB-VER.",
 				"SETNAME <name>",
 				"    Give this connection a name.",
+				"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+				"         [OPTIN] [OPTOUT] [NOLOOP]",
+				"    Choose whether this connection is told when keys change that it has read.",
 				"TRACKINGINFO",
 				"    Describe this connection's client-side caching.",
 				"UNBLOCK <clientid> [TIMEOUT|ERROR]",
@@ -87,11 +90,10 @@ func init() {
 			{Name: "setinfo", Fn: cmdClientSetInfo, Arity: 4, Flags: own, Since: "7.2.0", Summary: "Says which library is at the client's end.", Complexity: "O(1)",
 				Syntax: "<LIB-NAME libname | LIB-VER libver>", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
 			{Name: "setname", Fn: cmdClientSetName, Arity: 3, Flags: own, Since: "2.6.9", Summary: "Gives this connection a name.", Complexity: "O(1)", Syntax: "connection-name"},
-			{Name: "trackinginfo", Fn: cmdClientTrackingInfo, Arity: 2, Flags: own, Since: "6.2.0", Summary: "Describes this connection's client-side caching.", Complexity: "O(1)"},
 			{Name: "unblock", Fn: cmdClientUnblock, Arity: -3, Flags: others, Since: "5.0.0", Summary: "Ends the wait of a connection in a blocking command.", Complexity: "O(log N) in the number of connections",
 				Syntax: "client-id [TIMEOUT | ERROR]"},
 			{Name: "unpause", Fn: cmdClientUnpause, Arity: 2, Flags: others, Since: "6.2.0", Summary: "Ends the pause of clients.", Complexity: "O(N) in the number of waiting clients"},
-		}})
+		}, trackingRows...)})
 }
 
 func cmdClientID(c *Ctx) { c.W.Int(c.C.ID) }
@@ -130,21 +132,6 @@ func cmdClientSetInfo(c *Ctx) {
 	v := string(c.Args[3])
 	field.Store(&v)
 	c.W.OK()
-}
-
-// Tracking does not exist yet, so nothing is tracked for any client.
-
-func cmdClientGetRedir(c *Ctx) { c.W.Int(-1) }
-
-func cmdClientTrackingInfo(c *Ctx) {
-	c.W.Map(3)
-	c.W.BulkString("flags")
-	c.W.Set(1)
-	c.W.BulkString("off")
-	c.W.BulkString("redirect")
-	c.W.Int(-1)
-	c.W.BulkString("prefixes")
-	c.W.Array(0)
 }
 
 // clientTypes are the arguments of TYPE.
@@ -219,7 +206,7 @@ const clientBytes = 512
 
 // memory is what a client takes, in bytes.
 func (c *Client) memory() int64 {
-	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load()
+	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load() + c.prefixMem.Load()
 }
 
 var clientFlags = []struct {
@@ -227,7 +214,7 @@ var clientFlags = []struct {
 	char byte
 }{
 	{stateMaster, 'M'}, {stateReplica, 'S'}, {stateMonitor, 'O'}, {statePubSub, 'P'}, {stateMulti, 'x'}, {stateBlocked, 'b'},
-	{stateTracking, 't'}, {stateDirtyWatch, 'd'}, {stateClosing, 'A'},
+	{stateTracking, 't'}, {stateBrokenRedirect, 'R'}, {stateBroadcast, 'B'}, {stateDirtyWatch, 'd'}, {stateClosing, 'A'},
 }
 
 // appendClient appends the line of CLIENT LIST for a client.
@@ -277,7 +264,7 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 	}
 	out, events := c.OutLen.Load(), "r"
 	buffered := min(out, freeOutput)
-	pieces := (out - buffered + freeOutput - 1) / freeOutput
+	blocks, counted := countedOutput(out)
 	if out > 0 {
 		events = "rw"
 	}
@@ -286,11 +273,11 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 		cmd = r.full
 	}
 	now := time.Now()
-	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
+	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d watch=%d "+
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n",
 		c.ID, c.Addr, c.LAddr, c.FD, loadString(&c.name), now.Unix()-c.Created.Unix(), max(0, now.UnixMilli()-c.active.Load())/1000, flags, c.DB(),
-		c.nsub.channels.Load(), c.nsub.patterns.Load(), c.nsub.shard.Load(), queued,
-		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, pieces, out-buffered, c.memory()+argv, events, cmd, c.Proto(), loadString(&c.libName), loadString(&c.libVer))
+		c.nsub.channels.Load(), c.nsub.patterns.Load(), c.nsub.shard.Load(), queued, c.watching.Load(),
+		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer))
 }
 
 func cmdClientKill(c *Ctx) {

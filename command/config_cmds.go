@@ -38,6 +38,14 @@ func (s *Server) configHooks() {
 		s.Config.OnChange(name, s.setClientsLimit)
 	}
 	_ = s.setClientsLimit()
+	s.Config.OnChange("notify-keyspace-events", s.observeNew)
+	_ = s.observeNew()
+}
+
+// observeNew makes the keyspace tell of new keys if their event is wanted.
+func (s *Server) observeNew() error {
+	s.Keyspace.ObserveNew(s.Config.NotifyKeyspaceEvents.Load()&eventNew != 0)
+	return nil
 }
 
 func cmdConfigGet(c *Ctx) {

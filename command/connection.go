@@ -186,6 +186,7 @@ func cmdReset(c *Ctx) {
 	cl.endMulti()
 	c.S.unwatch(cl)
 	c.S.unmonitor(cl)
+	c.S.tracking.untrack(cl)
 	c.S.unsubscribeAll(cl)
 	c.settle()
 	cl.setName(nil)

@@ -26,7 +26,7 @@ func init() {
 
 // debugFlags are what DEBUG switches.
 type debugFlags struct {
-	noExpire   atomic.Bool // SET-ACTIVE-EXPIRE 0
+	noExpire   atomic.Bool // SET-ACTIVE-EXPIRE 0, PAUSE-CRON 1
 	allowNoScr atomic.Bool // SET-DISABLE-DENY-SCRIPTS 1: scripts may call what they normally may not
 }
 
@@ -45,6 +45,7 @@ func init() {
 		{"aof-flush-sleep", 1, 1, debugFlushSleep},
 		{"change-repl-id", 0, 0, debugChangeReplID},
 		{"check", 0, 0, debugCheck},
+		{"config-rewrite-force-all", 0, 0, debugConfigRewriteAll},
 		{"digest", 0, 0, debugDigest},
 		{"digest-value", 0, 1 << 30, debugDigestValue},
 		{"error", 1, 1, debugError},
@@ -55,10 +56,12 @@ func init() {
 		{"log", 1, 1, debugLog},
 		{"object", 1, 1, debugObject},
 		{"panic", 0, 0, func(*Ctx, [][]byte) { panic("DEBUG PANIC was called") }},
+		{"pause-cron", 1, 1, debugPauseCron},
 		{"populate", 1, 3, debugPopulate},
 		{"protocol", 1, 1, debugProtocol},
 		{"quicklist-packed-threshold", 1, 1, debugPackedThreshold},
 		{"reload", 0, 3, debugReload},
+		{"replybuffer", 2, 2, debugReplyBuffer},
 		{"set-active-expire", 1, 1, debugSetActiveExpire},
 		{"set-disable-deny-scripts", 1, 1, debugSetDisableDenyScripts},
 		{"sleep", 1, 1, debugSleep},
@@ -73,6 +76,8 @@ var debugHelp = []string{
 	"    Take new replication IDs.",
 	"CHECK",
 	"    Verify every invariant of the keyspace.",
+	"CONFIG-REWRITE-FORCE-ALL",
+	"    Write every directive into the configuration file.",
 	"DIGEST",
 	"    Return a hash of the contents of all databases.",
 	"DIGEST-VALUE <key> [<key> ...]",
@@ -89,6 +94,8 @@ var debugHelp = []string{
 	"    Tell how the value at <key> is stored.",
 	"PANIC",
 	"    Fail inside a command, which must harm nobody else.",
+	"PAUSE-CRON <0|1>",
+	"    With 1, the server does not remove by itself what has expired.",
 	"POPULATE <count> [<prefix>] [<size>]",
 	"    Make <count> string keys named key:<num>, or <prefix>:<num>. They are",
 	"    not replicated.",
@@ -98,6 +105,8 @@ var debugHelp = []string{
 	"RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
 	"    Save, empty the databases and load them again. NOSAVE and NOFLUSH leave",
 	"    that part out; with MERGE keys of the file replace those that are there.",
+	"REPLYBUFFER RESIZING <0|1>",
+	"    Nothing: clients have no reply buffer that could be resized.",
 	"SET-ACTIVE-EXPIRE <0|1>",
 	"    With 0, keys expire only when they are looked at.",
 	"SET-DISABLE-DENY-SCRIPTS <0|1>",
@@ -141,9 +150,32 @@ func debugSleep(c *Ctx, args [][]byte) {
 	c.W.OK()
 }
 
+// debugReplyBuffer lets Redis's tests fix the size of buffers that do not exist.
+func debugReplyBuffer(c *Ctx, args [][]byte) {
+	if !equalFold(args[0], "resizing") {
+		c.unknownForm()
+		return
+	}
+	c.W.OK()
+}
+
+func debugConfigRewriteAll(c *Ctx, _ [][]byte) {
+	if err := c.S.Config.RewriteAll(); err != nil {
+		c.Err("ERR " + err.Error())
+		return
+	}
+	c.W.OK()
+}
+
 func debugSetActiveExpire(c *Ctx, args [][]byte) {
-	off := string(args[0]) == "0"
-	c.S.debug.noExpire.Store(off)
+	c.activeExpire(string(args[0]) != "0")
+}
+
+// debugPauseCron stops what Redis's periodic job does and kvd does by itself, too.
+func debugPauseCron(c *Ctx, args [][]byte) { c.activeExpire(string(args[0]) == "0") }
+
+func (c *Ctx) activeExpire(on bool) {
+	c.S.debug.noExpire.Store(!on)
 	c.S.updateExpiry()
 	c.W.OK()
 }

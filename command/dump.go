@@ -128,16 +128,22 @@ func cmdRestore(c *Ctx) {
 		}
 		return
 	}
-	if newer := version > rdb.Version; c.Journaling() && (newer || deadline != 0 && !o.absolute) {
-		if newer {
+	if c.Journaling() {
+		if version > rdb.Version {
 			// Who reads this may know no newer forms.
 			payload = rdb.AppendDump(nil, true, v.Type, v.Enc, v.Packed, v.Obj)
 		}
-		args := [][]byte{[]byte("RESTORE"), k.B, intArg(deadline), payload}
+		effect := [][]byte{[]byte("RESTORE"), k.B, intArg(deadline), payload}
 		if o.replace {
-			args = append(args, []byte("REPLACE"))
+			effect = append(effect, []byte("REPLACE"))
 		}
-		c.Effect(append(args, []byte("ABSTTL"))...)
+		word := []byte("ABSTTL")
+		for i := 4; o.absolute && i < len(c.Args); i++ {
+			if c.Word(i, "absttl") {
+				word = c.Args[i] // as it came
+			}
+		}
+		c.Effect(append(effect, word)...)
 	}
 	n := taken{typ: v.Type, enc: v.Enc, packed: v.Packed, obj: v.Obj, deadline: deadline}
 	n.put(&c.Tx, k)

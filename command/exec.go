@@ -12,6 +12,7 @@ import (
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
+	"kvd/types"
 )
 
 // Outcome tells the transport how to go on after a command.
@@ -69,6 +70,9 @@ type Exec struct {
 	// replyAt is where the reply of the command being run begins in its Writer.
 	replyAt int
 
+	// members is memory for foreseeMembers.
+	members [types.ForeseeMax][]byte
+
 	// foreseen is the key of Args[1], if it is computed already.
 	foreseen *keyspace.Key
 
@@ -84,6 +88,9 @@ type Exec struct {
 	trying *waiter // being served right now
 	answer wire.Writer
 	served []delivery // to be sent once the locks are free
+
+	client  *Client       // whose command runs
+	invalid invalidations // what it has caused; see tracking.go
 
 	values values
 
@@ -109,11 +116,18 @@ type execList struct {
 // NewExec makes a runner; its counters stay in INFO until Retire.
 func (s *Server) NewExec() *Exec {
 	x := &Exec{s: s, stats: make([]RowStats, Rows())}
-	x.ctx = Ctx{Tx: *s.Keyspace.NewTx(), S: s, x: x}
+	x.ctx = Ctx{Tx: x.newTx(), S: s, x: x}
 	s.execs.mu.Lock()
 	s.execs.all = append(s.execs.all, x)
 	s.execs.mu.Unlock()
 	return x
+}
+
+// newTx is a Tx whose changes are known as this Exec's.
+func (x *Exec) newTx() keyspace.Tx {
+	tx := x.s.Keyspace.NewTx()
+	tx.By = x
+	return *tx
 }
 
 // SetTime sets the moment of the commands that follow: once for each batch.
@@ -132,6 +146,7 @@ type Pending struct {
 	End   int          // where it ends in the input
 	key   keyspace.Key // of the first argument, which mostly is the key
 	keyed bool
+	same  bool // its key is that of the command before
 	// follows: nothing but commands ran since x.lap; more: another one follows this.
 	follows, more bool
 }
@@ -142,17 +157,67 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 	ks, db := x.s.Keyspace, int(c.db.Load())
 	for i := range cmds {
 		p := &cmds[i]
-		if p.keyed = len(p.Args) > 1; p.keyed {
-			p.key = keyspace.MakeKey(p.Args[1])
-			ks.PrefetchTable(db, &p.key)
+		p.follows, p.more = i > 0, i+1 < len(cmds)
+		p.keyed, p.same = len(p.Args) > 1, false
+		if !p.keyed {
+			continue
 		}
+		if i > 0 && cmds[i-1].keyed && bytes.Equal(p.Args[1], cmds[i-1].Args[1]) {
+			p.key, p.same = cmds[i-1].key, true
+			continue
+		}
+		p.key = keyspace.MakeKey(p.Args[1])
+		ks.PrefetchTable(db, &p.key)
 	}
 	for i := range cmds {
-		if cmds[i].keyed {
+		if cmds[i].keyed && !cmds[i].same {
 			ks.PrefetchEntry(db, &cmds[i].key)
 		}
-		cmds[i].follows, cmds[i].more = i > 0, i+1 < len(cmds)
 	}
+	for i := 0; i < len(cmds); {
+		n := 1
+		for i+n < len(cmds) && cmds[i+n].same {
+			n++
+		}
+		if n > 1 {
+			x.foreseeMembers(db, cmds[i:i+n])
+		}
+		i += n
+	}
+}
+
+// foreseeMembers does the same for members of a big collection that several
+// commands in a row ask for.
+func (x *Exec) foreseeMembers(db int, cmds []Pending) {
+	members := &x.members
+	n := 0
+	for i := range cmds {
+		args := cmds[i].Args
+		if len(args) < 3 || len(args[0]) < 4 || n == len(members) {
+			continue
+		}
+		// The names tell enough for a hint: h..., z..., sadd, srem, sismember, smove.
+		at := 2
+		switch args[0][0] | 0x20 {
+		case 'h':
+		case 'z':
+			if c := args[0][1] | 0x20; len(args) == 4 && (c == 'a' || c == 'i') { // ZADD, ZINCRBY
+				at = 3
+			}
+		case 's':
+			if c := args[0][1] | 0x20; c == 'e' || c == 't' { // SET and its kin, STRLEN
+				continue
+			}
+		default:
+			continue
+		}
+		members[n] = args[at]
+		n++
+	}
+	if n > 1 {
+		x.s.Keyspace.PrefetchMembers(db, &cmds[0].key, members[:n])
+	}
+	clear(members[:n]) // they alias the input
 }
 
 // RunPending is Run for a command that Foresee has seen.
@@ -185,12 +250,18 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	x.replyAt = at
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
-	if row == nil || row.parent != nil || !equalFold(args[0], row.Name) {
-		row = Lookup(args[0])
+	if row == nil || row.parent != nil || row.renamed || !equalFold(args[0], row.Name) {
+		if row = Lookup(args[0]); row == nil && c.applies {
+			row = lookupInside(args[0])
+		}
+		if row != nil && row.renamed {
+			args[0] = []byte(row.Name) // for the journal
+		}
 	}
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
 	ctx.outcome, ctx.explicit, ctx.unmuted, ctx.Dirty = Done, false, false, 0
+	x.client = c
 	w.Proto = int(c.proto.Load())
 	defer x.recover(c, w, at, &out)
 	if c.active.Load() != x.nowMs {
@@ -206,7 +277,24 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 		}
 		x.mute(c, w, min(at, len(w.Buf)))
 	}
+	if len(x.invalid.own) > 0 {
+		x.tellOwn(c, w, out)
+	}
+	if c.track.caching && c.multi == nil && (ctx.Row == nil || ctx.Row.parent == nil || ctx.Row.parent.Name != "client") {
+		c.track.caching = false
+	}
 	return out
+}
+
+// tellOwn sends a client the messages that its own command caused, behind the
+// reply if that is written.
+func (x *Exec) tellOwn(c *Client, w *wire.Writer, out Outcome) {
+	if out == Done || out == Close {
+		w.Buf = append(w.Buf, x.invalid.own...)
+	} else if c.Conn != nil {
+		c.Conn.Push(bytes.Clone(x.invalid.own))
+	}
+	x.invalid.own = x.invalid.own[:0]
 }
 
 // mute takes back a reply that CLIENT REPLY does not want.
@@ -237,6 +325,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 		x.served[i].left = false // the list may not have been put in order
 	}
 	x.deliver()
+	x.invalidate()
 	name := "?"
 	if x.ctx.Row != nil {
 		name = x.ctx.Row.full
@@ -244,7 +333,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	x.s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, c.ID, r, debug.Stack())
 	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
 	x.ctx.effects, x.ctx.ready, x.ctx.inExec, x.ctx.after = nil, nil, false, nil
-	x.ctx.Tx = *x.s.Keyspace.NewTx()
+	x.ctx.Tx = x.newTx()
 	*out = Done
 }
 
@@ -334,10 +423,20 @@ func (x *Exec) hangUp(ctx *Ctx) {
 // whoever connects must not be able to fill the log.
 const httpLogEvery = 60
 
-// reject replies that a command is not run at all; an open transaction fails.
+// reject replies that a command is not run at all; an open transaction fails,
+// and ends if it was its EXEC.
 func (x *Exec) reject(ctx *Ctx, text string) {
 	if ctx.C.multi != nil {
 		ctx.C.multi.aborted = true
+		if ctx.Row != nil && ctx.Row.Name == "exec" {
+			text = "EXECABORT Transaction discarded because of: " + text
+			ctx.C.endMulti()
+			if x.held == (keyspace.Held{}) {
+				x.s.unwatch(ctx.C)
+			} else { // those of the watched keys are locked, too
+				x.s.watches.forget(ctx.C)
+			}
+		}
 	}
 	x.s.countError(text)
 	ctx.W.Error(text)
@@ -388,6 +487,9 @@ func (x *Exec) call(ctx *Ctx) {
 	}
 	if len(x.served) > 0 {
 		x.deliver()
+	}
+	if x.invalid.pending() {
+		x.invalidate()
 	}
 	if ctx.after != nil {
 		x.runAfter(ctx)
@@ -449,6 +551,9 @@ func (x *Exec) run(ctx *Ctx) {
 	if m := x.s.monitors.all.Load(); m != nil && ctx.Row.Flags&(Admin|SkipMonitor) == 0 {
 		x.s.feedMonitors(*m, ctx.C, ctx.Row, ctx.Args)
 	}
+	if ctx.C.track.reads {
+		x.s.tracking.remember(ctx)
+	}
 	x.countFailure(ctx.Row, ctx.W.Buf[at:])
 }
 
@@ -472,6 +577,9 @@ func (x *Exec) finish(ctx *Ctx) {
 		x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 		if !ctx.explicit && x.s.Keyspace.Journal.Active() {
 			ctx.effects = append(ctx.effects, keyspace.Effect{DB: ctx.DB(), Args: ctx.Args})
+		}
+		if x.s.following.Load() && !ctx.C.applies {
+			x.s.noteOwn(ctx)
 		}
 	}
 	if ctx.inExec {
@@ -599,7 +707,9 @@ func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 		return // the leader's stream would not have it
 	}
 	now := time.Now()
-	c := &Ctx{Tx: *s.Keyspace.NewTx(), S: s, Keys: keys, Row: &laterRow, explicit: true}
+	tx := s.Keyspace.NewTx()
+	tx.By = (*Exec)(nil) // a command, but nobody's turn
+	c := &Ctx{Tx: *tx, S: s, Keys: keys, Row: &laterRow, explicit: true}
 	c.Use(db)
 	c.Now, c.Clock, c.NoTouch = now.UnixMilli(), uint32(now.Unix())&clockMask, true
 	f(c)

@@ -139,6 +139,7 @@ func detach(t *keyspace.Tx, k *keyspace.Key) (v taken) {
 
 // put gives a value to a key, whatever was there, with its deadline.
 func (v *taken) put(t *keyspace.Tx, k *keyspace.Key) {
+	t.Delete(k) // so that the key is a new one, as those who listen know it from Redis
 	if v.obj != nil {
 		t.PutObject(k, v.typ, v.enc, v.obj, v.deadline)
 	} else {
@@ -203,7 +204,7 @@ func cmdMove(c *Ctx) {
 	setClock(to, k, v.clock)
 	c.readyIfWaitedIn(db, k, v.typ)
 	c.Notify('g', "move_from", k)
-	c.notifyIn(db, 'g', "move_to", k)
+	c.NotifyIn(db, 'g', "move_to", k)
 	c.Dirty++
 	c.W.Int(1)
 }
@@ -255,16 +256,9 @@ func cmdCopy(c *Ctx) {
 	}
 	v.put(t, to)
 	c.readyIfWaitedIn(db, to, v.typ)
-	c.notifyIn(db, 'g', "copy_to", to)
+	c.NotifyIn(db, 'g', "copy_to", to)
 	c.Dirty++
 	c.W.Int(1)
-}
-
-// notifyIn is Notify for another database.
-func (c *Ctx) notifyIn(db int, class byte, event string, k *keyspace.Key) {
-	if n := c.S.notify; n != nil {
-		n(class, event, db, k.B)
-	}
 }
 
 // cmdKeys goes through the database stripe by stripe, on a worker.

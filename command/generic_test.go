@@ -23,8 +23,14 @@ func (s *testServer) ms(d time.Duration) string {
 // notices makes the server tell its keyspace events.
 func (s *testServer) notices() *[]string {
 	var got []string
-	s.notify = func(class byte, event string, db int, key []byte) {
-		got = append(got, fmt.Sprintf("%c %s %d %s", class, event, db, key))
+	s.run("CONFIG SET notify-keyspace-events EA")
+	s.publish = func(channel, key []byte) {
+		var db int
+		var event string
+		if _, err := fmt.Sscanf(string(channel), "__keyevent@%d__:%s", &db, &event); err != nil {
+			s.t.Errorf("an event on channel %q", channel)
+		}
+		got = append(got, fmt.Sprintf("%s %d %s", event, db, key))
 	}
 	return &got
 }
@@ -52,7 +58,7 @@ func TestDelExistsTouchType(t *testing.T) {
 	s.wantEffects("unlink b c")
 	s.want("del a", ":0\n")
 	s.wantEffects()
-	wantNotices(t, got, "g del 0 a", "g del 0 b")
+	wantNotices(t, got, "del 0 a", "del 0 b")
 }
 
 func TestExpire(t *testing.T) {
@@ -65,7 +71,7 @@ func TestExpire(t *testing.T) {
 	s.want("ttl b", ":-2\n")
 	s.want("expire a 10", ":1\n")
 	s.wantEffects("PEXPIREAT a " + s.ms(10*time.Second))
-	wantNotices(t, got, "g expire 0 a")
+	wantNotices(t, got, "expire 0 a")
 	s.want("ttl a", ":10\n")
 	s.want("pttl a", ":10000\n")
 	s.want("pexpiretime a", ":"+s.ms(10*time.Second)+"\n")
@@ -82,7 +88,7 @@ func TestExpire(t *testing.T) {
 	s.want("persist a", ":1\n")
 	s.want("persist a", ":0\n")
 	s.wantEffects("persist a")
-	wantNotices(t, got, "g persist 0 a")
+	wantNotices(t, got, "persist 0 a")
 	s.want("expire a 10 xx", ":0\n")
 	s.want("expire a 10 gt", ":0\n")
 	s.want("expire a 10 lt", ":1\n")
@@ -91,7 +97,7 @@ func TestExpire(t *testing.T) {
 	s.effects, *got = nil, nil
 	s.want("expire a -1", ":1\n")
 	s.wantEffects("DEL a")
-	wantNotices(t, got, "g del 0 a")
+	wantNotices(t, got, "del 0 a")
 	s.want("exists a", ":0\n")
 
 	s.run("set a 1")
@@ -140,7 +146,7 @@ func TestRenameMoveCopy(t *testing.T) {
 	wantNotices(t, got)
 	s.want("rename a c", "+OK\n")
 	s.wantEffects("rename a c")
-	wantNotices(t, got, "g rename_from 0 a", "g rename_to 0 c")
+	wantNotices(t, got, "rename_from 0 a", "rename_to 0 c")
 	s.want("pttl c", ":100000\n")
 	s.want("exists a", ":0\n")
 	s.want("renamenx b d", ":1\n")
@@ -157,7 +163,7 @@ func TestRenameMoveCopy(t *testing.T) {
 	s.want("move x 1", ":0\n")
 	s.want("move c 9", ":1\n")
 	s.wantEffects("move c 9")
-	wantNotices(t, got, "g move_from 0 c", "g move_to 9 c")
+	wantNotices(t, got, "move_from 0 c", "move_to 9 c")
 	s.want("exists c", ":0\n")
 	s.run("set c 2")
 	s.want("move c 9", ":0\n")
@@ -174,7 +180,7 @@ func TestRenameMoveCopy(t *testing.T) {
 	s.want("copy c e", ":0\n")
 	s.want("copy c c db 9 replace", ":1\n")
 	s.wantEffects("copy c e", "copy c c db 9 replace")
-	wantNotices(t, got, "g copy_to 0 e", "g copy_to 9 c")
+	wantNotices(t, got, "copy_to 0 e", "copy_to 9 c")
 	s.want("get e", "$1\n2\n")
 	s.do("set", "b", big, "PX", "7000")
 	s.want("copy b e replace", ":1\n")
@@ -357,8 +363,8 @@ func TestDumpRestore(t *testing.T) {
 	wantNotices(t, got)
 
 	want("+OK", "restore", "c", "0", payload)
-	s.wantEffects("restore c 0 " + payload)
-	wantNotices(t, got, "g restore 0 c")
+	s.wantEffects("RESTORE c 0 " + payload + " ABSTTL")
+	wantNotices(t, got, "restore 0 c")
 	want("+OK", "restore", "c", "5000", payload, "REPLACE", "IDLETIME", "1000")
 	s.wantEffects("RESTORE c " + s.ms(5*time.Second) + " " + payload + " REPLACE ABSTTL")
 	s.want("pttl c", ":5000\n")
@@ -369,7 +375,7 @@ func TestDumpRestore(t *testing.T) {
 	s.effects, *got = nil, nil
 	want("+OK", "restore", "c", "1", payload, "ABSTTL", "REPLACE") // long over
 	s.wantEffects("DEL c")
-	wantNotices(t, got, "g del 0 c")
+	wantNotices(t, got, "del 0 c")
 	want("+OK", "restore", "c", "1", payload, "ABSTTL")
 	s.wantEffects()
 	s.want("exists c", ":0\n")
@@ -455,7 +461,7 @@ func TestDumpRestoreTypes(t *testing.T) {
 			if got := contents(name); got != want && !(name == "s" || name == "i") {
 				t.Errorf("%s of %d: %.200q, want %.200q", name, n, got, want)
 			}
-			if len(s.effects) != 1 || !strings.HasPrefix(strings.ToUpper(s.effects[0]), "RESTORE "+strings.ToUpper(name)+" 0 ") {
+			if len(s.effects) != 1 || !strings.HasPrefix(s.effects[0], "RESTORE "+name+" 0 ") {
 				t.Errorf("effects %.100q", s.effects)
 			}
 			if got := s.do("copy", name, "copy", "REPLACE"); got != ":1\r\n" || contents("copy") != contents(name) {

@@ -49,16 +49,6 @@ var (
 	wordFields     = []byte("FIELDS")
 )
 
-// fieldsExpired passes on what the keyspace did by itself.
-func (s *Server) fieldsExpired(db int, key []byte, gone bool) {
-	if n := s.notify; n != nil {
-		n('h', "hexpired", db, key)
-		if gone {
-			n('g', "del", db, key)
-		}
-	}
-}
-
 // fieldDeadlineMax is the latest deadline that a field may have, in Unix
 // milliseconds. Source: HEXPIRE of Redis 7.4 and later takes times below 2^46.
 const fieldDeadlineMax = 1<<46 - 1

@@ -112,7 +112,7 @@ func (s *Server) memoryUse(locked bool) memoryUse {
 	inGo := g[0] - g[1] - g[2] - g[3] - g[4] - g[5]
 	// What was written since the runtime was asked is in the books already.
 	inGo = max(inGo, m.ks.Objects+m.ks.Index)
-	m.used = m.ks.Entries + m.ks.Tables + inGo
+	m.used = m.ks.Entries + m.ks.Tables + s.tracking.bytes.Load() + inGo
 	m.active = max(m.ks.Held+g[0]-g[1], m.used)
 	noteMax(&s.Stats.PeakMemory, m.used)
 	m.peak = s.Stats.PeakMemory.Load()

@@ -52,6 +52,7 @@ type SyncRequest struct {
 	Lag   func(bytes int64)
 	Heard func()
 	Gone  func()
+	Name  func(args [][]byte) (name string, data bool)
 }
 
 // Replication is what commands want of the end of replication that leads; see
@@ -105,6 +106,12 @@ type ackWait struct {
 	wt    *waiter
 	ready func() bool
 	reply func(w *wire.Writer)
+}
+
+// counters are those of INFO; see totals.
+func (r *replication) counters() [5]int64 {
+	full, partial, refused := r.Counters()
+	return [5]int64{r.in.Load(), r.out.Load(), full, partial, refused}
 }
 
 // SetReplication is called once, before the first command.
@@ -233,7 +240,7 @@ func cmdWaitAOF(c *Ctx) {
 		return
 	}
 	if local < 0 || local > 1 {
-		c.Err("ERR value is out of range, must be between 0 and 1")
+		c.Err("ERR value is out of range, value must between 0 and 1")
 		return
 	}
 	want, ok := c.IntMin(2, 0, errNotPositive)
@@ -315,7 +322,7 @@ func cmdReplconf(c *Ctx) {
 				return
 			}
 			if n < 0 || n > 1 {
-				c.Err("ERR value is out of range, must be between 0 and 1")
+				c.Err("ERR value is out of range, value must between 0 and 1")
 				return
 			}
 			r.rdbOnly = n == 1
@@ -389,6 +396,7 @@ func (c *Ctx) handOver(q SyncRequest, first func() error) {
 	q.Lag = cl.OutMem.Store
 	q.Heard = func() { cl.active.Store(time.Now().UnixMilli()) }
 	q.Gone = func() { s.DropClient(cl) }
+	q.Name = commandName
 	cl.set(stateReplica, true)
 	cl.Conn.Hijack(func(nc net.Conn, rest []byte) {
 		if first != nil {
@@ -403,6 +411,20 @@ func (c *Ctx) handOver(q SyncRequest, first func() error) {
 		r.Serve(q, nc, rest)
 	})
 	c.outcome = Parked
+}
+
+// commandName is the full name of a command, and whether it is one about keys.
+func commandName(args [][]byte) (name string, data bool) {
+	row := Lookup(args[0])
+	if row == nil {
+		return quote(args[0]), false
+	}
+	if len(args) > 1 {
+		if sub := row.sub(args[1]); sub != nil {
+			row = sub
+		}
+	}
+	return row.full, row.Flags&(Write|ReadOnly) != 0
 }
 
 func cmdRole(c *Ctx) {

@@ -28,13 +28,15 @@ type Server struct {
 	// Shutdown ends the server; it may be called more than once and does not wait.
 	Shutdown func()
 
-	// notify receives keyspace events; nil while nobody wants them.
-	notify func(class byte, event string, db int, key []byte)
+	// publish sends a message to a channel's subscribers. It may be called with
+	// stripes locked, and keeps neither argument.
+	publish func(channel, message []byte)
 
-	Stats   ServerStats
-	waiters waitTable
-	watches watchTable
-	pubsub  pubsub
+	Stats    ServerStats
+	waiters  waitTable
+	watches  watchTable
+	tracking tracking
+	pubsub   pubsub
 
 	clientMem clientMemory
 
@@ -60,6 +62,7 @@ type Server struct {
 	// following tells whether there is a leader; it is set before the last change
 	// of the server's own is in its stream (see Following.Follow).
 	following atomic.Bool
+	own       ownKeys
 	followMu  sync.Mutex // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
@@ -104,11 +107,13 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 	s.waiters.init(ks)
 	s.watches.init(ks)
 	s.pubsub.init()
+	s.tracking.init(s)
+	s.publish = func(channel, message []byte) { s.pubsub.publish(&s.pubsub.channels, channel, message) }
 	s.access.init(s)
 	s.configHooks()
 	s.watchSlowness()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.watches.changed, Emptied: s.watches.emptied, FieldsExpired: s.fieldsExpired,
+	ks.SetHooks(keyspace.Hooks{Changed: s.changed, Emptied: s.emptied, Created: s.created, Expired: s.keyExpired, FieldsExpired: s.fieldsExpired,
 		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) }})
 	return s
 }
@@ -130,8 +135,27 @@ func (s *Server) DropClient(c *Client) {
 	s.unwatch(c)
 	s.unmonitor(c)
 	s.unsubscribeAll(c)
+	s.tracking.drop(c)
 	s.clients.remove(c)
 	s.forgetMemory(c)
+}
+
+// changed is called before a key changes, with its stripe locked.
+func (s *Server) changed(by any, db int, k *keyspace.Key) {
+	s.watches.changed(db, k)
+	s.tracking.changed(execOf(by), k)
+}
+
+// emptied is called before a database is emptied or exchanged.
+func (s *Server) emptied(by any, db int, there func(k *keyspace.Key) bool) {
+	s.watches.emptied(db, there)
+	s.tracking.emptied(execOf(by))
+}
+
+// execOf is who runs the command that makes a change; nil: none does.
+func execOf(by any) *Exec {
+	x, _ := by.(*Exec)
+	return x
 }
 
 // Clients is the number of connections.

@@ -242,19 +242,16 @@ func TestSetEffects(t *testing.T) {
 // TestSetEvents: what happens is told in the order of Redis.
 func TestSetEvents(t *testing.T) {
 	s := newTestServer(t)
-	var events []string
-	s.notify = func(class byte, event string, _ int, key []byte) {
-		events = append(events, fmt.Sprintf("%c %s %s", class, event, key))
-	}
+	events := s.notices()
 	for _, test := range []struct{ line, events string }{
-		{"SADD s 1 2", "s sadd s"}, {"SADD s 1", ""}, {"SREM s 7", ""}, {"SREM s 1", "s srem s"}, {"SREM s 2", "s srem s, g del s"},
-		{"SADD s 1", "s sadd s"}, {"SMOVE s t 1", "s srem s, g del s, s sadd t"}, {"SADD s 1 2 3 4", "s sadd s"}, {"SMOVE s t 1", "s srem s"},
-		{"SPOP t", "s spop t, g del t"}, {"SPOP s 1", "s spop s"}, {"SPOP s 9", "s spop s, g del s"}, {"SADD s 1", "s sadd s"},
-		{"SUNIONSTORE d s", "s sunionstore d"}, {"SINTERSTORE d s", "s sinterstore d"}, {"SDIFFSTORE d s", "s sdiffstore d"}, {"SDIFFSTORE d s s", "g del d"}, {"SDIFFSTORE d s s", ""},
+		{"SADD s 1 2", "sadd 0 s"}, {"SADD s 1", ""}, {"SREM s 7", ""}, {"SREM s 1", "srem 0 s"}, {"SREM s 2", "srem 0 s, del 0 s"},
+		{"SADD s 1", "sadd 0 s"}, {"SMOVE s t 1", "srem 0 s, del 0 s, sadd 0 t"}, {"SADD s 1 2 3 4", "sadd 0 s"}, {"SMOVE s t 1", "srem 0 s"},
+		{"SPOP t", "spop 0 t, del 0 t"}, {"SPOP s 1", "spop 0 s"}, {"SPOP s 9", "spop 0 s, del 0 s"}, {"SADD s 1", "sadd 0 s"},
+		{"SUNIONSTORE d s", "sunionstore 0 d"}, {"SINTERSTORE d s", "sinterstore 0 d"}, {"SDIFFSTORE d s", "sdiffstore 0 d"}, {"SDIFFSTORE d s s", "del 0 d"}, {"SDIFFSTORE d s s", ""},
 	} {
-		events = nil
+		*events = nil
 		s.run(test.line)
-		if got := strings.Join(events, ", "); got != test.events {
+		if got := strings.Join(*events, ", "); got != test.events {
 			t.Errorf("%s: %s, want %s", test.line, got, test.events)
 		}
 	}

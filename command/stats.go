@@ -124,7 +124,8 @@ func (r *Row) countsReads() bool {
 		return false // OBJECT, MEMORY USAGE and so on look without counting
 	}
 	switch r.Name {
-	case "getex", "getdel", "getset", "sort", "migrate":
+	case "getex", "getdel", "getset", "sort", "migrate", "bitop", "copy", "sinterstore", "sunionstore", "sdiffstore",
+		"zinterstore", "zunionstore", "zdiffstore", "zrangestore":
 		return true
 	}
 	return r.Flags&ReadOnly != 0
@@ -133,25 +134,30 @@ func (r *Row) countsReads() bool {
 // Find is Tx.Find, counted.
 func (c *Ctx) Find(k *keyspace.Key) keyspace.Entry {
 	e := c.Tx.Find(k)
-	c.countLookup(&e)
+	c.countLookup(k, &e)
 	return e
 }
 
 // Peek is Tx.Peek, counted.
 func (c *Ctx) Peek(k *keyspace.Key) keyspace.Entry {
 	e := c.Tx.Peek(k)
-	c.countLookup(&e)
+	c.countLookup(k, &e)
 	return e
 }
 
-func (c *Ctx) countLookup(e *keyspace.Entry) {
-	if !c.Row.reads {
-		return
+func (c *Ctx) countLookup(k *keyspace.Key, e *keyspace.Entry) {
+	if c.Row.reads {
+		c.countRead(k, e)
 	}
+}
+
+// countRead counts a look-up whatever the command is.
+func (c *Ctx) countRead(k *keyspace.Key, e *keyspace.Entry) {
 	if e.Exists() {
 		c.hits++
 	} else {
 		c.misses++
+		c.missed(k)
 	}
 }
 
@@ -222,6 +228,7 @@ type totals struct {
 	netIn, netOut         int64
 	reads, writes         int64
 	queryLimit            int64
+	links                 [5]int64 // of replication: bytes in, out; full, partial, refused synchronizations
 	evictedClients        int64
 	expired, lazyFreed    int64
 	expiredFields         int64
@@ -245,6 +252,7 @@ func (s *Server) rawTotals() totals {
 		expiredFields:  s.Keyspace.Stats.ExpiredFields.Load(),
 		contended:      s.Keyspace.Stats.Contended.Load(),
 		tidied:         s.Keyspace.Stats.TidiedBytes.Load(),
+		links:          s.replication.counters(),
 	}
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
@@ -285,6 +293,9 @@ func (s *Server) totals() totals {
 		{&t.expiredFields, b.expiredFields},
 	} {
 		*p.v -= p.o
+	}
+	for i := range t.links {
+		t.links[i] -= b.links[i]
 	}
 	return t
 }

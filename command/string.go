@@ -315,6 +315,7 @@ func cmdSet(c *Ctx) {
 	replied := false
 	if o.get {
 		replied = true
+		c.countRead(k, &e)
 		if e.Exists() {
 			c.replyString(&e)
 		} else {

@@ -45,6 +45,7 @@ func (t *watchTable) add(c *Client, db int, k *keyspace.Key) {
 	key := *k
 	key.B = append([]byte(nil), k.B...)
 	c.watched = append(c.watched, watchedKey{db, key})
+	c.watching.Store(int32(len(c.watched)))
 	c.watchedMem.Add(int64(watchedBytes + len(k.B)))
 	if t.n.Add(1) == 1 {
 		t.ks.Observe(true)
@@ -74,6 +75,7 @@ func (t *watchTable) forget(c *Client) {
 	// another stripe would lose it, and it costs a map look-up a change.
 	t.n.Add(-int64(len(c.watched)))
 	c.watched = nil
+	c.watching.Store(0)
 	c.watchedMem.Store(0)
 	c.set(stateDirtyWatch, false)
 }
@@ -104,22 +106,28 @@ func (t *watchTable) changed(db int, k *keyspace.Key) {
 	}
 }
 
-// emptied is called before a database is emptied or exchanged.
-func (t *watchTable) emptied(db int, there func(k *keyspace.Key) bool) {
+// each calls f for every key that is watched in a database; all stripes are locked.
+func (t *watchTable) each(db int, f func(k *keyspace.Key, watchers []*Client)) {
 	for i := range t.stripes {
 		for name, list := range t.stripes[i].lists {
-			if int(name[0])|int(name[1])<<8 != db {
-				continue
-			}
-			k := keyspace.MakeKey([]byte(name[2:]))
-			if !there(&k) {
-				continue
-			}
-			for _, c := range list {
-				c.set(stateDirtyWatch, true)
+			if int(name[0])|int(name[1])<<8 == db {
+				k := keyspace.MakeKey([]byte(name[2:]))
+				f(&k, list)
 			}
 		}
 	}
+}
+
+// emptied is called before a database is emptied or exchanged.
+func (t *watchTable) emptied(db int, there func(k *keyspace.Key) bool) {
+	t.each(db, func(k *keyspace.Key, watchers []*Client) {
+		if !there(k) {
+			return
+		}
+		for _, c := range watchers {
+			c.set(stateDirtyWatch, true)
+		}
+	})
 }
 
 // watchedBytes is about what watching a key takes besides its name.

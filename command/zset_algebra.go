@@ -161,7 +161,7 @@ func newZSource(t types.Type) zsource {
 func (z *zcombination) load(c *Ctx, keys []keyspace.Key) {
 	z.inputs = make([]types.ZInput, len(keys))
 	for i := range keys {
-		e := c.Peek(&keys[i])
+		e := c.Tx.Peek(&keys[i])
 		in := newZSource(e.Type())
 		if e.Exists() {
 			c.load(&e, in)

@@ -66,7 +66,10 @@ func (t *Tx) withoutDue(k *Key, e Entry) Entry {
 		}
 		return e
 	}
+	by := t.By
+	t.By = nil // time did it, whoever looked
 	t.expireFields(k, dueAtOnce)
+	t.By = by
 	st, _, _, i, l := t.place(k)
 	if i < 0 {
 		return Entry{}

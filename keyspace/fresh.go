@@ -40,7 +40,7 @@ func (f *Fresh) Exchange(now int64, at func()) {
 	if ks.observed.Load() {
 		for db := range old {
 			there := func(k *Key) bool { return ks.there(db, k, now) }
-			ks.hooks.Emptied(db, func(k *Key) bool { return there(k) || thereIn(ks, f.dbs[db], k, now) })
+			ks.hooks.Emptied(nil, db, func(k *Key) bool { return there(k) || thereIn(ks, f.dbs[db], k, now) })
 		}
 	}
 	ks.dbs = f.dbs

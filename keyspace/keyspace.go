@@ -64,6 +64,8 @@ type Keyspace struct {
 	// observed: somebody wants Hooks.Changed. Set with the stripes locked whose
 	// keys are of interest, so that no change after that is missed.
 	observed atomic.Bool
+	// observedNew: somebody wants Hooks.Created.
+	observedNew atomic.Bool
 
 	Stats Stats
 }
@@ -86,12 +88,16 @@ type Stats struct {
 // the key's stripe locked, must be quick, and must not call back.
 type Hooks struct {
 	// Changed: the value at the key is about to be written, deleted or expired.
-	// It and Emptied are called only while Observe is on.
-	Changed func(db int, k *Key)
+	// by is the Tx.By of who does it, nil for an expiry. It and Emptied are called
+	// only while Observe is on.
+	Changed func(by any, db int, k *Key)
 	// Emptied: the whole database is about to be emptied or exchanged (FLUSHDB,
 	// SWAPDB); all stripes are locked. there tells whether a key exists in it
 	// now, or will.
-	Emptied func(db int, there func(k *Key) bool)
+	Emptied func(by any, db int, there func(k *Key) bool)
+	// Created: a command has put a value at a key that had none. It is called
+	// only while ObserveNew is on.
+	Created func(db int, key []byte)
 	// Expired: the key was removed because its deadline passed.
 	Expired func(db int, key []byte)
 	// FieldsExpired: fields of the hash at the key were removed because their
@@ -288,6 +294,9 @@ func noteMax(a *atomic.Int64, v int64) {
 
 // Observe switches the hooks Changed and Emptied on or off.
 func (ks *Keyspace) Observe(on bool) { ks.observed.Store(on) }
+
+// ObserveNew switches the hook Created on or off.
+func (ks *Keyspace) ObserveNew(on bool) { ks.observedNew.Store(on) }
 
 // Size is the number of keys of a database, expired ones that nobody has
 // removed yet included. It locks one stripe after another, unless locked says

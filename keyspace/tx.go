@@ -34,6 +34,10 @@ type Tx struct {
 	// LFU, where set, computes an entry's next clock from its current one.
 	LFU func(clock uint32, now int64) uint32
 
+	// By is who makes the changes, for Hooks.Changed and Emptied; nil: nobody
+	// that they know.
+	By any
+
 	// Dirty counts the changes that the command made (Redis's dirty).
 	Dirty int
 }
@@ -131,7 +135,11 @@ func (t *Tx) Exists(k *Key) bool {
 // expire removes a key whose time is over and journals that.
 func (t *Tx) expire(k *Key) {
 	key := slices.Clone(k.B)
-	if !t.remove(k) {
+	by := t.By
+	t.By = nil // time did it, whoever looked
+	gone := t.remove(k)
+	t.By = by
+	if !gone {
 		return
 	}
 	t.ks.Stats.Expired.Add(1)
@@ -360,6 +368,9 @@ func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
 	if deadline != 0 {
 		t.reindex(&sh.deadlines, st, k, 0, deadline)
 	}
+	if t.By != nil && !t.unseen && t.ks.observedNew.Load() {
+		t.ks.hooks.Created(t.num, k.B)
+	}
 }
 
 // dropObject lets go of the Object behind an entry, if there is one: small
@@ -388,7 +399,7 @@ func (t *Tx) touch(k *Key) {
 		t.saveFirst(k)
 	}
 	if t.ks.observed.Load() && !t.unseen {
-		t.ks.hooks.Changed(t.num, k)
+		t.ks.hooks.Changed(t.By, t.num, k)
 	}
 }
 
@@ -419,7 +430,7 @@ const lfuNew = ^uint32(0)
 func (t *Tx) Flush() int {
 	old := t.ks.dbs[t.num]
 	if t.ks.observed.Load() {
-		t.ks.hooks.Emptied(t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
+		t.ks.hooks.Emptied(t.By, t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
 	}
 	n := 0
 	for i := range old.shards {
@@ -439,8 +450,8 @@ func (t *Tx) Swap(a, b int) {
 	ks := t.ks
 	if ks.observed.Load() {
 		either := func(k *Key) bool { return ks.there(a, k, t.Now) || ks.there(b, k, t.Now) }
-		ks.hooks.Emptied(a, either)
-		ks.hooks.Emptied(b, either)
+		ks.hooks.Emptied(t.By, a, either)
+		ks.hooks.Emptied(t.By, b, either)
 	}
 	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
 	t.Use(t.num)

@@ -31,6 +31,8 @@ type Peer struct {
 	Lag   func(bytes int64) // is told what it has not been sent yet
 	Heard func()            // it has sent something
 	Gone  func()            // the connection has ended
+	// Name is the full name of a command, and whether it is one about the data.
+	Name func(args [][]byte) (name string, data bool)
 }
 
 // state is what INFO shows of a follower.
@@ -230,12 +232,23 @@ func (f *follower) overrun() {
 	f.close()
 }
 
-// write sends bytes; it waits for repl-timeout at most.
+// write sends bytes. It waits for repl-timeout, as that is now, where the
+// follower takes none.
 func (f *follower) write(b []byte) error {
-	_ = f.nc.SetWriteDeadline(time.Now().Add(f.l.timeout()))
-	n, err := f.nc.Write(b)
-	f.l.Out.Add(int64(n))
-	return err
+	for last := time.Now(); ; {
+		_ = f.nc.SetWriteDeadline(time.Now().Add(min(f.l.timeout(), time.Second)))
+		n, err := f.nc.Write(b)
+		f.l.Out.Add(int64(n))
+		if err == nil {
+			return nil
+		}
+		if n > 0 {
+			last, b = time.Now(), b[n:]
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || f.isGone() || time.Since(last) >= f.l.timeout() {
+			return err
+		}
+	}
 }
 
 const (
@@ -267,8 +280,7 @@ func (f *follower) stream() {
 	}
 }
 
-// listen reads what the follower says: how far it is. Other commands are not
-// answered, as nothing may stand in the stream but what is numbered.
+// listen reads what the follower says: how far it is.
 func (f *follower) listen(rest []byte) {
 	defer f.close()
 	var scan wire.Scanner
@@ -313,10 +325,16 @@ func (f *follower) heard(args [][]byte) {
 	if f.Heard != nil {
 		f.Heard()
 	}
-	if len(args) < 3 || !word(args[0], "replconf") {
+	l := f.l
+	switch {
+	case len(args) == 0:
+		return
+	case !word(args[0], "replconf"):
+		f.foreign(args)
+		return
+	case len(args) < 3:
 		return
 	}
-	l := f.l
 	l.mu.Lock()
 	ack := false
 	for i := 1; i+1 < len(args); i += 2 {
@@ -336,6 +354,21 @@ func (f *follower) heard(args [][]byte) {
 		f.acks.Do(func() { close(f.ready) })
 		l.Acked()
 	}
+}
+
+// foreign ends the connection of a follower that sends what would be answered:
+// a reply would stand in the middle of the stream.
+func (f *follower) foreign(args [][]byte) {
+	name, data := "?", false
+	if f.Name != nil {
+		name, data = f.Name(args)
+	}
+	if data {
+		const text = "Replica can't interact with the keyspace"
+		f.l.Log.Warningf("== CRITICAL == This master is sending an error to its replica: '%s' after processing the command '%s'", text, name)
+	}
+	f.l.Log.Warningf("Replica generated a reply to command '%s', disconnecting it: id=%d addr=%s", name, f.ID, f.Addr)
+	f.close()
 }
 
 // word compares without regard to case.

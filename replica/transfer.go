@@ -3,7 +3,6 @@ package replica
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -148,19 +147,25 @@ func (l *Leader) startTransfer(now time.Time) {
 		return
 	}
 	l.Log.Noticef("Starting BGSAVE for SYNC with target: %s", target)
+	if t.disk {
+		l.Log.Noticef("Background saving started by pid %d", os.Getpid())
+	} else {
+		l.Log.Noticef("Background RDB transfer started by pid %d", os.Getpid())
+	}
 	l.mu.Lock()
 	l.giveUp(t)
 	l.mu.Unlock()
 }
 
-// giveUp ends the snapshot if it has lost its last follower; mu is locked.
+// giveUp ends the snapshot if it has lost its last follower and is of no other
+// use; mu is locked.
 func (l *Leader) giveUp(t *transfer) {
 	select {
 	case <-t.begun:
 	default:
 		return // another snapshot may be the one that runs
 	}
-	if l.transfer != t { // it has ended
+	if l.transfer != t || t.disk && len(l.Config.Save.Load()) > 0 { // it has ended, or is as good as a save
 		return
 	}
 	for _, f := range t.members {
@@ -389,12 +394,12 @@ func (f *follower) fromFile(t *transfer) bool {
 	if err == nil {
 		err = f.write(fmt.Appendf(nil, "$%d\r\n", st.Size()))
 	}
-	const part = 256 << 10
-	for left := int64(0); err == nil && left < st.Size(); left += part {
-		_ = f.nc.SetWriteDeadline(time.Now().Add(f.l.timeout()))
-		var n int64
-		if n, err = io.CopyN(f.nc, f.file, min(part, st.Size()-left)); err == nil {
-			f.l.Out.Add(n)
+	buf := make([]byte, 256<<10)
+	for left := int64(0); err == nil && left < st.Size(); {
+		var n int
+		if n, err = f.file.Read(buf); err == nil {
+			err = f.write(buf[:n])
+			left += int64(n)
 		}
 	}
 	if err != nil {

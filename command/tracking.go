@@ -1,0 +1,563 @@
+package command
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types/slab"
+)
+
+// Client-side caching: a client that tracks is told when a key changes that it
+// has read, so that it may keep what it read until then. The commands are in
+// tracking_cmds.go.
+//
+// What a client must be able to rely on is an order: an invalidation comes
+// after every reply that may hold the old value, and a read that is sent after
+// it gets the new one. Both come from the stripe locks:
+//
+//   - A key is remembered with its stripe locked, by the command that reads it
+//     (or takes the view that it reads later). The keyspace tells of a change
+//     before it is made, with the stripe locked, too, so the change either finds
+//     the key remembered, or its value is what the command reads.
+//   - Pushes reach a connection between two commands and after the replies of
+//     all that have run, those of workers included (Conn.Push). The reader had
+//     run when the stripe became free for the writer.
+//   - Whoever reads after the invalidation waits for the writer's stripes, which
+//     are locked until all its changes are made, EXEC's from first to last.
+//
+// A message that comes late does no harm: the client forgets a value that is
+// still good. So a writer collects its messages and hands them over when its
+// stripes are free, and after the replies to the blocked clients that it
+// served, but before its own reply leaves. What expires is told at once.
+
+// tracking is who has read what.
+type tracking struct {
+	s       *Server
+	stripes []trackStripe
+
+	used        atomic.Bool  // somebody has tracked
+	keys, items atomic.Int64 // remembered keys, and the clients of all of them
+	bytes       atomic.Int64 // that the records take
+	broadcasts  atomic.Int32 // prefixes
+
+	// mu protects what follows, and with it read-locked no client begins or ends
+	// tracking. It is taken under stripe locks, and held for map operations and
+	// for handing messages to connections.
+	mu       sync.RWMutex
+	numbers  map[uint32]*Client // clients that have tracked, by their numbers
+	last     uint32             // number given
+	prefixes map[string]map[*Client]struct{}
+}
+
+// trackStripe is the remembered keys of a stripe, protected by its lock. A
+// million keys must not burden the collector, so there are no pointers: the map
+// holds places of records by the hashes of the keys.
+type trackStripe struct {
+	places map[uint64]slab.Loc
+	mem    *slab.Arena
+	_      [48]byte
+}
+
+// A record is [1 | length of the key | number of clients | key | clients],
+// four bytes for each number; the clients' numbers are in ascending order.
+const (
+	recordHead = 12
+	recordID   = 4
+)
+
+// record is a record in memory.
+type record []byte
+
+func (r record) keyLen() int      { return int(binary.LittleEndian.Uint32(r[4:])) }
+func (r record) clients() int     { return int(binary.LittleEndian.Uint32(r[8:])) }
+func (r record) setClients(n int) { binary.LittleEndian.PutUint32(r[8:], uint32(n)) }
+func (r record) key() []byte      { return r[recordHead : recordHead+r.keyLen()] }
+func (r record) ids() []byte      { return r[recordHead+r.keyLen():] }
+func (r record) id(i int) uint32  { return binary.LittleEndian.Uint32(r.ids()[i*recordID:]) }
+
+// find finds a client: its place, or where it would stand.
+func (r record) find(id uint32) (i int, found bool) {
+	lo, hi := 0, r.clients()
+	for lo < hi {
+		if mid := (lo + hi) / 2; r.id(mid) < id {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < r.clients() && r.id(lo) == id
+}
+
+// insert puts a client at place i; the memory must reach.
+func (r record) insert(i int, id uint32) {
+	ids := r.ids()
+	n := r.clients()
+	copy(ids[(i+1)*recordID:(n+1)*recordID], ids[i*recordID:n*recordID])
+	binary.LittleEndian.PutUint32(ids[i*recordID:], id)
+	r.setClients(n + 1)
+}
+
+func (st *trackStripe) record(l slab.Loc) record {
+	h := record(st.mem.Head(l)[:])
+	return st.mem.Slice(l, recordHead+h.keyLen()+h.clients()*recordID)
+}
+
+func (t *tracking) init(s *Server) {
+	t.s = s
+	t.stripes = make([]trackStripe, s.Keyspace.Stripes())
+	t.numbers = make(map[uint32]*Client)
+	t.prefixes = make(map[string]map[*Client]struct{})
+	s.Config.OnChange("tracking-table-max-keys", func() error {
+		go t.shrink()
+		return nil
+	})
+}
+
+func (t *tracking) at(slot uint16) *trackStripe {
+	return &t.stripes[int(slot)*len(t.stripes)/keyspace.Slots]
+}
+
+// remember notes the keys that a tracking client's command has read; their
+// stripes are locked.
+func (t *tracking) remember(ctx *Ctx) {
+	tr := &ctx.C.track
+	if ctx.Row.Flags&ReadOnly == 0 || ctx.Row.Flags&PubSub != 0 || tr.optIn && !tr.caching || tr.optOut && tr.caching {
+		return
+	}
+	for i := range ctx.Keys {
+		t.note(ctx.x, tr.number, &ctx.Keys[i])
+	}
+}
+
+// note remembers that a client has read a key. x is who runs it.
+func (t *tracking) note(x *Exec, id uint32, k *keyspace.Key) {
+	st := t.at(k.Slot)
+	if st.places == nil {
+		st.places, st.mem = make(map[uint64]slab.Loc), slab.New()
+	}
+	l, known := st.places[k.Hash]
+	if known && string(st.record(l).key()) != string(k.B) {
+		t.forget(x, st, k.Hash, l, true) // two keys of one hash: the older makes room
+		if known = false; st.places == nil {
+			st.places, st.mem = make(map[uint64]slab.Loc), slab.New()
+		}
+	}
+	if !known {
+		n := recordHead + len(k.B) + recordID
+		l = st.mem.Alloc(n)
+		r := record(st.mem.Slice(l, n))
+		r[0] = 1
+		binary.LittleEndian.PutUint32(r[4:], uint32(len(k.B)))
+		r.setClients(0)
+		copy(r.key(), k.B)
+		r.insert(0, id)
+		st.places[k.Hash] = l
+		t.bytes.Add(int64(slab.RoundUp(n)))
+		t.items.Add(1)
+		if limit := t.s.Config.TrackingTableMaxKeys.Load(); t.keys.Add(1) > limit && limit > 0 {
+			t.evict(x, st, k.Hash)
+		}
+		return
+	}
+	r := st.record(l)
+	i, there := r.find(id)
+	if there {
+		return
+	}
+	t.items.Add(1)
+	n := len(r)
+	if was, size := slab.RoundUp(n), slab.RoundUp(n+recordID); was != size {
+		nl := st.mem.Alloc(size) // all of it, so that not every client moves it
+		copy(st.mem.Slice(nl, n), r)
+		st.mem.Free(l)
+		st.places[k.Hash] = nl
+		t.bytes.Add(int64(size - was))
+		l = nl
+	}
+	record(st.mem.Slice(l, n+recordID)).insert(i, id)
+}
+
+// evict forgets two keys of a stripe, if there are others than the one to be
+// kept, so that the table shrinks to its limit as it is used.
+func (t *tracking) evict(x *Exec, st *trackStripe, keep uint64) {
+	var gone []uint64
+	for h := range st.places { // begins anywhere
+		if h != keep {
+			gone = append(gone, h)
+		}
+		if len(gone) == 2 {
+			break
+		}
+	}
+	if gone == nil {
+		gone = append(gone, keep)
+	}
+	for _, h := range gone {
+		if t.keys.Load() > t.s.Config.TrackingTableMaxKeys.Load() {
+			t.forget(x, st, h, st.places[h], true)
+		}
+	}
+}
+
+// shrinkAtOnce is the number of keys that are forgotten without letting go of
+// their stripe.
+const shrinkAtOnce = 64
+
+// shrink forgets keys anywhere until their number is what the directive allows.
+func (t *tracking) shrink() {
+	over := func() bool {
+		limit := t.s.Config.TrackingTableMaxKeys.Load()
+		return limit > 0 && t.keys.Load() > limit
+	}
+	for over() {
+		for i := range t.stripes {
+			st := &t.stripes[i]
+			h := t.s.Keyspace.LockKeys([]keyspace.Key{{Slot: uint16(i * keyspace.Slots / len(t.stripes))}})
+			n := 0
+			for hash, l := range st.places {
+				if n++; n > shrinkAtOnce || !over() {
+					break
+				}
+				t.forget(nil, st, hash, l, true)
+			}
+			t.s.Keyspace.Unlock(&h)
+		}
+	}
+}
+
+// forget removes a record and tells its clients: x hands the messages over
+// later, nil does it at once. evicted: the key itself does not change, so who
+// runs the command is told, too.
+func (t *tracking) forget(x *Exec, st *trackStripe, hash uint64, l slab.Loc, evicted bool) {
+	r := st.record(l)
+	n := r.clients()
+	var m *invalidation
+	t.mu.RLock()
+	for i := range n {
+		c := t.numbers[r.id(i)]
+		if c == nil || !c.has(stateTracking) || c.has(stateBroadcast) || !evicted && x != nil && c == x.client && c.has(stateNoLoop) {
+			continue
+		}
+		if m == nil {
+			m = &invalidation{keys: [][]byte{slices.Clone(r.key())}}
+		}
+		if x == nil {
+			t.post(nil, c, m)
+		} else {
+			x.invalid.add(c, m)
+		}
+	}
+	t.mu.RUnlock()
+	delete(st.places, hash)
+	st.mem.Free(l)
+	t.bytes.Add(-int64(slab.RoundUp(len(r))))
+	t.keys.Add(-1)
+	t.items.Add(-int64(n))
+	if len(st.places) == 0 {
+		st.drop()
+	}
+}
+
+func (st *trackStripe) drop() {
+	if st.mem != nil {
+		st.mem.Drop()
+	}
+	st.places, st.mem = nil, nil
+}
+
+// changed is called before a key changes, with its stripe locked; x is who
+// runs the command that does it, nil if none does.
+func (t *tracking) changed(x *Exec, k *keyspace.Key) {
+	if !t.used.Load() {
+		return
+	}
+	if t.broadcasts.Load() > 0 {
+		t.broadcast(x, k.B)
+	}
+	st := t.at(k.Slot)
+	if l, ok := st.places[k.Hash]; ok && string(st.record(l).key()) == string(k.B) {
+		t.forget(x, st, k.Hash, l, false)
+	}
+}
+
+// emptied is called before a database is emptied or exchanged; all stripes are
+// locked. As in Redis, the names of keys stand for those of all databases.
+func (t *tracking) emptied(x *Exec) {
+	if !t.used.Load() {
+		return
+	}
+	if x != nil {
+		x.invalid.all = true
+	} else if t.keys.Load() == 0 && t.broadcasts.Load() == 0 {
+		return // nobody has read anything since he was told
+	}
+	for i := range t.stripes {
+		t.stripes[i].drop()
+	}
+	t.keys.Store(0)
+	t.items.Store(0)
+	t.bytes.Store(0)
+	if x == nil {
+		t.postAll(nil)
+	}
+}
+
+// broadcast notes a changed key for the clients that asked for its prefix.
+func (t *tracking) broadcast(x *Exec, key []byte) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	wanted := false
+	for p := range t.prefixes {
+		wanted = wanted || hasPrefix(key, p)
+	}
+	switch {
+	case !wanted:
+	case x == nil:
+		t.postChanged(nil, [][]byte{slices.Clone(key)})
+	default:
+		x.invalid.changed = append(x.invalid.changed, slices.Clone(key))
+	}
+}
+
+func hasPrefix(key []byte, p string) bool { return len(key) >= len(p) && string(key[:len(p)]) == p }
+
+// postChanged tells the clients in broadcasting mode of changed keys: a message
+// for each prefix. t.mu is read-locked.
+func (t *tracking) postChanged(x *Exec, keys [][]byte) {
+	slices.SortFunc(keys, bytes.Compare)
+	keys = slices.CompactFunc(keys, bytes.Equal)
+	names := make([]string, 0, len(t.prefixes))
+	for p := range t.prefixes {
+		names = append(names, p)
+	}
+	slices.Sort(names)
+	for _, p := range names {
+		m := &invalidation{}
+		for _, k := range keys {
+			if hasPrefix(k, p) {
+				m.keys = append(m.keys, k)
+			}
+		}
+		if m.keys == nil {
+			continue
+		}
+		for c := range t.prefixes[p] {
+			if x == nil || c != x.client || !c.has(stateNoLoop) {
+				t.post(x, c, m)
+			}
+		}
+	}
+}
+
+// postAll tells every tracking client that all keys have changed. t.mu may not
+// be locked.
+func (t *tracking) postAll(x *Exec) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	m := &invalidation{}
+	for _, c := range t.numbers {
+		t.post(x, c, m)
+	}
+}
+
+// invalidation is a message: keys, or none for all keys.
+type invalidation struct {
+	keys          [][]byte
+	push, message []byte // as RESP3 has it, and as a message of a channel
+}
+
+// trackingChannel is where clients of RESP2 get invalidations.
+const trackingChannel = "__redis__:invalidate"
+
+func (m *invalidation) body(w *wire.Writer) {
+	if m.keys == nil {
+		w.Null()
+		return
+	}
+	w.Array(len(m.keys))
+	for _, k := range m.keys {
+		w.Bulk(k)
+	}
+}
+
+// post hands a message for a tracking client to the connection that gets it;
+// x's own client gets it behind its reply. t.mu is read-locked.
+func (t *tracking) post(x *Exec, c *Client, m *invalidation) {
+	if !c.has(stateTracking) {
+		return
+	}
+	to, id := c, c.redirect.Load()
+	if id != 0 {
+		if to = t.s.clients.get(id); to == nil {
+			c.set(stateBrokenRedirect, true)
+			if c.Proto() > 2 {
+				w := wire.Writer{Proto: 3}
+				w.Push(2)
+				w.BulkString("tracking-redir-broken")
+				w.Int(id)
+				x.push(c, w.Buf)
+			}
+			return
+		}
+	}
+	switch {
+	case to.Proto() > 2:
+		if m.push == nil {
+			w := wire.Writer{Proto: 3}
+			w.Push(2)
+			w.BulkString("invalidate")
+			m.body(&w)
+			m.push = w.Buf
+		}
+		x.push(to, m.push)
+	case id != 0 && to.has(statePubSub):
+		if m.message == nil {
+			w := wire.Writer{Proto: 2}
+			w.Array(3)
+			w.BulkString("message")
+			w.BulkString(trackingChannel)
+			m.body(&w)
+			m.message = w.Buf
+		}
+		x.push(to, m.message)
+	}
+}
+
+// push sends a message to a client, to the one whose command runs behind its
+// reply. x may be nil.
+func (x *Exec) push(c *Client, b []byte) {
+	switch {
+	case x != nil && c == x.client:
+		x.invalid.own = append(x.invalid.own, b...)
+	case c.Conn != nil:
+		c.Conn.Push(b)
+	}
+}
+
+// invalidations are the messages that a command has caused.
+type invalidations struct {
+	all     bool // a database was emptied
+	list    []clientInvalidation
+	changed [][]byte // keys for clients in broadcasting mode
+	own     []byte   // messages to the client itself
+}
+
+type clientInvalidation struct {
+	c *Client
+	m *invalidation
+}
+
+func (v *invalidations) add(c *Client, m *invalidation) {
+	v.list = append(v.list, clientInvalidation{c, m})
+}
+
+// pending tells whether there is anything to hand over.
+func (v *invalidations) pending() bool { return v.all || len(v.list) > 0 || len(v.changed) > 0 }
+
+// invalidate hands over the messages that the command has caused; no stripe is
+// locked, and the clients that it served have their replies.
+func (x *Exec) invalidate() {
+	t, v := &x.s.tracking, &x.invalid
+	t.mu.RLock()
+	for _, p := range v.list {
+		t.post(x, p.c, p.m)
+	}
+	if len(v.changed) > 0 {
+		t.postChanged(x, v.changed)
+	}
+	t.mu.RUnlock()
+	if v.all {
+		t.postAll(x)
+	}
+	clear(v.list)
+	clear(v.changed)
+	v.list, v.changed, v.all = v.list[:0], v.changed[:0], false
+}
+
+// trackState is a client's tracking as its own commands see it.
+type trackState struct {
+	reads   bool   // it tracks the keys that it reads
+	number  uint32 // in tracking.numbers; 0: none
+	optIn   bool
+	optOut  bool
+	caching bool // CLIENT CACHING was called for the next command
+}
+
+// untrack ends a client's tracking. Its number stays: what it has read is
+// remembered, as in Redis, for when it tracks again.
+func (t *tracking) untrack(c *Client) {
+	if !c.has(stateTracking) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for p, list := range t.prefixes {
+		if delete(list, c); len(list) == 0 {
+			delete(t.prefixes, p)
+		}
+	}
+	t.broadcasts.Store(int32(len(t.prefixes)))
+	c.prefixMem.Store(0)
+	c.set(stateTracking|stateBrokenRedirect|stateBroadcast|stateNoLoop, false)
+	c.track = trackState{number: c.track.number}
+}
+
+// drop forgets a client whose connection has ended; its number is not given
+// again for some four billion clients.
+func (t *tracking) drop(c *Client) {
+	if c.track.number != 0 {
+		t.untrack(c)
+		t.mu.Lock()
+		delete(t.numbers, c.track.number)
+		t.mu.Unlock()
+	}
+}
+
+// track begins a client's tracking, or changes it.
+func (t *tracking) track(c *Client, redirect int64, bits uint32, optIn, optOut bool, prefixes []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c.track.number == 0 || t.numbers[c.track.number] != c {
+		t.last++
+		if t.numbers[t.last] == nil && t.last != 0 {
+			c.track.number = t.last
+			t.numbers[t.last] = c
+		}
+	}
+	c.track.reads, c.track.optIn, c.track.optOut = bits&stateBroadcast == 0, optIn, optOut
+	c.redirect.Store(redirect)
+	c.set(stateBrokenRedirect|stateBroadcast|stateNoLoop, false)
+	c.set(stateTracking|bits, true)
+	for _, p := range prefixes {
+		if t.prefixes[p] == nil {
+			t.prefixes[p] = make(map[*Client]struct{})
+		}
+		if _, known := t.prefixes[p][c]; !known {
+			t.prefixes[p][c] = struct{}{}
+			c.prefixMem.Add(int64(subBytes + len(p)))
+		}
+	}
+	t.broadcasts.Store(int32(len(t.prefixes)))
+	// Whatever this client reads from now on, it reads with a stripe locked that
+	// a later writer locks, who therefore sees this.
+	t.used.Store(true)
+	t.s.Keyspace.Observe(true)
+}
+
+// prefixesOf are the prefixes that a client asked for, in order.
+func (t *tracking) prefixesOf(c *Client) (list []string) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for p, clients := range t.prefixes {
+		if _, ok := clients[c]; ok {
+			list = append(list, p)
+		}
+	}
+	slices.Sort(list)
+	return
+}
