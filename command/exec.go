@@ -578,6 +578,9 @@ func (x *Exec) finish(ctx *Ctx) {
 		if !ctx.explicit && x.s.Keyspace.Journal.Active() {
 			ctx.effects = append(ctx.effects, keyspace.Effect{DB: ctx.DB(), Args: ctx.Args})
 		}
+		if x.s.following.Load() && !ctx.C.applies {
+			x.s.noteOwn(ctx)
+		}
 	}
 	if ctx.inExec {
 		return // EXEC does the rest at its end
