@@ -127,6 +127,9 @@ func TestAbortedSnapshots(t *testing.T) {
 			}
 		}
 		m.stop()
+		if round%10 == 9 {
+			t.Logf("%d rounds", round+1)
+		}
 	}
 	t.Logf("%d rounds, at least %d aborted", rounds, aborted)
 }

@@ -22,6 +22,19 @@ func (z *ZSetBuilder) Add(member []byte, score float64) {
 	z.add(zhash(member), member, score)
 }
 
+// AddNew is Add for a member that may be there; it tells whether it was not.
+func (z *ZSetBuilder) AddNew(member []byte, score float64) bool {
+	if z.b == nil {
+		z.b = newBigZSet()
+	}
+	h := zhash(member)
+	if _, ok := z.b.index.find(&z.b.store, h, member); ok {
+		return false
+	}
+	z.add(h, member, score)
+	return true
+}
+
 func (z *ZSetBuilder) add(h uint32, member []byte, score float64) {
 	z.b.index.insert(h, z.b.store.add(member, score))
 	z.n++

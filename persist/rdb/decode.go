@@ -313,10 +313,8 @@ func (r *Reader) addScored(b *types.ZSetBuilder, member []byte, score float64) {
 	case r.err != nil:
 	case score != score:
 		r.damaged("a score is not a number")
-	case b.Has(member):
+	case !b.AddNew(member, score):
 		r.damaged("a member twice")
-	default:
-		b.Add(member, score)
 	}
 }
 
