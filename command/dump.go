@@ -137,7 +137,13 @@ func cmdRestore(c *Ctx) {
 		if o.replace {
 			effect = append(effect, []byte("REPLACE"))
 		}
-		c.Effect(append(effect, []byte("ABSTTL"))...)
+		word := []byte("ABSTTL")
+		for i := 4; o.absolute && i < len(c.Args); i++ {
+			if c.Word(i, "absttl") {
+				word = c.Args[i] // as it came
+			}
+		}
+		c.Effect(append(effect, word)...)
 	}
 	n := taken{typ: v.Type, enc: v.Enc, packed: v.Packed, obj: v.Obj, deadline: deadline}
 	n.put(&c.Tx, k)
