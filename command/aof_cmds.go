@@ -43,6 +43,10 @@ type AppendLog interface {
 	Pending() (at int64, wait bool)
 	Synced() int64
 	Kick()
+	// Appended is how many bytes of effects the log was given, Fsynced how many of
+	// them are on the disk; at once.
+	Appended() int64
+	Fsynced() int64
 }
 
 // AppendLog is the server's append-only log, for the front end.
@@ -149,4 +153,6 @@ func (noPersistence) Stalled() bool          { return false }
 func (noPersistence) Buffered() int64        { return 0 }
 func (noPersistence) Pending() (int64, bool) { return 0, false }
 func (noPersistence) Synced() int64          { return 0 }
+func (noPersistence) Appended() int64        { return 0 }
+func (noPersistence) Fsynced() int64         { return 0 }
 func (noPersistence) Kick()                  {}

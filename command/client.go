@@ -74,9 +74,10 @@ type Client struct {
 	// for that reply, which may be older than they. The transport ends it.
 	Working bool
 
-	// written is the offset of the stream behind the client's last change, as WAIT
-	// wants it.
+	// written is the offset of the stream behind the client's last change, and
+	// logged that of the append-only log, as WAIT and WAITAOF want them.
 	written  atomic.Int64
+	logged   atomic.Int64
 	replconf *replconf // nil mostly
 
 	applies bool // belongs to an Applier

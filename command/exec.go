@@ -597,6 +597,7 @@ func (x *Exec) journal(ctx *Ctx) {
 		x.s.Keyspace.Journal.AppendAll(ctx.effects)
 		if ctx.C != nil {
 			ctx.C.written.Store(x.s.replication.Offset())
+			ctx.C.logged.Store(x.s.persist.Appended())
 		}
 		clear(ctx.effects)
 		ctx.effects = ctx.effects[:0]

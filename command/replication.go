@@ -97,6 +97,7 @@ type replication struct {
 	in, out atomic.Int64 // bytes of replication links
 
 	waiting atomic.Int32 // clients in acks
+	polled  atomic.Bool  // pollAcks runs
 	mu      sync.Mutex   // protects acks; held over no other lock
 	acks    []ackWait
 }
@@ -231,8 +232,7 @@ func (c *Ctx) waitTimeout(i int) (int64, bool) {
 	return 0, false
 }
 
-// cmdWaitAOF waits for disks. Only followers have logs that can be waited for
-// while this server has none.
+// cmdWaitAOF waits for disks: this server's log, and those of its followers.
 func cmdWaitAOF(c *Ctx) {
 	r := &c.S.replication
 	local, ok := c.Int(1)
@@ -255,23 +255,55 @@ func cmdWaitAOF(c *Ctx) {
 		c.Err("ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.")
 		return
 	}
-	if local > 0 {
+	if local > 0 && !c.S.Config.AppendOnly.Load() {
 		c.Err("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
 		return
 	}
-	offset := c.C.written.Load()
-	count := func() int64 { return int64(r.SyncedBy(offset)) }
+	s, p, offset, logged := c.S, c.S.persist, c.C.written.Load(), c.C.logged.Load()
+	mine := func() (n int64) {
+		if s.Config.AppendOnly.Load() && p.Fsynced() >= logged {
+			n = 1
+		}
+		return
+	}
+	others := func() int64 { return int64(r.SyncedBy(offset)) }
+	ready := func() bool { return mine() >= local && others() >= want }
 	reply := func(w *wire.Writer) {
 		w.Array(2)
-		w.Int(0)
-		w.Int(count())
+		w.Int(mine())
+		w.Int(others())
 	}
-	if count() >= want || !c.CanBlock() {
+	if ready() || !c.CanBlock() {
 		reply(c.W)
 		return
 	}
-	c.blockForAcks(timeout, func() bool { return count() >= want }, reply)
+	c.blockForAcks(timeout, ready, reply)
+	if local > 0 {
+		p.Kick()
+		c.S.pollAcks()
+	}
 }
+
+// pollAcks looks again and again whether those who wait have what they wait
+// for, until nobody waits: a log says nothing when it has been synced.
+func (s *Server) pollAcks() {
+	r := &s.replication
+	if !r.polled.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		for r.waiting.Load() > 0 {
+			time.Sleep(pollAcksEvery)
+			s.wakeAcks()
+		}
+		r.polled.Store(false)
+		if r.waiting.Load() > 0 { // somebody came in between
+			s.pollAcks()
+		}
+	}()
+}
+
+const pollAcksEvery = 5 * time.Millisecond
 
 // replconf is what a client has said with REPLCONF; it belongs to the goroutine
 // that runs its commands.

@@ -57,6 +57,7 @@ type Stream struct {
 	second    int64 // the byte from which on id2 is not valid, -1 where there is no id2
 	following bool
 	attached  bool // to the journal
+	settled   bool // the start is over: it is known where the history goes on
 
 	selected int  // the database that the stream has selected; -1: say it again
 	hushed   bool // see Hush
@@ -109,6 +110,7 @@ func (s *Stream) Create() {
 func (s *Stream) Drop() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settled = true
 	if !s.active || s.following || len(s.readers) > 0 {
 		return false
 	}
@@ -204,6 +206,7 @@ func (s *Stream) Promote() {
 // locked.
 func (s *Stream) Restore(id string, offset int64) {
 	s.mu.Lock()
+	s.settled = true
 	s.rebase(offset)
 	s.id2, s.second = id, offset+1
 	if !s.active {
@@ -214,10 +217,11 @@ func (s *Stream) Restore(id string, offset int64) {
 }
 
 // LeftOut numbers the end of a key that the loading of a file left out, for the
-// followers that still have it: Restore says where. No stripe is locked.
+// followers that still have it: Restore or Drop, which follow, say where. No
+// stripe is locked.
 func (s *Stream) LeftOut(db int, key []byte) {
 	s.mu.Lock()
-	if !s.active {
+	if !s.active && !s.settled {
 		s.open()
 	}
 	s.mu.Unlock()

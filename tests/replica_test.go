@@ -123,3 +123,30 @@ func TestWait(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitAOF waits for the server's own disk, and for that of nobody else.
+func TestWaitAOF(t *testing.T) {
+	ks := harness.StartKVD(t, "--appendonly", "yes", "--appendfsync", "everysec")
+	kvd := ks.MustDial(t)
+	ask := func(args ...string) string {
+		t.Helper()
+		return string(kvd.MustDo(t, args...).Raw)
+	}
+	for range 2 {
+		kvd.MustDo(t, "SET", "k", "v")
+		if got := ask("WAITAOF", "1", "0", "10000"); got != "*2\r\n:1\r\n:0\r\n" {
+			t.Errorf("WAITAOF 1 0: %q", got)
+		}
+	}
+	begun := time.Now()
+	if got := ask("WAITAOF", "1", "1", "50"); got != "*2\r\n:1\r\n:0\r\n" || time.Since(begun) < 50*time.Millisecond {
+		t.Errorf("WAITAOF 1 1: %q after %v", got, time.Since(begun))
+	}
+	kvd.MustDo(t, "CONFIG", "SET", "appendonly", "no")
+	if got := ask("WAITAOF", "1", "0", "0"); got != "-ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.\r\n" {
+		t.Errorf("without a log: %q", got)
+	}
+	if got := ask("WAITAOF", "2", "0", "0"); got != "-ERR value is out of range, value must between 0 and 1\r\n" {
+		t.Errorf("two local disks: %q", got)
+	}
+}
