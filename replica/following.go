@@ -57,9 +57,6 @@ type FollowerOptions struct {
 	Candidates func() []Candidate
 	// HoldWrites keeps writes waiting while on. At once.
 	HoldWrites func(on bool)
-	// Replaced, if not nil, is called after the contents were replaced by a
-	// leader's snapshot: what the log has is of no use any more. No lock is held.
-	Replaced func()
 }
 
 // State of a link, as ROLE calls it.

@@ -137,9 +137,6 @@ func (l *link) fullSync(nc net.Conn, br *bufio.Reader, id string, offset int64) 
 			return err
 		}
 	}
-	if l.Replaced != nil {
-		l.Replaced()
-	}
 	l.Log.Noticef("MASTER <-> REPLICA sync: Finished with success")
 	return nil
 }

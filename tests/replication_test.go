@@ -2,7 +2,6 @@ package tests
 
 import (
 	"flag"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -472,4 +471,91 @@ func infoOr(t testing.TB, c *harness.Conn, name string) int64 {
 	return n
 }
 
-var _ = fmt.Sprint
+// TestMove moves a working set from Redis to kvd and back while it is written
+// to: every increment that was acknowledged is there, and none twice.
+func TestMove(t *testing.T) {
+	redis := harness.StartRedis(t, "--repl-diskless-sync-delay", "0")
+	kvd := harness.StartKVD(t, "--repl-diskless-sync-delay", "0", "--appendonly", "yes")
+	back := harness.StartRedis(t)
+
+	var mu sync.Mutex // protects what follows
+	addr, acked, ended := redis.Addr, int64(0), false
+	var conn *harness.Conn
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			mu.Lock()
+			if ended {
+				mu.Unlock()
+				return
+			}
+			c, err := harness.Dial(addr)
+			conn = c
+			mu.Unlock()
+			if err != nil {
+				time.Sleep(10 * time.Millisecond)
+				continue
+			}
+			over := func() bool { mu.Lock(); defer mu.Unlock(); return ended }
+			for err == nil && !over() {
+				var r harness.Reply
+				if r, err = c.Do("INCR", "n"); err == nil && r.Kind == ':' {
+					mu.Lock()
+					acked++
+					mu.Unlock()
+				} else if err == nil {
+					break // not a leader any more
+				}
+			}
+			c.Close()
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	move := func(from, to *harness.Server) {
+		t.Helper()
+		f, n := from.MustDial(t), to.MustDial(t)
+		follow(t, n, from.Addr)
+		time.Sleep(200 * time.Millisecond)
+		if r := f.MustDo(t, "CLIENT", "PAUSE", "20000", "WRITE"); r.Err() != "" {
+			t.Fatal(r)
+		}
+		within(t, 10*time.Second, "the offsets are the same", func() bool {
+			return infoInt(t, f, "replication", "master_repl_offset") == infoInt(t, n, "replication", "slave_repl_offset")
+		})
+		if r := n.MustDo(t, "REPLICAOF", "NO", "ONE"); r.Err() != "" {
+			t.Fatal(r)
+		}
+		mu.Lock()
+		addr = to.Addr
+		conn.Close() // it waits for the end of the pause
+		before := acked
+		mu.Unlock()
+		follow(t, f, to.Addr) // so whoever still writes there is refused
+		within(t, 10*time.Second, "writes go on", func() bool { mu.Lock(); defer mu.Unlock(); return acked > before+20 })
+	}
+	move(redis, kvd)
+	move(kvd, back)
+	mu.Lock()
+	ended = true
+	mu.Unlock()
+	<-done
+	b, k := back.MustDial(t), kvd.MustDial(t)
+	if got := b.MustDo(t, "GET", "n").Str; got != strconv.FormatInt(acked, 10) {
+		t.Errorf("%d increments were acknowledged, and the number is %s", acked, got)
+	}
+	sameContents(t, b, k)
+	digest := b.MustDo(t, "DEBUG", "DIGEST").Str
+	// The follower's own log has it all, too.
+	within(t, 10*time.Second, "log rewritten", func() bool { return info(t, k, "persistence", "aof_rewrite_in_progress") == "0" })
+	if err := kvd.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := kvd.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if got := kvd.MustDial(t).MustDo(t, "DEBUG", "DIGEST").Str; got != digest {
+		t.Errorf("after kill -9 of the follower its digest is %s, want %s", got, digest)
+	}
+	t.Logf("%d increments", acked)
+}
