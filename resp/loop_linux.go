@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -186,6 +187,7 @@ type conn struct {
 	held     []byte // pushes that wait for the reply to a command on a worker
 	watching bool   // for writability
 	gone     bool
+	leaving  bool // see Hijack
 
 	first, last int32    // its pushes among loop.nodes, counted from 1; 0: none
 	settled     uint64   // pushes up to this item have been dealt with
@@ -222,9 +224,6 @@ func (l *loop) run() {
 		n := l.wait(events)
 		l.awake.Store(true)
 		l.exec.SetTime(time.Now())
-		if l.queued() {
-			l.runQueue() // first what was pushed before the commands that came were sent
-		}
 		for i := range events[:n] {
 			ev := &events[i]
 			fd := int(ev.Fd)
@@ -413,12 +412,26 @@ func (c *conn) readable() {
 		return
 	}
 	l.srv.cmd.Stats.Received(n)
-	if len(c.in) == 0 {
-		c.process(l.rbuf[:n])
-	} else {
-		c.in = c.in[:len(c.in)+n]
-		c.process(nil)
+	data, behind := l.rbuf, len(c.in) > 0
+	if behind {
+		data = c.in[len(c.in):cap(c.in)]
 	}
+	data = data[:n]
+	if l.queued() && !c.leaving {
+		// What was pushed to this client before it sent this goes before the
+		// replies to this: now, after the read, all of that is in the queue.
+		if behind {
+			data, behind = slices.Clone(data), false // the queue may run what is in c.in
+		}
+		if l.runQueue(); c.gone {
+			return
+		}
+	}
+	if behind {
+		c.in = c.in[:len(c.in)+n]
+		data = nil
+	}
+	c.process(data)
 }
 
 // process runs input and sends the replies in one write.
@@ -633,6 +646,7 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 			take(nc, rest)
 		}()
 	}
+	c.leaving = true
 	c.l.post(now)
 }
 
