@@ -367,7 +367,13 @@ const httpLogEvery = 60
 
 // reject replies that a command is not run at all; an open transaction fails.
 func (x *Exec) reject(ctx *Ctx, text string) {
-	if ctx.C.multi != nil {
+	switch {
+	case ctx.C.multi == nil:
+	case ctx.Row != nil && ctx.Row.Name == "exec": // this was the transaction's end
+		ctx.C.endMulti()
+		x.s.unwatch(ctx.C)
+		text = "EXECABORT Transaction discarded because of: " + text
+	default:
 		ctx.C.multi.aborted = true
 	}
 	x.s.countError(text)
