@@ -94,15 +94,6 @@ func TestClientReply(t *testing.T) {
 	s.want("ping", "+PONG\n")
 }
 
-func TestExecRejected(t *testing.T) {
-	s := newTestServer(t)
-	s.want("MULTI", "+OK\n")
-	s.want("SET a 1", "+QUEUED\n")
-	s.want("EXEC now", "-EXECABORT Transaction discarded because of: ERR wrong number of arguments for 'exec' command\n")
-	s.want("EXEC", "-ERR EXEC without MULTI\n")
-	s.want("EXISTS a", ":0\n")
-}
-
 func TestClientList(t *testing.T) {
 	s := newTestServer(t)
 	other := s.NewClient(nil, "10.0.0.1:5", "127.0.0.1:2", 9)

@@ -45,6 +45,7 @@ func init() {
 		{"aof-flush-sleep", 1, 1, debugFlushSleep},
 		{"change-repl-id", 0, 0, debugChangeReplID},
 		{"check", 0, 0, debugCheck},
+		{"config-rewrite-force-all", 0, 0, debugConfigRewriteAll},
 		{"digest", 0, 0, debugDigest},
 		{"digest-value", 0, 1 << 30, debugDigestValue},
 		{"error", 1, 1, debugError},
@@ -60,6 +61,7 @@ func init() {
 		{"protocol", 1, 1, debugProtocol},
 		{"quicklist-packed-threshold", 1, 1, debugPackedThreshold},
 		{"reload", 0, 3, debugReload},
+		{"replybuffer", 2, 2, debugReplyBuffer},
 		{"set-active-expire", 1, 1, debugSetActiveExpire},
 		{"set-disable-deny-scripts", 1, 1, debugSetDisableDenyScripts},
 		{"sleep", 1, 1, debugSleep},
@@ -74,6 +76,8 @@ var debugHelp = []string{
 	"    Take new replication IDs.",
 	"CHECK",
 	"    Verify every invariant of the keyspace.",
+	"CONFIG-REWRITE-FORCE-ALL",
+	"    Write every directive into the configuration file.",
 	"DIGEST",
 	"    Return a hash of the contents of all databases.",
 	"DIGEST-VALUE <key> [<key> ...]",
@@ -101,6 +105,8 @@ var debugHelp = []string{
 	"RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
 	"    Save, empty the databases and load them again. NOSAVE and NOFLUSH leave",
 	"    that part out; with MERGE keys of the file replace those that are there.",
+	"REPLYBUFFER RESIZING <0|1>",
+	"    Nothing: clients have no reply buffer that could be resized.",
 	"SET-ACTIVE-EXPIRE <0|1>",
 	"    With 0, keys expire only when they are looked at.",
 	"SET-DISABLE-DENY-SCRIPTS <0|1>",
@@ -141,6 +147,23 @@ func debugSleep(c *Ctx, args [][]byte) {
 	// Like C's strtod: what is no number is 0.
 	f, _ := strconv.ParseFloat(string(args[0]), 64)
 	time.Sleep(time.Duration(min(max(f, 0), 1e6) * float64(time.Second)))
+	c.W.OK()
+}
+
+// debugReplyBuffer lets Redis's tests fix the size of buffers that do not exist.
+func debugReplyBuffer(c *Ctx, args [][]byte) {
+	if !equalFold(args[0], "resizing") {
+		c.unknownForm()
+		return
+	}
+	c.W.OK()
+}
+
+func debugConfigRewriteAll(c *Ctx, _ [][]byte) {
+	if err := c.S.Config.RewriteAll(); err != nil {
+		c.Err("ERR " + err.Error())
+		return
+	}
 	c.W.OK()
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
+	"kvd/types"
 )
 
 // Outcome tells the transport how to go on after a command.
@@ -68,6 +69,9 @@ type Exec struct {
 
 	// replyAt is where the reply of the command being run begins in its Writer.
 	replyAt int
+
+	// members is memory for foreseeMembers.
+	members [types.ForeseeMax][]byte
 
 	// foreseen is the key of Args[1], if it is computed already.
 	foreseen *keyspace.Key
@@ -142,6 +146,7 @@ type Pending struct {
 	End   int          // where it ends in the input
 	key   keyspace.Key // of the first argument, which mostly is the key
 	keyed bool
+	same  bool // its key is that of the command before
 	// follows: nothing but commands ran since x.lap; more: another one follows this.
 	follows, more bool
 }
@@ -152,17 +157,67 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 	ks, db := x.s.Keyspace, int(c.db.Load())
 	for i := range cmds {
 		p := &cmds[i]
-		if p.keyed = len(p.Args) > 1; p.keyed {
-			p.key = keyspace.MakeKey(p.Args[1])
-			ks.PrefetchTable(db, &p.key)
+		p.follows, p.more = i > 0, i+1 < len(cmds)
+		p.keyed, p.same = len(p.Args) > 1, false
+		if !p.keyed {
+			continue
 		}
+		if i > 0 && cmds[i-1].keyed && bytes.Equal(p.Args[1], cmds[i-1].Args[1]) {
+			p.key, p.same = cmds[i-1].key, true
+			continue
+		}
+		p.key = keyspace.MakeKey(p.Args[1])
+		ks.PrefetchTable(db, &p.key)
 	}
 	for i := range cmds {
-		if cmds[i].keyed {
+		if cmds[i].keyed && !cmds[i].same {
 			ks.PrefetchEntry(db, &cmds[i].key)
 		}
-		cmds[i].follows, cmds[i].more = i > 0, i+1 < len(cmds)
 	}
+	for i := 0; i < len(cmds); {
+		n := 1
+		for i+n < len(cmds) && cmds[i+n].same {
+			n++
+		}
+		if n > 1 {
+			x.foreseeMembers(db, cmds[i:i+n])
+		}
+		i += n
+	}
+}
+
+// foreseeMembers does the same for members of a big collection that several
+// commands in a row ask for.
+func (x *Exec) foreseeMembers(db int, cmds []Pending) {
+	members := &x.members
+	n := 0
+	for i := range cmds {
+		args := cmds[i].Args
+		if len(args) < 3 || len(args[0]) < 4 || n == len(members) {
+			continue
+		}
+		// The names tell enough for a hint: h..., z..., sadd, srem, sismember, smove.
+		at := 2
+		switch args[0][0] | 0x20 {
+		case 'h':
+		case 'z':
+			if c := args[0][1] | 0x20; len(args) == 4 && (c == 'a' || c == 'i') { // ZADD, ZINCRBY
+				at = 3
+			}
+		case 's':
+			if c := args[0][1] | 0x20; c == 'e' || c == 't' { // SET and its kin, STRLEN
+				continue
+			}
+		default:
+			continue
+		}
+		members[n] = args[at]
+		n++
+	}
+	if n > 1 {
+		x.s.Keyspace.PrefetchMembers(db, &cmds[0].key, members[:n])
+	}
+	clear(members[:n]) // they alias the input
 }
 
 // RunPending is Run for a command that Foresee has seen.
@@ -195,8 +250,13 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	x.replyAt = at
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
-	if row == nil || row.parent != nil || !equalFold(args[0], row.Name) {
-		row = Lookup(args[0])
+	if row == nil || row.parent != nil || row.renamed || !equalFold(args[0], row.Name) {
+		if row = Lookup(args[0]); row == nil && c.applies {
+			row = lookupInside(args[0])
+		}
+		if row != nil && row.renamed {
+			args[0] = []byte(row.Name) // for the journal
+		}
 	}
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
@@ -365,16 +425,20 @@ func (x *Exec) hangUp(ctx *Ctx) {
 // whoever connects must not be able to fill the log.
 const httpLogEvery = 60
 
-// reject replies that a command is not run at all; an open transaction fails.
+// reject replies that a command is not run at all; an open transaction fails,
+// and ends if it was its EXEC.
 func (x *Exec) reject(ctx *Ctx, text string) {
-	switch {
-	case ctx.C.multi == nil:
-	case ctx.Row != nil && ctx.Row.Name == "exec": // this was the transaction's end
-		ctx.C.endMulti()
-		x.s.unwatch(ctx.C)
-		text = "EXECABORT Transaction discarded because of: " + text
-	default:
+	if ctx.C.multi != nil {
 		ctx.C.multi.aborted = true
+		if ctx.Row != nil && ctx.Row.Name == "exec" {
+			text = "EXECABORT Transaction discarded because of: " + text
+			ctx.C.endMulti()
+			if x.held == (keyspace.Held{}) {
+				x.s.unwatch(ctx.C)
+			} else { // those of the watched keys are locked, too
+				x.s.watches.forget(ctx.C)
+			}
+		}
 	}
 	x.s.countError(text)
 	ctx.W.Error(text)
@@ -518,6 +582,9 @@ func (x *Exec) finish(ctx *Ctx) {
 		x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 		if !ctx.explicit && x.s.Keyspace.Journal.Active() {
 			ctx.effects = append(ctx.effects, keyspace.Effect{DB: ctx.DB(), Args: ctx.Args})
+		}
+		if x.s.following.Load() && !ctx.C.applies {
+			x.s.noteOwn(ctx)
 		}
 	}
 	if ctx.inExec {

@@ -70,10 +70,10 @@ const (
 	expireBatch = 32
 	// expirePause is the rest after a batch of each stripe; a million keys with
 	// one deadline are gone in less than two seconds all the same.
-	expirePause = 150 * time.Microsecond
+	expirePause = 300 * time.Microsecond
 	// expireHurry is how old, in milliseconds, a backlog may grow before there
 	// are no more pauses.
-	expireHurry = 800
+	expireHurry = 1100
 )
 
 func (x *expirer) start(ks *Keyspace) {
@@ -116,6 +116,7 @@ const tidyEvery = 100 * time.Millisecond
 
 func (x *expirer) run() {
 	defer close(x.done)
+	background()
 	timer := time.NewTimer(time.Hour)
 	tx := x.ks.NewTx()
 	var tidied time.Time
@@ -232,6 +233,7 @@ func (st *stripe) expireIndex(tx *Tx, d *btree.BTreeG[deadline], n int, expire f
 	if d == nil {
 		return n
 	}
+	st.prefetchDue(tx.db, d, tx.Now, n)
 	for n > 0 {
 		first, ok := d.Min()
 		if !ok || first.ms() > tx.Now {

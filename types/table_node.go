@@ -213,10 +213,13 @@ func (n *node) addLarge(body []byte) int {
 // tag is the tag of hash h in this leaf.
 func (n *node) tag(h uint64) uint32 { return uint32(h << n.depth >> 48) }
 
+// guess is about where a tag stands in refs.
+func (n *node) guess(tag uint32) int { return int(uint64(tag) * uint64(len(n.refs)) >> 16) }
+
 // lower is the first position in refs whose tag is not below tag.
 func (n *node) lower(tag uint32) int {
 	refs := n.refs
-	i := int(uint64(tag) * uint64(len(refs)) >> 16)
+	i := n.guess(tag)
 	for i > 0 && refs[i-1]>>16 >= tag {
 		i--
 	}

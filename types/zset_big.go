@@ -161,6 +161,7 @@ func (b *bigZSet) removeRange(lo, hi int, f func(member []byte, score float64) b
 		k := min(hi-lo, int(c.leaf.n)-c.pos)
 		var capacity [zleafCap]int32
 		for i := range k {
+			b.foreseeNext(c.leaf, c.pos+i)
 			r := c.leaf.ref(c.pos + i)
 			member := b.store.member(r)
 			if f != nil {

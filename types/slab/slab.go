@@ -184,6 +184,10 @@ func (a *Arena) Prefetch(l Loc, off int) {
 	prefetch(unsafe.Add(a.bases[l>>chunkShift], uintptr(l&(chunkUnits-1))*unit+uintptr(off)))
 }
 
+// Prefetch brings the cache line where *p begins nearer. It is a hint: it reads
+// and writes nothing, so p may be shared.
+func Prefetch[T any](p *T) { prefetch(unsafe.Pointer(p)) }
+
 // Size is the number of bytes that the object may use.
 func (a *Arena) Size(l Loc) int {
 	p := &a.pages[a.pageOf(l)]
