@@ -1,4 +1,4 @@
-# Targets: build run test race sentinel replication conformance bench fuzz kill check cross clean.
+# Targets: build run test race sentinel replication tracking conformance bench fuzz kill check cross clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race sentinel replication conformance bench fuzz kill check cross clean
+.PHONY: build run test race sentinel replication tracking conformance bench fuzz kill check cross clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -44,6 +44,10 @@ sentinel:
 replication:
 	tests/setup/install.sh
 	go test ./tests -run TestReplicationCuts -count=1 -v -args -replication-time 60s
+
+# A million checks that no value in a client's cache is stale.
+tracking:
+	go test ./tests -run TestTrackingNeverStale -count=1 -timeout 20m -v -args -tracking-checks 1000000
 
 # KVD_BIN=/path runs the suite on another server, for instance /usr/bin/redis-server.
 conformance: $(if $(KVD_BIN),,build)

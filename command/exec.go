@@ -316,6 +316,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	if r == nil {
 		return
 	}
+	x.invalidate()
 	x.s.Keyspace.Unlock(&x.held)
 	if x.trying != nil {
 		x.trying.state.Store(waiting)
@@ -325,7 +326,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 		x.served[i].left = false // the list may not have been put in order
 	}
 	x.deliver()
-	x.invalidate()
+	x.invalidateServed()
 	name := "?"
 	if x.ctx.Row != nil {
 		name = x.ctx.Row.full
@@ -334,6 +335,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
 	x.ctx.effects, x.ctx.ready, x.ctx.inExec, x.ctx.after = nil, nil, false, nil
 	x.ctx.Tx = x.newTx()
+	x.tellOwn(c, w, Done)
 	*out = Done
 }
 
@@ -479,6 +481,9 @@ func (x *Exec) call(ctx *Ctx) {
 		x.run(ctx)
 		x.finish(ctx)
 	}
+	if x.invalid.pending() {
+		x.invalidate()
+	}
 	if x.held != (keyspace.Held{}) {
 		x.s.Keyspace.Unlock(&x.held)
 	}
@@ -487,9 +492,9 @@ func (x *Exec) call(ctx *Ctx) {
 	}
 	if len(x.served) > 0 {
 		x.deliver()
-	}
-	if x.invalid.pending() {
-		x.invalidate()
+		if len(x.invalid.late) > 0 {
+			x.invalidateServed()
+		}
 	}
 	if ctx.after != nil {
 		x.runAfter(ctx)

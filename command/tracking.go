@@ -30,10 +30,13 @@ import (
 //   - Whoever reads after the invalidation waits for the writer's stripes, which
 //     are locked until all its changes are made, EXEC's from first to last.
 //
-// A message that comes late does no harm: the client forgets a value that is
-// still good. So a writer collects its messages and hands them over when its
-// stripes are free, and after the replies to the blocked clients that it
-// served, but before its own reply leaves. What expires is told at once.
+// A writer collects its messages and hands them over before it lets go of its
+// stripes: whoever sees the new value, or writes the key again and has a reply,
+// does so when the message is on its way already. So a client that hears of the
+// new value elsewhere, and then sends any command, has the invalidation before
+// the reply. Only to a blocked client that is served by the very command that
+// changes a key does its message go behind its reply. What expires is told at
+// once.
 
 // tracking is who has read what.
 type tracking struct {
@@ -238,6 +241,7 @@ func (t *tracking) forget(x *Exec, st *trackStripe, hash uint64, l slab.Loc, evi
 	n := r.clients()
 	var m *invalidation
 	t.mu.RLock()
+	defer t.mu.RUnlock()
 	for i := range n {
 		c := t.numbers[r.id(i)]
 		if c == nil || !c.has(stateTracking) || c.has(stateBroadcast) || !evicted && x != nil && c == x.client && c.has(stateNoLoop) {
@@ -252,7 +256,6 @@ func (t *tracking) forget(x *Exec, st *trackStripe, hash uint64, l slab.Loc, evi
 			x.invalid.add(c, m)
 		}
 	}
-	t.mu.RUnlock()
 	delete(st.places, hash)
 	st.mem.Free(l)
 	t.bytes.Add(-int64(slab.RoundUp(len(r))))
@@ -303,7 +306,9 @@ func (t *tracking) emptied(x *Exec) {
 	t.items.Store(0)
 	t.bytes.Store(0)
 	if x == nil {
+		t.mu.RLock()
 		t.postAll(nil)
+		t.mu.RUnlock()
 	}
 }
 
@@ -354,11 +359,9 @@ func (t *tracking) postChanged(x *Exec, keys [][]byte) {
 	}
 }
 
-// postAll tells every tracking client that all keys have changed. t.mu may not
-// be locked.
+// postAll tells every tracking client that all keys have changed. t.mu is
+// read-locked.
 func (t *tracking) postAll(x *Exec) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
 	m := &invalidation{}
 	for _, c := range t.numbers {
 		t.post(x, c, m)
@@ -443,8 +446,9 @@ func (x *Exec) push(c *Client, b []byte) {
 type invalidations struct {
 	all     bool // a database was emptied
 	list    []clientInvalidation
-	changed [][]byte // keys for clients in broadcasting mode
-	own     []byte   // messages to the client itself
+	late    []clientInvalidation // for clients that are served
+	changed [][]byte             // keys for clients in broadcasting mode
+	own     []byte               // messages to the client itself
 }
 
 type clientInvalidation struct {
@@ -459,24 +463,51 @@ func (v *invalidations) add(c *Client, m *invalidation) {
 // pending tells whether there is anything to hand over.
 func (v *invalidations) pending() bool { return v.all || len(v.list) > 0 || len(v.changed) > 0 }
 
-// invalidate hands over the messages that the command has caused; no stripe is
-// locked, and the clients that it served have their replies.
+// invalidate hands over the messages that the command has caused, with its
+// stripes locked; those to clients that it serves wait for invalidateServed.
 func (x *Exec) invalidate() {
 	t, v := &x.s.tracking, &x.invalid
 	t.mu.RLock()
+	defer t.mu.RUnlock()
 	for _, p := range v.list {
+		if x.serves(p.c) {
+			v.late = append(v.late, p)
+			continue
+		}
 		t.post(x, p.c, p.m)
 	}
 	if len(v.changed) > 0 {
 		t.postChanged(x, v.changed)
 	}
-	t.mu.RUnlock()
 	if v.all {
 		t.postAll(x)
 	}
 	clear(v.list)
 	clear(v.changed)
 	v.list, v.changed, v.all = v.list[:0], v.changed[:0], false
+}
+
+// invalidateServed hands over the messages to clients that have been served,
+// behind their replies.
+func (x *Exec) invalidateServed() {
+	t, v := &x.s.tracking, &x.invalid
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, p := range v.late {
+		t.post(x, p.c, p.m)
+	}
+	clear(v.late)
+	v.late = v.late[:0]
+}
+
+// serves tells whether a client gets a reply from the command of another one.
+func (x *Exec) serves(c *Client) bool {
+	for i := range x.served {
+		if x.served[i].wt.c == c {
+			return true
+		}
+	}
+	return false
 }
 
 // trackState is a client's tracking as its own commands see it.

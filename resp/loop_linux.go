@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -189,6 +190,7 @@ type conn struct {
 	held     []byte // pushes that wait for the reply to a command on a worker
 	watching bool   // for writability
 	gone     bool
+	leaving  bool // see Hijack
 
 	first, last int32    // its pushes among loop.nodes, counted from 1; 0: none
 	settled     uint64   // pushes up to this item have been dealt with
@@ -225,9 +227,6 @@ func (l *loop) run() {
 		n := l.wait(events)
 		l.awake.Store(true)
 		l.exec.SetTime(time.Now())
-		if l.queued() {
-			l.runQueue() // first what was pushed before the commands that came were sent
-		}
 		for i := range events[:n] {
 			ev := &events[i]
 			fd := int(ev.Fd)
@@ -426,8 +425,22 @@ func (c *conn) readable() {
 		}
 		total += n
 		l.srv.cmd.Stats.Received(n)
-		if len(c.in) == 0 {
-			c.process(room[:n])
+		data, behind := room[:n], len(c.in) > 0
+		if l.queued() && !c.leaving {
+			// What was pushed to this client before it sent this goes before the
+			// replies to this: now, after the read, all of that is in the queue.
+			if behind {
+				data, behind = slices.Clone(data), false // the queue may run what is in c.in
+			}
+			if l.runQueue(); !c.gone {
+				c.sendPushes()
+			}
+			if c.gone {
+				return
+			}
+		}
+		if !behind {
+			c.process(data)
 		} else {
 			c.in = c.in[:len(c.in)+n]
 			if c.note(); cap(c.in) > keepBuffer {
@@ -661,6 +674,7 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 			take(nc, rest)
 		}()
 	}
+	c.leaving = true
 	c.l.post(now)
 }
 
