@@ -1,32 +1,35 @@
 package tests
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"kvd/tests/harness"
 )
+
+// cacheDir is where tests/setup/install.sh puts what it gets.
+func cacheDir(t *testing.T) string {
+	t.Helper()
+	if cache := os.Getenv("KVD_CACHE"); cache != "" {
+		return cache
+	}
+	base, err := os.UserCacheDir()
+	if err != nil {
+		t.Skip(err)
+	}
+	return filepath.Join(base, "kvd")
+}
 
 // pythonWithRedis is KVD_PYTHON, or the Python of the venv that tests/setup/install.sh makes.
 func pythonWithRedis(t *testing.T) string {
 	t.Helper()
 	python := os.Getenv("KVD_PYTHON")
 	if python == "" {
-		cache := os.Getenv("KVD_CACHE")
-		if cache == "" {
-			base, err := os.UserCacheDir()
-			if err != nil {
-				t.Skip(err)
-			}
-			cache = filepath.Join(base, "kvd")
-		}
-		python = filepath.Join(cache, "venv", "bin", "python")
+		python = filepath.Join(cacheDir(t), "venv", "bin", "python")
 	}
 	if out, err := exec.Command(python, "-c", "import redis").CombinedOutput(); err != nil {
 		t.Skipf("no Python with redis-py at %s (%v %s); tests/setup/install.sh makes one", python, err, out)
@@ -47,16 +50,8 @@ func TestRedisPy(t *testing.T) {
 			if !s.Genuine {
 				args = append(args, "--modern")
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, python, args...)
-			cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1") // nothing is left in this tree
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Errorf("%v\n%s", err, out)
-			} else {
-				t.Logf("%s", out)
-			}
+			// Nothing is left in this tree.
+			runSession(t, "", []string{"PYTHONDONTWRITEBYTECODE=1"}, python, args...)
 		})
 	}
 }
