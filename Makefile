@@ -1,4 +1,4 @@
-# Targets: build run test race sentinel replication conformance bench fuzz check cross clean.
+# Targets: build run test race sentinel replication conformance bench fuzz kill check cross clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -6,7 +6,7 @@ CACHE   ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/kvd
 
 # How long `make fuzz` spends on each fuzz target, and where they are.
 FUZZTIME ?= 10m
-FUZZPKG  ?= ./resp/wire ./persist/rdb
+FUZZPKG  ?= ./resp/wire ./persist/rdb ./persist
 
 # Units of Redis's suite for `make conformance`; empty means those in tests/conformance/floor.
 UNITS ?=
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race sentinel replication conformance bench fuzz check cross clean
+.PHONY: build run test race sentinel replication conformance bench fuzz kill check cross clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -64,6 +64,12 @@ fuzz:
 			go test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$p || exit 1; \
 		done; \
 	done
+
+# How often `make kill` kills the server under appendfsync always, and a third as often under everysec.
+KILLS ?= 1000
+
+kill:
+	go test ./tests/kill -count=1 -v -timeout 0 -kills $(KILLS)
 
 # staticcheck is fetched by version on first use; without it and without a network this fails, and says so.
 check:

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"math"
+
 	"kvd/keyspace"
 	"kvd/types"
 )
@@ -65,6 +67,46 @@ func (c *Ctx) load(e *keyspace.Entry, v collection) {
 	default:
 		v.Load(e.Encoding(), e.Packed(), nil)
 	}
+}
+
+// read loads the collection at a key for reading, over what value gives; nil:
+// there is none, and what is to be said of that is for the caller, or ok is false.
+func read[T collection](c *Ctx, k *keyspace.Key, t types.Type, value func() T) (v T, ok bool) {
+	e, ok := c.findType(k, t)
+	if !ok || !e.Exists() {
+		return v, ok
+	}
+	v = value()
+	c.load(&e, v)
+	return v, true
+}
+
+func (c *Ctx) readList(k *keyspace.Key) (*types.List, bool) { return read(c, k, types.TList, c.list) }
+func (c *Ctx) readSet(k *keyspace.Key) (*types.Set, bool)   { return read(c, k, types.TSet, c.set) }
+func (c *Ctx) readZSet(k *keyspace.Key) (*types.SortedSet, bool) {
+	return read(c, k, types.TZSet, c.zset)
+}
+
+// randomArgs reads "count [with]" of HRANDFIELD and ZRANDMEMBER from argument 2
+// on; with asks for a second element with each.
+func (c *Ctx) randomArgs(with string) (count int64, pairs, ok bool) {
+	if count, ok = c.Int(2); !ok {
+		return
+	}
+	if count == math.MinInt64 {
+		c.Err("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+		return 0, false, false
+	}
+	pairs = len(c.Args) == 4 && c.Word(3, with)
+	if len(c.Args) > 3 && !pairs {
+		c.Err(errSyntax)
+		return 0, false, false
+	}
+	if pairs && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
+		c.Err("ERR value is out of range")
+		return 0, false, false
+	}
+	return count, pairs, true
 }
 
 // editing is what a key held when a collection was loaded to be changed.

@@ -12,6 +12,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -93,6 +94,7 @@ type Row struct {
 	parent *Row
 	// endsMulti and walks: it is in the lists of these names (walks: undeclared).
 	endsMulti, walks bool
+	renamed          bool // by Rename: Name is not what clients call it
 
 	reads bool   // its look-ups are hits and misses of INFO
 	full  string // "client|list"
@@ -141,6 +143,36 @@ func (r *Row) enter(parent *Row) {
 	for _, s := range r.Sub {
 		s.enter(r)
 	}
+}
+
+// Rename makes a command known to clients by another name, or by none if to is
+// empty; inside, and in what is journaled, it keeps its own. It is for the
+// start, before any Server is made. The error's text is Redis's.
+func Rename(from, to string) error {
+	r := Lookup([]byte(from))
+	if r == nil {
+		return errors.New("No such command in rename-command")
+	}
+	to = strings.ToLower(to)
+	if to != "" && byName[to] != nil {
+		return errors.New("Target command name already exists")
+	}
+	delete(byName, strings.ToLower(from))
+	r.renamed = to != r.Name
+	if to != "" {
+		byName[to] = r
+	}
+	return nil
+}
+
+// lookupInside finds a command by its own name, whatever clients call it.
+func lookupInside(name []byte) *Row {
+	for _, r := range allRows {
+		if r.renamed && r.parent == nil && equalFold(name, r.Name) {
+			return r
+		}
+	}
+	return Lookup(name)
 }
 
 // Rows is the number of rows; Row.Num is below it.

@@ -45,6 +45,7 @@ func init() {
 		{"aof-flush-sleep", 1, 1, debugFlushSleep},
 		{"change-repl-id", 0, 0, debugChangeReplID},
 		{"check", 0, 0, debugCheck},
+		{"config-rewrite-force-all", 0, 0, debugConfigRewriteAll},
 		{"digest", 0, 0, debugDigest},
 		{"digest-value", 0, 1 << 30, debugDigestValue},
 		{"error", 1, 1, debugError},
@@ -74,6 +75,8 @@ var debugHelp = []string{
 	"    Take new replication IDs.",
 	"CHECK",
 	"    Verify every invariant of the keyspace.",
+	"CONFIG-REWRITE-FORCE-ALL",
+	"    Write every directive into the configuration file.",
 	"DIGEST",
 	"    Return a hash of the contents of all databases.",
 	"DIGEST-VALUE <key> [<key> ...]",
@@ -141,6 +144,14 @@ func debugSleep(c *Ctx, args [][]byte) {
 	// Like C's strtod: what is no number is 0.
 	f, _ := strconv.ParseFloat(string(args[0]), 64)
 	time.Sleep(time.Duration(min(max(f, 0), 1e6) * float64(time.Second)))
+	c.W.OK()
+}
+
+func debugConfigRewriteAll(c *Ctx, _ [][]byte) {
+	if err := c.S.Config.RewriteAll(); err != nil {
+		c.Err("ERR " + err.Error())
+		return
+	}
 	c.W.OK()
 }
 

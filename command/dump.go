@@ -133,7 +133,17 @@ func cmdRestore(c *Ctx) {
 			// Who reads this may know no newer forms.
 			payload = rdb.AppendDump(nil, true, v.Type, v.Enc, v.Packed, v.Obj)
 		}
-		c.Effect([]byte("RESTORE"), k.B, intArg(deadline), payload, []byte("REPLACE"), []byte("ABSTTL"))
+		effect := [][]byte{[]byte("RESTORE"), k.B, intArg(deadline), payload}
+		if o.replace {
+			effect = append(effect, []byte("REPLACE"))
+		}
+		word := []byte("ABSTTL")
+		for i := 4; o.absolute && i < len(c.Args); i++ {
+			if c.Word(i, "absttl") {
+				word = c.Args[i] // as it came
+			}
+		}
+		c.Effect(append(effect, word)...)
 	}
 	n := taken{typ: v.Type, enc: v.Enc, packed: v.Packed, obj: v.Obj, deadline: deadline}
 	n.put(&c.Tx, k)

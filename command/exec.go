@@ -250,8 +250,13 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	x.replyAt = at
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
-	if row == nil || row.parent != nil || !equalFold(args[0], row.Name) {
-		row = Lookup(args[0])
+	if row == nil || row.parent != nil || row.renamed || !equalFold(args[0], row.Name) {
+		if row = Lookup(args[0]); row == nil && c.applies {
+			row = lookupInside(args[0])
+		}
+		if row != nil && row.renamed {
+			args[0] = []byte(row.Name) // for the journal
+		}
 	}
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
@@ -418,10 +423,20 @@ func (x *Exec) hangUp(ctx *Ctx) {
 // whoever connects must not be able to fill the log.
 const httpLogEvery = 60
 
-// reject replies that a command is not run at all; an open transaction fails.
+// reject replies that a command is not run at all; an open transaction fails,
+// and ends if it was its EXEC.
 func (x *Exec) reject(ctx *Ctx, text string) {
 	if ctx.C.multi != nil {
 		ctx.C.multi.aborted = true
+		if ctx.Row != nil && ctx.Row.Name == "exec" {
+			text = "EXECABORT Transaction discarded because of: " + text
+			ctx.C.endMulti()
+			if x.held == (keyspace.Held{}) {
+				x.s.unwatch(ctx.C)
+			} else { // those of the watched keys are locked, too
+				x.s.watches.forget(ctx.C)
+			}
+		}
 	}
 	x.s.countError(text)
 	ctx.W.Error(text)
@@ -562,6 +577,9 @@ func (x *Exec) finish(ctx *Ctx) {
 		x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 		if !ctx.explicit && x.s.Keyspace.Journal.Active() {
 			ctx.effects = append(ctx.effects, keyspace.Effect{DB: ctx.DB(), Args: ctx.Args})
+		}
+		if x.s.following.Load() && !ctx.C.applies {
+			x.s.noteOwn(ctx)
 		}
 	}
 	if ctx.inExec {

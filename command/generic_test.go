@@ -363,7 +363,7 @@ func TestDumpRestore(t *testing.T) {
 	wantNotices(t, got)
 
 	want("+OK", "restore", "c", "0", payload)
-	s.wantEffects("RESTORE c 0 " + payload + " REPLACE ABSTTL")
+	s.wantEffects("RESTORE c 0 " + payload + " ABSTTL")
 	wantNotices(t, got, "restore 0 c")
 	want("+OK", "restore", "c", "5000", payload, "REPLACE", "IDLETIME", "1000")
 	s.wantEffects("RESTORE c " + s.ms(5*time.Second) + " " + payload + " REPLACE ABSTTL")

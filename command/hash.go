@@ -437,21 +437,8 @@ func cmdHRandField(c *Ctx) {
 		}
 		return
 	}
-	count, ok := c.Int(2)
+	count, values, ok := c.randomArgs("withvalues")
 	if !ok {
-		return
-	}
-	if count == math.MinInt64 {
-		c.Err("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-		return
-	}
-	values := len(c.Args) == 4 && c.Word(3, "withvalues")
-	if len(c.Args) > 3 && !values {
-		c.Err(errSyntax)
-		return
-	}
-	if values && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
-		c.Err("ERR value is out of range")
 		return
 	}
 	h, ok := c.findHash(&c.Keys[0])

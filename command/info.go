@@ -275,7 +275,8 @@ func (w *infoWriter) stats() {
 	w.field("pubsubshard_channels", s.pubsub.shard.n.Load())
 	w.fields("latest_fork_usec:0", "total_forks:0")
 	w.field("migrate_cached_sockets", s.links.count())
-	w.fields("slave_expires_tracked_keys:0", "active_defrag_hits:0", "active_defrag_misses:0", "active_defrag_key_hits:0", "active_defrag_key_misses:0",
+	w.field("slave_expires_tracked_keys", s.own.count())
+	w.fields("active_defrag_hits:0", "active_defrag_misses:0", "active_defrag_key_hits:0", "active_defrag_key_misses:0",
 		"total_active_defrag_time:0", "current_active_defrag_time:0")
 	w.field("tracking_total_keys", s.tracking.keys.Load())
 	w.field("tracking_total_items", s.tracking.items.Load())

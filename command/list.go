@@ -114,17 +114,8 @@ func (c *Ctx) listAt(i int) *types.List {
 	return l
 }
 
-// readList loads the list at a key for reading; nil: there is none, and what
-// is to be said of that is for the caller, or ok is false.
-func (c *Ctx) readList(k *keyspace.Key) (l *types.List, ok bool) {
-	e, ok := c.findType(k, types.TList)
-	if !ok || !e.Exists() {
-		return nil, ok
-	}
-	l = c.listAt(0)
-	c.load(&e, l)
-	return l, true
-}
+// list is the first of them.
+func (c *Ctx) list() *types.List { return c.listAt(0) }
 
 // editList is readList for changes, which storeList ends.
 func (c *Ctx) editList(k *keyspace.Key) (l *types.List, was editing, ok bool) {

@@ -44,8 +44,10 @@ func (x *Exec) queue(ctx *Ctx) {
 	ctx.C.queuedMem.Store(int64(len(m.buf)))
 }
 
-// settle makes the arguments and keys, when nothing comes to buf any more.
+// settle makes the arguments and keys, when nothing comes to buf any more. It
+// may be called again: an EXEC that met a pause is.
 func (m *multi) settle() {
+	m.args = m.args[:0]
 	at := 0
 	for _, end := range m.ends {
 		m.args = append(m.args, m.buf[at:end:end])
@@ -143,16 +145,12 @@ func cmdExec(c *Ctx) {
 	}
 	x := c.x
 	m.settle()
-	x.keepMulti(m)
 	x.lockQueue(m, c.C.watched)
 	if x.overtaken(c) {
-		if c.outcome == Done { // else it comes again
-			c.C.endMulti()
-			c.S.watches.forget(c.C)
-		}
-		return
+		return // an EXEC that was not rejected comes again
 	}
 	c.C.endMulti()
+	x.keepMulti(m)
 	for i := range c.C.watched {
 		w := &c.C.watched[i]
 		c.Use(w.db)

@@ -62,6 +62,7 @@ type Server struct {
 	// following tells whether there is a leader; it is set before the last change
 	// of the server's own is in its stream (see Following.Follow).
 	following atomic.Bool
+	own       ownKeys
 	followMu  sync.Mutex // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+
+	"kvd/keyspace"
 )
 
 // DBSIZE, FLUSHALL, FLUSHDB, LOLWUT, SWAPDB, TIME. SAVE and its kin are
@@ -114,6 +116,17 @@ func cmdSwapDB(c *Ctx) {
 	if a == b {
 		return
 	}
+	// A watched key whose time is over, on either side, is missing from now on:
+	// found later, where it came by the exchange, it would be a change.
+	for _, db := range []int{int(a), int(b)} {
+		c.S.watches.each(db, func(k *keyspace.Key, _ []*Client) {
+			for _, db := range []int{int(a), int(b)} {
+				c.Use(db)
+				c.Peek(k)
+			}
+		})
+	}
+	c.Use(c.C.DB())
 	c.Swap(int(a), int(b))
 	c.ReadyAll(int(a)) // who waits for a key may find it there now
 	c.ReadyAll(int(b))

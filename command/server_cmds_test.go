@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"regexp"
 	"strconv"
 	"strings"
@@ -142,6 +143,41 @@ func TestInfoCounts(t *testing.T) {
 	}
 	if cs := s.info("commandstats"); cs["cmdstat_get"] != "" || s.info("latencystats")["latency_percentiles_usec_get"] != "" {
 		t.Errorf("after RESETSTAT: %v", cs)
+	}
+}
+
+func TestRename(t *testing.T) {
+	s := newTestServer(t)
+	s.run("flushdb")
+	for _, pair := range [][2]string{{"FLUSHDB", "Badger"}, {"append", ""}} {
+		if err := Rename(pair[0], pair[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row := byName["badger"]
+	defer func() {
+		_ = Rename("badger", "flushdb")
+		r := lookupInside([]byte("append"))
+		r.renamed, byName["append"] = false, r
+	}()
+	for _, name := range []string{"flushdb", "append"} {
+		if got := s.run(name + " x y"); !strings.HasPrefix(got, "-ERR unknown command '"+name+"'") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	s.run("set a b")
+	s.effects = nil
+	s.want("BADGER", "+OK\n")
+	s.want("flushdb", "-ERR unknown command 'flushdb', with args beginning with: \n")
+	s.wantEffects("flushdb")
+	a := s.NewApplier()
+	for _, args := range []string{"append k v", "flushdb", "badger"} {
+		if err := a.Apply(bytes.Fields([]byte(args))); err != nil {
+			t.Error(err)
+		}
+	}
+	if row != byName["badger"] || Rename("nosuch", "x").Error() != "No such command in rename-command" || Rename("get", "set").Error() != "Target command name already exists" {
+		t.Error("wrong renames")
 	}
 }
 

@@ -91,18 +91,6 @@ func (c *Ctx) set() *types.Set {
 	return s
 }
 
-// readSet loads the set at a key for reading; nil: there is none, and what is
-// to be said of that is for the caller, or ok is false.
-func (c *Ctx) readSet(k *keyspace.Key) (s *types.Set, ok bool) {
-	e, ok := c.findType(k, types.TSet)
-	if !ok || !e.Exists() {
-		return nil, ok
-	}
-	s = c.set()
-	c.load(&e, s)
-	return s, true
-}
-
 // openSet is edit for a set that members will be added to. A packed one that
 // may not find room for them in its entry is worked on in a buffer, so that it
 // need not allocate.

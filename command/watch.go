@@ -106,22 +106,28 @@ func (t *watchTable) changed(db int, k *keyspace.Key) {
 	}
 }
 
-// emptied is called before a database is emptied or exchanged.
-func (t *watchTable) emptied(db int, there func(k *keyspace.Key) bool) {
+// each calls f for every key that is watched in a database; all stripes are locked.
+func (t *watchTable) each(db int, f func(k *keyspace.Key, watchers []*Client)) {
 	for i := range t.stripes {
 		for name, list := range t.stripes[i].lists {
-			if int(name[0])|int(name[1])<<8 != db {
-				continue
-			}
-			k := keyspace.MakeKey([]byte(name[2:]))
-			if !there(&k) {
-				continue
-			}
-			for _, c := range list {
-				c.set(stateDirtyWatch, true)
+			if int(name[0])|int(name[1])<<8 == db {
+				k := keyspace.MakeKey([]byte(name[2:]))
+				f(&k, list)
 			}
 		}
 	}
+}
+
+// emptied is called before a database is emptied or exchanged.
+func (t *watchTable) emptied(db int, there func(k *keyspace.Key) bool) {
+	t.each(db, func(k *keyspace.Key, watchers []*Client) {
+		if !there(k) {
+			return
+		}
+		for _, c := range watchers {
+			c.set(stateDirtyWatch, true)
+		}
+	})
 }
 
 // watchedBytes is about what watching a key takes besides its name.

@@ -83,18 +83,6 @@ func (c *Ctx) zset() *types.SortedSet {
 	return z
 }
 
-// readZSet loads the sorted set at a key for reading; nil: there is none, and
-// what is to be said of that is for the caller, or ok is false.
-func (c *Ctx) readZSet(k *keyspace.Key) (z *types.SortedSet, ok bool) {
-	e, ok := c.findType(k, types.TZSet)
-	if !ok || !e.Exists() {
-		return nil, ok
-	}
-	z = c.zset()
-	c.load(&e, z)
-	return z, true
-}
-
 // openZSet is edit for a sorted set that up to room bytes will be added to. A
 // packed one that would not find them in its entry is worked on in a buffer,
 // so that it need not allocate.
@@ -646,21 +634,8 @@ func cmdZRandMember(c *Ctx) {
 		}
 		return
 	}
-	count, ok := c.Int(2)
+	count, scores, ok := c.randomArgs("withscores")
 	if !ok {
-		return
-	}
-	if count == math.MinInt64 {
-		c.Err("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-		return
-	}
-	scores := len(c.Args) == 4 && c.Word(3, "withscores")
-	if len(c.Args) > 3 && !scores {
-		c.Err(errSyntax)
-		return
-	}
-	if scores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
-		c.Err("ERR value is out of range")
 		return
 	}
 	z, ok := c.readZSet(&c.Keys[0])

@@ -137,6 +137,7 @@ type Config struct {
 
 	// What follows belongs to start-up (see load.go); configFile is read-only afterwards.
 	configFile string
+	renames    []Pair
 	newlines   int  // line ends read at the top level so far
 	saveSeen   bool // a save directive replaced the default
 	depth      int  // includes being read
@@ -215,6 +216,10 @@ func (c *Config) Sensitive(name string) bool {
 // ConfigFile returns the absolute path of the configuration file, or "" if none was read.
 func (c *Config) ConfigFile() string { return c.configFile }
 
+// Renames are the commands of rename-command with their new names, in order;
+// an empty one takes the command away.
+func (c *Config) Renames() []Pair { return c.renames }
+
 // Get answers CONFIG GET: for each pattern in turn the directives that match
 // it and have not been answered yet, in the table's order. A pattern without
 // * ? [ is an exact name in any letter case and is echoed as asked; only such
@@ -240,6 +245,9 @@ func (c *Config) Get(patterns ...string) []Pair {
 				continue
 			}
 			for _, name := range []string{e.Name, e.Alias} {
+				if name == e.Alias && e.Flags&NewAlias != 0 {
+					continue
+				}
 				if name != "" && glob.MatchFold(p, name) {
 					add(name, e)
 				}

@@ -307,7 +307,7 @@ func TestArgs(t *testing.T) {
 
 func TestRefuse(t *testing.T) {
 	for _, line := range []string{
-		"user bob on", "aclfile /x", `rename-command KEYS ""`, "tls-port 6380", "tls-cert-file x", "tls-auth-clients no",
+		"user bob on", "aclfile /x", "tls-port 6380", "tls-cert-file x", "tls-auth-clients no",
 		"maxmemory 1", "loadmodule /x y", "cluster-enabled yes", "search.timeout 5",
 	} {
 		c := New()

@@ -60,6 +60,9 @@ const (
 	// name, too, but shown in the help text: kvd's own that cannot be set, which
 	// tools that set all that CONFIG GET * answers do not know.
 	ByName
+	// NewAlias: a release after 7.0 made the alias, which CONFIG GET answers only
+	// when asked by exact name.
+	NewAlias
 	// Sensitive values must not reach a log, MONITOR or the slow log.
 	Sensitive
 	// DenyLoading directives cannot be set while a data set is loaded.
@@ -322,7 +325,7 @@ var directives = []Directive{
 	enum("enable-module-command", "no", yesNoLocal, Immutable, Inert, groupSecurity, "Whether MODULE may be called."),
 	text("aclfile", "", Immutable, Refuse, groupSecurity, "File of users and their rights."),
 	fileOnly("user", Refuse, groupSecurity, "Define a user and its rights."),
-	fileOnly("rename-command", Refuse, groupSecurity, "Rename a command, or remove it with an empty name."),
+	fileOnly("rename-command", Acts, groupSecurity, "Rename a command, or remove it with an empty name."),
 	enum("acl-pubsub-default", "resetchannels", []string{"allchannels", "resetchannels"}, 0, Inert, groupSecurity, "Channels of a new user."),
 	integer("acllog-max-len", "128", 0, maxLong, 0, Inert, groupSecurity, "Entries that ACL LOG keeps."),
 	enum("sanitize-dump-payload", "no", []string{"no", "yes", "clients"}, 0, Inert, groupSecurity, "Check RESTORE and RDB payloads thoroughly."),
@@ -486,10 +489,10 @@ var directives = []Directive{
 	enum("oom-score-adj", "no", []string{"no", "yes", "relative", "absolute"}, 0, Inert, groupSystem, "Adjust how early the kernel kills the process."),
 	special("oom-score-adj-values", KindOOMScores, "0 200 800", 0, Inert, groupSystem, "Scores for master, replica and child."),
 	yesno("disable-thp", "yes", Immutable, Inert, groupSystem, "Disable transparent huge pages."),
-	text("server_cpulist", "", Immutable|EmptyIsUnset, Inert, groupSystem, "Processors for the server's threads.").as("server-cpulist"),
-	text("bio_cpulist", "", Immutable|EmptyIsUnset, Inert, groupSystem, "Processors for background threads.").as("bio-cpulist"),
-	text("aof_rewrite_cpulist", "", Immutable|EmptyIsUnset, Inert, groupSystem, "Processors for rewriting the log.").as("aof-rewrite-cpulist"),
-	text("bgsave_cpulist", "", Immutable|EmptyIsUnset, Inert, groupSystem, "Processors for snapshots.").as("bgsave-cpulist"),
+	text("server_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for the server's threads.").as("server-cpulist"),
+	text("bio_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for background threads.").as("bio-cpulist"),
+	text("aof_rewrite_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for rewriting the log.").as("aof-rewrite-cpulist"),
+	text("bgsave_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for snapshots.").as("bgsave-cpulist"),
 }
 
 // values gives a row of flags its names.

@@ -204,8 +204,11 @@ func (c *Config) fileOnly(e *entry, args []string, at FileError) error {
 	switch {
 	case e.Name == "include" && len(args) == 1:
 		return c.include(args[0])
-	case e.Name == "rename-command" && len(args) == 2,
-		e.Name == "user" && len(args) >= 1,
+	case e.Name == "rename-command" && len(args) == 2:
+		e.mark(at)
+		c.renames = append(c.renames, Pair{args[0], args[1]})
+		return nil
+	case e.Name == "user" && len(args) >= 1,
 		e.Name == "loadmodule" && len(args) >= 1:
 		e.mark(at)
 		return nil

@@ -166,6 +166,11 @@ func (c *Checker) file(name string) *FileReport {
 		r.Err = &Damage{File: name, Err: err, Way: "Look at the disk"}
 		return r
 	}
+	if strings.HasSuffix(name, ".manifest") {
+		r.Kind = "manifest"
+		c.manifest(r, f)
+		return r
+	}
 	head := make([]byte, len(header))
 	n, _ := f.ReadAt(head, 0)
 	rd := rdb.NewReader(f, true)
@@ -304,11 +309,12 @@ func (c *Checker) log(r *FileReport, rd *rdb.Reader) {
 	if err == nil {
 		return
 	}
-	d := &Damage{File: r.Name, Offset: at, Err: err, Fixable: true, Keep: r.Whole}
 	what := "damaged"
-	if errors.Is(err, rdb.ErrShort) || multi {
+	if errors.Is(err, rdb.ErrShort) {
+		err = errors.New("the log ends in the middle of a command")
 		what = "torn"
 	}
+	d := &Damage{File: r.Name, Offset: at, Err: err, Fixable: true, Keep: r.Whole}
 	d.Way = fmt.Sprintf("The log is %s: kvd check --fix %s keeps what is whole, the first %d bytes, and gives up the %d behind; or restore a good copy",
 		what, r.Name, r.Whole, r.Bytes-r.Whole)
 	r.Err = d
@@ -383,6 +389,38 @@ func logCommand(rd *rdb.Reader) (args int, name []byte, err error) {
 		}
 	}
 	return int(n), name, err
+}
+
+// manifest verifies a manifest and the files that it names.
+func (c *Checker) manifest(r *FileReport, f File) {
+	text, err := io.ReadAll(io.LimitReader(f, 16<<20))
+	var m *manifest
+	if err == nil {
+		m, err = parseManifest(text)
+	}
+	if err != nil {
+		r.Err = &Damage{File: r.Name, Err: err, Way: "Correct the line, or restore a good copy of the file"}
+		return
+	}
+	var names []string
+	if m.base != nil {
+		names = append(names, m.base.name)
+	}
+	for _, f := range m.incrs {
+		names = append(names, f.name)
+	}
+	for i, n := range names {
+		fr := c.file(filepath.Join(filepath.Dir(r.Name), n))
+		if d := fr.Err; d != nil && d.Fixable && i < len(names)-1 {
+			// What follows was written after what would be given up.
+			d.Fixable = false
+			d.Way = "Others follow it in the manifest, so it cannot be cut: restore a good copy"
+		}
+		r.Files = append(r.Files, fr)
+	}
+	for _, h := range m.history {
+		r.Notes = append(r.Notes, h.name+" is not needed any more")
+	}
 }
 
 // Fix cuts a log where Damage says.

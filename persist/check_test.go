@@ -116,10 +116,10 @@ func TestCheckLog(t *testing.T) {
 		"long argument":    {logText("SET", "k", strings.Repeat("x", 3<<20)), 1, -1, ""},
 		"head":             {head + set, 1, -1, ""},
 		"only head":        {head, 0, -1, ""},
-		"torn":             {set + set[:len(set)-1], 1, len(set), "cut off"},
-		"torn after head":  {head + set + set[:5], 1, len(head) + len(set), "cut off"},
+		"torn":             {set + set[:len(set)-1], 1, len(set), "middle of a command"},
+		"torn after head":  {head + set + set[:5], 1, len(head) + len(set), "middle of a command"},
 		"open transaction": {set + multi + set, 3, len(set), "middle of a transaction"},
-		"torn transaction": {set + multi + set + set[:9], 3, len(set), "cut off"},
+		"torn transaction": {set + multi + set + set[:9], 3, len(set), "middle of a command"},
 		"nested":           {set + multi + multi, 3, len(set), "MULTI inside"},
 		"exec alone":       {set + exec, 2, len(set), "EXEC without"},
 		"garbage":          {set + "hello", 1, len(set), "should be"},
@@ -211,4 +211,53 @@ func allocated(f func()) uint64 {
 	f()
 	runtime.ReadMemStats(&b)
 	return b.TotalAlloc - a.TotalAlloc
+}
+
+func TestCheckManifest(t *testing.T) {
+	t.Chdir(t.TempDir())
+	set := logText("SET", "k", "v")
+	if err := os.Mkdir("appendonlydir", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) {
+		if err := os.WriteFile("appendonlydir/"+name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := map[string]string{
+		"a.manifest":   "file a.1.base.rdb seq 1 type b\nfile a.0.incr.aof seq 1 type h\nfile a.1.incr.aof seq 1 type i\nfile a.2.incr.aof seq 2 type i\n",
+		"a.1.base.rdb": string(crafted("0010", "\x00\x01k\x01v")), "a.1.incr.aof": set, "a.2.incr.aof": set + set,
+	}
+	for name, c := range map[string]struct {
+		file, text string // in place of the whole one
+		err        string
+		fixable    bool
+	}{
+		"whole":       {},
+		"torn end":    {"a.2.incr.aof", set + set[:7], "--fix", true},
+		"torn middle": {"a.1.incr.aof", set + set[:7], "Others follow", false},
+		"base":        {"a.1.base.rdb", "REDIS0010\x00\x01k", "cut off", false},
+		"manifest":    {"a.manifest", "file a.1.base.rdb seq x type b\n", "Correct the line", false},
+		"no file":     {"a.manifest", whole["a.manifest"] + "file a.3.incr.aof seq 3 type i\n", "a.3.incr.aof", false},
+	} {
+		for file, text := range whole {
+			write(file, text)
+		}
+		if c.file != "" {
+			write(c.file, c.text)
+		}
+		list, err := new(Checker).Check(".")
+		if err != nil || len(list) != 1 && list[0].Err == nil {
+			t.Fatalf("%s: %v, %d files", name, err, len(list))
+		}
+		d := list[0].Damaged()
+		switch {
+		case c.err == "":
+			if d != nil || len(list[0].Files) != 3 || list[0].Files[2].Commands != 2 {
+				t.Errorf("%s: %v", name, d)
+			}
+		case d == nil || !strings.Contains(d.Error(), c.err) || d.Fixable != c.fixable:
+			t.Errorf("%s: %v", name, d)
+		}
+	}
 }

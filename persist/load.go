@@ -175,7 +175,7 @@ type manner struct {
 	keep bool
 	// part: the snapshot begins something longer, whose length is known already.
 	part bool
-	// leftOut, if not nil, is told of the others.
+	// leftOut, if not nil, is told of the others, one at a time.
 	leftOut func(db int, key []byte)
 }
 

@@ -54,7 +54,7 @@ type workers struct {
 	loaded, expired, empty atomic.Int64
 
 	stop   atomic.Bool // failed is set: what is left need not be entered
-	mu     sync.Mutex  // protects failed
+	mu     sync.Mutex  // protects failed, and is held over leftOut
 	failed *recordError
 }
 
@@ -226,7 +226,9 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 		if late {
 			w.expired++
 			if f := w.l.leftOut; f != nil {
+				w.l.mu.Lock()
 				f(rec.db, rec.key)
+				w.l.mu.Unlock()
 			}
 		}
 		if v.Obj != nil {

@@ -73,13 +73,13 @@ func (l effects) Effect(db int, args [][]byte) {
 			b = appendStamp(b, now)
 		}
 	}
-	if l.unit == unitBegun {
-		l.unit = unitOpen
-		b = append(b, "*1\r\n$5\r\nMULTI\r\n"...)
-	}
 	if db != l.db {
 		l.db = db
 		b = appendSelect(b, db)
+	}
+	if l.unit == unitBegun {
+		l.unit = unitOpen
+		b = append(b, "*1\r\n$5\r\nMULTI\r\n"...)
 	}
 	b = appendCommand(b, args)
 	l.grew(b, from)

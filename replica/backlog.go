@@ -36,9 +36,11 @@ type backlog struct {
 	first    int64 // number of the first byte that is there; end+1 where there is none
 	inMemory int64 // bytes of the blocks in memory, by their capacity
 	filed    int   // blocks in the file, the first ones
+	filedLen int64 // and their bytes; a slot has room for the largest block
 	spare    [][]byte
 	readers  []*Reader
 
+	ahead     int64 // aheadBytes, less in tests
 	spilling  bool
 	file      *os.File
 	slots     int   // of the file
@@ -170,6 +172,7 @@ func (s *Stream) dropBlock() {
 	switch {
 	case b.data == nil:
 		s.filed--
+		s.filedLen -= int64(b.n)
 		s.freeSlots = append(s.freeSlots, b.slot)
 		s.closeFile()
 	default:
@@ -328,7 +331,7 @@ func (s *Stream) checkLimits(end int64, now time.Time) {
 		return
 	}
 	lim := s.cfg.ClientOutputBufferLimit.Load()[config.ClassReplica]
-	least := uint64(s.cfg.ReplBacklogSize.Load() + aheadBytes)
+	least := uint64(s.cfg.ReplBacklogSize.Load() + s.ahead)
 	memory := s.first
 	if s.filed > 0 && s.filed < len(s.blocks) {
 		memory = s.blocks[s.filed].first
@@ -375,8 +378,8 @@ func (s *Stream) startSpill() {
 }
 
 func (s *Stream) wantsSpill() bool {
-	return len(s.readers) > 0 && !s.fileError && s.filed < len(s.blocks)-1 && s.inMemory > s.cfg.ReplBacklogSize.Load()+aheadBytes &&
-		int64(s.filed+1)*slotSize <= s.cfg.ReplBacklogFileLimit.Load()
+	return len(s.readers) > 0 && !s.fileError && s.filed < len(s.blocks)-1 && s.inMemory > s.cfg.ReplBacklogSize.Load()+s.ahead &&
+		s.filedLen+slotSize <= s.cfg.ReplBacklogFileLimit.Load()
 }
 
 // spill moves blocks to the file until little enough is in memory.
@@ -417,6 +420,7 @@ func (s *Stream) spill() {
 			s.inMemory -= int64(cap(b.data))
 			b.slot, b.data = slot, nil // a reader may still have the memory
 			s.filed++
+			s.filedLen += int64(b.n)
 		}
 	}
 }
@@ -459,7 +463,7 @@ func (s *Stream) Backlog() (b BacklogInfo) {
 	if !s.active {
 		return
 	}
-	b = BacklogInfo{Active: true, First: s.first, Length: s.end.Load() - s.first + 1, Memory: s.inMemory, Readers: len(s.readers), InFile: int64(s.filed) * slotSize}
+	b = BacklogInfo{Active: true, First: s.first, Length: s.end.Load() - s.first + 1, Memory: s.inMemory, Readers: len(s.readers), InFile: s.filedLen}
 	b.Beyond = max(0, s.inMemory-s.cfg.ReplBacklogSize.Load())
 	return
 }

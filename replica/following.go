@@ -209,11 +209,16 @@ func (f *Follower) endLink() {
 	if l := f.current(); l != nil {
 		l.stop()
 		<-l.done
-		// What a MULTI without its EXEC has brought was not applied, nor counted.
-		db := f.Applier.DB()
-		f.Applier.Reset()
-		f.Applier.Select(db)
+		f.dropOpen()
 	}
+}
+
+// dropOpen forgets what a MULTI has brought whose EXEC did not come: it was not
+// applied, nor counted, and comes again.
+func (f *Follower) dropOpen() {
+	db := f.Applier.DB()
+	f.Applier.Reset()
+	f.Applier.Select(db)
 }
 
 // Info reports the fields of INFO that only a follower has, up to those of its

@@ -378,6 +378,7 @@ func (l *link) stream(nc net.Conn, br *bufio.Reader) error {
 	// All that br has is taken first; then nothing is copied twice.
 	rest, _ := br.Peek(br.Buffered())
 	in.buf = append(in.buf, rest...)
+	l.dropOpen()
 	defer l.got.Store(0)
 	for {
 		if err := in.apply(); err != nil {

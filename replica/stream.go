@@ -71,6 +71,7 @@ type Stream struct {
 func NewStream(ks *keyspace.Keyspace, cfg *config.Config, log *logf.Logger) *Stream {
 	s := &Stream{ks: ks, cfg: cfg, log: log, id: NewID(), id2: noID, second: -1, selected: -1}
 	s.more.L = &s.mu
+	s.ahead = aheadBytes
 	return s
 }
 

@@ -19,7 +19,7 @@ func TestRedisFollows(t *testing.T) {
 	t.Logf("seed %d", seed)
 	for _, diskless := range []string{"yes", "no"} {
 		t.Run("diskless="+diskless, func(t *testing.T) {
-			ks, rs := harness.StartKVD(t, "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", diskless, "--save", "3600 1"), harness.StartRedis(t)
+			ks, rs := harness.StartKVD(t, "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", diskless, "--save", "3600 1", "--repl-backlog-size", "64mb"), harness.StartRedis(t)
 			kvd, redis := ks.MustDial(t), rs.MustDial(t)
 			leader, follower := differ.Endpoint{Addr: ks.Addr}, differ.Endpoint{Addr: rs.Addr}
 			w, err := differ.NewWriter(follower, seed)

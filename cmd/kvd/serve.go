@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"sync"
@@ -26,6 +27,11 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	log.Noticef("kvd is starting, version %s", Version)
 	log.Noticef("Running mode=standalone, port=%d, PID: %d", cfg.Port.Load(), os.Getpid())
 
+	for _, r := range cfg.Renames() {
+		if err := command.Rename(r.Name, r.Value); err != nil {
+			return fmt.Errorf("rename-command %s: %w", r.Name, err)
+		}
+	}
 	ks := keyspace.New(keyspace.Options{Databases: int(cfg.Databases.Load())})
 	srv := command.NewServer(cfg, ks, log, Version)
 	done := make(chan struct{})

@@ -97,6 +97,8 @@ var suites = []suite{
 		extent{rounds: 5, keys: million, seconds: 2, limit: 20 * time.Minute}, nil, transactions},
 	{"collections", "lists, sets, hashes and sorted sets, small and of keys members; set algebra; bytes",
 		extent{rounds: 3, keys: million, seconds: 1.5, limit: 90 * time.Minute}, nil, collections},
+	{"persist", "time of SAVE and of a start with the file: strings, then collections of 5 to 3000 members, keys in all",
+		extent{rounds: 3, keys: 5 * million, limit: 20 * time.Minute}, nil, persistence},
 	{"long", "what others notice of long reads and set algebra; lock holds of collections that grow or are being saved",
 		extent{rounds: 1, keys: million, limit: 30 * time.Minute}, nil, long},
 }

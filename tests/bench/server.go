@@ -90,7 +90,7 @@ func tryStart(ctx context.Context, name, binary string, cpus []int, extra []stri
 		close(s.done)
 	}()
 
-	if err := s.await(ctx, 15*time.Second); err != nil {
+	if err := s.await(ctx, time.Minute); err != nil {
 		err = fmt.Errorf("%w; its log ends with: %s", err, s.logTail())
 		s.stop()
 		return nil, err

@@ -59,6 +59,10 @@ var thresholds = []threshold{
 	{"collections/bytes/small *", "ratio", "<=", 0.8},
 	{"collections/bytes/*", "ratio", "<=", 1},
 
+	{"persist/*/save/time", "ratio", "<=", 1.05},
+	{"persist/*/load/time", "ratio", "<=", 1.05},
+	{"persist/*/*/peak by end", "kvd", "<=", 1.1},
+
 	{"long/*/*/p99 above", "kvd", "<=", 4000}, // a slice of the system's scheduler, which gives nobody less
 	{"long/*/kvd_max_lock_hold_us", "kvd", "<=", 1000},
 }

@@ -119,7 +119,8 @@ func (s *suite) prepare(tree string) error {
 		return err
 	}
 	// exec keeps the process id, by which the suite finds the server's start in its log.
-	launcher := "#!/bin/sh\nexec '" + strings.ReplaceAll(s.bin, "'", `'\''`) + "' \"$@\"" + s.extraFlags() + "\n"
+	start := "exec '" + strings.ReplaceAll(s.bin, "'", `'\''`) + "' \"$@\""
+	launcher := "#!/bin/sh\ncase \"$1\" in --*) " + start + ";; esac\n" + start + s.extraFlags() + "\n"
 	if err := os.WriteFile(filepath.Join(tree, "src", "redis-server"), []byte(launcher), 0o755); err != nil {
 		return err
 	}
@@ -138,6 +139,7 @@ func (s *suite) prepare(tree string) error {
 // extraFlags are further flags of the server. The suite starts servers with
 // directives that kvd does not act on yet (appendonly yes, say) around tests
 // of which most need something else; with this flag kvd starts all the same.
+// A start without a configuration file is a test of wrong flags.
 func (s *suite) extraFlags() string {
 	out, _ := exec.Command(s.bin, "--version").Output()
 	if strings.HasPrefix(string(out), "kvd ") {

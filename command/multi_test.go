@@ -1,0 +1,74 @@
+package command
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"kvd/resp/wire"
+)
+
+// TestExecRejected: an EXEC that the server's state does not admit ends the transaction.
+func TestExecRejected(t *testing.T) {
+	s := newTestServer(t)
+	for range 2 {
+		s.run("watch a")
+		s.run("multi")
+		s.want("set a b", "+QUEUED\n")
+		s.setGate(gateSnapshots, true)
+		if got := s.run("exec"); !strings.HasPrefix(got, "-EXECABORT Transaction discarded because of: MISCONF Redis is") {
+			t.Fatal(got)
+		}
+		s.setGate(gateSnapshots, false)
+		s.want("exec", "-ERR EXEC without MULTI\n")
+		if len(s.c.watched) != 0 {
+			t.Error("keys are watched still")
+		}
+	}
+	s.want("get a", "$-1\n")
+}
+
+// pauseConn is a client that can be parked.
+type pauseConn struct{ Conn }
+
+func (pauseConn) Deliver([]byte) {}
+
+// TestExecPaused: an EXEC that comes again after a pause runs once, and the
+// memory of its transaction is not another's meanwhile.
+func TestExecPaused(t *testing.T) {
+	s := newTestServer(t)
+	c := s.NewClient(pauseConn{}, "127.0.0.1:8", "", 0)
+	other := s.NewClient(pauseConn{}, "127.0.0.1:9", "", 0)
+	as := func(c *Client, line string) (string, Outcome) {
+		var args [][]byte
+		for _, w := range strings.Fields(line) {
+			args = append(args, []byte(w))
+		}
+		s.x.SetTime(time.Now())
+		var w wire.Writer
+		out := s.x.Run(c, args, &w)
+		return string(w.Buf), out
+	}
+	as(c, "multi")
+	as(c, "incrby n 5")
+	as(c, "get n")
+	// A pause that begins when the stripes of EXEC are locked already.
+	s.x.SetTime(time.Now())
+	ctx := &s.x.ctx
+	ctx.W, ctx.Args, ctx.C, ctx.Row, ctx.outcome = &wire.Writer{}, [][]byte{[]byte("exec")}, c, Lookup([]byte("exec")), Done
+	s.startPause(pauseAll, time.Now().Add(time.Hour).UnixMilli())
+	s.x.lap = clock()
+	s.x.call(ctx)
+	if ctx.outcome != Again || len(ctx.W.Buf) != 0 {
+		t.Fatalf("EXEC was not parked: %d %q", ctx.outcome, ctx.W.Buf)
+	}
+	s.endPause()
+	as(other, "multi")
+	as(other, "set x y")
+	if got, _ := as(c, "exec"); got != "*2\r\n:5\r\n$1\r\n5\r\n" {
+		t.Errorf("EXEC: %q", got)
+	}
+	if got, _ := as(other, "exec"); got != "*1\r\n+OK\r\n" {
+		t.Errorf("the other's EXEC: %q", got)
+	}
+}

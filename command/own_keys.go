@@ -1,0 +1,96 @@
+package command
+
+import (
+	"sync"
+	"time"
+
+	"kvd/keyspace"
+)
+
+// On a follower nothing expires by itself: its leader says what is gone. But the
+// leader does not know the keys that clients write to a follower which takes
+// writes, so the follower notes those that have deadlines, and sees to them.
+
+// ownKeys are the keys with deadlines that clients have written to a follower.
+type ownKeys struct {
+	mu    sync.Mutex // protects keys and works; taken with stripes locked, and held over nothing
+	keys  map[ownKey]struct{}
+	works bool // expireOwn runs
+}
+
+type ownKey struct {
+	db  int
+	key string
+}
+
+// ownEvery is how often those keys are looked at.
+const ownEvery = 100 * time.Millisecond
+
+// noteOwn notes the keys of a command that has changed something on a follower.
+// Their stripes are locked.
+func (s *Server) noteOwn(c *Ctx) {
+	o := &s.own
+	for i := range c.Keys {
+		e := c.Peek(&c.Keys[i])
+		if !e.Exists() || e.Deadline() == 0 {
+			continue
+		}
+		o.mu.Lock()
+		if o.keys == nil {
+			o.keys = map[ownKey]struct{}{}
+		}
+		o.keys[ownKey{c.DB(), string(c.Keys[i].B)}] = struct{}{}
+		if !o.works {
+			o.works = true
+			go s.expireOwn()
+		}
+		o.mu.Unlock()
+	}
+}
+
+func (o *ownKeys) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.keys)
+}
+
+// expireOwn removes noted keys when their time is over, for as long as there are
+// any and the server follows.
+func (s *Server) expireOwn() {
+	o := &s.own
+	tx := s.Keyspace.NewTx()
+	for {
+		time.Sleep(ownEvery)
+		o.mu.Lock()
+		if !s.following.Load() {
+			o.keys = nil
+		}
+		if len(o.keys) == 0 {
+			o.works = false
+			o.mu.Unlock()
+			return
+		}
+		all := make([]ownKey, 0, len(o.keys))
+		for k := range o.keys {
+			all = append(all, k)
+		}
+		o.mu.Unlock()
+		if s.debug.noExpire.Load() {
+			continue
+		}
+		tx.Now = time.Now().UnixMilli()
+		for _, own := range all {
+			k := [1]keyspace.Key{keyspace.MakeKey([]byte(own.key))}
+			h := s.Keyspace.LockKeys(k[:])
+			tx.Use(own.db)
+			e := tx.Peek(&k[0]) // removes it when it is due
+			forget := !e.Exists() || e.Deadline() == 0
+			if forget {
+				o.mu.Lock()
+				delete(o.keys, own)
+				o.mu.Unlock()
+			}
+			s.Keyspace.Unlock(&h)
+		}
+	}
+}
