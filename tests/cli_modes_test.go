@@ -121,7 +121,8 @@ func (tt *terminal) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// expect types keys and waits until want is printed, which it passes over.
+// expect types keys and waits until want is printed, which it passes over. What is typed before
+// the prompt stands there may be lost: redis-cli drops it when it takes the terminal.
 func (tt *terminal) expect(keys, want string) {
 	tt.t.Helper()
 	if _, err := io.WriteString(tt.keys, keys); err != nil {
@@ -177,10 +178,13 @@ func TestCLIPrompt(t *testing.T) {
 	tt.expect("help zadd\r", "1.2.0")
 	tt.expect("", prompt)
 	tt.expect("help @list\r", "source destination LEFT|RIGHT")
+	tt.expect("", prompt)
 	tt.expect("select 3\r", "[3]> ")
 	tt.expect("multi\r", "(TX)> ")
 	tt.expect("set k v\r", "QUEUED")
+	tt.expect("", "(TX)> ")
 	tt.expect("exec\r", "1) OK")
+	tt.expect("", "[3]> ")
 	tt.expect("quit\r", "")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("redis-cli at a terminal: %v", err)
