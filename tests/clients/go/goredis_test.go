@@ -540,9 +540,9 @@ func TestErrors(t *testing.T) {
 			t.Errorf("without a password: %v; with a wrong one: %v; with the right one: %v", none, wrong, right)
 		}
 
-		c.ok(r.SlaveOf(ctx, "127.0.0.1", "1").Err()) // where nobody listens
+		c.ok(r.ReplicaOf(ctx, "127.0.0.1", "1").Err()) // where nobody listens
 		err = r.Set(ctx, "k", "x", 0).Err()
-		c.ok(r.SlaveOf(ctx, "NO", "ONE").Err())
+		c.ok(r.ReplicaOf(ctx, "NO", "ONE").Err())
 		if !redis.IsReadOnlyError(err) {
 			t.Errorf("a write to a follower: %v", err)
 		}
