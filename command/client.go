@@ -65,6 +65,7 @@ type Client struct {
 
 	queued, queuedMem atomic.Int64 // commands queued since MULTI, and their bytes
 	watchedMem        atomic.Int64 // bytes of the watched keys
+	prefixMem         atomic.Int64 // bytes of the prefixes of CLIENT TRACKING
 
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
 	QueryLen, QueryFree, OutLen, OutMem atomic.Int64
@@ -134,6 +135,9 @@ func (c *Client) has(bit uint32) bool { return c.state.Load()&bit != 0 }
 
 // DB is the selected database.
 func (c *Client) DB() int { return int(c.db.Load()) }
+
+// Closing tells whether the client is being closed by the server.
+func (c *Client) Closing() bool { return c.has(stateClosing) }
 
 // Proto is the protocol version, 2 or 3.
 func (c *Client) Proto() int { return int(c.proto.Load()) }

@@ -206,7 +206,7 @@ const clientBytes = 512
 
 // memory is what a client takes, in bytes.
 func (c *Client) memory() int64 {
-	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load()
+	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load() + c.prefixMem.Load()
 }
 
 var clientFlags = []struct {
@@ -264,7 +264,7 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 	}
 	out, events := c.OutLen.Load(), "r"
 	buffered := min(out, freeOutput)
-	pieces := (out - buffered + freeOutput - 1) / freeOutput
+	blocks, counted := countedOutput(out)
 	if out > 0 {
 		events = "rw"
 	}
@@ -277,7 +277,7 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s\n",
 		c.ID, c.Addr, c.LAddr, c.FD, loadString(&c.name), now.Unix()-c.Created.Unix(), max(0, now.UnixMilli()-c.active.Load())/1000, flags, c.DB(),
 		c.nsub.channels.Load(), c.nsub.patterns.Load(), c.nsub.shard.Load(), queued, c.watching.Load(),
-		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, pieces, out-buffered, c.memory()+argv, events, cmd, c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer))
+		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer))
 }
 
 func cmdClientKill(c *Ctx) {

@@ -61,6 +61,7 @@ func init() {
 		{"protocol", 1, 1, debugProtocol},
 		{"quicklist-packed-threshold", 1, 1, debugPackedThreshold},
 		{"reload", 0, 3, debugReload},
+		{"replybuffer", 2, 2, debugReplyBuffer},
 		{"set-active-expire", 1, 1, debugSetActiveExpire},
 		{"set-disable-deny-scripts", 1, 1, debugSetDisableDenyScripts},
 		{"sleep", 1, 1, debugSleep},
@@ -104,6 +105,8 @@ var debugHelp = []string{
 	"RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
 	"    Save, empty the databases and load them again. NOSAVE and NOFLUSH leave",
 	"    that part out; with MERGE keys of the file replace those that are there.",
+	"REPLYBUFFER RESIZING <0|1>",
+	"    Nothing: clients have no reply buffer that could be resized.",
 	"SET-ACTIVE-EXPIRE <0|1>",
 	"    With 0, keys expire only when they are looked at.",
 	"SET-DISABLE-DENY-SCRIPTS <0|1>",
@@ -144,6 +147,15 @@ func debugSleep(c *Ctx, args [][]byte) {
 	// Like C's strtod: what is no number is 0.
 	f, _ := strconv.ParseFloat(string(args[0]), 64)
 	time.Sleep(time.Duration(min(max(f, 0), 1e6) * float64(time.Second)))
+	c.W.OK()
+}
+
+// debugReplyBuffer lets Redis's tests fix the size of buffers that do not exist.
+func debugReplyBuffer(c *Ctx, args [][]byte) {
+	if !equalFold(args[0], "resizing") {
+		c.unknownForm()
+		return
+	}
 	c.W.OK()
 }
 

@@ -451,7 +451,7 @@ func cmdHRandField(c *Ctx) {
 		return
 	}
 	if count < -hrandomMax {
-		c.Err("ERR value is out of range")
+		c.refuseLong(-count)
 		return
 	}
 	n := int(min(count, int64(size)))

@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,16 @@ import (
 // counts what does not fit.
 const freeOutput = 16 << 10
 
+// outputBlock is in what units output beyond that counts: Redis counts blocks,
+// whether they are full or not, as its allocator rounds them.
+const outputBlock = 20 << 10
+
+// countedOutput is the blocks that n waiting bytes make, and their size.
+func countedOutput(n int64) (blocks, size int64) {
+	blocks = (max(n-freeOutput, 0) + outputBlock - 1) / outputBlock
+	return blocks, blocks * outputBlock
+}
+
 // outputClass is the class of client-output-buffer-limit.
 func (c *Client) outputClass() int {
 	switch c.kind() {
@@ -36,10 +47,10 @@ func (c *Client) outputClass() int {
 // whenever output is appended that is not small, and every second while there
 // is some; only one goroutine at a time may call it for a client.
 func (s *Server) OverOutputLimit(c *Client, waiting int64) bool {
-	waiting -= freeOutput
+	_, counted := countedOutput(waiting)
 	l := s.Config.ClientOutputBufferLimit.Load()[c.outputClass()]
-	over := l.Hard > 0 && waiting >= int64(l.Hard)
-	if l.Soft > 0 && waiting >= int64(l.Soft) {
+	over := l.Hard > 0 && counted >= int64(l.Hard)
+	if l.Soft > 0 && counted >= int64(l.Soft) {
 		switch now := time.Now(); {
 		case c.overSoft.IsZero():
 			c.overSoft = now
@@ -50,7 +61,7 @@ func (s *Server) OverOutputLimit(c *Client, waiting int64) bool {
 		c.overSoft = time.Time{}
 	}
 	if over && !c.has(stateClosing) {
-		c.OutLen.Store(waiting + freeOutput)
+		c.OutLen.Store(waiting)
 		c.set(stateClosing, true)
 		s.Log.Warningf("Client %s scheduled to be closed ASAP for overcoming of output buffer limits.", c.Info())
 		s.clients.remove(c)
@@ -64,14 +75,16 @@ func (s *Server) OutputBounded(c *Client) bool {
 	return l.Hard > 0 || l.Soft > 0
 }
 
-// replyLimit is the length at which a reply is too long to be sent, whatever
-// follows in it; 0: none. A command that repeats itself may stop there.
-func (c *Ctx) replyLimit() int {
-	hard := c.S.Config.ClientOutputBufferLimit.Load()[c.C.outputClass()].Hard
-	if hard == 0 {
-		return 0
+// refuseLong answers a request for elems elements, more than are ever made up:
+// with an error, or, where a reply of that length would close the client, so.
+func (c *Ctx) refuseLong(elems int64) {
+	const least = 4 // bytes of an element
+	if c.S.OverOutputLimit(c.C, least*min(elems, math.MaxInt64/2/least)) {
+		c.W.Buf = c.W.Buf[:0]
+		c.Close()
+		return
 	}
-	return int(hard) + freeOutput
+	c.Err("ERR value is out of range")
 }
 
 // clientMemory is the memory of all clients but replicas, kept while

@@ -450,7 +450,7 @@ func cmdSRandMember(c *Ctx) {
 		return
 	}
 	if count < -srandomMax {
-		c.Err("ERR value is out of range")
+		c.refuseLong(-count)
 		return
 	}
 	size := s.Len()

@@ -502,6 +502,7 @@ func (t *tracking) untrack(c *Client) {
 		}
 	}
 	t.broadcasts.Store(int32(len(t.prefixes)))
+	c.prefixMem.Store(0)
 	c.set(stateTracking|stateBrokenRedirect|stateBroadcast|stateNoLoop, false)
 	c.track = trackState{number: c.track.number}
 }
@@ -536,7 +537,10 @@ func (t *tracking) track(c *Client, redirect int64, bits uint32, optIn, optOut b
 		if t.prefixes[p] == nil {
 			t.prefixes[p] = make(map[*Client]struct{})
 		}
-		t.prefixes[p][c] = struct{}{}
+		if _, known := t.prefixes[p][c]; !known {
+			t.prefixes[p][c] = struct{}{}
+			c.prefixMem.Add(int64(subBytes + len(p)))
+		}
 	}
 	t.broadcasts.Store(int32(len(t.prefixes)))
 	// Whatever this client reads from now on, it reads with a stripe locked that

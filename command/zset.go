@@ -647,7 +647,7 @@ func cmdZRandMember(c *Ctx) {
 		return
 	}
 	if count < -zrandomMax {
-		c.Err("ERR value is out of range")
+		c.refuseLong(-count)
 		return
 	}
 	size := z.Len()

@@ -217,6 +217,7 @@ type goConn struct {
 	pushed    []byte     // to be sent between two commands
 	reply     []byte     // to the parked client's command
 	writing   int        // bytes that are being sent
+	large     bool       // there was so much output that limits may count it
 	delivered bool       // the parked client may go on
 	killed    bool
 	after     bool                           // ... once what was replied is sent
@@ -441,7 +442,11 @@ func (c *goConn) over() bool {
 	n := int64(len(c.pushed) + c.writing)
 	c.c.OutLen.Store(n)
 	c.c.OutMem.Store(n)
-	return n > smallOut && c.t.srv.cmd.OverOutputLimit(c.c, n)
+	if n <= smallOut && !c.large {
+		return false
+	}
+	c.large = n > smallOut
+	return c.t.srv.cmd.OverOutputLimit(c.c, n)
 }
 
 // sweep closes clients that are over a soft limit for too long, until the

@@ -18,6 +18,7 @@ import (
 const (
 	readSize  = 64 << 10 // what one read takes from a socket
 	maxEvents = 256      // connections served in one turn
+	maxTurn   = 1 << 20  // input that one connection has read in a turn
 	keepOut   = 1 << 20  // capacity of the output buffer that a loop keeps
 	stallAt   = 16 << 20 // output at which a client's further commands wait
 )
@@ -166,7 +167,9 @@ type loop struct {
 	room    []item
 	running []item
 	nodes   []pushNode
-	touched []*conn
+	touched []*conn // with pushes to be sent, from pushedTo on; may name one twice
+
+	pushedTo int
 
 	// What waits for the append-only log; see hold_linux.go.
 	log       command.AppendLog
@@ -181,7 +184,7 @@ type conn struct {
 	session
 	l        *loop
 	fd       int
-	out      []byte // replies that the socket did not take yet
+	out      outbox // what the socket did not take yet
 	unsynced hold   // comes behind out
 	held     []byte // pushes that wait for the reply to a command on a worker
 	watching bool   // for writability
@@ -243,10 +246,12 @@ func (l *loop) run() {
 			}
 		}
 		l.runQueue()
+		l.sendPushes(pushTurn + 2*n)
 		l.sweep()
 		l.settleTurn()
 	}
 	l.runQueue()
+	l.sendPushes(len(l.touched))
 	for _, c := range l.conns {
 		c.close()
 	}
@@ -261,6 +266,9 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 	r, _, _ := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	if n := int(r); n > 0 {
 		return n
+	}
+	if l.pushing() {
+		return 0
 	}
 	l.awake.Store(false)
 	if l.queued() {
@@ -292,8 +300,8 @@ func (l *loop) sweep() {
 		if l.srv.idleTooLong(c.c, now) {
 			l.srv.cmd.Log.Verbosef("Closing idle client")
 			c.close()
-		} else if len(c.out) > smallOut && l.srv.cmd.OverOutputLimit(c.c, int64(len(c.out))) {
-			c.close()
+		} else {
+			c.over(0)
 		}
 	}
 }
@@ -393,31 +401,46 @@ func keepAlive(fd, seconds int) {
 	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, 3)
 }
 
-// readable reads once and runs what came.
+// readable reads and runs what came: one read, or for a long command as many
+// as there is input for, but no more than maxTurn bytes.
 func (c *conn) readable() {
 	l := c.l
-	var n int
-	if len(c.in) == 0 {
-		n = rawRead(c.fd, l.rbuf)
-	} else {
-		// A command is under way: read behind what is there.
-		c.grow()
-		n = rawRead(c.fd, c.in[len(c.in):cap(c.in)])
-	}
-	if n <= 0 {
-		if n == 0 {
-			c.close()
-		} else if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
-			c.close()
-		}
+	if c.sendPushes(); c.gone {
 		return
 	}
-	l.srv.cmd.Stats.Received(n)
-	if len(c.in) == 0 {
-		c.process(l.rbuf[:n])
-	} else {
-		c.in = c.in[:len(c.in)+n]
-		c.process(nil)
+	for total := 0; total < maxTurn; {
+		room := l.rbuf
+		if len(c.in) > 0 {
+			// A command is under way: read behind what is there.
+			c.grow()
+			room = c.in[len(c.in):cap(c.in)]
+		}
+		n := rawRead(c.fd, room)
+		if n <= 0 {
+			if n == 0 {
+				c.close()
+			} else if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
+				c.close()
+			}
+			return
+		}
+		total += n
+		l.srv.cmd.Stats.Received(n)
+		if len(c.in) == 0 {
+			c.process(room[:n])
+		} else {
+			c.in = c.in[:len(c.in)+n]
+			if c.note(); cap(c.in) > keepBuffer {
+				l.srv.cmd.NoteMemory(c.c)
+				if c.c.Closing() {
+					return // evicted for it
+				}
+			}
+			c.process(nil)
+		}
+		if n < len(room) || len(c.in) == 0 || c.gone || c.scan.Need() <= keepBuffer {
+			return
+		}
 	}
 }
 
@@ -464,62 +487,88 @@ func (c *conn) advance(data []byte) {
 }
 
 // sending tells whether anything is still to be sent.
-func (c *conn) sending() bool { return len(c.out) > 0 || len(c.unsynced.waits) > 0 }
+func (c *conn) sending() bool { return c.out.n > 0 || len(c.unsynced.waits) > 0 }
 
 // waiting is how many bytes are still to be sent.
-func (c *conn) waiting() int { return len(c.out) + len(c.unsynced.buf) }
+func (c *conn) waiting() int { return c.out.n + len(c.unsynced.buf) }
+
+// over closes the connection if with more bytes it has too much output waiting.
+func (c *conn) over(more int) bool {
+	n := c.waiting() + len(c.held) + more
+	if n <= smallOut || !c.l.srv.cmd.OverOutputLimit(c.c, int64(n)) {
+		return false
+	}
+	c.close()
+	return true
+}
 
 // flush sends what is waiting, then w's buffer, unless it has to wait for the
 // append-only log.
 func (c *conn) flush(w *wire.Writer) {
-	if w != nil && c.waiting()+len(w.Buf) > smallOut && c.l.srv.cmd.OverOutputLimit(c.c, int64(c.waiting()+len(w.Buf))) {
-		c.close()
-		return
+	if !c.over(len(w.Buf)) && !c.hold(w) {
+		c.transmit(w)
 	}
-	if w != nil && c.hold(w) {
-		return
-	}
-	c.transmit(w)
 }
 
 // transmit sends what is waiting, then w's buffer; what the socket does not take
 // waits for it to become writable.
 func (c *conn) transmit(w *wire.Writer) {
-	if len(c.out) > 0 {
-		if w != nil {
-			c.out = append(c.out, w.Buf...)
-		}
-		// Where the socket was full, it will say when it is not.
-		if !(c.watching && w != nil) && !c.send() {
-			return
-		}
-	} else if w != nil {
-		n := rawWrite(c.fd, w.Buf)
-		if n < 0 {
-			if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
-				c.close()
-				return
-			}
-			n = 0
-		}
-		c.l.srv.cmd.Stats.Sent(n)
-		if n < len(w.Buf) {
-			if len(w.Buf)-n > keepOut {
-				c.out, w.Buf = w.Buf[n:], nil // too long to copy
-			} else {
-				c.out = append(c.out, w.Buf[n:]...)
-			}
-		}
-	}
-	if n := int64(len(c.out)); n != c.c.OutLen.Load() {
-		c.c.OutLen.Store(n)
-		c.c.OutMem.Store(int64(cap(c.out)))
-	}
-	if len(c.out) > 0 {
-		c.watchOut(true)
+	if c.out.n > 0 {
+		c.out.add(w.Buf)
+		c.send(false)
 		return
 	}
-	c.watchOut(false)
+	n := rawWrite(c.fd, w.Buf)
+	if n < 0 {
+		if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
+			c.close()
+			return
+		}
+		n = 0
+	}
+	c.l.srv.cmd.Stats.Sent(n)
+	switch left := len(w.Buf) - n; {
+	case left > keepOut:
+		c.out.keep(w.Buf[n:]) // too long to copy
+		w.Buf = nil
+	case left > 0:
+		c.out.add(w.Buf[n:])
+	}
+	c.sent()
+}
+
+// send sends what waits. Where the socket was full nothing is tried before it
+// says that it is not any more.
+func (c *conn) send(writable bool) {
+	for c.out.n > 0 && (writable || !c.watching) {
+		n := c.out.write(c.fd)
+		if n < 0 {
+			e := syscall.Errno(-n)
+			if e == syscall.EINTR {
+				continue
+			}
+			if e == syscall.EAGAIN {
+				break
+			}
+			c.close()
+			return
+		}
+		c.l.srv.cmd.Stats.Sent(n)
+		c.out.sent(n)
+	}
+	c.sent()
+}
+
+// sent notes what waits now, and closes where nothing does and that was to be.
+func (c *conn) sent() {
+	if n := int64(c.out.n); n != c.c.OutLen.Load() {
+		c.c.OutLen.Store(n)
+		c.c.OutMem.Store(int64(c.out.mem))
+		if n <= smallOut {
+			c.l.srv.cmd.OverOutputLimit(c.c, n) // the time above the soft limit is over
+		}
+	}
+	c.watchOut(c.out.n > 0)
 	if c.closing && !c.sending() {
 		c.close()
 	}
@@ -527,7 +576,7 @@ func (c *conn) transmit(w *wire.Writer) {
 
 // writable sends what waits, now that the socket takes more.
 func (c *conn) writable() {
-	c.flush(nil)
+	c.send(true)
 	c.goOn()
 }
 
@@ -538,31 +587,12 @@ func (c *conn) goOn() {
 	}
 	c.l.srv.cmd.NoteMemory(c.c)
 	if c.stalled && c.waiting() < stallAt/2 {
+		if c.sendPushes(); c.gone {
+			return
+		}
 		c.stalled = false
 		c.process(nil)
 	}
-}
-
-// send writes c.out; false: the connection is gone.
-func (c *conn) send() bool {
-	for len(c.out) > 0 {
-		n := rawWrite(c.fd, c.out)
-		if n < 0 {
-			e := syscall.Errno(-n)
-			if e == syscall.EINTR {
-				continue
-			}
-			if e == syscall.EAGAIN {
-				return true
-			}
-			c.close()
-			return false
-		}
-		c.l.srv.cmd.Stats.Sent(n)
-		c.out = c.out[n:]
-	}
-	c.out = nil
-	return true
 }
 
 func (c *conn) watchOut(on bool) {
@@ -593,14 +623,14 @@ func (c *conn) close() {
 	delete(c.l.conns, c.fd)
 	c.l.srv.cmd.DropClient(c.c)
 	syscall.Close(c.fd)
-	c.in, c.out, c.held, c.unsynced = nil, nil, nil, hold{}
+	c.in, c.out, c.held, c.unsynced = nil, outbox{}, nil, hold{}
 }
 
 // Hijack takes the connection away from the loop; see command.Conn.
 func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 	var now func()
 	now = func() {
-		if c.gone {
+		if c.sendPushes(); c.gone {
 			return
 		}
 		if len(c.unsynced.waits) > 0 {
@@ -622,13 +652,11 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 			return
 		}
 		c.taken = nc
-		rest, out := c.in, c.out
-		c.in, c.out = nil, nil
+		rest, out := c.in, net.Buffers(c.out.blocks)
+		c.in, c.out = nil, outbox{}
 		go func() {
-			if len(out) > 0 {
-				if _, err := nc.Write(out); err != nil {
-					nc.Close() // take will notice
-				}
+			if _, err := out.WriteTo(nc); err != nil {
+				nc.Close() // take will notice
 			}
 			take(nc, rest)
 		}()
@@ -657,6 +685,9 @@ func (c *conn) Kill(afterReply bool) {
 func (c *conn) Deliver(reply []byte) {
 	c.l.post(func() {
 		if c.gone {
+			return
+		}
+		if c.sendPushes(); c.gone {
 			return
 		}
 		c.parked, c.c.Working = false, false

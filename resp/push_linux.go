@@ -6,10 +6,15 @@ import (
 )
 
 // A loop's queue is emptied at the end of each turn, when the replies of the
-// turn have left. Pushes that stand in it side by side are first sorted by
-// connection, as chains of nodes over the shared bytes, and then each connection
-// is written to once: a message to a thousand subscribers costs one item of
-// the queue, and a thousand messages to one subscriber one write.
+// turn have left. The pushes in it are sorted by connection, as chains of nodes
+// over the shared bytes, and then the connections are written to, once each: a
+// message to a thousand subscribers costs one item of the queue, and a thousand
+// messages to one subscriber one write.
+//
+// A turn writes to some of the connections only, so that others' commands do not
+// wait for a thousand writes. What is published meanwhile joins the chains of
+// those that are still to be written to. A connection's own chain is sent before
+// its next command runs.
 
 // item is what others want of a loop, between two commands: a function to be
 // run, or a push to one connection or to many.
@@ -28,7 +33,9 @@ type pushNode struct {
 }
 
 const (
-	maxNodes = 1 << 16 // pushes sorted before they are written
+	maxNodes = 1 << 16 // pushes sorted before they are all written
+	pushTurn = 32      // connections written to in a turn, and two for each event of it
+	copyTo   = 8 << 10 // pushes to one connection that are copied together
 	keepRoom = 1 << 12 // items that a loop's queue keeps room for
 )
 
@@ -64,7 +71,6 @@ func (l *loop) runQueue() {
 		l.running = q[i+1:]
 		switch {
 		case it.f != nil:
-			l.sendPushes()
 			it.f()
 		case it.c != nil:
 			it.c.take(it)
@@ -74,11 +80,10 @@ func (l *loop) runQueue() {
 			}
 		}
 		if len(l.nodes) >= maxNodes {
-			l.sendPushes()
+			l.sendPushes(len(l.touched))
 		}
 	}
 	l.running = nil
-	l.sendPushes()
 	if cap(q) <= keepRoom {
 		clear(q)
 		l.room = q[:0]
@@ -91,9 +96,7 @@ func (c *conn) take(it *item) {
 	case c.gone || c.closing || it.seq <= c.settled:
 	case c.c.Working:
 		c.held = appendPush(c.held, it.b, c.c.Proto())
-		if len(c.held) > smallOut && c.l.srv.cmd.OverOutputLimit(c.c, int64(len(c.held)+len(c.out))) {
-			c.close()
-		}
+		c.over(0)
 	default:
 		l := c.l
 		l.nodes = append(l.nodes, pushNode{b: it.b})
@@ -108,33 +111,62 @@ func (c *conn) take(it *item) {
 	}
 }
 
-// sendPushes writes the pushes noted, connection by connection.
-func (l *loop) sendPushes() {
-	if len(l.touched) == 0 {
+// pushing tells whether pushes are noted that are not sent.
+func (l *loop) pushing() bool { return l.pushedTo < len(l.touched) }
+
+// sendPushes writes the pushes noted for some of the connections.
+func (l *loop) sendPushes(conns int) {
+	for ; conns > 0 && l.pushing(); conns-- {
+		c := l.touched[l.pushedTo]
+		l.touched[l.pushedTo] = nil
+		l.pushedTo++
+		c.sendPushes()
+	}
+	if !l.pushing() && l.pushedTo > 0 {
+		clear(l.nodes)
+		l.touched, l.nodes, l.pushedTo = l.touched[:0], l.nodes[:0], 0
+	}
+}
+
+// sendPushes writes the pushes noted for the connection.
+func (c *conn) sendPushes() {
+	n := c.first
+	if n == 0 {
 		return
 	}
-	w := &l.w
-	for _, c := range l.touched {
-		n := c.first
-		c.first, c.last = 0, 0
-		if c.gone {
-			continue
+	c.first, c.last = 0, 0
+	if c.gone {
+		return
+	}
+	l, w := c.l, &c.l.w
+	// What is long, or has to wait for the client, is not copied.
+	w.Buf = w.Buf[:0]
+	_, held := l.log.Pending()
+	held = held || len(c.unsynced.waits) > 0
+	copied := held || c.out.n == 0
+	for proto := c.c.Proto(); n != 0; n = l.nodes[n-1].next {
+		b := l.nodes[n-1].b
+		if copied && !held && len(w.Buf)+len(b) > copyTo {
+			c.out.add(w.Buf)
+			copied = false
 		}
-		w.Buf = w.Buf[:0]
-		for proto := c.c.Proto(); n != 0; n = l.nodes[n-1].next {
-			w.Buf = appendPush(w.Buf, l.nodes[n-1].b, proto)
+		if copied {
+			w.Buf = appendPush(w.Buf, b, proto)
+		} else {
+			c.out.addPush(b, proto)
 		}
+	}
+	if copied {
 		c.flush(w)
-		if len(c.out) > 0 && !c.gone {
-			l.srv.cmd.NoteMemory(c.c)
-		}
+	} else if !c.over(0) {
+		c.send(false)
+	}
+	if c.out.n > 0 && !c.gone {
+		l.srv.cmd.NoteMemory(c.c)
 	}
 	if cap(w.Buf) > keepOut {
 		w.Buf = nil
 	}
-	clear(l.touched)
-	clear(l.nodes)
-	l.touched, l.nodes = l.touched[:0], l.nodes[:0]
 }
 
 // Push sends bytes between two commands, from any goroutine.
@@ -147,7 +179,7 @@ func (c *conn) Outlet() command.Outlet { return c.l }
 func (l *loop) Fanout(b []byte, to []command.Conn) { l.enqueue(item{b: b, to: to}) }
 
 // Settle appends the pushes that wait in the queue, for a command of this
-// client that is about to reply.
+// client that is about to reply; those noted were sent before it ran.
 func (c *conn) Settle(w *wire.Writer) {
 	l := c.l
 	proto := c.c.Proto()

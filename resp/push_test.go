@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -206,5 +207,58 @@ func TestUnsubscribe(t *testing.T) {
 		if messages == 0 {
 			t.Error("no message came at all")
 		}
+	})
+}
+
+// TestFanOut: a message to more connections than one turn writes to reaches
+// each of them once and in order, between the replies to their own commands.
+func TestFanOut(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+		const subs, messages = 4 * 32, 100
+		pub, _ := ready(t, dial, srv)
+		var wg sync.WaitGroup
+		for i := range subs {
+			c, _ := ready(t, dial, srv)
+			_, _ = c.Write([]byte("SUBSCRIBE x\r\n"))
+			expect(t, c, "*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n")
+			wg.Go(func() {
+				pongs, next := 0, 0
+				r := bufio.NewReader(c)
+				line := func() string {
+					s, err := r.ReadString('\n')
+					if err != nil {
+						t.Errorf("subscriber %d after %d messages: %v", i, next, err)
+					}
+					return strings.TrimSpace(s)
+				}
+				for next < messages && !t.Failed() {
+					if i%4 == 0 && next%10 == 0 && pongs <= next/10 {
+						_, _ = c.Write([]byte("PING\r\n"))
+						pongs++
+					}
+					if line() == "*2" {
+						line()
+						if s := line(); s != "pong" {
+							t.Errorf("%q is no reply to PING", s)
+						}
+						line()
+						line()
+						continue
+					}
+					for range 5 {
+						line()
+					}
+					if s := line(); s != fmt.Sprint(next) {
+						t.Errorf("subscriber %d: message %q, want %d", i, s, next)
+					}
+					next++
+				}
+			})
+		}
+		for n := range messages {
+			_, _ = pub.Write(bulk("PUBLISH", "x", fmt.Sprint(n)))
+			expect(t, pub, fmt.Sprintf(":%d\r\n", subs))
+		}
+		wg.Wait()
 	})
 }

@@ -42,6 +42,10 @@ var thresholds = []threshold{
 	{"idle/MSET/* growth", "kvd", "<=", 1.5},
 	{"idle/MSET/*/time", "ratio", "<=", 1.1},
 
+	{"pubsub/*/*/cpu", "ratio", "<=", 0.9},
+	{"pubsub/stopped/GET p99 then to calm", "kvd", "<=", 2},
+	{"pubsub/stopped/memory to limits", "kvd", "<=", 2}, // a buffer that grows is in memory twice for a moment
+
 	// One loop is the base. What the machine allows depends on its cores, which the load shares: see the suite.
 	{"scaling/*/share of linear", "kvd", ">=", 0.7},
 	{"scaling/*/rps", "ratio", ">=", 1},

@@ -1,0 +1,113 @@
+package resp
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// outbox is output that a socket did not take yet, in blocks, so that what
+// waits is never copied when more comes: clients that get the same messages
+// would all have to be copied at the same moment.
+type outbox struct {
+	blocks [][]byte // only the last one has room
+	n      int      // bytes that wait
+	mem    int      // what the blocks take; those that are shared count like others
+}
+
+const (
+	minBlock = 4 << 10  // least size of a block
+	maxBlock = 64 << 10 // of a block that grows with the box
+	// shareFrom is the least length of a push that is not copied but referred to.
+	shareFrom = 2 << 10
+	// maxVectors is how many blocks one write takes.
+	maxVectors = 64
+)
+
+// add appends a copy of b.
+func (o *outbox) add(b []byte) {
+	o.n += len(b)
+	if k := len(o.blocks); k > 0 {
+		last := &o.blocks[k-1]
+		fits := min(len(b), cap(*last)-len(*last))
+		*last = append(*last, b[:fits]...)
+		b = b[fits:]
+	}
+	if len(b) > 0 {
+		block := make([]byte, 0, max(len(b), min(max(o.mem, minBlock), maxBlock)))
+		o.own(append(block, b...))
+	}
+}
+
+// keep appends b itself, which from now on belongs to the box.
+func (o *outbox) keep(b []byte) {
+	o.n += len(b)
+	o.own(b)
+}
+
+func (o *outbox) own(b []byte) {
+	o.blocks = append(o.blocks, b)
+	o.mem += cap(b)
+}
+
+// share appends b without copying it; nobody may change it.
+func (o *outbox) share(b []byte) {
+	o.keep(b[:len(b):len(b)])
+}
+
+// addPush appends a push in the form of the client's protocol.
+func (o *outbox) addPush(b []byte, proto int) {
+	switch array := proto < 3 && b[0] == '>'; {
+	case array && len(b) < shareFrom:
+		o.add(star)
+		o.add(b[1:])
+	case array:
+		o.share(star)
+		o.share(b[1:])
+	case len(b) < shareFrom:
+		o.add(b)
+	default:
+		o.share(b)
+	}
+}
+
+// star begins a push to a client of RESP2.
+var star = []byte("*")
+
+// sent takes the first n bytes out.
+func (o *outbox) sent(n int) {
+	o.n -= n
+	for n > 0 {
+		first := o.blocks[0]
+		if n < len(first) {
+			o.blocks[0] = first[n:]
+			o.mem -= n
+			return
+		}
+		n -= len(first)
+		o.mem -= cap(first)
+		o.blocks[0] = nil
+		o.blocks = o.blocks[1:]
+	}
+	if o.n == 0 {
+		*o = outbox{}
+	}
+}
+
+// write gives the socket what it takes and returns how much, or a negative errno.
+func (o *outbox) write(fd int) int {
+	if len(o.blocks) == 1 {
+		return rawWrite(fd, o.blocks[0])
+	}
+	var vec [maxVectors]syscall.Iovec
+	k := min(len(o.blocks), maxVectors)
+	for i, b := range o.blocks[:k] {
+		vec[i].Base = unsafe.SliceData(b)
+		vec[i].SetLen(len(b))
+	}
+	// The runtime ignores the SIGPIPE of a peer that has gone.
+	r, _, e := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(k))
+	if e != 0 {
+		return -int(e)
+	}
+	return int(r)
+}
