@@ -100,7 +100,7 @@ type logState struct {
 	mode      mode
 	wanted    bool // appendonly
 	scheduled bool // a rewrite is wanted as soon as no snapshot is being written
-	asked     bool // CONFIG SET appendonly was called, and the manager has not looked
+	beginning bool // CONFIG SET appendonly asked for a rewrite, and the manager is about to begin it
 	running   bool // a base is being written
 	started   time.Time
 	took      time.Duration // of the last rewrite; -1 none
@@ -237,10 +237,8 @@ func (l *Log) wantOn() bool {
 func (l *Log) switched() {
 	l.state.Lock()
 	l.state.wanted = l.Config.AppendOnly.Load()
-	l.state.asked = true
-	if l.state.wanted && l.Busy() {
-		l.state.scheduled = true
-	}
+	l.state.scheduled = l.state.wanted && l.Busy()
+	l.state.beginning = l.state.wanted && !l.state.scheduled && l.state.mode == logOff
 	l.state.Unlock()
 	l.manageNow()
 }
@@ -308,7 +306,6 @@ func (l *Log) turn() {
 	}
 	l.state.Lock()
 	st := l.state.logState
-	l.state.asked = false
 	l.state.Unlock()
 	now := time.Now()
 	switch {
@@ -328,6 +325,9 @@ func (l *Log) turn() {
 		if due || l.settled || l.grown(now) {
 			_ = l.begin() // it has said so
 		}
+	}
+	if st.beginning {
+		l.set(func(st *logState) { st.beginning = false })
 	}
 	if len(l.files.history) > 0 && !l.Config.AOFDisableAutoGC.Load() && st.mode == logOn {
 		l.collect()
@@ -522,7 +522,7 @@ func (l *Log) Info(field func(name string, value any)) {
 	if st.took >= 0 {
 		took = seconds(st.took)
 	}
-	running := st.running || st.asked && st.wanted && !st.scheduled && st.mode == logOff
+	running := st.running || st.beginning
 	if st.running {
 		current = seconds(time.Since(st.started))
 	}

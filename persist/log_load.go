@@ -26,10 +26,22 @@ func (e *LogError) Error() string { return e.Text }
 const readBlock = 1 << 20
 
 // HasFile tells whether there is something to load.
-func (l *Log) HasFile() bool { return l.wantOn() || l.Saver.HasFile() }
+func (l *Log) HasFile() bool {
+	if !l.wantOn() {
+		return l.Saver.HasFile()
+	}
+	of := l.Config.AppendFilename.Load()
+	for _, name := range []string{of, filepath.Join(l.Config.AppendDirname.Load(), of+".manifest")} {
+		if _, _, err := l.Disk.Stat(name); !errors.Is(err, os.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
 
 // Load reads the log, if appendonly says so, else the snapshot file, into the
-// empty keyspace. SetLoading was called where HasFile says so. From its end on
+// empty keyspace. SetLoading was called where HasFile says so; else this takes no
+// time and is called before the first client comes. From its end on
 // what changes is appended to the log. After an error the contents are not to
 // be served, and loading goes on to be reported.
 func (l *Log) Load() error {

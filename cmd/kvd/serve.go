@@ -60,15 +60,20 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	if err := saver.LockDir(); err != nil {
 		return err
 	}
-	if aof.HasFile() {
+	loaded := make(chan error, 1)
+	something := aof.HasFile()
+	if something {
 		saver.SetLoading() // before the first client comes
+	} else {
+		loaded <- aof.Load() // nobody is told to wait for nothing
 	}
 	if err := front.Start(); err != nil {
 		log.Warningf("%v", err)
 		return errLogged
 	}
-	loaded := make(chan error, 1)
-	go func() { loaded <- aof.Load() }()
+	if something {
+		go func() { loaded <- aof.Load() }()
+	}
 	for running := true; running; {
 		select {
 		case err := <-loaded:

@@ -95,6 +95,8 @@ var suites = []suite{
 		extent{rounds: 3, keys: million, seconds: 3, tests: "set,get", limit: 30 * time.Minute}, nil, scaling},
 	{"multi", "transactions of ten SETs a second and server CPU of one; P=1,16, own load",
 		extent{rounds: 5, keys: million, seconds: 2, limit: 20 * time.Minute}, nil, transactions},
+	{"log", "SET at P=16 with the append-only log, by appendfsync; loading it",
+		extent{rounds: 5, keys: million, seconds: 2, limit: 20 * time.Minute}, nil, appendLog},
 	{"collections", "lists, sets, hashes and sorted sets, small and of keys members; set algebra; bytes",
 		extent{rounds: 3, keys: million, seconds: 1.5, limit: 90 * time.Minute}, nil, collections},
 	{"pubsub", "server CPU a delivered message: conns subscribers on one channel, and over as many channels as keys; readers that stop",

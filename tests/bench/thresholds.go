@@ -53,6 +53,10 @@ var thresholds = []threshold{
 	{"multi/P=16/cpu", "ratio", "<=", 0.8},
 	{"multi/*/cpu", "ratio", "<=", 1},
 
+	{"log/everysec/*/*/rps", "ratio", ">=", 1.2},
+	{"log/always/*/*/rps", "ratio", ">=", 1},
+	{"log/*/load", "ratio", "<=", 1.05},
+
 	{"collections/*/P=1/*/rps", "ratio", ">=", 0.97},
 	{"collections/*/P=16/*/rps", "ratio", ">=", 1},
 	{"collections/*/P=1/*/cpu", "ratio", "<=", 1},

@@ -124,7 +124,7 @@ func run(ctx context.Context, o options) (ok bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("fetching the suite: %w", err)
 	}
-	work, err := os.MkdirTemp("", "kvd-conformance-")
+	work, err := os.MkdirTemp("", "kvdc-")
 	if err != nil {
 		return false, err
 	}

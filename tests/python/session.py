@@ -2,48 +2,14 @@
 
     session.py PORT [--modern]
 
---modern adds the commands and options that came after Redis 7.0. Every check prints what it
-found if it does not hold; the exit code is 1 then. The server's databases 0 and 9 are emptied.
+Every check prints what it found if it does not hold; the exit code is 1 then. See checks.py.
 """
 
-import sys
 import time
-import traceback
-import warnings
 
 import redis
 
-port = int(sys.argv[1])
-modern = "--modern" in sys.argv[2:]
-failures = 0
-checks = []
-
-# redis-py marks what is new in the server as experimental.
-warnings.simplefilter("ignore")
-
-
-def check(f):
-    checks.append(f)
-    return f
-
-
-def eq(got, want):
-    if got != want or type(got) is not type(want):
-        raise AssertionError(f"got {got!r}, want {want!r}")
-
-
-def raises(text, f, *args, **kw):
-    try:
-        got = f(*args, **kw)
-    except redis.ResponseError as e:
-        if text not in str(e):
-            raise AssertionError(f"error {e!s}, want one with {text!r}")
-    else:
-        raise AssertionError(f"got {got!r}, want an error with {text!r}")
-
-
-def client(**kw):
-    return redis.Redis(host="127.0.0.1", port=port, socket_timeout=20, **kw)
+from checks import check, client, eq, modern, raises, run
 
 
 @check
@@ -296,13 +262,4 @@ def newer_increx():
     eq([float(x) for x in got], [1.5, 1.5])
 
 
-for f in checks:
-    print(f.__name__)
-    try:
-        f()
-    except Exception:
-        failures += 1
-        traceback.print_exc(file=sys.stdout)
-client(db=0).flushdb()
-client(db=9).flushdb()
-sys.exit(1 if failures else 0)
+run()

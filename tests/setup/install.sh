@@ -2,6 +2,9 @@
 # Gets what the tests use and this machine lacks:
 #   redis-server, redis-sentinel, redis-tools, tcl, procps    Debian packages, through apt-get, as root or with sudo
 #   redis-py                                  its newest release, into a venv under the cache directory
+#   go-redis                                  as tests/clients/go/go.sum has it, into Go's module cache
+#   ioredis and redis of Node                 as tests/clients/node has them locked, into the cache
+#                                             directory; only where node (20 or newer) and npm are
 # What could not be had is named at the end, and the exit code is 0 all the same: the tests
 # that need it say so themselves. With --strict a missing piece is exit code 1.
 set -uo pipefail
@@ -10,6 +13,7 @@ strict=0
 [ "${1:-}" = --strict ] && strict=1
 cache=${KVD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kvd}
 venv=$cache/venv
+clients=$(cd "$(dirname "$0")/../clients" && pwd)
 lacking=()
 
 say() { echo "install: $*"; }
@@ -90,9 +94,28 @@ if ! "$venv/bin/python3" -c 'import redis' 2>/dev/null; then
 	fi
 fi
 
+if ! (cd "$clients/go" && GOPROXY=off go list -deps -test . >/dev/null 2>&1); then
+	say "fetching go-redis"
+	(cd "$clients/go" && timeout 300 go mod download && GOPROXY=off go list -deps -test . >/dev/null) || lacking+=("go-redis")
+fi
+
+# The packages are there if they were installed by this very lock file.
+node_packages() { cmp -s "$clients/node/package-lock.json" "$cache/node/installed-lock.json"; }
+if ! command -v npm >/dev/null || ! node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null; then
+	say "no node of version 20 or newer with npm: ioredis and redis of Node are not tried"
+elif ! node_packages; then
+	say "installing ioredis and redis of Node into $cache/node"
+	rm -rf "$cache/node" && mkdir -p "$cache/node" && cp "$clients"/node/package*.json "$cache/node" &&
+		(cd "$cache/node" && timeout 300 npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >/dev/null) &&
+		cp "$clients/node/package-lock.json" "$cache/node/installed-lock.json"
+	node_packages || lacking+=("ioredis and redis of Node")
+fi
+
 version() { command -v "$1" >/dev/null && "$@" 2>/dev/null | head -n 1; }
 say "redis-server: $(version redis-server --version || echo none)"
 say "redis-py: $("$venv/bin/python3" -c 'import redis; print(redis.__version__)' 2>/dev/null || echo none)"
+say "go-redis: $(cd "$clients/go" && GOPROXY=off go list -m -f '{{.Version}}' github.com/redis/go-redis/v9 2>/dev/null || echo none)"
+say "ioredis and redis of Node: $(cd "$cache/node" 2>/dev/null && node_packages && node -p '["ioredis","redis"].map((p) => require("./node_modules/" + p + "/package.json").version).join(", ")' 2>/dev/null || echo none)"
 say "tcl: $(echo 'puts [info patchlevel]' | tclsh 2>/dev/null || echo none)"
 if [ ${#lacking[@]} -gt 0 ]; then
 	say "COULD NOT GET: $(IFS=,; echo "${lacking[*]}" | sed 's/,/, /g')"
