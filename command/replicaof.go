@@ -237,9 +237,6 @@ func bit(b bool) int {
 	return 0
 }
 
-// isFollower tells whether the server follows a leader.
-func (s *Server) isFollower() bool { return s.following.Load() }
-
 // failoverState is INFO's master_failover_state.
 func (s *Server) failoverState() string {
 	if s.followerEnd == nil {

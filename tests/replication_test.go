@@ -87,7 +87,6 @@ type proxy struct {
 
 	mu    sync.Mutex // protects conns and bytes
 	conns map[net.Conn]bool
-	bytes int64 // forwarded from the server
 }
 
 func newProxy(t testing.TB, to string) *proxy {
