@@ -85,7 +85,7 @@ type proxy struct {
 	to   string
 	l    net.Listener
 
-	mu    sync.Mutex // protects conns and bytes
+	mu    sync.Mutex // protects conns
 	conns map[net.Conn]bool
 }
 
