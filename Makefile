@@ -33,7 +33,7 @@ test:
 
 # The whole-server tests run without -race in `test`: they are long, and most of what they run is another process.
 race:
-	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v /tests/)
+	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v 'kvd/tests')
 
 # Sentinel fails over from leaders that are killed, ten times.
 sentinel:

@@ -242,6 +242,8 @@ func (s *Server) Start() error {
 	if err := s.transport.start(); err != nil {
 		return err
 	}
+	s.mu.Lock() // a client that comes at once may rebind
+	defer s.mu.Unlock()
 	for _, l := range append(slices.Collect(maps.Values(s.tcp)), s.listeners...) {
 		if err := s.transport.serve(l); err != nil {
 			return err
