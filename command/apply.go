@@ -43,6 +43,10 @@ func (a *Applier) Select(db int) { a.c.db.Store(int32(db)) }
 // DB is the database that is selected.
 func (a *Applier) DB() int { return a.c.DB() }
 
+// Paused tells whether the clients are paused (CLIENT PAUSE, or while the server
+// reloads its contents). A follower's stream waits then; Apply itself does not.
+func (a *Applier) Paused() bool { return a.s.pause.mode.Load() != pauseOff }
+
 // InMulti tells whether a MULTI waits for its EXEC.
 func (a *Applier) InMulti() bool { return a.c.multi != nil }
 

@@ -26,6 +26,9 @@ type Applier interface {
 	Select(db int)
 	DB() int
 	InMulti() bool
+	// Paused tells whether nothing is to be applied now: the contents stand still
+	// for the clients, too.
+	Paused() bool
 }
 
 // Contents is what a Follower wants of package persist's Log or Saver.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -381,6 +382,12 @@ func (l *link) stream(nc net.Conn, br *bufio.Reader) error {
 	l.dropOpen()
 	defer l.got.Store(0)
 	for {
+		if l.Applier.Paused() {
+			if err := in.pause(); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := in.apply(); err != nil {
 			return err
 		}
@@ -417,6 +424,38 @@ func (in *input) more() error {
 	k, err := patient{in.l, in.nc}.Read(in.buf[n : n+room])
 	in.buf = in.buf[:n+k]
 	in.l.got.Store(int64(len(in.buf)))
+	return err
+}
+
+const (
+	// pausedMax is how much of the stream is read while the clients of this server
+	// are paused, in bytes; then the leader's buffers fill.
+	pausedMax = 64 << 20
+	pausePoll = 20 * time.Millisecond
+)
+
+// pause waits a moment in which nothing is applied; what comes is read.
+func (in *input) pause() error {
+	if err := in.l.ctx.Err(); err != nil {
+		return err
+	}
+	if len(in.buf) >= pausedMax {
+		time.Sleep(pausePoll)
+		return nil
+	}
+	in.buf = slices.Grow(in.buf, readBytes)
+	n := len(in.buf)
+	in.nc.SetReadDeadline(time.Now().Add(pausePoll))
+	k, err := in.nc.Read(in.buf[n : n+readBytes])
+	in.buf = in.buf[:n+k]
+	in.l.got.Store(int64(len(in.buf) - in.unit))
+	if k > 0 {
+		in.l.lastIO.Store(time.Now().Unix())
+	}
+	var ne net.Error
+	if errors.As(err, &ne) && ne.Timeout() {
+		return nil
+	}
 	return err
 }
 
