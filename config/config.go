@@ -53,6 +53,7 @@ type Config struct {
 	ReplicaPriority       *Int       `directive:"replica-priority"`
 	ReplicaAnnounced      *Bool      `directive:"replica-announced"`
 	ReplicaAnnounceIP     *String    `directive:"replica-announce-ip"`
+	BindSourceAddr        *String    `directive:"bind-source-addr"`
 	ReplicaAnnouncePort   *Int       `directive:"replica-announce-port"`
 	ReplDisklessLoad      *Enum      `directive:"repl-diskless-load"`
 

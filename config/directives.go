@@ -272,7 +272,7 @@ var directives = []Directive{
 	integer("timeout", "0", 0, maxInt, 0, Acts, groupNetwork, "Close a client that was idle for this many seconds; 0 never does."),
 	integer("tcp-keepalive", "300", 0, maxInt, 0, Acts, groupNetwork, "Seconds between TCP keep-alive probes; 0 sends none."),
 	yesno("protected-mode", "yes", 0, Acts, groupNetwork, "Serve only local clients while the default user has no password."),
-	text("bind-source-addr", "", EmptyIsUnset, Inert, groupNetwork, "Local address for outgoing connections."),
+	text("bind-source-addr", "", EmptyIsUnset, Acts, groupNetwork, "Local address for outgoing connections."),
 	integer("socket-mark-id", "0", 0, math.MaxUint32, Immutable, Inert, groupNetwork, "Mark for all sockets, for the system's packet filter."),
 	integer("max-new-connections-per-cycle", "10", 1, 1000, 0, Inert, groupNetwork, "Connections accepted in one loop turn (Redis 7.4)."),
 

@@ -140,6 +140,13 @@ func (l *link) timeout() time.Duration {
 func (l *link) connect() (worked bool, err error) {
 	l.setState(StateConnecting)
 	d := net.Dialer{Timeout: l.timeout()}
+	if from := l.Config.BindSourceAddr.Load(); from != "" {
+		a, err := net.ResolveIPAddr("ip", from)
+		if err != nil {
+			return false, fmt.Errorf("bind-source-addr: %w", err)
+		}
+		d.LocalAddr = &net.TCPAddr{IP: a.IP}
+	}
 	nc, err := d.DialContext(l.ctx, "tcp", l.address)
 	if err != nil {
 		return false, err
