@@ -72,6 +72,9 @@ func cmdConfigSet(c *Ctx) {
 	}
 	switch err := c.S.Config.Set(pairs, config.Caller{Local: c.C.Local(), Loading: c.S.persist.Loading()}); {
 	case err == nil:
+		if c.S.tracking.over() {
+			c.After(c.S.tracking.shrink) // whose messages leave before the reply
+		}
 		c.W.OK()
 	case errors.Is(err, config.ErrLoading):
 		c.Err(err.Error())

@@ -115,10 +115,6 @@ func (t *tracking) init(s *Server) {
 	t.stripes = make([]trackStripe, s.Keyspace.Stripes())
 	t.numbers = make(map[uint32]*Client)
 	t.prefixes = make(map[string]map[*Client]struct{})
-	s.Config.OnChange("tracking-table-max-keys", func() error {
-		go t.shrink()
-		return nil
-	})
 }
 
 func (t *tracking) at(slot uint16) *trackStripe {
@@ -207,23 +203,25 @@ func (t *tracking) evict(x *Exec, st *trackStripe, keep uint64) {
 	}
 }
 
+// over tells whether more keys are remembered than the directive allows.
+func (t *tracking) over() bool {
+	limit := t.s.Config.TrackingTableMaxKeys.Load()
+	return limit > 0 && t.keys.Load() > limit
+}
+
 // shrinkAtOnce is the number of keys that are forgotten without letting go of
 // their stripe.
 const shrinkAtOnce = 64
 
 // shrink forgets keys anywhere until their number is what the directive allows.
 func (t *tracking) shrink() {
-	over := func() bool {
-		limit := t.s.Config.TrackingTableMaxKeys.Load()
-		return limit > 0 && t.keys.Load() > limit
-	}
-	for over() {
+	for t.over() {
 		for i := range t.stripes {
 			st := &t.stripes[i]
 			h := t.s.Keyspace.LockKeys([]keyspace.Key{{Slot: uint16(i * keyspace.Slots / len(t.stripes))}})
 			n := 0
 			for hash, l := range st.places {
-				if n++; n > shrinkAtOnce || !over() {
+				if n++; n > shrinkAtOnce || !t.over() {
 					break
 				}
 				t.forget(nil, st, hash, l, true)
