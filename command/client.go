@@ -14,9 +14,9 @@ import (
 type Conn interface {
 	// Kill ends the connection; afterReply lets what was already replied out.
 	Kill(afterReply bool)
-	// Deliver ends the wait of a parked client: reply is sent, and its input
-	// is read again.
-	Deliver(reply []byte)
+	// Deliver ends the wait of a parked client: the parts of its reply, at
+	// least one, are sent, and its input is read again.
+	Deliver(parts ...[]byte)
 	// Push sends bytes between two commands, not inside a reply, and not before
 	// the reply to a command that has run, but before the reply to one that is
 	// sent from now on. Several pushes keep their order. b must not change

@@ -2,6 +2,7 @@ package command
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,8 @@ func (f *notedConn) Kill(bool) {
 	f.mu.Unlock()
 }
 
-func (f *notedConn) Deliver(reply []byte) {
+func (f *notedConn) Deliver(parts ...[]byte) {
+	reply := slices.Concat(parts...)
 	f.mu.Lock()
 	f.delivered = append(f.delivered, string(reply))
 	f.mu.Unlock()

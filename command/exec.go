@@ -646,7 +646,7 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 	}
 	c.outcome = Parked
 	c.C.Working = true
-	w := &wire.Writer{Proto: c.W.Proto}
+	w := wire.InParts(c.W.Proto)
 	cl, s, x, row, name := c.C, c.S, c.x, c.Row, c.Row.full
 	began := clock()
 	spent := began - x.lap
@@ -664,7 +664,7 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 		if spent+ns >= s.slowness.least.Load() {
 			s.noteSlow(cl, row, spent+ns, func() []string { return kept })
 		}
-		cl.Conn.Deliver(w.Buf)
+		cl.Conn.Deliver(w.Parts()...)
 	}()
 }
 

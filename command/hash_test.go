@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -164,7 +165,7 @@ type testConn struct{ replies chan []byte }
 
 func newTestConn() *testConn                      { return &testConn{make(chan []byte, 1)} }
 func (c *testConn) Kill(bool)                     {}
-func (c *testConn) Deliver(b []byte)              { c.replies <- b }
+func (c *testConn) Deliver(parts ...[]byte)       { c.replies <- slices.Concat(parts...) }
 func (c *testConn) Push(b []byte)                 {}
 func (c *testConn) Hijack(func(net.Conn, []byte)) {}
 

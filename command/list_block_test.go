@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ func newFakeConn() *fakeConn { return &fakeConn{make(chan string, 16)} }
 func (f *fakeConn) Kill(bool)                     {}
 func (f *fakeConn) Push([]byte)                   {}
 func (f *fakeConn) Hijack(func(net.Conn, []byte)) {}
-func (f *fakeConn) Deliver(reply []byte)          { f.replies <- string(reply) }
+func (f *fakeConn) Deliver(parts ...[]byte)       { f.replies <- string(slices.Concat(parts...)) }
 
 func (f *fakeConn) wait(t *testing.T) string {
 	t.Helper()

@@ -31,7 +31,7 @@ func TestExecRejected(t *testing.T) {
 // pauseConn is a client that can be parked.
 type pauseConn struct{ Conn }
 
-func (pauseConn) Deliver([]byte) {}
+func (pauseConn) Deliver(...[]byte) {}
 
 // TestExecPaused: an EXEC that comes again after a pause runs once, and the
 // memory of its transaction is not another's meanwhile.

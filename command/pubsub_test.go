@@ -35,7 +35,7 @@ func (o *testOutlet) Fanout(b []byte, to []Conn) {
 }
 
 func (p *pushes) Kill(bool)                     {}
-func (p *pushes) Deliver([]byte)                {}
+func (p *pushes) Deliver(...[]byte)             {}
 func (p *pushes) Hijack(func(net.Conn, []byte)) {}
 func (p *pushes) Outlet() Outlet                { return p.out }
 func (p *pushes) Push(b []byte)                 { p.out.Fanout(b, []Conn{p}) }

@@ -104,7 +104,7 @@ func (c *Client) Leader() bool { return c.has(stateMaster) }
 type linkConn struct{ kill func() }
 
 func (l linkConn) Kill(bool)                           { l.kill() }
-func (linkConn) Deliver([]byte)                        {}
+func (linkConn) Deliver(...[]byte)                     {}
 func (linkConn) Push([]byte)                           {}
 func (linkConn) Hijack(func(nc net.Conn, rest []byte)) {}
 

@@ -415,7 +415,11 @@ func (c *goConn) Kill(afterReply bool) {
 }
 
 // Deliver ends the wait of a parked client, from any goroutine.
-func (c *goConn) Deliver(reply []byte) {
+func (c *goConn) Deliver(parts ...[]byte) {
+	reply := parts[0]
+	if len(parts) > 1 {
+		reply = slices.Concat(parts...)
+	}
 	c.mu.Lock()
 	c.reply, c.delivered = c.c.Filter(reply), true
 	c.interrupt()

@@ -35,13 +35,35 @@ func (c *conn) hold(w *wire.Writer) bool {
 	if len(w.Buf) == 0 {
 		return len(h.waits) > 0
 	}
+	if len(h.buf) == 0 && len(w.Buf) > keepOut {
+		h.buf, w.Buf = w.Buf, nil // too long to copy
+	} else {
+		h.buf = append(h.buf, w.Buf...)
+	}
+	c.noteHeld(at)
+	return true
+}
+
+// noteHeld says that what is in the buffer waits for the log's offset at.
+func (c *conn) noteHeld(at int64) {
+	h := &c.unsynced
 	if len(h.waits) == 0 {
 		c.l.held = append(c.l.held, c)
 		c.l.holding.Store(true)
 	}
 	c.l.kick = true
-	h.buf = append(h.buf, w.Buf...)
 	h.waits = append(h.waits, holdPart{at, len(h.buf)})
+}
+
+// holdUntil has f called once the log is synced up to where it stands, if there
+// is anything to wait for. f must not hold anything itself.
+func (c *conn) holdUntil(f func()) bool {
+	at, wait := c.l.log.Pending()
+	if !wait && len(c.unsynced.waits) == 0 {
+		return false
+	}
+	c.noteHeld(at)
+	c.unsynced.then = f
 	return true
 }
 

@@ -20,6 +20,9 @@ const (
 	readSize  = 64 << 10 // what one read takes from a socket
 	maxEvents = 256      // connections served in one turn
 	maxTurn   = 1 << 20  // input that one connection has read in a turn
+	// sendTurn is the output that one connection has sent in a turn, in bytes: a
+	// client that reads as fast as it is written to must not hold up the others.
+	sendTurn = 256 << 10
 	keepOut   = 1 << 20  // capacity of the output buffer that a loop keeps
 	stallAt   = 16 << 20 // output at which a client's further commands wait
 )
@@ -531,7 +534,7 @@ func (c *conn) transmit(w *wire.Writer) {
 		c.send(false)
 		return
 	}
-	n := rawWrite(c.fd, w.Buf)
+	n := rawWrite(c.fd, w.Buf[:min(len(w.Buf), sendTurn)])
 	if n < 0 {
 		if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
 			c.close()
@@ -550,11 +553,11 @@ func (c *conn) transmit(w *wire.Writer) {
 	c.sent()
 }
 
-// send sends what waits. Where the socket was full nothing is tried before it
-// says that it is not any more.
+// send sends of what waits as much as one turn may. Where the socket was full
+// nothing is tried before it says that it is not any more.
 func (c *conn) send(writable bool) {
-	for c.out.n > 0 && (writable || !c.watching) {
-		n := c.out.write(c.fd)
+	for total := 0; total < sendTurn && c.out.n > 0 && (writable || !c.watching); {
+		n := c.out.write(c.fd, sendTurn-total)
 		if n < 0 {
 			e := syscall.Errno(-n)
 			if e == syscall.EINTR {
@@ -566,6 +569,7 @@ func (c *conn) send(writable bool) {
 			c.close()
 			return
 		}
+		total += n
 		c.l.srv.cmd.Stats.Sent(n)
 		c.out.sent(n)
 	}
@@ -696,20 +700,34 @@ func (c *conn) Kill(afterReply bool) {
 }
 
 // Deliver ends the wait of a parked client, from any goroutine.
-func (c *conn) Deliver(reply []byte) {
-	c.l.post(func() {
-		if c.gone {
-			return
-		}
-		if c.sendPushes(); c.gone {
-			return
-		}
-		c.parked, c.c.Working = false, false
-		w := &c.l.w
-		w.Buf = append(append(w.Buf[:0], c.c.Filter(reply)...), c.held...)
-		c.held = nil
-		c.advance(nil)
-	})
+func (c *conn) Deliver(parts ...[]byte) { c.l.post(func() { c.deliver(parts, false) }) }
+
+// deliver does it. Parts do not go through the buffer that waits for the
+// append-only log, so if need be they wait here; synced says that they have.
+func (c *conn) deliver(parts [][]byte, synced bool) {
+	if c.gone {
+		return
+	}
+	if c.sendPushes(); c.gone {
+		return
+	}
+	last := len(parts) - 1
+	switch first := c.c.Filter(parts[0]); {
+	case last == 0:
+		parts[0] = first
+	case len(first) == 0: // the client wants no reply
+		parts, last = [][]byte{nil}, 0
+	case !synced && c.holdUntil(func() { c.l.post(func() { c.deliver(parts, true) }) }):
+		return
+	}
+	c.parked, c.c.Working = false, false
+	for _, b := range parts[:last] {
+		c.out.keep(b)
+	}
+	w := &c.l.w
+	w.Buf = append(append(w.Buf[:0], parts[last]...), c.held...)
+	c.held = nil
+	c.advance(nil)
 }
 
 // rawRead and rawWrite are non-blocking system calls past the scheduler; they

@@ -93,16 +93,22 @@ func (o *outbox) sent(n int) {
 	}
 }
 
-// write gives the socket what it takes and returns how much, or a negative errno.
-func (o *outbox) write(fd int) int {
-	if len(o.blocks) == 1 {
-		return rawWrite(fd, o.blocks[0])
+// write gives the socket what it takes, but no more than most bytes, and returns
+// how much, or a negative errno.
+func (o *outbox) write(fd, most int) int {
+	if first := o.blocks[0]; len(o.blocks) == 1 || len(first) >= most {
+		return rawWrite(fd, first[:min(len(first), most)])
 	}
 	var vec [maxVectors]syscall.Iovec
-	k := min(len(o.blocks), maxVectors)
-	for i, b := range o.blocks[:k] {
-		vec[i].Base = unsafe.SliceData(b)
-		vec[i].SetLen(len(b))
+	k := 0
+	for _, b := range o.blocks[:min(len(o.blocks), maxVectors)] {
+		b = b[:min(len(b), most)]
+		most -= len(b)
+		vec[k].Base = unsafe.SliceData(b)
+		vec[k].SetLen(len(b))
+		if k++; most == 0 {
+			break
+		}
 	}
 	// The runtime ignores the SIGPIPE of a peer that has gone.
 	r, _, e := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(k))

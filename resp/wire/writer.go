@@ -15,6 +15,30 @@ import (
 type Writer struct {
 	Buf   []byte
 	Proto int // 2 or 3, as HELLO chose; anything below 3 is RESP2
+
+	// parts are what came before Buf, base their bytes; only with InParts.
+	parts   [][]byte
+	base    int
+	inParts bool
+}
+
+// partSize is the length from which on a part is put aside, in bytes.
+const partSize = 128 << 10
+
+// InParts returns a Writer for replies of any length: before a bulk string it
+// puts Buf aside if that has grown long. One huge buffer would be moved whole
+// whenever it grows, and nothing stops a goroutine while it moves memory: the
+// garbage collector would wait for it, and all others for the collector. Buf is
+// not the caller's then; Parts are.
+func InParts(proto int) *Writer { return &Writer{Proto: proto, inParts: true} }
+
+// Parts are the replies of an InParts Writer, at least one part.
+func (w *Writer) Parts() [][]byte { return append(w.parts, w.Buf) }
+
+func (w *Writer) putAside() {
+	w.parts = append(w.parts, w.Buf)
+	w.base += len(w.Buf)
+	w.Buf = make([]byte, 0, partSize+partSize/16)
 }
 
 // Mark is where a deferred header stands.
@@ -80,12 +104,18 @@ func (w *Writer) Int(n int64) { w.Buf = appendHeader(w.Buf, ':', n) }
 
 // Bulk appends a bulk string.
 func (w *Writer) Bulk(b []byte) {
+	if w.inParts && len(w.Buf) >= partSize {
+		w.putAside()
+	}
 	dst := append(appendHeader(w.Buf, '$', int64(len(b))), b...)
 	w.Buf = append(dst, '\r', '\n')
 }
 
 // BulkString appends a bulk string.
 func (w *Writer) BulkString(s string) {
+	if w.inParts && len(w.Buf) >= partSize {
+		w.putAside()
+	}
 	dst := append(appendHeader(w.Buf, '$', int64(len(s))), s...)
 	w.Buf = append(dst, '\r', '\n')
 }
@@ -219,7 +249,7 @@ func (w *Writer) Raw(b []byte) { w.Buf = append(w.Buf, b...) }
 // from the front of Buf; where marks nest, the inner one first. To drop all
 // that was written since, truncate Buf to the mark instead.
 func (w *Writer) DeferArray() Mark {
-	m := Mark(len(w.Buf))
+	m := Mark(w.base + len(w.Buf))
 	w.Buf = append(w.Buf, "*0\r\n"...)
 	return m
 }
@@ -247,13 +277,22 @@ func (w *Writer) SetPush(m Mark, n int) {
 }
 
 func (w *Writer) fill(m Mark, kind byte, n int64) {
+	buf, at := &w.Buf, int(m)-w.base
+	for i := len(w.parts); at < 0; {
+		i--
+		buf = &w.parts[i]
+		at += len(*buf)
+	}
 	var room [24]byte
 	header := appendHeader(room[:0], kind, n)
 	if extra := len(header) - deferred; extra > 0 {
 		var zeros [len(room)]byte
-		body := len(w.Buf)
-		w.Buf = append(w.Buf, zeros[:extra]...)
-		copy(w.Buf[int(m)+len(header):], w.Buf[int(m)+deferred:body])
+		body := len(*buf)
+		*buf = append(*buf, zeros[:extra]...)
+		copy((*buf)[at+len(header):], (*buf)[at+deferred:body])
+		if buf != &w.Buf {
+			w.base += extra
+		}
 	}
-	copy(w.Buf[m:], header)
+	copy((*buf)[at:], header)
 }

@@ -141,12 +141,13 @@ func (r *run) longHolds(ctx context.Context) error {
 	if _, err := s.do("BGSAVE"); err != nil {
 		return err
 	}
+	middle := strconv.FormatInt(r.keys/4, 10) // a placeholder's zeros are not an index
 	for _, args := range [][]string{
 		{"SADD", "set", "element:" + placeholder}, {"SREM", "set", "element:" + placeholder}, {"SISMEMBER", "set", "element:" + placeholder},
 		{"HSET", "hash", "element:" + placeholder, "w"}, {"HGET", "hash", "element:" + placeholder}, {"HDEL", "hash", "element:" + placeholder},
 		{"ZADD", "zset", placeholder, "element:" + placeholder}, {"ZREM", "zset", "element:" + placeholder}, {"ZRANK", "zset", "element:" + placeholder},
-		{"ZINCRBY", "zset", "1", "element:" + placeholder}, {"LPUSH", "list", "x"}, {"RPOP", "list"}, {"LPOP", "list"}, {"LINDEX", "list", placeholder},
-		{"LSET", "list", placeholder, "y"}, {"SPOP", "set"}, {"ZPOPMIN", "zset"}, {"SRANDMEMBER", "set"}, {"HRANDFIELD", "hash"}, {"ZRANGE", "zset", placeholder, placeholder},
+		{"ZINCRBY", "zset", "1", "element:" + placeholder}, {"LPUSH", "list", "x"}, {"RPOP", "list"}, {"LPOP", "list"}, {"LINDEX", "list", middle},
+		{"LSET", "list", middle, "y"}, {"SPOP", "set"}, {"ZPOPMIN", "zset"}, {"SRANDMEMBER", "set"}, {"HRANDFIELD", "hash"}, {"ZRANGE", "zset", middle, middle},
 	} {
 		if err := fill(ctx, s.addr, r.keys/50, random(r.keys/2, args...)); err != nil {
 			return fmt.Errorf("%s: %w", args[0], err)
