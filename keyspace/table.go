@@ -11,7 +11,11 @@ import (
 // A slot's table is a list of segments in hash order. A segment is an array of
 // 8-byte references [28 bits of hash | 36 bits of Loc], probed linearly from a
 // home that grows with the hash and does not wrap around, so that references
-// stand in hash order. A table of more than one segment has a directory that
+// stand in hash order. A small segment is dense: it has one home, so its
+// references stand side by side and no place is left empty but the last; with a
+// few keys a slot, which is where most databases are, the empty places and the
+// sizes grown out of would be a tenth of what a small value takes in all. A table
+// of more than one segment has a directory that
 // the hash's top bits index (extendible hashing); splitting one segment is all
 // that ever happens at once.
 //
@@ -27,6 +31,10 @@ const (
 	segMax   = 512 // homes of the largest segment
 	segSplit = 448 // references at which it is split
 	segMerge = 160 // references of two neighbours that are merged
+
+	denseMin  = 6  // references that the smallest segment has places for
+	denseMax  = 14 // and the largest dense one: they lie in two or three cache lines
+	denseStep = 2  // by so many a dense segment grows
 
 	tagShift = slab.LocBits
 	locMask  = 1<<slab.LocBits - 1
@@ -50,6 +58,35 @@ type segment struct {
 func (s segment) depth() uint8 { return uint8(s.w[0] >> 8) }
 func (s segment) homes() int   { return int(uint16(s.w[0] >> 16)) }
 func (s segment) count() int   { return int(uint16(s.w[0] >> 32)) }
+
+// size is what newSegment was asked for: the homes, or of a dense segment the
+// references that it has places for.
+func (s segment) size() int {
+	if n := s.homes(); n > 1 {
+		return n
+	}
+	return len(s.refs()) - 1
+}
+
+// full tells whether a segment of this size should grow before it takes n
+// references.
+func full(n, size int) bool {
+	if size <= denseMax {
+		return n > size
+	}
+	return n*8 > size*7
+}
+
+// larger is the size to grow to.
+func larger(size int) int {
+	switch {
+	case size < denseMax:
+		return size + denseStep
+	case size == denseMax:
+		return 20
+	}
+	return min(segMax, (size*5/4+4)&^1)
+}
 func (s segment) refs() []uint64 {
 	return s.w[segHead:]
 }
@@ -73,8 +110,13 @@ func places(homes int) int { return homes + min(16, homes/4+1) + 1 }
 // extraMax is the most room behind the homes (slot.extra is a byte).
 const extraMax = 255
 
-func (st *stripe) newSegment(depth uint8, homes int, snap uint32, saved uint64) segment {
-	n := segHead + places(homes)
+// newSegment makes an empty segment of a size: homes, or up to denseMax the
+// references of a dense one.
+func (st *stripe) newSegment(depth uint8, size int, snap uint32, saved uint64) segment {
+	homes, n := size, segHead+places(size)
+	if size <= denseMax {
+		homes, n = 1, segHead+size+1
+	}
 	// The slab rounds up; use what it gives.
 	n = min(slab.RoundUp(n*8)/8, segHead+homes+extraMax)
 	l := st.tables.Alloc(n * 8)
@@ -135,9 +177,9 @@ func (st *stripe) find(sl *slot, k *Key) (int, slab.Loc) {
 func (st *stripe) insert(sl *slot, hash uint64, l slab.Loc) {
 	ref := hash>>tagShift<<tagShift | uint64(l)
 	if sl.root == 0 {
-		sl.setRoot(st.newSegment(0, 6, st.ks.snapshotNumber(), ^uint64(0)))
+		sl.setRoot(st.newSegment(0, denseMin, st.ks.snapshotNumber(), ^uint64(0)))
 	}
-	if sl.depth == 0 && (sl.n+1)*8 <= uint32(sl.homes)*7 && sl.n < segSplit {
+	if sl.depth == 0 && (sl.homes == 1 || !full(int(sl.n)+1, int(sl.homes))) && sl.n < segSplit {
 		// The slot knows all that the segment's head says. Its line is written to
 		// and not waited for: mostly it is not in the cache.
 		w := st.tables.Words(sl.root, segHead+int(sl.homes)+int(sl.extra))
@@ -153,8 +195,8 @@ func (st *stripe) insert(sl *slot, hash uint64, l slab.Loc) {
 		switch {
 		case n >= segSplit && st.split(sl, seg, hash):
 			continue
-		case (n+1)*8 > seg.homes()*7 && seg.homes() < segMax:
-			st.resize(sl, seg, hash, min(segMax, (seg.homes()*5/4+4)&^1))
+		case full(n+1, seg.size()) && seg.size() < segMax:
+			st.resize(sl, seg, hash, larger(seg.size()))
 			continue
 		case !seg.put(ref):
 			// Too many behind one home: more homes help, unless the hashes
@@ -230,10 +272,10 @@ func (st *stripe) replace(sl *slot, old segment, hash uint64, with segment) {
 	st.tables.Free(old.loc)
 }
 
-// resize gives the segment another number of homes.
-func (st *stripe) resize(sl *slot, seg segment, hash uint64, homes int) {
-	for ; ; homes += homes/4 + 8 {
-		s := st.newSegment(seg.depth(), homes, uint32(seg.w[1]), seg.w[2])
+// resize gives the segment another size, or a larger one if that is too small.
+func (st *stripe) resize(sl *slot, seg segment, hash uint64, size int) {
+	for ; ; size += size/4 + 8 {
+		s := st.newSegment(seg.depth(), size, uint32(seg.w[1]), seg.w[2])
 		if s.fill(seg.refs()) {
 			st.replace(sl, seg, hash, s)
 			return
@@ -288,8 +330,8 @@ func (st *stripe) split(sl *slot, seg segment, hash uint64) bool {
 			}
 		}
 		saved := widen(uint32(seg.w[2] >> (32 * h)))
-		for homes := max(8, min(n*5/4, segMax)); ; homes += 8 {
-			s := st.newSegment(d+1, homes, uint32(seg.w[1]), saved)
+		for size := max(8, min(n*5/4, segMax)); ; size += 8 {
+			s := st.newSegment(d+1, size, uint32(seg.w[1]), saved)
 			if s.fill(part) {
 				half[h] = s
 				break
@@ -344,8 +386,8 @@ func (st *stripe) removeKey(sl *slot, seg segment, hash uint64, i int) {
 		st.dropTable(sl)
 		return
 	}
-	n, homes := seg.count(), seg.homes()
-	if n*3 >= homes || homes <= 8 {
+	n, size := seg.count(), seg.size()
+	if n*3 >= size || size <= 8 {
 		return
 	}
 	if d := seg.depth(); d > 0 && n < segMerge/2 {
@@ -354,7 +396,7 @@ func (st *stripe) removeKey(sl *slot, seg segment, hash uint64, i int) {
 			return
 		}
 	}
-	st.resize(sl, seg, hash, max(6, n*5/4+2))
+	st.resize(sl, seg, hash, max(denseMin, n*5/4+2))
 }
 
 // merge joins two segments that differ in the last bit of their depth. The
@@ -379,8 +421,8 @@ func (st *stripe) merge(sl *slot, a, b segment, hash uint64) {
 		}
 	}
 	var m segment
-	for homes := max(8, len(refs)*5/4); ; homes += 8 {
-		m = st.newSegment(d-1, homes, snap, ^uint64(0))
+	for size := max(8, len(refs)*5/4); ; size += 8 {
+		m = st.newSegment(d-1, size, snap, ^uint64(0))
 		if m.fill(refs) {
 			break
 		}
