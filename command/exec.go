@@ -155,6 +155,7 @@ type Pending struct {
 // them side by side; see keyspace.PrefetchTable.
 func (x *Exec) Foresee(c *Client, cmds []Pending) {
 	ks, db := x.s.Keyspace, int(c.db.Load())
+	more := false
 	for i := range cmds {
 		p := &cmds[i]
 		p.follows, p.more = i > 0, i+1 < len(cmds)
@@ -167,7 +168,16 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 			continue
 		}
 		p.key = keyspace.MakeKey(p.Args[1])
-		ks.PrefetchTable(db, &p.key)
+		if ks.PrefetchTable(db, &p.key) {
+			more = true
+		}
+	}
+	if more {
+		for i := range cmds {
+			if cmds[i].keyed && !cmds[i].same {
+				ks.PrefetchSegment(db, &cmds[i].key)
+			}
+		}
 	}
 	for i := range cmds {
 		if cmds[i].keyed && !cmds[i].same {

@@ -8,46 +8,80 @@ import (
 )
 
 // Finding a key costs two cache misses, one after the other: its reference in
-// the table, then its entry. When commands come in a pipeline, the misses of
-// many keys are taken side by side: first PrefetchTable for all of them, then
-// PrefetchEntry for all of them, then the commands. Both are hints: whatever
+// the table, then its entry; and a third, before these, where the slot's table
+// has a directory. When commands come in a pipeline, the misses of many keys are
+// taken side by side: first PrefetchTable for all of them, PrefetchSegment if
+// that said so, then PrefetchEntry, then the commands. These are hints: whatever
 // happens in between, the commands look for themselves. A stripe that is locked
 // right now is passed over.
 
-// PrefetchTable brings the place of the key's reference nearer.
-func (ks *Keyspace) PrefetchTable(db int, k *Key) {
-	st := &ks.stripes[int(k.Slot)>>ks.shift]
-	if !st.mu.TryLock() {
-		return
+// PrefetchTable brings the place of the key's reference nearer, or the way
+// there; more says that PrefetchSegment is needed.
+func (ks *Keyspace) PrefetchTable(db int, k *Key) (more bool) {
+	if st, sl := ks.tryRoot(db, k); sl != nil {
+		more = st.prefetchTable(sl, k.Hash)
+		st.mu.Unlock()
 	}
-	if sl := ks.rootOf(st, db, k); sl != nil {
-		st.prefetchRef(sl, k.Hash)
+	return more
+}
+
+// PrefetchSegment brings the place of the key's reference nearer where
+// PrefetchTable could not.
+func (ks *Keyspace) PrefetchSegment(db int, k *Key) {
+	if st, sl := ks.tryRoot(db, k); sl != nil {
+		st.prefetchSegment(sl, k.Hash)
+		st.mu.Unlock()
 	}
-	st.mu.Unlock()
 }
 
 // PrefetchEntry brings the key's entry nearer.
 func (ks *Keyspace) PrefetchEntry(db int, k *Key) {
-	st := &ks.stripes[int(k.Slot)>>ks.shift]
-	if !st.mu.TryLock() {
-		return
-	}
-	if sl := ks.rootOf(st, db, k); sl != nil {
+	if st, sl := ks.tryRoot(db, k); sl != nil {
 		st.prefetchEntry(sl, k.Hash)
+		st.mu.Unlock()
 	}
-	st.mu.Unlock()
 }
 
-// prefetchRef and prefetchEntry do it for a slot of one segment, with the
-// stripe locked.
-func (st *stripe) prefetchRef(sl *slot, hash uint64) {
+// tryRoot locks the key's stripe and returns the key's slot, or nil, with
+// nothing locked, where that has no table or the stripe is locked already.
+func (ks *Keyspace) tryRoot(db int, k *Key) (*stripe, *slot) {
+	st := &ks.stripes[int(k.Slot)>>ks.shift]
+	if !st.mu.TryLock() {
+		return nil, nil
+	}
+	if sh := &ks.dbs[db].shards[st.number]; sh.slots != nil {
+		if sl := &sh.slots[int(k.Slot)&(1<<ks.shift-1)]; sl.root != 0 {
+			return st, sl
+		}
+	}
+	st.mu.Unlock()
+	return nil, nil
+}
+
+// prefetchTable, prefetchSegment and prefetchEntry do it with the stripe locked,
+// for a slot that is not empty.
+func (st *stripe) prefetchTable(sl *slot, hash uint64) (more bool) {
+	if sl.depth > 0 {
+		st.tables.Prefetch(sl.root, int(1+hash>>(64-sl.depth))*8)
+		return true
+	}
 	st.tables.Prefetch(sl.root, (segHead+home(hash>>tagShift, 0, int(sl.homes)))*8)
+	return false
+}
+
+func (st *stripe) prefetchSegment(sl *slot, hash uint64) {
+	if sl.depth > 0 {
+		at := st.spotOf(sl, hash)
+		st.tables.Prefetch(at.l, 0) // who inserts reads the head
+		st.tables.Prefetch(at.l, at.place*8)
+	}
 }
 
 func (st *stripe) prefetchEntry(sl *slot, hash uint64) {
 	tag := hash >> tagShift
-	refs := st.tables.Words(sl.root, segHead+int(sl.homes)+int(sl.extra))[segHead:]
-	for i := home(tag, 0, int(sl.homes)); i < len(refs) && refs[i] != 0; i++ {
+	at := st.spotOf(sl, hash)
+	refs := st.tables.Words(at.l, at.words)
+	for i := at.place; i < len(refs) && refs[i] != 0; i++ {
 		if t := refs[i] >> tagShift; t >= tag {
 			if t == tag {
 				l := slab.Loc(refs[i] & locMask)
@@ -77,12 +111,16 @@ func (st *stripe) prefetchDue(db *DB, d *btree.BTreeG[deadline], now int64, n in
 	})
 	each := func(f func(sl *slot, hash uint64)) {
 		for _, item := range due[:found] {
-			if sl := &sh.slots[int(item.slot())&(1<<st.ks.shift-1)]; sl.root != 0 && sl.depth == 0 {
+			if sl := &sh.slots[int(item.slot())&(1<<st.ks.shift-1)]; sl.root != 0 {
 				f(sl, item.hash)
 			}
 		}
 	}
-	each(st.prefetchRef)
+	more := false
+	each(func(sl *slot, hash uint64) { more = st.prefetchTable(sl, hash) || more })
+	if more {
+		each(st.prefetchSegment)
+	}
 	each(st.prefetchEntry)
 }
 
@@ -102,18 +140,4 @@ func (ks *Keyspace) PrefetchMembers(db int, k *Key, members [][]byte) {
 		}
 	}
 	st.mu.Unlock()
-}
-
-// rootOf is the key's slot if its table has one segment, else nil: slots of
-// many segments are rare enough to do without.
-func (ks *Keyspace) rootOf(st *stripe, db int, k *Key) *slot {
-	sh := &ks.dbs[db].shards[st.number]
-	if sh.slots == nil {
-		return nil
-	}
-	sl := &sh.slots[int(k.Slot)&(1<<ks.shift-1)]
-	if sl.root == 0 || sl.depth != 0 {
-		return nil
-	}
-	return sl
 }

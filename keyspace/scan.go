@@ -100,7 +100,7 @@ func (st *stripe) fromTag(sl *slot, tag uint64, f func(tag uint64, l slab.Loc) b
 		i = int(tag << tagShift >> (64 - sl.depth))
 	}
 	for i < len(dir) {
-		seg := st.segmentAt(slab.Loc(dir[i]))
+		seg := st.segmentAt(slab.Loc(dir[i] & locMask))
 		span := 1 << (sl.depth - seg.depth())
 		i = i&^(span-1) + span
 		for _, r := range seg.refs() {

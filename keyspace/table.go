@@ -15,9 +15,8 @@ import (
 // references stand side by side and no place is left empty but the last; with a
 // few keys a slot, which is where most databases are, the empty places and the
 // sizes grown out of would be a tenth of what a small value takes in all. A table
-// of more than one segment has a directory that
-// the hash's top bits index (extendible hashing); splitting one segment is all
-// that ever happens at once.
+// of more than one segment has a directory that the hash's top bits index
+// (extendible hashing); splitting one segment is all that ever happens at once.
 //
 // Segments and directories are slab objects of the stripe's table arena:
 //
@@ -137,26 +136,62 @@ func (st *stripe) segmentOf(sl *slot, hash uint64) (seg segment, ok bool) {
 		return st.segmentAt(sl.root), true
 	}
 	dir := st.tables.Words(sl.root, 1+1<<sl.depth)
-	return st.segmentAt(slab.Loc(dir[1+hash>>(64-sl.depth)])), true
+	return st.segmentAt(slab.Loc(dir[1+hash>>(64-sl.depth)] & locMask)), true
+}
+
+// A directory has a word for each segment that says, as a slot does of its only
+// one, where the references stand, so that a search need not read the head:
+// [13 bits of places behind the homes | 5 of depth | 10 of homes | 36 of Loc].
+// Homes of 0 say that the segment is too large for that: its head must be read.
+const (
+	dirHomes = slab.LocBits
+	dirDepth = dirHomes + 10
+	dirExtra = dirDepth + 5
+)
+
+// dirWord is a segment's word in the directory.
+func (s segment) dirWord() uint64 {
+	return dirWordOf(s.loc, s.depth(), s.homes(), len(s.refs())-s.homes())
+}
+
+func dirWordOf(l slab.Loc, depth uint8, homes, extra int) uint64 {
+	if homes >= 1<<(dirDepth-dirHomes) || extra >= 1<<(64-dirExtra) {
+		return uint64(l)
+	}
+	return uint64(l) | uint64(homes)<<dirHomes | uint64(depth)<<dirDepth | uint64(extra)<<dirExtra
+}
+
+// spot is where a hash's references begin: the place'th word of words from l on.
+type spot struct {
+	l            slab.Loc
+	place, words int
+}
+
+// spotOf finds the place without reading the segment where that is possible;
+// the slot is not empty.
+func (st *stripe) spotOf(sl *slot, hash uint64) spot {
+	tag := hash >> tagShift
+	if sl.depth == 0 {
+		return spot{sl.root, segHead + home(tag, 0, int(sl.homes)), segHead + int(sl.homes) + int(sl.extra)}
+	}
+	w := st.tables.Words(sl.root, 1+1<<sl.depth)[1+hash>>(64-sl.depth)]
+	l, homes := slab.Loc(w&locMask), int(w>>dirHomes&(1<<(dirDepth-dirHomes)-1))
+	if homes == 0 {
+		seg := st.segmentAt(l)
+		return spot{l, segHead + home(tag, seg.depth(), seg.homes()), len(seg.w)}
+	}
+	return spot{l, segHead + home(tag, uint8(w>>dirDepth&(1<<(dirExtra-dirDepth)-1)), homes), segHead + homes + int(w>>dirExtra)}
 }
 
 // find returns the place of a key's reference in its segment, or -1.
 func (st *stripe) find(sl *slot, k *Key) (int, slab.Loc) {
-	tag := k.Hash >> tagShift
-	var refs []uint64
-	var i int
-	if sl.depth == 0 {
-		if sl.root == 0 {
-			return -1, 0
-		}
-		refs = st.tables.Words(sl.root, segHead+int(sl.homes)+int(sl.extra))[segHead:]
-		i = home(tag, 0, int(sl.homes))
-	} else {
-		seg, _ := st.segmentOf(sl, k.Hash)
-		refs = seg.refs()
-		i = home(tag, seg.depth(), seg.homes())
+	if sl.root == 0 {
+		return -1, 0
 	}
-	for ; i < len(refs); i++ {
+	tag := k.Hash >> tagShift
+	at := st.spotOf(sl, k.Hash)
+	refs := st.tables.Words(at.l, at.words)[segHead:]
+	for i := at.place - segHead; i < len(refs); i++ {
 		r := refs[i]
 		if t := r >> tagShift; t >= tag {
 			if t > tag {
@@ -266,7 +301,7 @@ func (st *stripe) replace(sl *slot, old segment, hash uint64, with segment) {
 		span := 1 << (sl.depth - d)
 		first := int(hash>>(64-sl.depth)) &^ (span - 1)
 		for i := range span {
-			dir[first+i] = uint64(with.loc)
+			dir[first+i] = with.dirWord()
 		}
 	}
 	st.tables.Free(old.loc)
@@ -343,7 +378,7 @@ func (st *stripe) split(sl *slot, seg segment, hash uint64) bool {
 	span := 1 << (sl.depth - d)
 	first := int(hash>>(64-sl.depth)) &^ (span - 1)
 	for i := range span {
-		dir[first+i] = uint64(half[i*2/span].loc)
+		dir[first+i] = half[i*2/span].dirWord()
 	}
 	st.tables.Free(seg.loc)
 	return true
@@ -366,7 +401,8 @@ func (st *stripe) doubleDirectory(sl *slot) {
 	w := st.tables.Words(l, 1+2*n)
 	w[0] = 1
 	if sl.depth == 0 {
-		w[1], w[2] = uint64(sl.root), uint64(sl.root)
+		s := dirWordOf(sl.root, 0, int(sl.homes), int(sl.extra))
+		w[1], w[2] = s, s
 	} else {
 		old := st.tables.Words(sl.root, 1+n)[1:]
 		for i, s := range old {
@@ -432,7 +468,7 @@ func (st *stripe) merge(sl *slot, a, b segment, hash uint64) {
 	span := 1 << (sl.depth - d + 1)
 	first := int(hash>>(64-sl.depth)) &^ (span - 1)
 	for i := range span {
-		dir[first+i] = uint64(m.loc)
+		dir[first+i] = m.dirWord()
 	}
 	st.tables.Free(a.loc)
 	st.tables.Free(b.loc)
@@ -449,7 +485,7 @@ func (st *stripe) eachSegment(sl *slot, f func(segment)) {
 	}
 	dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
 	for i := 0; i < len(dir); {
-		s := st.segmentAt(slab.Loc(dir[i]))
+		s := st.segmentAt(slab.Loc(dir[i] & locMask))
 		i += 1 << (sl.depth - s.depth())
 		f(s)
 	}
@@ -473,6 +509,13 @@ func (st *stripe) checkSlot(number uint16, sl *slot, each func(hash uint64, l sl
 	total := 0
 	prefix := uint64(0)
 	var err error
+	if sl.depth > 0 {
+		for i, w := range st.tables.Words(sl.root, 1+1<<sl.depth)[1:] {
+			if s := st.segmentAt(slab.Loc(w & locMask)); w != s.dirWord() {
+				return fmt.Errorf("slot %d: word %d of the directory is %#x, its segment says %#x", number, i, w, s.dirWord())
+			}
+		}
+	}
 	st.eachSegment(sl, func(s segment) {
 		if err != nil {
 			return
