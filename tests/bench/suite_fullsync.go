@@ -234,17 +234,17 @@ func lagOf(ctx context.Context, leader, follower *server) (delays, error) {
 				return delays{}, err
 			}
 			kind, n, text, err := shown.head()
-			if err != nil || kind != '$' || n != 0 && n != len(want) {
+			if err != nil || kind != '$' || n >= 0 && n != len(want) {
 				return delays{}, errors.Join(fmt.Errorf("GET: %c of %d bytes %s", kind, n, text), err)
 			}
-			if n == 0 {
-				continue
+			if n < 0 {
+				continue // the first has not come yet
 			}
-			buf = append(buf[:0], make([]byte, n+2)...)
-			if err := shown.full(buf); err != nil {
+			body := make([]byte, len(want)+2)
+			if err := shown.full(body); err != nil {
 				return delays{}, err
 			}
-			value = string(buf[:n])
+			value = string(body[:n])
 		}
 		list = append(list, time.Since(from))
 		if wait := time.Until(due); wait > 0 {
