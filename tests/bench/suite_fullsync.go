@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	syncRate     = 20_000                 // SETs a second of the load: every follower can keep up
-	syncGap      = 500 * time.Microsecond // between another client's commands at the leader
-	syncCalm     = 5 * time.Second        // of measuring before
-	syncPatience = 5 * time.Minute        // for a follower that is to catch up
+	syncRate     = 20_000           // SETs a second of the load: every follower can keep up
+	syncGap      = time.Millisecond // between another client's commands at the leader
+	syncCalm     = 5 * time.Second  // of measuring before
+	syncPatience = 5 * time.Minute  // for a follower that is to catch up
 	lagSamples   = 2000
 )
 

@@ -55,7 +55,9 @@ func snapshot(ctx context.Context, r *run) error {
 }
 
 const (
-	snapshotGap   = 500 * time.Microsecond
+	// A reply behind the full load's batches takes a millisecond or two. The gap is longer: where replies took longer than
+	// the gap, the delays since the requests were due would add up to the length of the measurement.
+	snapshotGap   = 5 * time.Millisecond
 	snapshotLimit = 10 * time.Minute // for one save
 )
 
