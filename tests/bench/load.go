@@ -73,7 +73,12 @@ type load struct {
 	seed     uint64
 	gen      generator
 	sent     *atomic.Int64 // if not nil: requests answered so far
+
+	stop <-chan struct{} // if not nil: no batch is begun once it is closed
 }
+
+// endless is a number of requests for a load that is stopped: it divides by any number of workers without overflow.
+const endless = 1 << 40
 
 // run sends all requests and returns the time from the first byte to the last reply. An error reply is an error.
 func (l load) run(ctx context.Context) (time.Duration, error) {
@@ -136,6 +141,11 @@ func (l load) work(conns []io.ReadWriteCloser, lo, hi int64, r *rand.Rand) error
 				pending[i] = 0
 			}
 			n := int(min(int64(l.pipeline), hi-lo))
+			select {
+			case <-l.stop:
+				n = 0
+			default:
+			}
 			if n <= 0 {
 				continue
 			}
@@ -212,4 +222,59 @@ func beside(addr string, gap time.Duration, next func(dst []byte) []byte, f func
 	close(stop)
 	wg.Wait()
 	return out, errors.Join(err, perr)
+}
+
+// while runs f beside the load, which ends with f.
+func (l load) while(ctx context.Context, f func() error) error {
+	stop := make(chan struct{})
+	l.requests, l.stop = endless, stop
+	var (
+		lerr error
+		wg   sync.WaitGroup
+	)
+	wg.Go(func() { _, lerr = l.run(ctx) })
+	err := f()
+	close(stop)
+	wg.Wait()
+	return errors.Join(err, lerr)
+}
+
+// paced sends rate requests a second, those of a millisecond in one batch, until stop is closed, and returns
+// how many. A batch that is late leaves at once; what a stall of more than a tenth of a second has delayed is left
+// out, so that no burst follows it. A reply that takes longer than limit is an error.
+func paced(addr string, rate int, seed uint64, limit time.Duration, stop <-chan struct{}, gen generator) (sent int64, err error) {
+	const most = 100 * time.Millisecond
+	c, err := dialBlocking(addr, limit)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	in, rnd := newReplies(c), rand.New(rand.NewPCG(seed, 0))
+	n := max(1, rate/1000)
+	gap := time.Duration(n) * time.Second / time.Duration(rate)
+	var buf []byte
+	for due := time.Now(); ; due = due.Add(gap) {
+		select {
+		case <-stop:
+			return sent, in.err()
+		default:
+		}
+		switch wait := time.Until(due); {
+		case wait > 0:
+			threadSleep(wait)
+		case wait < -most:
+			due = time.Now()
+		}
+		buf = buf[:0]
+		for range n {
+			buf = gen(buf, sent, rnd)
+			sent++
+		}
+		if _, err := c.Write(buf); err != nil {
+			return sent, fmt.Errorf("paced load: %w", err)
+		}
+		if err := in.skip(n); err != nil {
+			return sent, fmt.Errorf("paced load: %w", err)
+		}
+	}
 }

@@ -106,6 +106,10 @@ var suites = []suite{
 		extent{rounds: 3, keys: 5 * million, limit: 20 * time.Minute}, nil, persistence},
 	{"long", "what others notice of long reads and set algebra; lock holds of collections that grow or are being saved",
 		extent{rounds: 1, keys: million, limit: 30 * time.Minute}, nil, long},
+	{"snapshot", "BGSAVE, SAVE and BGREWRITEAOF of keys strings and two fifths as many members each in a set and a sorted set, under full load",
+		extent{rounds: 3, keys: 5 * million, seconds: 5, limit: 60 * time.Minute}, nil, snapshot},
+	{"fullsync", "full synchronization under a paced load, kvd to kvd and redis to redis; lag; a kvd follower throttled for seconds",
+		extent{rounds: 3, keys: 5 * million, seconds: 60, limit: 60 * time.Minute}, nil, fullSync},
 }
 
 func main() {
@@ -141,7 +145,7 @@ func parseFlags(args []string) (options, error) {
 	f.StringVar(&o.redisArgs, "redis-args", "", "further arguments for redis-server, separated by spaces")
 	f.IntVar(&o.over.rounds, "rounds", 0, "rounds; 0: the suite's own number")
 	f.Int64Var(&o.over.keys, "keys", 0, "keys (or members, or pairs); 0: the suite's own number")
-	f.Float64Var(&o.over.seconds, "seconds", 0, "aim of each timed load (expiry: of the idle time and the span of the probes); 0: the suite's own")
+	f.Float64Var(&o.over.seconds, "seconds", 0, "aim of each timed load (expiry: of the idle time and the span of the probes; snapshot: of the calm; fullsync: of the throttling); 0: the suite's own")
 	f.IntVar(&o.over.conns, "conns", 0, "idle: connections; 0: the suite's own number")
 	f.IntVar(&o.over.valueMiB, "value-mib", 0, "idle: size of the huge value, at most 512; 0: the suite's own")
 	f.StringVar(&o.over.tests, "tests", "", "throughput and scaling: of "+defaultTests+"; empty: the suite's own; collections: commands, empty: all")

@@ -73,6 +73,20 @@ var thresholds = []threshold{
 
 	{"long/*/*/p99 above", "kvd", "<=", 4000}, // a slice of the system's scheduler, which gives nobody less
 	{"long/*/kvd_max_lock_hold_us", "kvd", "<=", 1000},
+
+	{"snapshot/*/worst during", "ratio", "<=", 1}, // SAVE's against Redis's BGSAVE
+	{"snapshot/*/load during to calm", "ratio", ">=", 1},
+	{"snapshot/*/extra memory", "kvd", "<=", 10},
+	{"snapshot/*/kvd_max_lock_hold_us", "kvd", "<=", 1000},
+	{"snapshot/*/kvd_max_command_us", "kvd", "<=", 1000},
+
+	{"fullsync/leader/worst during", "ratio", "<=", 1},
+	{"fullsync/caught up", "ratio", "<=", 1.05},
+	{"fullsync/lag/p99", "ratio", "<=", 1.05},
+	{"fullsync/throttled/sync_full", "kvd", "<=", 1},
+	{"fullsync/throttled/link up", "kvd", ">=", 1},
+	{"fullsync/throttled/memory to limit", "kvd", "<=", 2}, // blocks that went to the file are garbage for a while
+	{"fullsync/throttled/p99 then to calm", "kvd", "<=", 2},
 }
 
 // check is a figure held against its bound.
