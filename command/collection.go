@@ -184,6 +184,12 @@ const (
 	longReadBytes = 1 << 20
 )
 
+// tryFirst is how many steps of what may take long, but often does not (an
+// intersection of big sets is counted up to a LIMIT), are tried at once: 0.1 ms,
+// or 0.4 where nothing is in the processor's cache. If they do not suffice, the
+// background begins anew.
+const tryFirst = 1000
+
 // longToRead tells whether reading n of total elements of an Object is long.
 func longToRead(o types.Object, n, total int) bool {
 	return o != nil && (n > longRead || n > 0 && o.Bytes()/int64(total)*int64(n) > longReadBytes)

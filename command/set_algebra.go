@@ -171,6 +171,19 @@ func (a *setCombination) long() bool {
 	return members > longRead || bytes > longReadBytes
 }
 
+// try counts up to a limit that a few steps may reach; false: they have not.
+func (a *setCombination) try() (n int, ok bool) {
+	if a.count && a.limit > 0 && a.limit*len(a.sets) <= tryFirst {
+		switch a.op {
+		case setInter:
+			return types.SetInterWithin(a.sets, a.limit, tryFirst)
+		case setDiff:
+			return types.SetDiffWithin(a.sets, a.limit, tryFirst)
+		}
+	}
+	return 0, false
+}
+
 // objectBytes is the size of a set that is not packed.
 func objectBytes(s *types.Set) int64 {
 	if _, _, obj := s.Stored(); obj != nil {
@@ -197,6 +210,10 @@ func setCount(c *Ctx, op setOp) {
 func (a *setCombination) answer(c *Ctx) {
 	if !a.long() {
 		a.reply(c.W)
+		return
+	}
+	if n, ok := a.try(); ok {
+		c.W.Int(int64(n))
 		return
 	}
 	later := *a

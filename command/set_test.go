@@ -465,12 +465,16 @@ func TestSetWatch(t *testing.T) {
 func TestSetLongReads(t *testing.T) {
 	s := newTestServer(t)
 	big, half, fat := []string{"SADD", "big"}, []string{"SADD", "half"}, []string{"SADD", "fat"}
+	odd := []string{"SADD", "odd"}
 	for i := range 30_000 {
 		big = append(big, "m"+strconv.Itoa(i))
 		if i%2 == 0 {
 			half = append(half, "m"+strconv.Itoa(i))
+		} else {
+			odd = append(odd, "m"+strconv.Itoa(i))
 		}
 	}
+	s.do(odd...)
 	for i := range 2000 {
 		fat = append(fat, strings.Repeat("x", 1000)+strconv.Itoa(i))
 	}
@@ -496,6 +500,10 @@ func TestSetLongReads(t *testing.T) {
 		"SDIFF small big":               false,
 		"SDIFF big half small":          true,
 		"SDIFFCARD 2 big half":          true,
+		"SINTERCARD 2 big half LIMIT 9": false,
+		"SDIFFCARD 2 big half LIMIT 9":  false,
+		"SDIFFCARD 2 big big LIMIT 9":   true, // nothing is found, however long it looks
+		"SINTERCARD 2 odd half LIMIT 9": true,
 		"SSCAN big 0 COUNT 20000":       true,
 		"SSCAN big 0 COUNT 20":          false,
 		"SSCAN fat 0 COUNT 1500":        true,

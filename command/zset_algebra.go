@@ -222,6 +222,12 @@ func zcombine(c *Ctx, op zop) {
 		z.reply(c.W)
 		return
 	}
+	if z.op == zinterCard && z.limit > 0 && z.limit*len(z.inputs) <= tryFirst {
+		if n, ok := types.ZInterCardWithin(z.inputs, z.limit, tryFirst); ok {
+			c.W.Int(int64(n))
+			return
+		}
+	}
 	views := make([]view, len(z.inputs))
 	for i, in := range z.inputs {
 		from := in.(zsource)

@@ -257,6 +257,8 @@ func TestZSetLongReads(t *testing.T) {
 		"zunion 2 small big":                          true,
 		"zinter 3 small big set weights 2 3 4":        true,
 		"zintercard 2 big set":                        true,
+		"zintercard 2 big big limit 9":                false,
+		"zintercard 2 big set limit 9":                true, // two in common
 		"zdiff 2 small set withscores":                true,
 		"zscan big 0 count 20000":                     true,
 		"zscan big 0 count 20":                        false,

@@ -447,3 +447,29 @@ func BenchmarkPut(b *testing.B) {
 		i++
 	}
 }
+
+// BenchmarkFind looks keys up in slots of few keys, as most databases have them.
+func BenchmarkFind(b *testing.B) {
+	for _, n := range []int{50_000, 100_000, 200_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			ks, rng := newTest(b, 16)
+			tx := ks.TxOn(0)
+			keys := make([]Key, n)
+			for i := range keys {
+				keys[i] = MakeKey(fmt.Appendf(nil, "h:%012d", i))
+				tx.Put(&keys[i], types.TString, types.EncRaw, make([]byte, 32), 0)
+			}
+			rng.Shuffle(n, func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+			i := 0
+			for b.Loop() {
+				e := tx.Peek(&keys[i])
+				if !e.Exists() {
+					b.Fatal("a key is not there")
+				}
+				if i++; i == n {
+					i = 0
+				}
+			}
+		})
+	}
+}

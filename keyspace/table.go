@@ -33,7 +33,7 @@ const (
 
 	denseMin  = 6  // references that the smallest segment has places for
 	denseMax  = 14 // and the largest dense one: they lie in two or three cache lines
-	denseStep = 2  // by so many a dense segment grows
+	denseStep = 4  // by so many a dense segment grows: each size leaves half-empty pages behind
 
 	tagShift = slab.LocBits
 	locMask  = 1<<slab.LocBits - 1
@@ -526,6 +526,10 @@ func (st *stripe) checkSlot(number uint16, sl *slot, each func(hash uint64, l sl
 		}
 		n, last := 0, uint64(0)
 		refs := s.refs()
+		if s.homes() == 1 && len(refs) > denseMax+1 {
+			err = fmt.Errorf("slot %d: a dense segment of %d places", number, len(refs))
+			return
+		}
 		if refs[len(refs)-1] != 0 || sl.depth == 0 && (int(sl.homes) != s.homes() || len(refs) != s.homes()+int(sl.extra)) {
 			err = fmt.Errorf("slot %d: the segment's end is not where it should be", number)
 			return

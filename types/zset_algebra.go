@@ -2,6 +2,7 @@ package types
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -85,7 +86,7 @@ func bigOf(in ZInput) *bigZSet {
 // adding it to one, then finds the index in the processor's cache.
 func eachAnyhow(in ZInput, f func(member []byte, score float64) bool) {
 	if b := bigOf(in); b != nil {
-		b.eachHashed(nil, f)
+		b.eachHashed(nil, math.MaxInt, f)
 	} else {
 		in.Each(f)
 	}
@@ -105,11 +106,29 @@ func ZUnion(b *ZSetBuilder, inputs []ZInput, weights []float64, a Aggregate) {
 // ZInter shows the members that all inputs have to f, in no particular order,
 // until it returns false. It needs no memory.
 func ZInter(inputs []ZInput, weights []float64, a Aggregate, f func(member []byte, score float64) bool) {
+	zinter(inputs, weights, a, math.MaxInt, f)
+}
+
+// zinter is ZInter with so many steps at most, each being a member of one input
+// looked for in another; false: they did not suffice.
+func zinter(inputs []ZInput, weights []float64, a Aggregate, steps int, f func(member []byte, score float64) bool) bool {
 	if len(inputs) == 0 {
-		return
+		return true
 	}
 	in := bySize(inputs, weights)
+	cost := 1
+	for _, other := range in[1:] {
+		if bigOf(other.ZInput) == nil {
+			cost += min(other.Len(), 1024) / 16 // a packed one is passed over
+		}
+	}
+	cost += len(in)
+	enough := true
 	each := func(member []byte, score float64) bool {
+		if steps -= cost; steps < 0 {
+			enough = false
+			return false
+		}
 		sum := a.weigh(in[0].weight, score)
 		for _, other := range in[1:] {
 			score, ok := other.Score(member)
@@ -127,7 +146,7 @@ func ZInter(inputs []ZInput, weights []float64, a Aggregate, f func(member []byt
 	first := bigOf(in[0].ZInput)
 	if first == nil {
 		in[0].Each(each)
-		return
+		return enough
 	}
 	// What a big set's index does not have needs no look at the member.
 	var others []*bigZSet
@@ -136,18 +155,24 @@ func ZInter(inputs []ZInput, weights []float64, a Aggregate, f func(member []byt
 			others = append(others, b)
 		}
 	}
-	first.eachHashed(others, each)
+	return first.eachHashed(others, steps, each) && enough
 }
 
 // ZInterCard is the number of members that all inputs have, counted up to
 // limit, which is none if it is 0.
 func ZInterCard(inputs []ZInput, limit int) int {
-	n := 0
-	ZInter(inputs, nil, AggregateCount, func([]byte, float64) bool {
+	n, _ := ZInterCardWithin(inputs, limit, math.MaxInt)
+	return n
+}
+
+// ZInterCardWithin is ZInterCard in a bounded number of steps, of some 0.1 to
+// 0.5 us each; ok is false if they do not suffice, and n means nothing then.
+func ZInterCardWithin(inputs []ZInput, limit, steps int) (n int, ok bool) {
+	ok = zinter(inputs, nil, AggregateCount, steps, func([]byte, float64) bool {
 		n++
 		return n != limit
 	})
-	return n
+	return n, ok
 }
 
 // ZDiff shows the members of the first input that no other has, with their

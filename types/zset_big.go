@@ -282,12 +282,16 @@ func (b *bigZSet) scan(cursor uint64, count int, f func(member []byte, score flo
 }
 
 // eachHashed shows the members in the order of their hashes, but may leave out
-// those that one of the others does not have, to f until it returns false.
-func (b *bigZSet) eachHashed(others []*bigZSet, f func(member []byte, score float64) bool) {
+// those that one of the others does not have, to f until it returns false. It
+// looks at no more than steps of them; false: they did not suffice.
+func (b *bigZSet) eachHashed(others []*bigZSet, steps int, f func(member []byte, score float64) bool) bool {
 	for h := uint32(0); h <= zhashMax; {
 		g := b.index.seg(h)
 	words:
 		for _, w := range g.w {
+			if steps--; steps < 0 {
+				return false
+			}
 			for _, o := range others {
 				if !o.index.has(uint32(w >> zrefBits)) {
 					continue words
@@ -295,9 +299,10 @@ func (b *bigZSet) eachHashed(others []*bigZSet, f func(member []byte, score floa
 			}
 			r := zref(w & (1<<zrefBits - 1))
 			if !f(b.store.member(r), zrecordScore(b.store.record(r))) {
-				return
+				return true
 			}
 		}
 		h = g.next(h)
 	}
+	return true
 }
