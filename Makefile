@@ -1,4 +1,4 @@
-# Targets: build run test race sentinel replication tracking conformance bench fuzz kill check cross clean.
+# Targets: build run test race sentinel replication tracking conformance bench fuzz kill cuts check cross clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race sentinel replication tracking conformance bench fuzz kill check cross clean
+.PHONY: build run test race sentinel replication tracking conformance bench fuzz kill cuts check cross clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -74,6 +74,10 @@ KILLS ?= 1000
 
 kill:
 	go test ./tests/kill -count=1 -v -timeout 0 -kills $(KILLS)
+
+# A log is cut at every byte of its last 64 KiB, and loaded; some minutes.
+cuts:
+	go test ./persist -run TestLogCuts -count=1 -timeout 30m -v -args -every-cut
 
 # staticcheck is fetched by version on first use; without it and without a network this fails, and says so.
 check:

@@ -468,9 +468,7 @@ func (l *link) Write(b []byte) (n int, err error) {
 
 // command buffers a command.
 func (l *link) command(args ...[]byte) error {
-	head := func(kind byte, n int) {
-		l.w.Write(append(strconv.AppendInt(append(l.w.AvailableBuffer(), kind), int64(n), 10), "\r\n"...))
-	}
+	head := func(kind byte, n int) { l.w.Write(wire.AppendHeader(l.w.AvailableBuffer(), kind, int64(n))) }
 	head('*', len(args))
 	for _, a := range args {
 		head('$', len(a))

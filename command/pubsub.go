@@ -252,14 +252,6 @@ func encodePush(size int, parts ...[]byte) []byte {
 	return w.Buf
 }
 
-// Publish sends a message to the subscribers of a channel and of the patterns
-// that match it, and returns how many get it. It may be called from any
-// goroutine and with stripes locked, and it keeps neither argument. Nothing is
-// journaled.
-func (s *Server) Publish(channel, message []byte) int {
-	return s.pubsub.publish(&s.pubsub.channels, channel, message)
-}
-
 // subscriptions are what one client is subscribed to. They belong to the
 // goroutine that runs the client's commands; others read Client.subs.
 type subscriptions struct {

@@ -209,7 +209,7 @@ func TestPubSubOrder(t *testing.T) {
 	for i := range 3 {
 		senders.Go(func() {
 			for n := range each {
-				s.Publish([]byte("x"), fmt.Appendf(nil, "%d-%d", i, n))
+				s.publish([]byte("x"), fmt.Appendf(nil, "%d-%d", i, n))
 			}
 		})
 	}

@@ -24,11 +24,12 @@ const stampDigits = 12
 // TestAbortedSnapshots gives up snapshots at any moment, each followed by one
 // that is not, and expects that to hold its instant, while clients make keys
 // grow, rename and move them, empty and exchange databases, let keys expire and
-// write into a long string. KVD_LONG does it 100 times with 512 MiB.
+// write into a long string. KVD_LONG=100 does it 100 times
+// with 512 MiB.
 func TestAbortedSnapshots(t *testing.T) {
 	rounds, long := 6, &stamped{size: 8}
-	if os.Getenv("KVD_LONG") != "" {
-		rounds, long.size = 100, 512
+	if often, err := strconv.Atoi(os.Getenv("KVD_LONG")); err == nil {
+		rounds, long.size = often, 512
 	}
 	long.stamps = make([]int, long.size)
 	rng := aofRand(t)

@@ -151,21 +151,6 @@ func (s *Saver) Loaded() map[string]string {
 // follows tells whether this server follows a leader.
 func (s *Saver) follows() bool { return s.Config.ReplicaOf.Load().Host != "" }
 
-// LoadStream reads a whole snapshot from r into the keyspace: as much as it is
-// long, and buffered, so possibly bytes behind it are taken from r. size is its
-// length, for the report of progress; 0 where that is not known. With merge,
-// its keys replace those that are there; without, a key that is there is an
-// error. aux are the facts that its head holds. No stripe is locked. Errors are
-// *LoadError, with name as the file.
-func (s *Saver) LoadStream(r io.Reader, name string, size int64, merge bool) (aux map[string]string, err error) {
-	dups := refuseDuplicates
-	if merge {
-		dups = replaceDuplicates
-	}
-	aux, _, err = s.loadStream(r, name, size, manner{dups: dups, keep: s.follows()})
-	return aux, err
-}
-
 // manner says how a snapshot is loaded.
 type manner struct {
 	dups  duplicates
@@ -179,7 +164,11 @@ type manner struct {
 	leftOut func(db int, key []byte)
 }
 
-// loadStream is LoadStream in a manner. end is how many bytes the snapshot took.
+// loadStream reads a whole snapshot from r into the keyspace: as much as it is
+// long, and buffered, so possibly bytes behind it are taken from r. size is its
+// length, for the report of progress; 0 where that is not known. aux are the
+// facts that its head holds, end is how many bytes it took. No stripe is
+// locked. Errors are *LoadError, with name as the file.
 func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (aux map[string]string, end int64, err error) {
 	if !how.part {
 		s.total.Store(size)

@@ -515,7 +515,6 @@ func (l *Log) Info(field func(name string, value any)) {
 	l.state.Lock()
 	st := l.state.logState
 	l.state.Unlock()
-	bit := map[bool]int{true: 1}
 	word := map[bool]string{true: "ok", false: "err"}
 	seconds := func(d time.Duration) int64 { return int64(max(d, -1) / time.Second) }
 	took, current := int64(-1), int64(-1)
@@ -526,9 +525,9 @@ func (l *Log) Info(field func(name string, value any)) {
 	if st.running {
 		current = seconds(time.Since(st.started))
 	}
-	field("aof_enabled", bit[st.wanted])
-	field("aof_rewrite_in_progress", bit[running])
-	field("aof_rewrite_scheduled", bit[st.scheduled && !running])
+	field("aof_enabled", bit(st.wanted))
+	field("aof_rewrite_in_progress", bit(running))
+	field("aof_rewrite_scheduled", bit(st.scheduled && !running))
 	field("aof_last_rewrite_time_sec", took)
 	field("aof_current_rewrite_time_sec", current)
 	field("aof_last_bgrewrite_status", word[st.ok])
@@ -543,7 +542,7 @@ func (l *Log) Info(field func(name string, value any)) {
 		field("aof_base_size", l.baseSize.Load())
 		field("aof_pending_rewrite", 0)
 		field("aof_buffer_length", l.appended.Load()-l.written.Load())
-		field("aof_pending_bio_fsync", bit[l.inSync.Load()])
+		field("aof_pending_bio_fsync", bit(l.inSync.Load()))
 		field("aof_delayed_fsync", l.delayed.Load())
 	}
 }

@@ -383,12 +383,7 @@ func (l *Log) ReloadLog() (err error) {
 		}
 		h := l.Keyspace.LockAll()
 		l.Keyspace.Journal.Suspend(true)
-		tx := l.Keyspace.NewTx()
-		tx.Now = time.Now().UnixMilli()
-		for db := range l.Keyspace.Databases() {
-			tx.Use(db)
-			tx.Flush()
-		}
+		l.Keyspace.FlushAll(time.Now().UnixMilli())
 		l.Keyspace.Unlock(&h)
 		err = l.loadFiles()
 		h = l.Keyspace.LockAll()

@@ -97,6 +97,8 @@ func (n *node) stop() {
 		n.t.Error(err)
 	}
 	n.ks.Close()
+	// The test's clean-up keeps n to its end; the data need not stay that long.
+	n.ks, n.srv, n.aof, n.exec, n.cl = nil, nil, nil, nil, nil
 }
 
 // do runs a command; words may be any bytes.

@@ -1,10 +1,12 @@
 package persist
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
+
+	"kvd/resp/wire"
 )
 
 // This is the way of an effect into the file: Effect, under the journal's lock,
@@ -75,13 +77,13 @@ func (l effects) Effect(db int, args [][]byte) {
 	}
 	if db != l.db {
 		l.db = db
-		b = appendSelect(b, db)
+		b = wire.AppendSelect(b, db)
 	}
 	if l.unit == unitBegun {
 		l.unit = unitOpen
-		b = append(b, "*1\r\n$5\r\nMULTI\r\n"...)
+		b = append(b, wire.Multi...)
 	}
-	b = appendCommand(b, args)
+	b = wire.AppendCommand(b, args...)
 	l.grew(b, from)
 	l.mu.Unlock()
 }
@@ -97,7 +99,7 @@ func (l effects) Begin() {
 func (l effects) End() {
 	l.mu.Lock()
 	if l.unit == unitOpen && l.taking {
-		l.grew(append(l.buf, "*1\r\n$4\r\nEXEC\r\n"...), len(l.buf))
+		l.grew(append(l.buf, wire.Exec...), len(l.buf))
 	}
 	l.unit = unitNone
 	l.mu.Unlock()
@@ -124,51 +126,20 @@ func (l *Log) Kick() {
 	}
 }
 
+var publishWord, spublishWord = []byte("publish"), []byte("spublish")
+
+// isPublish looks at the first byte before all others: every effect comes by.
 func isPublish(args [][]byte) bool {
 	if len(args) != 3 {
 		return false
 	}
 	switch name := args[0]; len(name) {
 	case 7:
-		return name[0]|0x20 == 'p' && equalFold(name, "publish")
+		return name[0]|0x20 == 'p' && bytes.EqualFold(name, publishWord)
 	case 8:
-		return name[0]|0x20 == 's' && equalFold(name, "spublish")
+		return name[0]|0x20 == 's' && bytes.EqualFold(name, spublishWord)
 	}
 	return false
-}
-
-func equalFold(b []byte, word string) bool {
-	for i := range b {
-		if b[i]|0x20 != word[i] {
-			return false
-		}
-	}
-	return len(b) == len(word)
-}
-
-func appendCommand(b []byte, args [][]byte) []byte {
-	b = appendNumber(b, '*', len(args))
-	for _, a := range args {
-		b = appendNumber(b, '$', len(a))
-		b = append(b, a...)
-		b = append(b, '\r', '\n')
-	}
-	return b
-}
-
-func appendNumber(b []byte, kind byte, n int) []byte {
-	if n < 10 {
-		return append(b, kind, '0'+byte(n), '\r', '\n')
-	}
-	b = strconv.AppendInt(append(b, kind), int64(n), 10)
-	return append(b, '\r', '\n')
-}
-
-func appendSelect(b []byte, db int) []byte {
-	s := strconv.Itoa(db)
-	b = append(b, "*2\r\n$6\r\nSELECT\r\n"...)
-	b = appendNumber(b, '$', len(s))
-	return append(append(b, s...), '\r', '\n')
 }
 
 // appendStamp is a time stamp: a line that loading passes over. Unix seconds.

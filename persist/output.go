@@ -14,6 +14,7 @@ import (
 
 	"kvd/keyspace"
 	"kvd/persist/rdb"
+	"kvd/resp/wire"
 	"kvd/types"
 )
 
@@ -204,7 +205,7 @@ func (o *output) add(it keyspace.Item) {
 // addCommands is add for a file of commands; mu is locked.
 func (o *output) addCommands(it *keyspace.Item) {
 	if it.DB != o.db {
-		o.chunk = appendSelect(o.chunk, it.DB)
+		o.chunk = wire.AppendSelect(o.chunk, it.DB)
 		o.db = it.DB
 	}
 	if it.Object != nil && it.Object.Bytes() >= laterBytes {

@@ -272,25 +272,11 @@ func (r *Reader) Next(buf []byte) ([]byte, error) {
 	return buf[:n], nil
 }
 
-// Waits tells whether all bytes were read.
-func (r *Reader) Waits() bool {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	return r.pos+int64(r.given) > r.s.end.Load()
-}
-
 // Lag is the number of bytes that the reader has not read yet.
 func (r *Reader) Lag() int64 {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
 	return r.s.end.Load() - r.pos + 1
-}
-
-// Pos is the number of the next byte.
-func (r *Reader) Pos() int64 {
-	r.s.mu.Lock()
-	defer r.s.mu.Unlock()
-	return r.pos
 }
 
 // Stop makes Next return ErrStopped. The bytes that it returned last stay valid.

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -320,6 +321,8 @@ func (f *follower) listen(rest []byte) {
 // stopping tells whether an error comes with the last bytes.
 func (f *follower) stopping(err error) bool { return errors.Is(err, io.EOF) && !f.isGone() }
 
+var replconfWord, ackWord, fackWord = []byte("replconf"), []byte("ack"), []byte("fack")
+
 // heard acts on REPLCONF ACK <offset> [FACK <offset>].
 func (f *follower) heard(args [][]byte) {
 	if f.Heard != nil {
@@ -329,7 +332,7 @@ func (f *follower) heard(args [][]byte) {
 	switch {
 	case len(args) == 0:
 		return
-	case !word(args[0], "replconf"):
+	case !bytes.EqualFold(args[0], replconfWord):
 		f.foreign(args)
 		return
 	case len(args) < 3:
@@ -341,11 +344,11 @@ func (f *follower) heard(args [][]byte) {
 		n, ok := wire.ParseInt(args[i+1])
 		switch {
 		case !ok:
-		case word(args[i], "ack"):
+		case bytes.EqualFold(args[i], ackWord):
 			ack = true
 			f.acked = max(f.acked, n)
 			f.ackTime = time.Now()
-		case word(args[i], "fack"):
+		case bytes.EqualFold(args[i], fackWord):
 			f.synced = max(f.synced, n)
 		}
 	}
@@ -369,17 +372,4 @@ func (f *follower) foreign(args [][]byte) {
 	}
 	f.l.Log.Warningf("Replica generated a reply to command '%s', disconnecting it: id=%d addr=%s", name, f.ID, f.Addr)
 	f.close()
-}
-
-// word compares without regard to case.
-func word(b []byte, lower string) bool {
-	if len(b) != len(lower) {
-		return false
-	}
-	for i := range b {
-		if b[i]|0x20 != lower[i] {
-			return false
-		}
-	}
-	return true
 }

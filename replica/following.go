@@ -246,8 +246,11 @@ func (f *Follower) Info(field func(name string, value any)) {
 		io = ago(l.lastIO.Load())
 	}
 	field("master_last_io_seconds_ago", io)
-	syncing := state == StateSync
-	field("master_sync_in_progress", map[bool]int{true: 1}[syncing])
+	syncing, bit := state == StateSync, 0
+	if syncing {
+		bit = 1
+	}
+	field("master_sync_in_progress", bit)
 	_, _, offset, _ := f.Stream.IDs()
 	field("slave_read_repl_offset", l.readOffset(offset))
 	field("slave_repl_offset", offset)

@@ -229,12 +229,7 @@ func (p patient) Read(b []byte) (int, error) {
 
 // send sends a command to the leader.
 func (l *link) send(nc net.Conn, args ...string) error {
-	b := append(strconv.AppendInt([]byte{'*'}, int64(len(args)), 10), "\r\n"...)
-	for _, a := range args {
-		b = append(strconv.AppendInt(append(b, '$'), int64(len(a)), 10), "\r\n"...)
-		b = append(append(b, a...), "\r\n"...)
-	}
-	return l.write(nc, b)
+	return l.write(nc, wire.AppendCommand(nil, args...))
 }
 
 func (l *link) write(nc net.Conn, b []byte) error {

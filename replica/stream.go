@@ -11,6 +11,7 @@ import (
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
+	"kvd/resp/wire"
 )
 
 // noID stands where there is no second replication id.
@@ -310,18 +311,15 @@ func (s *Stream) Effect(db int, args [][]byte) {
 	b := s.scratch[:0]
 	if db != s.selected {
 		s.selected = db
-		n := strconv.Itoa(db)
-		b = append(b, "*2\r\n$6\r\nSELECT\r\n$"...)
-		b = append(strconv.AppendInt(b, int64(len(n)), 10), "\r\n"...)
-		b = append(append(b, n...), "\r\n"...)
+		b = wire.AppendSelect(b, db)
 	}
 	if s.unit && !s.framed {
 		s.framed = true
-		b = append(b, "*1\r\n$5\r\nMULTI\r\n"...)
+		b = append(b, wire.Multi...)
 	}
-	b = append(strconv.AppendInt(append(b, '*'), int64(len(args)), 10), "\r\n"...)
+	b = wire.AppendHeader(b, '*', int64(len(args)))
 	for _, a := range args {
-		b = append(strconv.AppendInt(append(b, '$'), int64(len(a)), 10), "\r\n"...)
+		b = wire.AppendHeader(b, '$', int64(len(a)))
 		if len(a) > gather {
 			s.put(b)
 			s.put(a)
@@ -357,7 +355,7 @@ func (s *Stream) Begin() {
 func (s *Stream) End() {
 	s.mu.Lock()
 	if s.framed {
-		s.put([]byte("*1\r\n$4\r\nEXEC\r\n"))
+		s.put([]byte(wire.Exec))
 		s.wake()
 	}
 	s.unit, s.framed = false, false

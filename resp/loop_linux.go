@@ -23,8 +23,8 @@ const (
 	// sendTurn is the output that one connection has sent in a turn, in bytes: a
 	// client that reads as fast as it is written to must not hold up the others.
 	sendTurn = 256 << 10
-	keepOut   = 1 << 20  // capacity of the output buffer that a loop keeps
-	stallAt   = 16 << 20 // output at which a client's further commands wait
+	keepOut  = 1 << 20  // capacity of the output buffer that a loop keeps
+	stallAt  = 16 << 20 // output at which a client's further commands wait
 )
 
 // loops is the transport of Linux: event loops over epoll.

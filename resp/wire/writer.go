@@ -47,35 +47,6 @@ type Mark int
 // deferred is the room that Defer leaves: a header of one digit.
 const deferred = 4
 
-// smallHeaders are the decimal digits and CR LF of 0 to 255, behind one byte
-// for the type; a table because header lengths are nearly always small.
-var smallHeaders = func() (t [256][6]byte) {
-	for i := range t {
-		copy(t[i][:], "?"+strconv.Itoa(i)+"\r\n")
-	}
-	return
-}()
-
-// appendHeader appends a type byte, a number and CR LF.
-func appendHeader(dst []byte, kind byte, n int64) []byte {
-	if uint64(n) < 10 {
-		return append(dst, kind, '0'+byte(n), '\r', '\n')
-	}
-	if uint64(n) < uint64(len(smallHeaders)) {
-		l := 5
-		if n >= 100 {
-			l = 6
-		}
-		at := len(dst)
-		dst = append(dst, smallHeaders[n][:l]...)
-		dst[at] = kind
-		return dst
-	}
-	dst = append(dst, kind)
-	dst = strconv.AppendInt(dst, n, 10)
-	return append(dst, '\r', '\n')
-}
-
 // line appends a type byte, s with its line ends made blanks, and CR LF.
 func (w *Writer) line(kind byte, s string) {
 	w.Buf = append(w.Buf, kind)
@@ -100,14 +71,14 @@ func (w *Writer) OK() { w.Buf = redcon.AppendOK(w.Buf) }
 func (w *Writer) Error(s string) { w.line('-', s) }
 
 // Int appends an integer.
-func (w *Writer) Int(n int64) { w.Buf = appendHeader(w.Buf, ':', n) }
+func (w *Writer) Int(n int64) { w.Buf = AppendHeader(w.Buf, ':', n) }
 
 // Bulk appends a bulk string.
 func (w *Writer) Bulk(b []byte) {
 	if w.inParts && len(w.Buf) >= partSize {
 		w.putAside()
 	}
-	dst := append(appendHeader(w.Buf, '$', int64(len(b))), b...)
+	dst := append(AppendHeader(w.Buf, '$', int64(len(b))), b...)
 	w.Buf = append(dst, '\r', '\n')
 }
 
@@ -116,7 +87,7 @@ func (w *Writer) BulkString(s string) {
 	if w.inParts && len(w.Buf) >= partSize {
 		w.putAside()
 	}
-	dst := append(appendHeader(w.Buf, '$', int64(len(s))), s...)
+	dst := append(AppendHeader(w.Buf, '$', int64(len(s))), s...)
 	w.Buf = append(dst, '\r', '\n')
 }
 
@@ -145,24 +116,24 @@ func (w *Writer) NullArray() {
 }
 
 // Array appends the header of an array of n replies, which the caller appends.
-func (w *Writer) Array(n int) { w.Buf = appendHeader(w.Buf, '*', int64(n)) }
+func (w *Writer) Array(n int) { w.Buf = AppendHeader(w.Buf, '*', int64(n)) }
 
 // Map appends the header of n pairs of replies; RESP2: an array of 2n.
 func (w *Writer) Map(n int) {
 	kind, count := w.aggregate('%', n)
-	w.Buf = appendHeader(w.Buf, kind, count)
+	w.Buf = AppendHeader(w.Buf, kind, count)
 }
 
 // Set appends the header of a set of n replies; RESP2: an array.
 func (w *Writer) Set(n int) {
 	kind, count := w.aggregate('~', n)
-	w.Buf = appendHeader(w.Buf, kind, count)
+	w.Buf = AppendHeader(w.Buf, kind, count)
 }
 
 // Push appends the header of an out-of-band message of n replies; RESP2: an array.
 func (w *Writer) Push(n int) {
 	kind, count := w.aggregate('>', n)
-	w.Buf = appendHeader(w.Buf, kind, count)
+	w.Buf = AppendHeader(w.Buf, kind, count)
 }
 
 // aggregate is how the protocol in use announces n elements of a RESP3 kind.
@@ -228,7 +199,7 @@ func (w *Writer) Verbatim(ext, text string) {
 		w.BulkString(text)
 		return
 	}
-	w.Buf = appendHeader(w.Buf, '=', int64(len(text)+4))
+	w.Buf = AppendHeader(w.Buf, '=', int64(len(text)+4))
 	for i := range 3 {
 		c := byte(' ')
 		if i < len(ext) {
@@ -284,7 +255,7 @@ func (w *Writer) fill(m Mark, kind byte, n int64) {
 		at += len(*buf)
 	}
 	var room [24]byte
-	header := appendHeader(room[:0], kind, n)
+	header := AppendHeader(room[:0], kind, n)
 	if extra := len(header) - deferred; extra > 0 {
 		var zeros [len(room)]byte
 		body := len(*buf)
