@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -85,8 +86,9 @@ type output struct {
 	// mu protects what follows. It is taken with stripes locked, and held for
 	// coding and copying in memory only.
 	mu    sync.Mutex
-	plain rdb.Encoder // for what writers hand over: they wait, so nothing is compressed
-	tight rdb.Encoder
+	plain rdb.Encoder // of facts about the file
+	// coder codes keys and values, with stripes locked; drain compresses.
+	coder rdb.Encoder
 	cmds  commander
 	chunk []byte
 	db    int // selected in the file; -1 none
@@ -119,9 +121,10 @@ type output struct {
 // piece is a part of the file: a chunk in memory, or n bytes at off in the
 // second file, or an Object.
 type piece struct {
-	data []byte
-	off  int64
-	n    int
+	data  []byte
+	off   int64
+	n     int
+	noted []rdb.Span // strings to be compressed
 	// taken: drain has it; spilling: it is being copied to the second file.
 	// Its data serves both then.
 	taken, spilling bool
@@ -140,8 +143,7 @@ var errAborted = errors.New("the snapshot was given up")
 func newOutput(s settings) *output {
 	o := &output{settings: s, now: time.Now().Unix(), db: -1, done: make(chan struct{})}
 	o.more.L, o.less.L = &o.mu, &o.mu
-	o.tight.Compress = s.compress
-	o.plain.NoFieldDeadlines, o.tight.NoFieldDeadlines = s.noFieldDeadlines, s.noFieldDeadlines
+	o.coder.Later, o.coder.NoFieldDeadlines = s.compress, s.noFieldDeadlines
 	if o.spillBytes == 0 {
 		o.spillBytes = spillBytes
 	}
@@ -185,10 +187,7 @@ func (o *output) add(it keyspace.Item) {
 		o.addCommands(&it)
 		return
 	}
-	e := &o.tight
-	if it.Forced {
-		e = &o.plain
-	}
+	e := &o.coder
 	o.head(e, &it)
 	if it.Object != nil && it.Object.Bytes() >= laterBytes {
 		o.cut()
@@ -254,7 +253,8 @@ func (o *output) cut() {
 	if len(o.chunk) == 0 {
 		return
 	}
-	o.push(&piece{data: o.chunk, n: len(o.chunk)})
+	o.push(&piece{data: o.chunk, n: len(o.chunk), noted: slices.Clone(o.coder.Noted)})
+	o.coder.Noted = o.coder.Noted[:0]
 	o.bytes += int64(len(o.chunk))
 	if n := len(o.spare); n > 0 {
 		o.chunk, o.spare = o.spare[n-1], o.spare[:n-1]
@@ -334,7 +334,14 @@ func (o *output) drain() {
 	}
 	e := rdb.Encoder{Compress: o.compress, NoFieldDeadlines: o.noFieldDeadlines, Spill: func(b []byte) []byte { o.write(b); return b[:0] }}
 	cmds := commander{spill: e.Spill}
-	var buf []byte
+	var buf, small []byte
+	compressed := func(b []byte, noted []rdb.Span) []byte {
+		if len(noted) == 0 {
+			return b
+		}
+		small = e.Squeeze(small[:0], b, noted)
+		return small
+	}
 	for {
 		p := o.take()
 		if p == nil {
@@ -356,7 +363,7 @@ func (o *output) drain() {
 			for !p.obj.Free(1 << 20) {
 			}
 		case p.data != nil:
-			o.write(p.data)
+			o.write(compressed(p.data, p.noted))
 			o.mu.Lock()
 			o.bytes -= int64(len(p.data))
 			if !p.spilling { // else the other still reads it
@@ -371,7 +378,7 @@ func (o *output) drain() {
 			if _, err := o.spillFile.ReadAt(buf[:p.n], p.off); err != nil {
 				o.fail(fmt.Errorf("reading %s: %w", o.spill, err))
 			} else {
-				o.write(buf[:p.n])
+				o.write(compressed(buf[:p.n], p.noted))
 			}
 		}
 	}

@@ -253,9 +253,11 @@ func (f *follower) write(b []byte) error {
 }
 
 const (
-	// sendGap is the least time between two short writes to a follower: where
-	// many small changes come, they leave together.
-	sendGap = 200 * time.Microsecond
+	// Where very many small changes come, they leave together: after so many
+	// short writes within sendGap the rest of it is waited for. Fewer leave at
+	// once, for whoever reads from a follower what was written to its leader.
+	sendBurst = 25
+	sendGap   = time.Millisecond
 	// shortSend is what counts as short, in bytes.
 	shortSend = 16 << 10
 )
@@ -263,6 +265,7 @@ const (
 // stream sends the stream until the connection ends.
 func (f *follower) stream() {
 	buf := make([]byte, slotSize)
+	sends, since := 0, time.Now()
 	for {
 		b, err := f.reader.Next(buf)
 		if err != nil {
@@ -275,8 +278,14 @@ func (f *follower) stream() {
 		if f.write(b) != nil {
 			return
 		}
-		if short && !f.isGone() {
-			time.Sleep(sendGap)
+		if !short {
+			continue
+		}
+		if sends++; sends == sendBurst {
+			if wait := sendGap - time.Since(since); wait > 0 && !f.isGone() {
+				time.Sleep(wait)
+			}
+			sends, since = 0, time.Now()
 		}
 	}
 }

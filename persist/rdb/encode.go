@@ -55,12 +55,19 @@ const (
 // spillAt is the size from which on Spill is called.
 const spillAt = 64 << 10
 
+// Span is a string in what was encoded: where its length starts, and its bytes.
+type Span struct{ At, Len int }
+
 // Encoder writes values. It keeps memory from one to the next; one goroutine
 // uses it at a time.
 type Encoder struct {
 	// Compress strings of more than 20 bytes and up to 64 MiB where that makes
 	// them shorter (the directive rdbcompression).
 	Compress bool
+	// Later, instead, has such strings written as they are and noted in Noted:
+	// Squeeze compresses them afterwards.
+	Later bool
+	Noted []Span
 	// Spill, where set, is handed what was encoded so far whenever that
 	// becomes more than some 64 KiB, and returns the memory to go on with.
 	Spill func(b []byte) []byte
@@ -193,7 +200,25 @@ func (e *Encoder) AppendString(dst, b []byte) []byte {
 			e.text = nil
 		}
 	}
+	if e.Later && len(b) > 20 && len(b) <= lzfMaxIn {
+		e.Noted = append(e.Noted, Span{len(dst), len(b)})
+	}
 	return e.spill(append(AppendLength(dst, uint64(len(b))), b...))
+}
+
+// Squeeze appends what another Encoder has encoded, with the strings that that
+// one noted compressed where it makes them shorter.
+func (e *Encoder) Squeeze(dst, encoded []byte, noted []Span) []byte {
+	done := 0
+	var room [9]byte
+	for _, s := range noted {
+		text := s.At + len(AppendLength(room[:0], uint64(s.Len)))
+		end := text + s.Len
+		dst = append(dst, encoded[done:s.At]...)
+		dst = e.AppendString(dst, encoded[text:end])
+		done = end
+	}
+	return append(dst, encoded[done:]...)
 }
 
 func (e *Encoder) elem(dst []byte, v types.Elem) []byte {
@@ -209,7 +234,7 @@ func (e *Encoder) str(dst []byte, enc types.Encoding, packed []byte, obj types.O
 		return AppendInt(dst, int64(binary.LittleEndian.Uint64(packed)))
 	case types.EncChunked:
 		s := obj.(*types.BigString)
-		if e.Compress && s.Len() <= lzfMaxIn {
+		if (e.Compress || e.Later) && s.Len() <= lzfMaxIn {
 			return e.AppendString(dst, s.AppendRange(make([]byte, 0, s.Len()), 0, s.Len()))
 		}
 		dst = AppendLength(dst, uint64(s.Len()))
