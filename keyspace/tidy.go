@@ -13,8 +13,8 @@ const (
 // tidy gives memory back, a little at a time under each stripe's lock, and
 // reports whether more is left to do.
 func (ks *Keyspace) tidy() (more bool) {
-	if ks.freeRetired() {
-		more = true
+	for ks.freeRetired() {
+		more = true // there was work, so there may be
 	}
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
@@ -67,8 +67,9 @@ func (ks *Keyspace) retire(db *DB) {
 	ks.expiry.signal()
 }
 
-// freeRetired frees the entries of flushed databases that no snapshot needs.
-func (ks *Keyspace) freeRetired() (more bool) {
+// freeRetired frees one flushed database that no snapshot needs, and reports
+// whether there was one.
+func (ks *Keyspace) freeRetired() bool {
 	ks.stripes[0].lock()
 	var db *DB
 	for _, d := range ks.retired {
@@ -92,9 +93,8 @@ func (ks *Keyspace) freeRetired() (more bool) {
 			break
 		}
 	}
-	n := len(ks.retired)
 	ks.Unlock(&h)
-	return n > 0
+	return true
 }
 
 // freeShard frees some hundred entries of a flushed database under the lock;
