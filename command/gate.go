@@ -38,14 +38,15 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 		return false
 	}
 	text := ""
+	var broken error
+	if gate&gateLog != 0 && (ctx.has(Write) || ctx.Row.Name == "ping") {
+		broken = x.s.persist.Broken() // nil where the log has just been mended
+	}
 	switch {
 	case gate&gateSnapshots != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
 		text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
-	case gate&gateLog != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
-		text = "MISCONF Errors writing to the AOF file: "
-		if err := x.s.persist.Broken(); err != nil {
-			text += reason(err)
-		}
+	case broken != nil:
+		text = "MISCONF Errors writing to the AOF file: " + reason(broken)
 	case gate&gateStalled != 0 && x.stalled(ctx):
 		return true
 	case gate&gateReadOnly != 0 && ctx.has(Write):
