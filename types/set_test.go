@@ -320,6 +320,22 @@ func TestSetAlgebra(t *testing.T) {
 						}
 					}
 				}
+				// In few steps the number is the same, or there is none.
+				for limit := range 4 {
+					for _, op := range []struct {
+						all    func([]*Set, int, func(Elem) bool) int
+						within func([]*Set, int, int) (int, bool)
+					}{{SetInter, SetInterWithin}, {SetDiff, SetDiffWithin}} {
+						want := op.all(sets, limit, nil)
+						steps := r.IntN(100)
+						if n, ok := op.within(sets, limit, steps); ok && n != want {
+							t.Fatalf("limit %d within %d steps: %d, want %d", limit, steps, n, want)
+						}
+						if n, ok := op.within(sets, limit, 1<<30); !ok || n != want {
+							t.Fatalf("limit %d within many steps: %d %v, want %d", limit, n, ok, want)
+						}
+					}
+				}
 				for _, op := range []struct {
 					name string
 					do   func([]*Set, int, func(Elem) bool) int

@@ -81,6 +81,15 @@ func bigOf(in ZInput) *bigZSet {
 	return nil
 }
 
+// packedInput tells whether an input's members stand side by side, in no order
+// that helps to find one.
+func packedInput(in ZInput) bool {
+	if u, ok := in.(UnitScores); ok {
+		return u.Set.enc == EncListpack
+	}
+	return bigOf(in) == nil
+}
+
 // eachAnyhow shows all members in the order that costs least: a big sorted
 // set's in the order of their hashes. Looking each up in another big set, or
 // adding it to one, then finds the index in the processor's cache.
@@ -118,8 +127,8 @@ func zinter(inputs []ZInput, weights []float64, a Aggregate, steps int, f func(m
 	in := bySize(inputs, weights)
 	cost := 1
 	for _, other := range in[1:] {
-		if bigOf(other.ZInput) == nil {
-			cost += min(other.Len(), 1024) / 16 // a packed one is passed over
+		if packedInput(other.ZInput) {
+			cost += other.Len() / 16 // passed over element by element
 		}
 	}
 	cost += len(in)

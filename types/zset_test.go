@@ -834,6 +834,11 @@ func TestZSetAlgebra(t *testing.T) {
 			if n := ZInterCard(inputs, limit); n != want {
 				t.Fatalf("ZInterCard(limit %d) = %d, want %d", limit, n, want)
 			}
+			for steps := 1; steps < 1<<20; steps *= 4 {
+				if n, ok := ZInterCardWithin(inputs, limit, steps); ok && n != want {
+					t.Fatalf("ZInterCardWithin(limit %d, %d steps) = %d, want %d", limit, steps, n, want)
+				}
+			}
 		}
 		var got []zpair
 		ZDiff(inputs, collect(&got, -1))
