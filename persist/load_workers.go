@@ -78,7 +78,7 @@ func (l *loader) hand(rec record, raw []byte) error {
 	if l.stop.Load() {
 		return errors.New("a value before failed") // settle tells which
 	}
-	if n := runtime.GOMAXPROCS(0); l.started == 0 {
+	if n := min(runtime.GOMAXPROCS(0), runtime.NumCPU()); l.started == 0 {
 		l.started = n
 		l.full, l.spare = make(chan *batch, n), make(chan *batch, 2*n+1)
 		for range n {

@@ -25,6 +25,8 @@ const (
 	sendTurn = 256 << 10
 	keepOut  = 1 << 20  // capacity of the output buffer that a loop keeps
 	stallAt  = 16 << 20 // output at which a client's further commands wait
+	// beside is how many of the runtime's processors there are at least besides the loops'.
+	beside = 3
 )
 
 // loops is the transport of Linux: event loops over epoll.
@@ -118,9 +120,12 @@ func (t *loops) serve(l listener) error {
 
 func (t *loops) start() error {
 	n := t.srv.Loops()
-	// The loops hold a processor each while they work; the background needs one too.
-	if runtime.GOMAXPROCS(0) < n+1 {
-		runtime.GOMAXPROCS(n + 1)
+	// A loop that comes back from a wait must find a processor of the runtime's
+	// free, else it waits until a worker's time is over, which is 10 ms: besides
+	// the loops, a snapshot's two goroutines and a long read may be busy. Who
+	// gets the real ones is left to the system, which is quicker.
+	if most := n + beside; runtime.GOMAXPROCS(0) < most {
+		runtime.GOMAXPROCS(most)
 	}
 	t.spare, _ = os.Open(os.DevNull)
 	for i := range n {
