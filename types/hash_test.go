@@ -205,7 +205,7 @@ func TestHashAgainstMap(t *testing.T) {
 					} else if r.IntN(3) == 0 {
 						h.reload()
 					}
-					if enc == EncHashtable && r.IntN(100) == 0 {
+					if enc == EncHashtable && len(model) > 0 && r.IntN(100) == 0 {
 						c := &Hash{Limits: smallHashLimits}
 						_, _, obj := h.Stored()
 						c.Load(enc, nil, obj.Copy())
