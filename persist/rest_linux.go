@@ -4,7 +4,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
-	"unsafe"
+
+	"kvd/keyspace"
 )
 
 // rest is how a snapshot's walker makes room. Its turns are short, but where
@@ -42,14 +43,9 @@ func (r *rest) turn() {
 	r.wall, r.cpu = clocks()
 }
 
-const clockThreadCPU = 3 // CLOCK_THREAD_CPUTIME_ID
-
 var clockStart = time.Now()
 
 // clocks are the time, and the processor time of this thread, in ns.
 func clocks() (wall, cpu int64) {
-	var ts syscall.Timespec
-	// The kernel fills ts in and keeps no pointer to it.
-	syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPU, uintptr(unsafe.Pointer(&ts)), 0)
-	return int64(time.Since(clockStart)), ts.Nano()
+	return int64(time.Since(clockStart)), keyspace.ThreadCPU()
 }
