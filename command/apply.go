@@ -24,11 +24,14 @@ type Applier struct {
 	timed bool
 }
 
-// NewApplier makes an Applier on database 0. It is not among the clients.
+// NewApplier makes an Applier on database 0. It is not among the clients. Like its
+// Exec it is for good.
 func (s *Server) NewApplier() *Applier {
 	c := &Client{Created: time.Now(), applies: true, Authed: true}
 	c.proto.Store(2)
-	return &Applier{s: s, x: s.NewExec(), c: c}
+	x := s.NewExec()
+	x.applies = true
+	return &Applier{s: s, x: x, c: c}
 }
 
 // Reset drops an open MULTI and selects database 0.

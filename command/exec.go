@@ -106,6 +106,8 @@ type Exec struct {
 	// Exec. It is held for additions only.
 	statMu       sync.Mutex
 	hits, misses int64
+
+	applies bool // it is an Applier's
 }
 
 type execList struct {
@@ -113,7 +115,8 @@ type execList struct {
 	all []*Exec
 }
 
-// NewExec makes a runner; its counters stay in INFO until Retire.
+// NewExec makes a runner. It is for good: INFO counts what it did.
+// An Exec has room for the figures of every command, so it is not made lightly.
 func (s *Server) NewExec() *Exec {
 	x := &Exec{s: s, stats: make([]RowStats, Rows())}
 	x.ctx = Ctx{Tx: x.newTx(), S: s, x: x}

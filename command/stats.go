@@ -390,9 +390,15 @@ func (r *rates) now(s *Server, ms int64) (calls, in, out float64) {
 	return float64(cur.calls-old.calls) / d, float64(cur.netIn-old.netIn) / d, float64(cur.netOut-old.netOut) / d
 }
 
-// count is the number of Execs: on Linux, of event loops.
+// count is the number of Execs that serve clients: on Linux, of event loops.
 func (l *execList) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.all)
+	n := 0
+	for _, x := range l.all {
+		if !x.applies {
+			n++
+		}
+	}
+	return n
 }

@@ -25,6 +25,7 @@ import (
 type Log struct {
 	*Saver
 	applier func() Applier
+	applied Applier // made by the first load; loads are one at a time, under do
 
 	// Offsets of the log, in bytes appended since the start of the process,
 	// whatever file they went to.
@@ -136,6 +137,15 @@ const (
 	fsyncAlways
 	fsyncNo
 )
+
+// applies is who applies what is loaded, ready for another file.
+func (l *Log) applies() Applier {
+	if l.applied == nil {
+		l.applied = l.applier()
+	}
+	l.applied.Reset()
+	return l.applied
+}
 
 func (l *Log) policy() int { return l.Config.AppendFsync.Index() }
 

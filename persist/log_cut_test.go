@@ -107,6 +107,9 @@ func TestLogCuts(t *testing.T) {
 			t.Fatalf("cut at %d: want %d bytes left; %v, %v\n%s", cut, end, st.Size(), err, n.text())
 		}
 	}
+	if n.appliers != 1 {
+		t.Errorf("%d Appliers were made, each of which stays", n.appliers)
+	}
 	t.Logf("%d cuts of a log of %d bytes, %d kinds of commands, %d transactions", cuts, len(whole), len(names), names["MULTI"])
 }
 

@@ -197,7 +197,7 @@ func (r *logReader) load() (err error) {
 // tail reads commands.
 func (r *logReader) tail() error {
 	l := r.l
-	a := l.applier()
+	a := l.applies()
 	lim := wire.Limits{MaxBulk: 1 << 40, Authenticated: true}
 	var scan wire.Scanner
 	buf := make([]byte, 0, readBlock+readBlock/4)

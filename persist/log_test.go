@@ -32,6 +32,8 @@ type node struct {
 	mu   sync.Mutex
 	out  bytes.Buffer
 	up   bool
+	// appliers is how many were made.
+	appliers int
 }
 
 func (n *node) Write(b []byte) (int, error) {
@@ -62,7 +64,7 @@ func start(t testing.TB, disk persist.Disk, directives ...string) (n *node, err 
 	n.srv = command.NewServer(cfg, n.ks, log, "test")
 	saver := persist.New(persist.Options{Keyspace: n.ks, Config: cfg, Log: log, Dirty: &n.srv.Stats.DirtySinceSave, Version: "test", RedisVersion: "7.4.0",
 		UsedMemory: n.srv.UsedMemory, Limits: n.srv.RDBLimits, Freq: n.srv.Freq, FreqClock: n.srv.FreqClock, Changed: n.srv.PersistenceChanged, Disk: disk})
-	n.aof = persist.NewLog(saver, func() persist.Applier { return n.srv.NewApplier() })
+	n.aof = persist.NewLog(saver, func() persist.Applier { n.appliers++; return n.srv.NewApplier() })
 	n.srv.SetPersistence(n.aof)
 	n.exec = n.srv.NewExec()
 	n.cl = n.srv.NewClient(nil, "127.0.0.1:1", "127.0.0.1:2", 0)
