@@ -69,10 +69,6 @@ fuzz:
 		done; \
 	done
 
-# A log is cut at every byte of its last 64 KiB, and loaded; some minutes.
-cuts:
-	go test ./persist -run TestLogCuts -count=1 -timeout 60m -v -args -every-cut
-
 # How often `make kill` kills the server under appendfsync always, and a third as often under everysec.
 KILLS ?= 1000
 
