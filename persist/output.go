@@ -43,10 +43,13 @@ const (
 	// chunkSize is how many bytes are gathered before they are queued.
 	chunkSize = 64 << 10
 	// aheadBytes is how far the walker may be ahead of the disk.
-	aheadBytes = 8 << 20
+	aheadBytes = 4 << 20
 	// spillBytes is how much may wait in memory; what writers hand over beyond
 	// that goes to a second file until the disk is ready for it.
-	spillBytes = 64 << 20
+	spillBytes = 16 << 20
+	// spareChunks are kept to be filled again. Those that are not are garbage,
+	// of which there may be nearly half as much as there is data.
+	spareChunks = 128
 	// laterBytes is the size from which on an Object is not coded with the
 	// stripe locked: a copy, which takes no time, is queued instead.
 	laterBytes = 16 << 10
@@ -274,7 +277,7 @@ func (o *output) push(p *piece) {
 
 // reuse keeps the memory of a chunk that has been written; mu is locked.
 func (o *output) reuse(b []byte) {
-	if len(o.spare) < 16 && cap(b) <= 2*chunkSize {
+	if len(o.spare) < spareChunks && cap(b) <= 2*chunkSize {
 		o.spare = append(o.spare, b[:0])
 	}
 }
@@ -329,6 +332,7 @@ func (o *output) finish() error {
 // drain brings the queue to the disk, in order.
 func (o *output) drain() {
 	defer close(o.done)
+	lowPriority()
 	if err := o.create(); err != nil {
 		o.fail(err)
 	}

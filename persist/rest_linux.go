@@ -20,7 +20,7 @@ type rest struct {
 }
 
 const (
-	restTime  = 100 * time.Microsecond
+	restTime  = 250 * time.Microsecond
 	restTurns = 32 // that are rested after once one was interrupted
 	// restSlack is by how much a turn may take longer than its time on a processor.
 	restSlack = 50 * time.Microsecond
@@ -49,3 +49,12 @@ var clockStart = time.Now()
 func clocks() (wall, cpu int64) {
 	return int64(time.Since(clockStart)), keyspace.ThreadCPU()
 }
+
+// lowPriority gives the goroutine a thread that the system lets wait a little
+// when those that serve clients want to run.
+func lowPriority() {
+	runtime.LockOSThread() // for good: the thread ends with the goroutine
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, drainNice)
+}
+
+const drainNice = 10
