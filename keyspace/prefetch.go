@@ -65,7 +65,8 @@ func (st *stripe) prefetchTable(sl *slot, hash uint64) (more bool) {
 		st.tables.Prefetch(sl.root, int(1+hash>>(64-sl.depth))*8)
 		return true
 	}
-	st.tables.Prefetch(sl.root, (segHead+home(hash>>tagShift, 0, int(sl.homes)))*8)
+	at := st.spotOf(sl, hash)
+	st.tables.Prefetch(at.l, at.place*8)
 	return false
 }
 

@@ -296,15 +296,21 @@ func (st *stripe) replace(sl *slot, old segment, hash uint64, with segment) {
 	if sl.depth == 0 {
 		sl.setRoot(with)
 	} else {
-		dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
-		d := old.depth()
-		span := 1 << (sl.depth - d)
-		first := int(hash>>(64-sl.depth)) &^ (span - 1)
-		for i := range span {
-			dir[first+i] = with.dirWord()
-		}
+		st.enterSegment(sl, hash, with)
 	}
 	st.tables.Free(old.loc)
+}
+
+// enterSegment has the directory name the segment for all hashes that begin as
+// this one does, in as many bits as the segment is deep.
+func (st *stripe) enterSegment(sl *slot, hash uint64, s segment) {
+	span := 1 << (sl.depth - s.depth())
+	first := int(hash>>(64-sl.depth)) &^ (span - 1)
+	word := s.dirWord()
+	dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
+	for i := range span {
+		dir[first+i] = word
+	}
 }
 
 // resize gives the segment another size, or a larger one if that is too small.
@@ -374,12 +380,8 @@ func (st *stripe) split(sl *slot, seg segment, hash uint64) bool {
 			st.tables.Free(s.loc)
 		}
 	}
-	dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
-	span := 1 << (sl.depth - d)
-	first := int(hash>>(64-sl.depth)) &^ (span - 1)
-	for i := range span {
-		dir[first+i] = half[i*2/span].dirWord()
-	}
+	st.enterSegment(sl, hash&^bit, half[0])
+	st.enterSegment(sl, hash|bit, half[1])
 	st.tables.Free(seg.loc)
 	return true
 }
@@ -464,12 +466,7 @@ func (st *stripe) merge(sl *slot, a, b segment, hash uint64) {
 		}
 		st.tables.Free(m.loc)
 	}
-	dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
-	span := 1 << (sl.depth - d + 1)
-	first := int(hash>>(64-sl.depth)) &^ (span - 1)
-	for i := range span {
-		dir[first+i] = m.dirWord()
-	}
+	st.enterSegment(sl, hash, m)
 	st.tables.Free(a.loc)
 	st.tables.Free(b.loc)
 }
