@@ -54,7 +54,16 @@ type infoWriter struct {
 	totals  totals
 }
 
-func (w *infoWriter) field(name string, value any) { fmt.Fprintf(w, "%s:%v\r\n", name, value) }
+// field writes one; a bool is 1 or 0.
+func (w *infoWriter) field(name string, value any) {
+	switch value {
+	case true:
+		value = 1
+	case false:
+		value = 0
+	}
+	fmt.Fprintf(w, "%s:%v\r\n", name, value)
+}
 
 // fields writes several, each given as "name:value".
 func (w *infoWriter) fields(lines ...string) {

@@ -225,16 +225,9 @@ func (w *infoWriter) infoFollowing() bool {
 	w.field("role", "slave")
 	f.Info(w.field)
 	w.field("slave_priority", cfg.ReplicaPriority.Load())
-	w.field("slave_read_only", bit(cfg.ReplicaReadOnly.Load()))
-	w.field("replica_announced", bit(cfg.ReplicaAnnounced.Load()))
+	w.field("slave_read_only", cfg.ReplicaReadOnly.Load())
+	w.field("replica_announced", cfg.ReplicaAnnounced.Load())
 	return true
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // failoverState is INFO's master_failover_state.

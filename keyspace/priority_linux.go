@@ -5,11 +5,11 @@ import (
 	"syscall"
 )
 
-// background gives the calling goroutine a thread of its own, which the system
+// LowPriority gives the calling goroutine a thread of its own, which the system
 // lets wait when the threads that serve clients want to run.
-func background() {
+func LowPriority() {
 	runtime.LockOSThread()
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, backgroundNice) // 0: this thread
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowNice) // 0: this thread
 }
 
-const backgroundNice = 10
+const lowNice = 10

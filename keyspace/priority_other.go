@@ -2,5 +2,5 @@
 
 package keyspace
 
-// background does nothing where threads have no priority of their own.
-func background() {}
+// LowPriority does nothing where threads have no priority of their own.
+func LowPriority() {}

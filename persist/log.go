@@ -535,9 +535,9 @@ func (l *Log) Info(field func(name string, value any)) {
 	if st.running {
 		current = seconds(time.Since(st.started))
 	}
-	field("aof_enabled", bit(st.wanted))
-	field("aof_rewrite_in_progress", bit(running))
-	field("aof_rewrite_scheduled", bit(st.scheduled && !running))
+	field("aof_enabled", st.wanted)
+	field("aof_rewrite_in_progress", running)
+	field("aof_rewrite_scheduled", st.scheduled && !running)
 	field("aof_last_rewrite_time_sec", took)
 	field("aof_current_rewrite_time_sec", current)
 	field("aof_last_bgrewrite_status", word[st.ok])
@@ -552,7 +552,7 @@ func (l *Log) Info(field func(name string, value any)) {
 		field("aof_base_size", l.baseSize.Load())
 		field("aof_pending_rewrite", 0)
 		field("aof_buffer_length", l.appended.Load()-l.written.Load())
-		field("aof_pending_bio_fsync", bit(l.inSync.Load()))
+		field("aof_pending_bio_fsync", l.inSync.Load())
 		field("aof_delayed_fsync", l.delayed.Load())
 	}
 }

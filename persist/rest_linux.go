@@ -15,8 +15,9 @@ import (
 // slept a little is let finish its turn. So it rests after its turns while they
 // take longer than they should; where there are processors enough, it does not.
 type rest struct {
-	wall, cpu int64 // the clocks after the last turn, in ns
-	left      int   // turns still to be rested after
+	at   time.Time // when the last turn had ended
+	cpu  int64     // what this thread had run by then, in ns
+	left int       // turns still to be rested after
 }
 
 const (
@@ -27,34 +28,17 @@ const (
 )
 
 // begin and end give the goroutine a thread of its own.
-func (r *rest) begin() { runtime.LockOSThread(); r.wall, r.cpu = clocks() }
+func (r *rest) begin() { runtime.LockOSThread(); r.at, r.cpu = time.Now(), keyspace.ThreadCPU() }
 func (r *rest) end()   { runtime.UnlockOSThread() }
 
 // turn ends a turn; nothing is locked.
 func (r *rest) turn() {
-	wall, cpu := clocks()
-	if wall-r.wall > cpu-r.cpu+int64(restSlack) {
+	if time.Since(r.at) > time.Duration(keyspace.ThreadCPU()-r.cpu)+restSlack {
 		r.left = restTurns
 	}
 	if r.left > 0 {
 		r.left--
 		_ = syscall.Nanosleep(&syscall.Timespec{Nsec: int64(restTime)}, nil)
 	}
-	r.wall, r.cpu = clocks()
+	r.at, r.cpu = time.Now(), keyspace.ThreadCPU()
 }
-
-var clockStart = time.Now()
-
-// clocks are the time, and the processor time of this thread, in ns.
-func clocks() (wall, cpu int64) {
-	return int64(time.Since(clockStart)), keyspace.ThreadCPU()
-}
-
-// lowPriority gives the goroutine a thread that the system lets wait a little
-// when those that serve clients want to run.
-func lowPriority() {
-	runtime.LockOSThread() // for good: the thread ends with the goroutine
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, drainNice)
-}
-
-const drainNice = 10

@@ -10,6 +10,3 @@ type rest struct{}
 func (*rest) begin() {}
 func (*rest) end()   {}
 func (*rest) turn()  { runtime.Gosched() }
-
-// lowPriority does nothing where threads have no priority of their own.
-func lowPriority() {}

@@ -548,14 +548,6 @@ func (s *Saver) end(j *job, err error) {
 	close(j.over)
 }
 
-// bit is how INFO shows a bool.
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // Info reports the fields of INFO's section that are about snapshots and
 // loading. Stripes may be locked.
 func (s *Saver) Info(field func(name string, value any)) {
@@ -580,9 +572,9 @@ func (s *Saver) Info(field func(name string, value any)) {
 			processed, total = out.processed.Load(), j.total.Load()
 		}
 	}
-	field("loading", bit(s.loading.Load()))
+	field("loading", s.loading.Load())
 	// No memory is copied because of a snapshot but what is counted as used.
-	field("async_loading", bit(s.behind.Load()))
+	field("async_loading", s.behind.Load())
 	field("current_cow_peak", 0)
 	field("current_cow_size", 0)
 	field("current_cow_size_age", 0)
@@ -594,7 +586,7 @@ func (s *Saver) Info(field func(name string, value any)) {
 	field("current_save_keys_processed", processed)
 	field("current_save_keys_total", total)
 	field("rdb_changes_since_last_save", s.Dirty.Load())
-	field("rdb_bgsave_in_progress", bit(saving))
+	field("rdb_bgsave_in_progress", saving)
 	field("rdb_last_save_time", s.lastSave.Unix())
 	field("rdb_last_bgsave_status", word[s.lastOK])
 	field("rdb_last_bgsave_time_sec", seconds(s.lastTook))

@@ -246,11 +246,8 @@ func (f *Follower) Info(field func(name string, value any)) {
 		io = ago(l.lastIO.Load())
 	}
 	field("master_last_io_seconds_ago", io)
-	syncing, bit := state == StateSync, 0
-	if syncing {
-		bit = 1
-	}
-	field("master_sync_in_progress", bit)
+	syncing := state == StateSync
+	field("master_sync_in_progress", syncing)
 	_, _, offset, _ := f.Stream.IDs()
 	field("slave_read_repl_offset", l.readOffset(offset))
 	field("slave_repl_offset", offset)
