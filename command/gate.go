@@ -39,11 +39,12 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 	}
 	text := ""
 	var broken error
-	if gate&gateLog != 0 && (ctx.has(Write) || ctx.Row.Name == "ping") {
+	writes := ctx.has(Write) || ctx.Row.Name == "ping" // which tells a client whether it could write
+	if gate&gateLog != 0 && writes {
 		broken = x.s.persist.Broken() // nil where the log has just been mended
 	}
 	switch {
-	case gate&gateSnapshots != 0 && (ctx.has(Write) || ctx.Row.Name == "ping"):
+	case gate&gateSnapshots != 0 && writes:
 		text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
 	case broken != nil:
 		text = "MISCONF Errors writing to the AOF file: " + reason(broken)
