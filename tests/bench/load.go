@@ -211,32 +211,30 @@ func probe(addr string, gap, limit time.Duration, stop <-chan struct{}, next fun
 
 // beside runs f while a probe runs, and returns the probe's delays.
 func beside(addr string, gap time.Duration, next func(dst []byte) []byte, f func() error) ([]time.Duration, error) {
-	stop := make(chan struct{})
-	var (
-		out  []time.Duration
-		perr error
-		wg   sync.WaitGroup
-	)
-	wg.Go(func() { out, perr = probe(addr, gap, time.Minute, stop, next) })
+	var out []time.Duration
+	err := during(func(stop <-chan struct{}) (err error) {
+		out, err = probe(addr, gap, time.Minute, stop, next)
+		return err
+	}, f)
+	return out, err
+}
+
+// during runs f while g runs, which is to return when stop is closed: when f has.
+func during(g func(stop <-chan struct{}) error, f func() error) error {
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- g(stop) }()
 	err := f()
 	close(stop)
-	wg.Wait()
-	return out, errors.Join(err, perr)
+	return errors.Join(err, <-done)
 }
 
 // while runs f beside the load, which ends with f.
 func (l load) while(ctx context.Context, f func() error) error {
-	stop := make(chan struct{})
-	l.requests, l.stop = endless, stop
-	var (
-		lerr error
-		wg   sync.WaitGroup
-	)
-	wg.Go(func() { _, lerr = l.run(ctx) })
-	err := f()
-	close(stop)
-	wg.Wait()
-	return errors.Join(err, lerr)
+	return during(func(stop <-chan struct{}) error {
+		l.requests, l.stop = endless, stop
+		_, err := l.run(ctx)
+		return err
+	}, f)
 }
 
 // paced sends rate requests a second, those of a millisecond in one batch, until stop is closed, and returns

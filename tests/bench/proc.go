@@ -221,20 +221,17 @@ func peakDuring(pid int, f func() error) (peak int64, err error) {
 		step  = 20 * time.Millisecond
 		apart = 25 // steps
 	)
-	stop, done := make(chan struct{}), make(chan error, 1)
-	go func() {
+	err = during(func(stop <-chan struct{}) error {
 		children := int64(0)
 		for i := 0; ; i++ {
 			rss, _, err := residentOf(pid)
 			if err != nil {
-				done <- err
-				return
+				return err
 			}
 			if i%apart == apart/2 {
 				pids, err := childrenOf(pid)
 				if err != nil {
-					done <- err
-					return
+					return err
 				}
 				children = 0
 				for _, child := range pids {
@@ -247,15 +244,12 @@ func peakDuring(pid int, f func() error) (peak int64, err error) {
 			peak = max(peak, rss+children)
 			select {
 			case <-stop:
-				done <- nil
-				return
+				return nil
 			case <-time.After(step):
 			}
 		}
-	}()
-	err = f()
-	close(stop)
-	return peak, errors.Join(err, <-done)
+	}, f)
+	return peak, err
 }
 
 // availableMemory returns MemAvailable of the machine in bytes.

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -52,26 +51,19 @@ func (r *run) startPair(ctx context.Context, side string, extra ...string) (lead
 
 // pacedWrites runs f beside the load of syncRate SETs a second, which is at an end when f is.
 func (r *run) pacedWrites(s *server, name string, f func() error) error {
-	stop := make(chan struct{})
-	var (
-		sent int64
-		lerr error
-		wg   sync.WaitGroup
-	)
-	start := time.Now()
-	wg.Go(func() {
-		sent, lerr = paced(s.addr, syncRate, r.nextSeed(), time.Minute, stop, random(r.keys, "SET", "key:"+placeholder, r.value()))
-	})
-	err := f()
-	close(stop)
-	wg.Wait()
+	var sent int64
+	seed, start := r.nextSeed(), time.Now()
+	err := during(func(stop <-chan struct{}) (err error) {
+		sent, err = paced(s.addr, syncRate, seed, time.Minute, stop, random(r.keys, "SET", "key:"+placeholder, r.value()))
+		return err
+	}, f)
 	r.add(name, "1/s", s.name, float64(sent)/time.Since(start).Seconds())
-	return errors.Join(err, lerr)
+	return err
 }
 
 // noticed runs f and returns the delays of another client's commands meanwhile.
 func (r *run) noticed(s *server, f func() error) (delays, error) {
-	list, err := beside(s.addr, syncGap, r.getsAndSets(rand.New(rand.NewPCG(r.nextSeed(), 0))), f)
+	list, err := beside(s.addr, syncGap, getsAndSets(rand.New(rand.NewPCG(r.nextSeed(), 0)), r.keys, r.value()), f)
 	return summarize(list), err
 }
 
@@ -167,12 +159,12 @@ func (s *server) follow(ctx context.Context, leader *server, port int) (up, caug
 	if err != nil {
 		return 0, 0, err
 	}
-	err = s.reach(ctx, c, target, poll, func() { caught = time.Since(start) })
-	return up, caught, err
+	err = s.reach(ctx, c, target, poll)
+	return up, time.Since(start), err
 }
 
-// reach polls until s has the offset target, then calls reached.
-func (s *server) reach(ctx context.Context, c *client, target int64, poll time.Duration, reached func()) error {
+// reach polls until s has the offset target.
+func (s *server) reach(ctx context.Context, c *client, target int64, poll time.Duration) error {
 	for {
 		text, err := s.replication(c, "slave_repl_offset")
 		if err != nil {
@@ -183,7 +175,6 @@ func (s *server) reach(ctx context.Context, c *client, target int64, poll time.D
 			return err
 		}
 		if n >= target {
-			reached()
 			return nil
 		}
 		if err := pause(ctx, poll); err != nil {
@@ -320,7 +311,7 @@ func (r *run) throttledFollower(ctx context.Context) (err error) {
 			return err
 		}
 		defer c.close()
-		if err := follower.reach(ctx, c, target, 5*time.Millisecond, func() {}); err != nil {
+		if err := follower.reach(ctx, c, target, 5*time.Millisecond); err != nil {
 			return err
 		}
 		took := time.Since(start)

@@ -51,16 +51,9 @@ func (r *run) longReads(ctx context.Context) error {
 				)
 				stop := make(chan struct{})
 				for i := range conns {
-					rnd := rand.New(rand.NewPCG(r.nextSeed(), uint64(i)))
-					get, set := random(keys, "GET", "key:"+placeholder), random(keys, "SET", "key:"+placeholder, "y")
+					next := getsAndSets(rand.New(rand.NewPCG(r.nextSeed(), uint64(i))), keys, "y")
 					wg.Go(func() {
-						n := 0
-						d, err := probe(s.addr, time.Duration(conns)*gap, time.Minute, stop, func(dst []byte) []byte {
-							if n++; n%2 == 0 {
-								return get(dst, 0, rnd)
-							}
-							return set(dst, 0, rnd)
-						})
+						d, err := probe(s.addr, time.Duration(conns)*gap, time.Minute, stop, next)
 						mu.Lock()
 						all, errs = append(all, d...), append(errs, err)
 						mu.Unlock()

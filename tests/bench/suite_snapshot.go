@@ -132,7 +132,7 @@ type saved struct {
 func (r *run) savedUnderLoad(ctx context.Context, s *server, command string) (d saved, err error) {
 	progress("snapshot: %s of %s", command, s.name)
 	rnd := rand.New(rand.NewPCG(r.nextSeed(), 0))
-	next := r.getsAndSets(rnd)
+	next := getsAndSets(rnd, r.keys, r.value())
 	err = r.underLoad(ctx, s, func(sent *atomic.Int64) error {
 		observe := func(f func() error) (o observed, err error) {
 			list, err := beside(s.addr, snapshotGap, next, func() error {
@@ -163,8 +163,8 @@ func (r *run) savedUnderLoad(ctx context.Context, s *server, command string) (d 
 }
 
 // getsAndSets makes another client's commands, in turns, on the keys key:000000000000 and on.
-func (r *run) getsAndSets(rnd *rand.Rand) func(dst []byte) []byte {
-	get, set := random(r.keys, "GET", "key:"+placeholder), random(r.keys, "SET", "key:"+placeholder, r.value())
+func getsAndSets(rnd *rand.Rand, keys int64, value string) func(dst []byte) []byte {
+	get, set := random(keys, "GET", "key:"+placeholder), random(keys, "SET", "key:"+placeholder, value)
 	n := 0
 	return func(dst []byte) []byte {
 		if n++; n%2 == 0 {
