@@ -132,6 +132,7 @@ func TestBackPressure(t *testing.T) {
 			case <-time.After(20 * time.Second):
 				t.Fatal("the pipeline is not read on")
 			}
+			// Some of the 16 MiB at which a client stalls may leave yet; below half of them it would go on.
 			until(t, "a stall", func() bool { return cl.OutLen.Load() > 8<<20 && cl.QueryLen.Load() > 1<<20 })
 		}
 		if n := cl.OutLen.Load(); n > 16<<20+2*flushAt+1<<20 {

@@ -309,7 +309,7 @@ func TestListModel(t *testing.T) {
 			last := EncListpack
 			target := 30 + r.IntN(200)
 			shrinking := false
-			for step := 0; step < 500; step++ {
+			for step := 0; step < 1500; step++ {
 				if len(d.m) > target {
 					shrinking = true
 				} else if len(d.m) == 0 {
@@ -326,7 +326,7 @@ func TestListModel(t *testing.T) {
 			}
 		}
 	}
-	if forms[EncListpack] < 500 || forms[EncQuicklist] < 500 || conversions < 25 {
+	if forms[EncListpack] < 500 || forms[EncQuicklist] < 500 || conversions < 100 {
 		t.Fatalf("forms %v, %d conversions: too one-sided a test", forms, conversions)
 	}
 }
