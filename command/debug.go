@@ -26,8 +26,9 @@ func init() {
 
 // debugFlags are what DEBUG switches.
 type debugFlags struct {
-	noExpire   atomic.Bool // SET-ACTIVE-EXPIRE 0, PAUSE-CRON 1
-	allowNoScr atomic.Bool // SET-DISABLE-DENY-SCRIPTS 1: scripts may call what they normally may not
+	noExpire     atomic.Bool // SET-ACTIVE-EXPIRE 0, PAUSE-CRON 1
+	skipChecksum atomic.Bool // SET-SKIP-CHECKSUM-VALIDATION 1: RESTORE does not look at the checksum
+	allowNoScr   atomic.Bool // SET-DISABLE-DENY-SCRIPTS 1: scripts may call what they normally may not
 }
 
 // debugCmd is one subcommand; args are all that it may be given, its own name
@@ -64,6 +65,7 @@ func init() {
 		{"replybuffer", 2, 2, debugReplyBuffer},
 		{"set-active-expire", 1, 1, debugSetActiveExpire},
 		{"set-disable-deny-scripts", 1, 1, debugSetDisableDenyScripts},
+		{"set-skip-checksum-validation", 1, 1, debugSetSkipChecksum},
 		{"sleep", 1, 1, debugSleep},
 		{"timing", 1, 1, debugTiming},
 	}
@@ -111,6 +113,8 @@ var debugHelp = []string{
 	"    With 0, keys expire only when they are looked at.",
 	"SET-DISABLE-DENY-SCRIPTS <0|1>",
 	"    With 1, scripts may call commands that are denied to them.",
+	"SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+	"    With 1, RESTORE takes payloads whose checksum is wrong.",
 	"SLEEP <seconds>",
 	"    Stop the server for <seconds>. Decimals are allowed.",
 	"TIMING <on|off>",
@@ -140,6 +144,11 @@ func debugError(c *Ctx, args [][]byte) { c.W.Error(string(args[0])) }
 
 func debugLog(c *Ctx, args [][]byte) {
 	c.S.Log.Warningf("DEBUG LOG: %s", args[0])
+	c.W.OK()
+}
+
+func debugSetSkipChecksum(c *Ctx, args [][]byte) {
+	c.S.debug.skipChecksum.Store(string(args[0]) != "0")
 	c.W.OK()
 }
 
@@ -272,7 +281,9 @@ func debugProtocol(c *Ctx, args [][]byte) {
 
 func debugObject(c *Ctx, args [][]byte) {
 	k := keyspace.MakeKey(args[0])
-	e := c.Tx.Peek(&k)
+	tx := c.Tx
+	tx.Replaying = true // what is past its deadline is shown while it is there
+	e := tx.Peek(&k)
 	if !e.Exists() {
 		c.Err(errNoKey)
 		return
@@ -478,7 +489,9 @@ func debugPackedThreshold(c *Ctx, args [][]byte) {
 // debugListpack writes the elements of a packed value to the log.
 func debugListpack(c *Ctx, args [][]byte) {
 	k := keyspace.MakeKey(args[0])
-	e := c.Tx.Peek(&k)
+	tx := c.Tx
+	tx.Replaying = true // what is past its deadline is shown while it is there
+	e := tx.Peek(&k)
 	if !e.Exists() {
 		c.Err(errNoKey)
 		return

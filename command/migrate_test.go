@@ -141,7 +141,7 @@ func (g *target) serve(conn net.Conn) {
 
 // payloadText is a payload's string, or the type of another value.
 func payloadText(payload []byte) string {
-	if _, err := rdb.CheckDump(payload); err != nil {
+	if _, err := rdb.CheckDump(payload, true); err != nil {
 		return err.Error()
 	}
 	v, err := rdb.DecodeDump(payload, &rdb.Limits{})

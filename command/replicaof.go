@@ -218,12 +218,20 @@ func (w *infoWriter) infoFollowing() bool {
 	if f == nil {
 		return false
 	}
-	if _, _, ok := f.Following(); !ok {
-		return false
-	}
 	cfg := w.s.Config
-	w.field("role", "slave")
-	f.Info(w.field)
+	host, port, ok := f.Following()
+	switch next := cfg.ReplicaOf.Load(); {
+	case next.Host == "":
+		return false
+	case ok && next == config.Address{Host: host, Port: port}:
+		w.field("role", "slave")
+		f.Info(w.field)
+	default: // from the end of this transaction on
+		w.field("role", "slave")
+		w.field("master_host", next.Host)
+		w.field("master_port", next.Port)
+		w.field("master_link_status", "down")
+	}
 	w.field("slave_priority", cfg.ReplicaPriority.Load())
 	w.field("slave_read_only", cfg.ReplicaReadOnly.Load())
 	w.field("replica_announced", cfg.ReplicaAnnounced.Load())

@@ -185,9 +185,14 @@ func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (au
 	s.expired, s.loaded = l.expired.Load(), l.loaded.Load()
 	s.mu.Unlock()
 	if err != nil {
+		s.Log.Warningf("Internal error in RDB reading offset %d: %v", at, err)
 		return nil, 0, &LoadError{File: name, Offset: at, Err: err}
 	}
-	s.Log.Noticef("Done loading RDB, keys loaded: %d, keys expired: %d.", l.loaded.Load(), l.expired.Load())
+	skipped := ""
+	if n := l.empty.Load(); n > 0 {
+		skipped = fmt.Sprintf(", empty keys skipped: %d", n)
+	}
+	s.Log.Noticef("Done loading RDB, keys loaded: %d, keys expired: %d%s.", l.loaded.Load(), l.expired.Load(), skipped)
 	return l.facts, at, nil
 }
 
@@ -291,9 +296,6 @@ func (l *loader) foot() error {
 		case got != want:
 			return fmt.Errorf("RDB CRC error: the checksum is %016x, but that of the contents is %016x", got, want)
 		}
-	}
-	if n := l.empty.Load(); n > 0 {
-		l.s.Log.Noticef("%d keys of empty collections were left out", n)
 	}
 	return nil
 }

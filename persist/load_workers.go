@@ -40,6 +40,9 @@ type batch struct {
 	records []record
 }
 
+// emptyNamed is how many keys of empty collections are named in the log.
+const emptyNamed = 10
+
 // workers are a loader's helpers. They begin when the first batch is full, so
 // that a small file needs none.
 type workers struct {
@@ -214,6 +217,9 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 	switch {
 	case errors.Is(err, rdb.ErrEmpty):
 		w.empty++
+		if w.l.empty.Load()+w.empty <= emptyNamed {
+			w.l.s.Log.Noticef("Loading RDB: skipping empty key: %.80s", rec.key)
+		}
 		return nil
 	case err != nil:
 		return fmt.Errorf("the value of the key %.80q: %w", rec.key, err)

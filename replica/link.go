@@ -200,6 +200,13 @@ func (l *link) connect() (worked bool, err error) {
 	return true, err
 }
 
+// timeoutIn is what the log says where nothing comes, in Redis's words.
+var timeoutIn = map[State]string{
+	StateHandshake: "Timeout connecting to the MASTER...",
+	StateSync:      "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' parameter in the configuration file to a larger value.",
+	StateConnected: "MASTER timeout: no data nor PING received...",
+}
+
 // patient reads from the leader and gives up where nothing has come for
 // repl-timeout, as that is now.
 type patient struct {
@@ -221,7 +228,7 @@ func (p patient) Read(b []byte) (int, error) {
 			return 0, err
 		}
 		if time.Since(begun) > p.l.timeout() {
-			p.l.Log.Warningf("MASTER timeout: no data nor PING received...")
+			p.l.Log.Warningf("%s", timeoutIn[p.l.State()])
 			return 0, errors.New("timeout: nothing came from the leader for repl-timeout")
 		}
 	}

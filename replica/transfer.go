@@ -327,7 +327,7 @@ func (f *follower) fullSync() bool {
 		case <-f.gone:
 			return false
 		case <-time.After(time.Second):
-			if f.write([]byte("\n")) != nil { // tells it that we are alive
+			if f.beat() != nil {
 				return false
 			}
 		}
@@ -362,6 +362,14 @@ func (f *follower) fullSync() bool {
 	}
 }
 
+// beat tells the follower that this server is alive. A server that stands still,
+// with its keyspace locked, is not, and waits here.
+func (f *follower) beat() error {
+	h := f.l.Keyspace.LockAll()
+	f.l.Keyspace.Unlock(&h)
+	return f.write([]byte("\n"))
+}
+
 // head is the reply to PSYNC.
 func (t *transfer) head(f *follower) string {
 	if f.Old {
@@ -382,7 +390,7 @@ func (f *follower) fromFile(t *transfer) bool {
 		case <-f.gone:
 			return false
 		case <-time.After(time.Second):
-			if f.write([]byte("\n")) != nil {
+			if f.beat() != nil {
 				return false
 			}
 		}

@@ -17,6 +17,7 @@ import (
 
 	"kvd/config"
 	"kvd/logf"
+	"kvd/persist"
 )
 
 // Version is the release, set by the linker: -ldflags "-X main.Version=1.2.3".
@@ -73,7 +74,12 @@ func start(cfg *config.Config) error {
 	log.SetRole(logf.RoleMaster)
 	err = serve(cfg, log)
 	if err != nil && err != errLogged {
-		log.Warningf("%s, exiting", err)
+		if unread := (*persist.LoadError)(nil); errors.As(err, &unread) {
+			log.Warningf("%s.", err)
+			log.Warningf("Terminating server after rdb file reading failure.")
+		} else {
+			log.Warningf("%s, exiting", err)
+		}
 		return errLogged
 	}
 	return err

@@ -114,8 +114,9 @@ func (r *Reader) stringValue(b []byte) Value {
 	return v
 }
 
-// packed takes a string that is a listpack, or a ziplist.
-func (r *Reader) packed(ziplist bool) types.Packed {
+// packed takes a string that is a listpack, or a ziplist; of is what it is part
+// of, for errors.
+func (r *Reader) packed(of string, ziplist bool) types.Packed {
 	b := r.String()
 	if r.err != nil {
 		return nil
@@ -123,22 +124,22 @@ func (r *Reader) packed(ziplist bool) types.Packed {
 	if ziplist {
 		p, ok := fromZiplist(b)
 		if !ok {
-			r.damaged("ziplist")
+			r.unsound(of + " ziplist")
 		}
 		return p
 	}
 	// 6 bytes of head, one of end.
 	if len(b) < 7 || uint64(binary.LittleEndian.Uint32(b)) != uint64(len(b)) || b[len(b)-1] != 0xFF {
-		r.damaged("listpack")
+		r.unsound(of + " listpack")
 		return nil
 	}
 	p := types.Packed(b[6 : len(b)-1 : len(b)-1])
 	if p.Check() != nil {
-		r.damaged("listpack")
+		r.unsound(of + " listpack")
 		return nil
 	}
 	if n := int(binary.LittleEndian.Uint16(b[4:])); n != math.MaxUint16 && n != p.Count() {
-		r.damaged("count of a listpack")
+		r.unsound(of + " listpack")
 		return nil
 	}
 	return p
@@ -164,11 +165,16 @@ func decodeList(r *Reader, t byte, limits *Limits) Value {
 		}
 		switch kind {
 		case nodePlain:
-			if b := r.String(); r.err == nil {
+			b := r.String()
+			switch {
+			case r.err != nil:
+			case len(b) == 0: // only long elements have nodes of their own
+				r.unsound("List node")
+			default:
 				l.PushBack(b)
 			}
 		case nodePacked:
-			if p := r.packed(t != TypeQuicklist2); r.err == nil {
+			if p := r.packed("List", t != TypeQuicklist2); r.err == nil {
 				l.PushPacked(p)
 			}
 		default:
@@ -187,7 +193,7 @@ func decodeSet(r *Reader, t byte, limits *Limits) Value {
 	case TypeSetIntset:
 		ints, err := types.IntsetFromRedis(r.String())
 		if r.err == nil && err != nil {
-			r.damaged("intset")
+			r.unsound("Intset")
 		}
 		if r.err != nil {
 			return v
@@ -198,10 +204,10 @@ func decodeSet(r *Reader, t byte, limits *Limits) Value {
 		s.Load(types.EncIntset, ints, nil)
 		s.Fit()
 	case TypeSetListpack:
-		p := r.packed(false)
+		p := r.packed("Set", false)
 		s.Load(types.EncListpack, p, nil)
 		if r.err == nil && s.Check() != nil {
-			r.damaged("set")
+			r.unsound("Set listpack")
 			return v
 		}
 		for off := 0; off < len(p); {
@@ -258,7 +264,7 @@ func decodeZSet(r *Reader, t byte, limits *Limits) Value {
 	var b types.ZSetBuilder
 	var z *types.SortedSet
 	if t == TypeZSetListpack || t == TypeZSetZiplist {
-		p := r.packed(t == TypeZSetZiplist)
+		p := r.packed("Zset", t == TypeZSetZiplist)
 		if r.err != nil {
 			return Value{}
 		}
@@ -429,17 +435,17 @@ func decodePackedHash(r *Reader, t byte, h *types.Hash) {
 	case TypeHashZipmap:
 		b := r.String()
 		var ok bool
-		if p, ok = fromZipmap(b); !ok {
-			r.damaged("zipmap")
+		if p, ok = fromZipmap(b); !ok || len(p) == 0 {
+			r.unsound("Zipmap")
 		}
 	case TypeListpackTTL:
 		r.Uint64() // the earliest deadline, which the fields tell, too
 		fallthrough
 	case TypeListpackTTLPre:
 		enc = types.EncListpackEx
-		p = r.packed(false)
+		p = r.packed("Hash", false)
 	default:
-		p = r.packed(t == TypeHashZiplist)
+		p = r.packed("Hash", t == TypeHashZiplist)
 	}
 	if r.err != nil || len(p) == 0 {
 		h.Load(types.EncListpack, nil, nil)
@@ -447,7 +453,7 @@ func decodePackedHash(r *Reader, t byte, h *types.Hash) {
 	}
 	h.Load(enc, p, nil)
 	if h.Check() != nil {
-		r.damaged("hash")
+		r.unsound("Hash")
 		return
 	}
 	h.Each(0, func(field, value types.Elem, _ int64) bool {

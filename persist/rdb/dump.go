@@ -30,15 +30,15 @@ func AppendDump(dst []byte, compress bool, typ types.Type, enc types.Encoding, p
 	return binary.LittleEndian.AppendUint64(dst, Checksum(0, dst[at:]))
 }
 
-// CheckDump verifies the footer of a DUMP payload and returns its version; the
-// error is ErrFooter.
-func CheckDump(b []byte) (version int, err error) {
+// CheckDump verifies the footer of a DUMP payload, the checksum only if sum,
+// and returns its version; the error is ErrFooter.
+func CheckDump(b []byte, sum bool) (version int, err error) {
 	if len(b) < dumpFooter {
 		return 0, ErrFooter
 	}
 	foot := b[len(b)-dumpFooter:]
 	version = int(binary.LittleEndian.Uint16(foot))
-	if version > MaxVersion || Checksum(0, b[:len(b)-8]) != binary.LittleEndian.Uint64(foot[2:]) {
+	if version > MaxVersion || sum && Checksum(0, b[:len(b)-8]) != binary.LittleEndian.Uint64(foot[2:]) {
 		return 0, ErrFooter
 	}
 	return version, nil

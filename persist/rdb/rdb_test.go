@@ -178,7 +178,7 @@ func TestRoundTrip(t *testing.T) {
 		v := random(rng, typ, n)
 		want := text(v)
 		dump := v.dump(rng.IntN(2) == 0)
-		if _, err := CheckDump(dump); err != nil {
+		if _, err := CheckDump(dump, true); err != nil {
 			t.Fatal(err)
 		}
 		got, err := DecodeDump(dump, &limits)
@@ -597,7 +597,7 @@ func TestRedis(t *testing.T) {
 			t.Fatalf("%v: Redis holds %q, want %q", typ, got, want)
 		}
 		d = []byte(c.MustDo(t, "DUMP", "k").Str)
-		if _, err := CheckDump(d); err != nil {
+		if _, err := CheckDump(d, true); err != nil {
 			t.Fatal(err)
 		}
 		back, err := DecodeDump(d, &limits)

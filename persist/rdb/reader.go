@@ -92,6 +92,9 @@ func (r *Reader) fail(err error) {
 
 func (r *Reader) damaged(what string) { r.fail(fmt.Errorf("%w: %s", ErrDamaged, what)) }
 
+// unsound is for values in one string, in Redis's words.
+func (r *Reader) unsound(what string) { r.damaged(what + " integrity check failed") }
+
 // Next takes n bytes; nil at an error.
 func (r *Reader) Next(n int) []byte {
 	if r.err != nil || n < 0 {

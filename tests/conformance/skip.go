@@ -26,7 +26,8 @@ type skip struct {
 //
 // Unit may be * for every unit, and mode is started, external or both. The name is the whole name
 // of the test, or a regular expression after a slash. A name that begins with -- is an option
-// for the suite instead, such as --ignore-encoding or --tags -needs:repl.
+// for the suite instead, such as --ignore-encoding or --tags -needs:repl; or --unsent and
+// commands that the suite's client is not to send, for those that stand outside of any test.
 // The category is one of:
 //
 //	waits        for a capability that this server does not have yet
@@ -87,6 +88,9 @@ func parseSkip(line string) (skip, error) {
 	return s, nil
 }
 
+// unsent begins a line about commands that are not sent.
+const unsent = "--unsent "
+
 func (s skip) isOption() bool { return strings.HasPrefix(s.what, "--") }
 
 func (s skip) applies(j job) bool {
@@ -106,11 +110,21 @@ func (list skipList) names(j job) (names []string) {
 // options are the further arguments of runtest for j.
 func (list skipList) options(j job) (args []string) {
 	for _, s := range list {
-		if s.applies(j) && s.isOption() {
+		if s.applies(j) && s.isOption() && !strings.HasPrefix(s.what, unsent) {
 			args = append(args, strings.Fields(s.what)...)
 		}
 	}
 	return args
+}
+
+// unsent are the commands that the suite's client is not to send in j, in lower case.
+func (list skipList) unsent(j job) (names []string) {
+	for _, s := range list {
+		if rest, ok := strings.CutPrefix(s.what, unsent); ok && s.applies(j) {
+			names = append(names, strings.Fields(rest)...)
+		}
+	}
+	return names
 }
 
 // stale complains of lines that left nothing out of j, whose test was renamed or never was in this mode.

@@ -36,6 +36,9 @@ func (s *suite) run(ctx context.Context, j job, skips skipList) (*result, error)
 	if err := s.prepare(tree); err != nil {
 		return nil, err
 	}
+	if err := dropCommands(tree, skips.unsent(j)); err != nil {
+		return nil, err
+	}
 	if !s.keep {
 		defer os.RemoveAll(tree)
 	}
@@ -134,6 +137,21 @@ func (s *suite) prepare(tree string) error {
 		}
 	}
 	return nil
+}
+
+// dropCommands has the suite's client take these commands without sending them: it calls a procedure
+// of such a name in the place of the server.
+func dropCommands(tree string, names []string) error {
+	f, err := os.OpenFile(filepath.Join(tree, "tests", "support", "redis.tcl"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		for _, name := range []string{name, strings.ToUpper(name)} {
+			fmt.Fprintf(f, "\nproc ::redis::__method__%s {id fd args} {}\n", name)
+		}
+	}
+	return f.Close()
 }
 
 // extraFlags are further flags of the server. The suite starts servers with
