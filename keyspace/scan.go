@@ -116,7 +116,15 @@ func (st *stripe) fromTag(sl *slot, tag uint64, f func(tag uint64, l slab.Loc) b
 
 // Each visits every key of a database, stripe by stripe; see Scan.
 func (ks *Keyspace) Each(db int, now int64, locked bool, visit func(*Entry)) {
+	var r Rest
+	if !locked {
+		r.Begin()
+		defer r.End()
+	}
 	for c := uint64(0); ; {
+		if !locked {
+			r.Turn()
+		}
 		// A batch is what may be visited without letting go of a stripe.
 		if c = ks.Scan(db, c, 512, now, locked, visit); c == 0 {
 			return

@@ -424,9 +424,9 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		s.Log.Noticef("Background saving started by pid %d", os.Getpid())
 	}
 	go func() {
-		var r rest
-		r.begin()
-		defer r.end()
+		var r keyspace.Rest
+		r.Begin()
+		defer r.End()
 		var err error
 		if j.Stream == nil && !j.Rewrite { // the log has a lock of its own
 			if err = s.lock.take(s.Disk, dir, LockName, "saves"); err != nil {
@@ -436,7 +436,7 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		go out.drain()
 		paced := int64(0)
 		whole := snap.Walk(func() bool {
-			r.turn()
+			r.Turn()
 			s.pace(j, &paced)
 			return !j.aborted.Load() && out.wait()
 		})

@@ -1,20 +1,18 @@
-package persist
+package keyspace
 
 import (
 	"runtime"
 	"syscall"
 	"time"
-
-	"kvd/keyspace"
 )
 
-// rest is how a snapshot's walker makes room. Its turns are short, but where
+// Rest is how who walks over all keys makes room. Its turns are short, but where
 // there are fewer processors than threads that want to run, the system takes it
 // away from its own as soon as it has had its share, which is mostly with a
 // stripe locked, and everybody waits until it comes back. A thread that has
 // slept a little is let finish its turn. So it rests after its turns while they
 // take longer than they should; where there are processors enough, it does not.
-type rest struct {
+type Rest struct {
 	at   time.Time // when the last turn had ended
 	cpu  int64     // what this thread had run by then, in ns
 	left int       // turns still to be rested after
@@ -27,18 +25,20 @@ const (
 	restSlack = 50 * time.Microsecond
 )
 
-// begin and end give the goroutine a thread of its own.
-func (r *rest) begin() { runtime.LockOSThread(); r.at, r.cpu = time.Now(), keyspace.ThreadCPU() }
-func (r *rest) end()   { runtime.UnlockOSThread() }
+// Begin and End give the goroutine a thread of its own.
+func (r *Rest) Begin() { runtime.LockOSThread(); r.at, r.cpu = time.Now(), ThreadCPU() }
 
-// turn ends a turn; nothing is locked.
-func (r *rest) turn() {
-	if time.Since(r.at) > time.Duration(keyspace.ThreadCPU()-r.cpu)+restSlack {
+// End see Begin.
+func (r *Rest) End() { runtime.UnlockOSThread() }
+
+// Turn ends a turn; nothing is locked.
+func (r *Rest) Turn() {
+	if time.Since(r.at) > time.Duration(ThreadCPU()-r.cpu)+restSlack {
 		r.left = restTurns
 	}
 	if r.left > 0 {
 		r.left--
 		_ = syscall.Nanosleep(&syscall.Timespec{Nsec: int64(restTime)}, nil)
 	}
-	r.at, r.cpu = time.Now(), keyspace.ThreadCPU()
+	r.at, r.cpu = time.Now(), ThreadCPU()
 }
