@@ -10,13 +10,6 @@ func madviseDontNeed(b []byte) error { return syscall.Madvise(b, syscall.MADV_DO
 // memory resident that was given back, or never used.
 func noHugePages(b []byte) { _ = syscall.Madvise(b, syscall.MADV_NOHUGEPAGE) }
 
-// makeHuge makes untouched memory resident as a huge page if the system can; an
-// error says that it has none at all.
-func makeHuge(b []byte) error {
-	if err := syscall.Madvise(b, syscall.MADV_HUGEPAGE); err != nil {
-		return err
-	}
-	b[0] = 0
-	// Where this was no huge page after all, the pages that follow stay small.
-	return syscall.Madvise(b, syscall.MADV_NOHUGEPAGE)
-}
+// hugePages has the first touch of each chunk of b make all of it resident, as a
+// huge page, if the system can; an error says that it has none at all.
+func hugePages(b []byte) error { return syscall.Madvise(b, syscall.MADV_HUGEPAGE) }

@@ -21,6 +21,6 @@ func madviseDontNeed(b []byte) error {
 
 func noHugePages([]byte) {}
 
-func makeHuge([]byte) error { return errNoHuge }
+func hugePages([]byte) error { return errNoHuge }
 
 var errNoHuge = errors.New("no huge pages on this system")

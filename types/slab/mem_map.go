@@ -23,10 +23,14 @@ var region struct {
 	huge    []unsafe.Pointer // chunks that are huge pages
 	filling bool             // a goroutine makes some
 	noHuge  bool             // the system has none
+
+	// Only that goroutine uses these.
+	hugeAll  []byte // the mapping that chunks for huge pages are being cut from
+	hugeRest []byte // what is left of it
 }
 
 // hugeReady is how many chunks in huge pages are kept ready.
-const hugeReady = 4
+const hugeReady = 8
 
 func mmap(n int) []byte {
 	b, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
@@ -66,17 +70,62 @@ func fillHuge() {
 	defer region.mu.Unlock()
 	defer func() { region.filling = false }()
 	for len(region.huge) < hugeReady {
-		p := cutChunk()
+		var b []byte
+		if n := len(region.free); n > 0 {
+			b = unsafe.Slice((*byte)(region.free[n-1]), chunkSize)
+			region.free = region.free[:n-1]
+		}
 		region.mu.Unlock()
-		err := makeHuge(unsafe.Slice((*byte)(p), chunkSize))
+		err := makeHuge(&b)
 		region.mu.Lock()
 		if err != nil {
 			region.noHuge = true
-			region.free = append(region.free, p)
+			if b != nil {
+				region.free = append(region.free, unsafe.Pointer(unsafe.SliceData(b)))
+			}
 			return
 		}
-		region.huge = append(region.huge, p)
+		region.huge = append(region.huge, unsafe.Pointer(unsafe.SliceData(b)))
 	}
+}
+
+// makeHuge makes a chunk resident as a huge page, one of its own where *b is
+// nil. Each change of what the system may do with memory locks the whole
+// process's, and where this thread is put aside meanwhile, every first touch of
+// any page waits for it: so a mapping is changed when it is made, and when all of it
+// is in use.
+func makeHuge(b *[]byte) error {
+	if *b != nil { // used before: alone, its neighbours may be small
+		if err := hugePages(*b); err != nil {
+			return err
+		}
+		(*b)[0] = 0
+		noHugePages(*b)
+		return nil
+	}
+	if len(region.hugeRest) == 0 {
+		if region.hugeAll != nil {
+			// What is given back of it in part is not to come back by itself.
+			noHugePages(region.hugeAll)
+		}
+		region.hugeAll = mmapChunks()
+		region.hugeRest = region.hugeAll
+		if err := hugePages(region.hugeAll); err != nil {
+			return err
+		}
+	}
+	*b = region.hugeRest[:chunkSize:chunkSize]
+	region.hugeRest = region.hugeRest[chunkSize:]
+	(*b)[0] = 0 // where this makes no huge page after all, the pages that follow are small
+	return nil
+}
+
+// mmapChunks maps a region of whole chunks.
+func mmapChunks() []byte {
+	b := mmap(regionSize + chunkSize)
+	// A huge page begins at a multiple of its size.
+	at := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (chunkSize - 1)
+	return b[at : at+regionSize : at+regionSize]
 }
 
 // cutChunk takes a chunk from the region; mu is locked.
@@ -87,10 +136,7 @@ func cutChunk() unsafe.Pointer {
 		return p
 	}
 	if len(region.rest) == 0 {
-		b := mmap(regionSize + chunkSize)
-		// A huge page begins at a multiple of its size.
-		at := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (chunkSize - 1)
-		region.rest = b[at : at+regionSize]
+		region.rest = mmapChunks()
 		noHugePages(region.rest)
 	}
 	p := unsafe.Pointer(unsafe.SliceData(region.rest))
