@@ -10,3 +10,5 @@ func unmapChunk(unsafe.Pointer) {}
 func mapHuge(n int) []byte      { return make([]byte, n) }
 func unmapHuge([]byte)          {}
 func releasePage(b []byte)      { clear(b) }
+func newTable() *pageTable      { return new(pageTable) }
+func freeTable(*pageTable)      {}

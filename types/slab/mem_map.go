@@ -20,6 +20,9 @@ var region struct {
 	rest []byte
 	free []unsafe.Pointer
 
+	tables     []byte       // a mapping that page tables are being cut from
+	freeTables []*pageTable // of dropped arenas
+
 	huge    []unsafe.Pointer // chunks that are huge pages
 	filling bool             // a goroutine makes some
 	noHuge  bool             // the system has none
@@ -142,6 +145,35 @@ func cutChunk() unsafe.Pointer {
 	p := unsafe.Pointer(unsafe.SliceData(region.rest))
 	region.rest = region.rest[chunkSize:]
 	return p
+}
+
+// tablesAtOnce is how many page tables are mapped at once.
+const tablesAtOnce = 128
+
+// newTable returns a page table of zeros.
+func newTable() (t *pageTable) {
+	region.mu.Lock()
+	defer region.mu.Unlock()
+	if n := len(region.freeTables); n > 0 {
+		t = region.freeTables[n-1]
+		region.freeTables = region.freeTables[:n-1]
+		*t = pageTable{}
+		return t
+	}
+	const size = int(unsafe.Sizeof(pageTable{}))
+	if len(region.tables) == 0 {
+		region.tables = mmap(tablesAtOnce * size)
+	}
+	t = (*pageTable)(unsafe.Pointer(unsafe.SliceData(region.tables)))
+	region.tables = region.tables[size:]
+	return t
+}
+
+// freeTable keeps a table for another arena.
+func freeTable(t *pageTable) {
+	region.mu.Lock()
+	region.freeTables = append(region.freeTables, t)
+	region.mu.Unlock()
 }
 
 func unmapChunk(p unsafe.Pointer) {

@@ -62,7 +62,6 @@ const MaxObject = pageSize * bigPages
 type Loc uint64
 
 // page describes a page number's 16 KiB, or the large page that begins there.
-// The slice of them has no pointers.
 type page struct {
 	class uint16 // 0: free
 	live  uint16 // objects in use
@@ -73,6 +72,13 @@ type page struct {
 	inUse bool // stands in that list
 	shut  bool // being emptied by Tidy: nothing is placed here
 }
+
+// pageTable describes the pages of a chunk. It is off-heap like the chunk: who grows
+// a keyspace must not make Go's collector begin, which takes milliseconds where
+// processors are few.
+type pageTable [chunkPages]page
+
+func (a *Arena) page(pi int32) *page { return &a.tables[pi/chunkPages][pi%chunkPages] }
 
 type class struct {
 	size  int // bytes of an object
@@ -86,7 +92,7 @@ type class struct {
 // Arena is a set of chunks with its allocator.
 type Arena struct {
 	bases   []unsafe.Pointer // by chunk number; a mapping of its own for a huge object
-	pages   []page           // by page number; chunkPages for each chunk
+	tables  []*pageTable     // by chunk number
 	classes [classCount]class
 	clean   [2][]int32 // free pages, small and large, whose memory is not resident
 	dirty   [2][]int32 // free pages that may be resident
@@ -173,7 +179,7 @@ func (a *Arena) Words(l Loc, n int) []uint64 {
 // pageOf is the number of the page that an object stands in.
 func (a *Arena) pageOf(l Loc) int32 {
 	pi := int32(l >> pageShift)
-	if a.pages[pi].class == inside {
+	if a.page(pi).class == inside {
 		pi &^= bigPages - 1
 	}
 	return pi
@@ -190,7 +196,7 @@ func Prefetch[T any](p *T) { prefetch(unsafe.Pointer(p)) }
 
 // Size is the number of bytes that the object may use.
 func (a *Arena) Size(l Loc) int {
-	p := &a.pages[a.pageOf(l)]
+	p := a.page(a.pageOf(l))
 	if p.class == 0 {
 		return a.huge[uint32(l>>chunkShift)].size
 	}
@@ -208,16 +214,16 @@ func (a *Arena) Alloc(n int) Loc {
 	pi := c.head
 	if pi == noPage {
 		pi = a.takePage(c.big)
-		a.pages[pi] = page{class: uint16(ci), next: noPage, prev: noPage}
+		*a.page(pi) = page{class: uint16(ci), next: noPage, prev: noPage}
 		if c.big == 1 {
 			for i := pi + 1; i < pi+bigPages; i++ {
-				a.pages[i].class = inside
+				a.page(i).class = inside
 			}
 		}
 		c.pages++
 		a.link(c, pi)
 	}
-	p := &a.pages[pi]
+	p := a.page(pi)
 	var i int
 	if p.free != 0 {
 		i = int(p.free) - 1
@@ -243,7 +249,7 @@ func objectLoc(pi int32, i, size int) Loc {
 // Free gives an object back.
 func (a *Arena) Free(l Loc) {
 	pi := a.pageOf(l)
-	p := &a.pages[pi]
+	p := a.page(pi)
 	if p.class == 0 {
 		a.freeHuge(uint32(l >> chunkShift))
 		return
@@ -278,23 +284,23 @@ func (a *Arena) Free(l Loc) {
 }
 
 func (a *Arena) link(c *class, pi int32) {
-	p := &a.pages[pi]
+	p := a.page(pi)
 	p.prev, p.next, p.inUse = noPage, c.head, true
 	if c.head != noPage {
-		a.pages[c.head].prev = pi
+		a.page(c.head).prev = pi
 	}
 	c.head = pi
 }
 
 func (a *Arena) unlink(c *class, pi int32) {
-	p := &a.pages[pi]
+	p := a.page(pi)
 	if p.prev != noPage {
-		a.pages[p.prev].next = p.next
+		a.page(p.prev).next = p.next
 	} else {
 		c.head = p.next
 	}
 	if p.next != noPage {
-		a.pages[p.next].prev = p.prev
+		a.page(p.next).prev = p.prev
 	}
 	p.inUse = false
 }
@@ -358,7 +364,7 @@ func (a *Arena) newChunk(mem unsafe.Pointer) uint32 {
 		panic("slab: arena is full (512 GiB)")
 	}
 	a.bases = append(a.bases, mem)
-	a.pages = append(a.pages, make([]page, chunkPages)...)
+	a.tables = append(a.tables, newTable())
 	return ch
 }
 
@@ -428,7 +434,7 @@ func (a *Arena) Tidy(budget int, moved func(from, to Loc)) (more bool) {
 			return a.Release(keepFree, 16)
 		}
 		pi := a.victim
-		p := &a.pages[pi]
+		p := a.page(pi)
 		c := &a.classes[p.class]
 		for a.scan < int(p.bump) && budget > 0 {
 			from := objectLoc(pi, a.scan, c.size)
@@ -438,7 +444,6 @@ func (a *Arena) Tidy(budget int, moved func(from, to Loc)) (more bool) {
 				continue
 			}
 			to := a.Alloc(c.size)
-			p, c = &a.pages[pi], &a.classes[a.pages[pi].class] // Alloc may grow pages
 			copy(a.Slice(to, c.size), a.Slice(from, c.size))
 			moved(from, to)
 			budget -= c.size
@@ -477,8 +482,8 @@ func (a *Arena) chooseVictim() bool {
 	}
 	c := &a.classes[best]
 	pi, live := int32(noPage), c.per
-	for i := c.head; i != noPage; i = a.pages[i].next {
-		if n := int(a.pages[i].live); n < live {
+	for i := c.head; i != noPage; i = a.page(i).next {
+		if n := int(a.page(i).live); n < live {
 			pi, live = i, n
 		}
 	}
@@ -486,7 +491,7 @@ func (a *Arena) chooseVictim() bool {
 		return false
 	}
 	a.unlink(c, pi)
-	a.pages[pi].shut = true
+	a.page(pi).shut = true
 	a.victim, a.scan = pi, 0
 	return true
 }
@@ -502,6 +507,9 @@ func (a *Arena) Drop() {
 			unmapChunk(b)
 		}
 	}
+	for _, t := range a.tables {
+		freeTable(t)
+	}
 	*a = Arena{}
 }
 
@@ -509,8 +517,8 @@ func (a *Arena) Drop() {
 func (a *Arena) Check() error {
 	var used int64
 	var live, pages [classCount]int
-	for pi := range a.pages {
-		p := &a.pages[pi]
+	for pi := range int32(len(a.tables) * chunkPages) {
+		p := a.page(pi)
 		if p.class == 0 || p.class == inside {
 			continue
 		}
