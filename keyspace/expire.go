@@ -213,23 +213,23 @@ func (st *stripe) expireSome(tx *Tx, n int) int64 {
 		sh := &st.ks.dbs[db].shards[st.number]
 		tx.Use(db)
 		n = st.expireIndex(tx, sh.deadlines, n, func(key []byte, _ int) int {
-			k := MakeKey(key)
-			tx.expire(&k)
+			tx.due = MakeKey(key)
+			tx.expire(&tx.due)
 			return 1
-		}, (*Entry).Deadline)
+		}, false)
 		n = st.expireIndex(tx, sh.fieldDeadlines, n, func(key []byte, limit int) int {
 			k := MakeKey(slices.Clone(key)) // the entry may move
 			return tx.expireFields(&k, limit)
-		}, (*Entry).FieldDeadline)
+		}, true)
 	}
 	st.noteNext()
 	return st.next.Load()
 }
 
 // expireIndex calls expire for the keys of an index that are due, with what is
-// left of n; it returns how many of them it removed, and by when says which
-// deadline of an entry the index is of. What is left of n is returned.
-func (st *stripe) expireIndex(tx *Tx, d *btree.BTreeG[deadline], n int, expire func(key []byte, limit int) int, when func(*Entry) int64) int {
+// left of n; it returns how many of them it removed. fields says which deadline
+// of an entry the index is of. What is left of n is returned.
+func (st *stripe) expireIndex(tx *Tx, d *btree.BTreeG[deadline], n int, expire func(key []byte, limit int) int, fields bool) int {
 	if d == nil {
 		return n
 	}
@@ -239,7 +239,7 @@ func (st *stripe) expireIndex(tx *Tx, d *btree.BTreeG[deadline], n int, expire f
 		if !ok || first.ms() > tx.Now {
 			break
 		}
-		if key := st.byHash(tx.db, first, when); key != nil {
+		if key := st.byHash(tx.db, first, fields); key != nil {
 			n -= max(1, expire(key, n))
 		} else {
 			d.Delete(first)
@@ -250,7 +250,7 @@ func (st *stripe) expireIndex(tx *Tx, d *btree.BTreeG[deadline], n int, expire f
 }
 
 // byHash finds the key that an index item stands for, nil if it is gone.
-func (st *stripe) byHash(db *DB, d deadline, when func(*Entry) int64) []byte {
+func (st *stripe) byHash(db *DB, d deadline, fields bool) []byte {
 	sh := &db.shards[st.number]
 	if sh.slots == nil {
 		return nil
@@ -270,7 +270,11 @@ func (st *stripe) byHash(db *DB, d deadline, when func(*Entry) int64) []byte {
 			continue
 		}
 		e := st.entryAt(slab.Loc(refs[i] & locMask))
-		if deadlineOf(when(&e), d.slot(), d.hash) == d && MakeKey(e.Key()).Hash == d.hash {
+		ms := e.Deadline()
+		if fields {
+			ms = e.FieldDeadline()
+		}
+		if deadlineOf(ms, d.slot(), d.hash) == d && MakeKey(e.Key()).Hash == d.hash {
 			return e.Key()
 		}
 	}

@@ -98,7 +98,8 @@ type Hooks struct {
 	// Created: a command has put a value at a key that had none. It is called
 	// only while ObserveNew is on.
 	Created func(db int, key []byte)
-	// Expired: the key was removed because its deadline passed.
+	// Expired: the key was removed because its deadline passed. key is valid
+	// until the hook returns.
 	Expired func(db int, key []byte)
 	// FieldsExpired: fields of the hash at the key were removed because their
 	// deadlines passed, and with the last of them, if gone, the key.

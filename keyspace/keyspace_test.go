@@ -473,3 +473,26 @@ func BenchmarkFind(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkExpire removes keys whose deadlines have passed; nothing is allocated.
+func BenchmarkExpire(b *testing.B) {
+	ks := New(Options{})
+	tx := ks.NewTx()
+	for i := range b.N {
+		k := [1]Key{MakeKey(fmt.Appendf(nil, "key:%d", i))}
+		h := ks.LockKeys(k[:])
+		tx.Use(0)
+		tx.Put(&k[0], types.TString, types.EncEmbstr, []byte("x"), 1<<45)
+		ks.Unlock(&h)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	tx.Now = 1 << 45
+	for i := range ks.stripes {
+		st := &ks.stripes[i]
+		st.lock()
+		for st.expireSome(tx, expireBatch) != 0 {
+		}
+		st.unlock()
+	}
+}

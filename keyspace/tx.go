@@ -40,6 +40,10 @@ type Tx struct {
 
 	// Dirty counts the changes that the command made (Redis's dirty).
 	Dirty int
+
+	// Of the key that expires: memory to use again, a million may be due at once.
+	due  Key
+	name []byte
 }
 
 // NewTx makes a Tx. Use must be called before anything else.
@@ -134,7 +138,7 @@ func (t *Tx) Exists(k *Key) bool {
 
 // expire removes a key whose time is over and journals that.
 func (t *Tx) expire(k *Key) {
-	key := slices.Clone(k.B)
+	t.name = append(t.name[:0], k.B...) // which may stand in the entry
 	by := t.By
 	t.By = nil // time did it, whoever looked
 	gone := t.remove(k)
@@ -143,9 +147,11 @@ func (t *Tx) expire(k *Key) {
 		return
 	}
 	t.ks.Stats.Expired.Add(1)
-	t.ks.Journal.Append(t.num, delWord, key)
+	if t.ks.Journal.Active() {
+		t.ks.Journal.Append(t.num, delWord, t.name)
+	}
 	if h := t.ks.hooks.Expired; h != nil {
-		h(t.num, key)
+		h(t.num, t.name)
 	}
 }
 
