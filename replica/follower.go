@@ -264,10 +264,15 @@ const (
 
 // stream sends the stream until the connection ends.
 func (f *follower) stream() {
+	r := f.reader
+	go func() {
+		<-f.gone // by the end of Serve
+		r.Stop() // it may wait for bytes, of which a quiet leader has none
+	}()
 	buf := make([]byte, slotSize)
 	sends, since := 0, time.Now()
 	for {
-		b, err := f.reader.Next(buf)
+		b, err := r.Next(buf)
 		if err != nil {
 			if !errors.Is(err, ErrStopped) {
 				f.l.Log.Warningf("Reading the replication backlog for replica %s: %v", f.name(), err)

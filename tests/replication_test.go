@@ -417,6 +417,22 @@ func TestFollowerMode(t *testing.T) {
 	}
 }
 
+// TestQuietLeader cuts the link to a leader that has nothing to send: it sees
+// that the follower has gone, and not only with the next bytes.
+func TestQuietLeader(t *testing.T) {
+	leader, follower := harness.StartKVD(t, "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "3600"), harness.StartKVD(t)
+	l, f := leader.MustDial(t), follower.MustDial(t)
+	follow(t, f, leader.Addr)
+	for range 3 {
+		within(t, 5*time.Second, "a link cut", func() bool { return f.MustDo(t, "CLIENT", "KILL", "TYPE", "master").Int == 1 })
+	}
+	inSync(t, f)
+	within(t, 5*time.Second, "one follower", func() bool { return info(t, l, "replication", "connected_slaves") == "1" })
+	if n := infoInt(t, l, "stats", "sync_full"); n != 1 {
+		t.Errorf("%d full synchronizations", n)
+	}
+}
+
 // TestUnfitStream has a follower meet what it cannot apply: it says so, names
 // it, and does not go on as if nothing had happened.
 func TestUnfitStream(t *testing.T) {
