@@ -25,7 +25,6 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	tuneCollector()
 
 	log.Noticef("kvd is starting, version %s", Version)
-	log.Noticef("Running mode=standalone, port=%d, PID: %d", cfg.Port.Load(), os.Getpid())
 
 	for _, r := range cfg.Renames() {
 		if err := command.Rename(r.Name, r.Value); err != nil {
@@ -56,6 +55,8 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		return errLogged
 	}
 	defer writePidFile(cfg, log)()
+	// Tools take this line for the sign that they may connect.
+	log.Noticef("Running mode=standalone, port=%d, PID: %d", cfg.Port.Load(), os.Getpid())
 	log.Noticef("Server initialized")
 	if err := saver.LockDir(); err != nil {
 		return err
