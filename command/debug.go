@@ -279,11 +279,16 @@ func debugProtocol(c *Ctx, args [][]byte) {
 	}
 }
 
+// there finds an entry, also one that is past its deadline.
+func (c *Ctx) there(k *keyspace.Key) keyspace.Entry {
+	tx := c.Tx
+	tx.Replaying = true
+	return tx.Peek(k)
+}
+
 func debugObject(c *Ctx, args [][]byte) {
 	k := keyspace.MakeKey(args[0])
-	tx := c.Tx
-	tx.Replaying = true // what is past its deadline is shown while it is there
-	e := tx.Peek(&k)
+	e := c.there(&k)
 	if !e.Exists() {
 		c.Err(errNoKey)
 		return
@@ -489,9 +494,7 @@ func debugPackedThreshold(c *Ctx, args [][]byte) {
 // debugListpack writes the elements of a packed value to the log.
 func debugListpack(c *Ctx, args [][]byte) {
 	k := keyspace.MakeKey(args[0])
-	tx := c.Tx
-	tx.Replaying = true // what is past its deadline is shown while it is there
-	e := tx.Peek(&k)
+	e := c.there(&k)
 	if !e.Exists() {
 		c.Err(errNoKey)
 		return

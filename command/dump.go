@@ -101,7 +101,8 @@ func cmdRestore(c *Ctx) {
 		return
 	}
 	payload := c.Args[3]
-	version, err := rdb.CheckDump(payload, !c.S.debug.skipChecksum.Load())
+	unsummed := c.S.debug.skipChecksum.Load()
+	version, err := rdb.CheckDump(payload, !unsummed)
 	if err != nil {
 		c.Err("ERR DUMP payload version or checksum are wrong")
 		return
@@ -130,7 +131,7 @@ func cmdRestore(c *Ctx) {
 		return
 	}
 	if c.Journaling() {
-		if version > rdb.Version || c.S.debug.skipChecksum.Load() {
+		if version > rdb.Version || unsummed {
 			// Who reads this may know no newer forms, and does look at the checksum.
 			payload = rdb.AppendDump(nil, true, v.Type, v.Enc, v.Packed, v.Obj)
 		}

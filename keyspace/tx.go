@@ -147,7 +147,7 @@ func (t *Tx) expire(k *Key) {
 		return
 	}
 	t.ks.Stats.Expired.Add(1)
-	if t.ks.Journal.Active() {
+	if t.ks.Journal.Active() { // Append asks too, but its arguments are memory
 		t.ks.Journal.Append(t.num, delWord, t.name)
 	}
 	if h := t.ks.hooks.Expired; h != nil {

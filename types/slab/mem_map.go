@@ -73,39 +73,46 @@ func fillHuge() {
 	defer region.mu.Unlock()
 	defer func() { region.filling = false }()
 	for len(region.huge) < hugeReady {
-		var b []byte
+		var p unsafe.Pointer
 		if n := len(region.free); n > 0 {
-			b = unsafe.Slice((*byte)(region.free[n-1]), chunkSize)
+			p = region.free[n-1]
 			region.free = region.free[:n-1]
 		}
 		region.mu.Unlock()
-		err := makeHuge(&b)
+		var err error
+		if p != nil {
+			err = makeHuge(unsafe.Slice((*byte)(p), chunkSize))
+		} else {
+			p, err = cutHuge()
+		}
 		region.mu.Lock()
 		if err != nil {
 			region.noHuge = true
-			if b != nil {
-				region.free = append(region.free, unsafe.Pointer(unsafe.SliceData(b)))
+			if p != nil {
+				region.free = append(region.free, p)
 			}
 			return
 		}
-		region.huge = append(region.huge, unsafe.Pointer(unsafe.SliceData(b)))
+		region.huge = append(region.huge, p)
 	}
 }
 
-// makeHuge makes a chunk resident as a huge page, one of its own where *b is
-// nil. Each change of what the system may do with memory locks the whole
-// process's, and where this thread is put aside meanwhile, every first touch of
-// any page waits for it: so a mapping is changed when it is made, and when all of it
-// is in use.
-func makeHuge(b *[]byte) error {
-	if *b != nil { // used before: alone, its neighbours may be small
-		if err := hugePages(*b); err != nil {
-			return err
-		}
-		(*b)[0] = 0
-		noHugePages(*b)
-		return nil
+// makeHuge makes a chunk that was used before, whose neighbours may be small,
+// resident as a huge page.
+func makeHuge(b []byte) error {
+	if err := hugePages(b); err != nil {
+		return err
 	}
+	b[0] = 0
+	noHugePages(b)
+	return nil
+}
+
+// cutHuge makes a new chunk resident as a huge page; nil at an error. Each
+// change of what the system may do with memory locks the whole process's, and
+// where this thread is put aside meanwhile, every first touch of any page waits for it:
+// so a mapping is changed when it is made, and when all of it is in use.
+func cutHuge() (unsafe.Pointer, error) {
 	if len(region.hugeRest) == 0 {
 		if region.hugeAll != nil {
 			// What is given back of it in part is not to come back by itself.
@@ -114,13 +121,13 @@ func makeHuge(b *[]byte) error {
 		region.hugeAll = mmapChunks()
 		region.hugeRest = region.hugeAll
 		if err := hugePages(region.hugeAll); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	*b = region.hugeRest[:chunkSize:chunkSize]
-	region.hugeRest = region.hugeRest[chunkSize:]
-	(*b)[0] = 0 // where this makes no huge page after all, the pages that follow are small
-	return nil
+	b := region.hugeRest
+	region.hugeRest = b[chunkSize:]
+	b[0] = 0 // where this makes no huge page after all, the pages that follow are small
+	return unsafe.Pointer(unsafe.SliceData(b)), nil
 }
 
 // mmapChunks maps a region of whole chunks.
