@@ -61,6 +61,10 @@ type SyncRequest struct {
 type Replication interface {
 	// Serve makes a connection a follower's and returns when it has ended.
 	Serve(r SyncRequest, nc net.Conn, rest []byte)
+	// BeginTurn tells that an event loop begins to run commands; where it returns
+	// true, EndTurn must follow, which sends what they have put into the stream.
+	BeginTurn() bool
+	EndTurn()
 	// ID is the name of the history.
 	ID() string
 	// Offset is the number of the stream's last byte.
@@ -124,6 +128,13 @@ func (s *Server) SetReplication(r Replication) {
 	}
 	s.goodChanged()
 }
+
+// BeginTurn and EndTurn are an event loop's frame around the commands of a turn;
+// see Replication.
+func (s *Server) BeginTurn() bool { return s.replication.BeginTurn() }
+
+// EndTurn see BeginTurn.
+func (s *Server) EndTurn() { s.replication.EndTurn() }
 
 // LinkBytes are the counters of the bytes of replication links.
 func (s *Server) LinkBytes() (in, out *atomic.Int64) { return &s.replication.in, &s.replication.out }
@@ -490,6 +501,8 @@ func (w *infoWriter) replication() {
 type noReplication struct{}
 
 func (noReplication) Serve(SyncRequest, net.Conn, []byte)             {}
+func (noReplication) BeginTurn() bool                                 { return false }
+func (noReplication) EndTurn()                                        {}
 func (noReplication) ID() string                                      { return strings.Repeat("0", 40) }
 func (noReplication) Offset() int64                                   { return 0 }
 func (noReplication) AckedBy(int64) int                               { return 0 }

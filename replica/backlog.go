@@ -62,10 +62,13 @@ type block struct {
 // called by anyone.
 type Reader struct {
 	s       *Stream
-	pos     int64 // number of the next byte to read; under s.mu
-	given   int   // bytes that the last Next returned
-	stopped bool  // under s.mu
-	over    bool  // stopped because of client-output-buffer-limit
+	pos     int64            // number of the next byte to read; under s.mu
+	given   int              // bytes that the last Next returned
+	stopped bool             // under s.mu
+	idle    bool             // its goroutine waits in Next; under s.mu
+	lent    bool             // a loop sends in its place, and it stays idle; under s.mu
+	send    func([]byte) int // see Direct; under s.mu
+	over    bool             // stopped because of client-output-buffer-limit
 	soft    time.Time
 	onStop  func()
 }
@@ -237,25 +240,19 @@ func (r *Reader) Next(buf []byte) ([]byte, error) {
 	s := r.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.given > 0 {
-		was := r.pos
-		r.pos += int64(r.given)
-		r.given = 0
-		// A block is free only where its last reader leaves it.
-		if len(s.blocks) > 1 && s.blocks[1].first > was && s.blocks[1].first <= r.pos {
-			s.trim(s.end.Load())
-		}
-	}
-	for !r.stopped && r.pos > s.end.Load() {
+	r.advance(r.given)
+	r.given = 0
+	for r.lent || !r.stopped && r.pos > s.end.Load() {
+		r.idle = true
 		s.waiting++
 		s.more.Wait()
 		s.waiting--
+		r.idle = false
 	}
 	if r.stopped {
 		return nil, ErrStopped
 	}
-	i := sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].first > r.pos }) - 1
-	b := s.blocks[i]
+	b := s.blockOf(r.pos)
 	at := int(r.pos - b.first)
 	r.given = b.n - at
 	if b.data != nil {
@@ -270,6 +267,21 @@ func (r *Reader) Next(buf []byte) ([]byte, error) {
 		return nil, err
 	}
 	return buf[:n], nil
+}
+
+// blockOf returns the block that has a byte; s.mu is locked.
+func (s *Stream) blockOf(pos int64) *block {
+	return s.blocks[sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].first > pos })-1]
+}
+
+// advance says that n more bytes are not needed by this reader; s.mu is locked.
+func (r *Reader) advance(n int) {
+	s, was := r.s, r.pos
+	r.pos += int64(n)
+	// A block is free only where its last reader leaves it.
+	if len(s.blocks) > 1 && s.blocks[1].first > was && s.blocks[1].first <= r.pos {
+		s.trim(s.end.Load())
+	}
 }
 
 // Lag is the number of bytes that the reader has not read yet.
@@ -305,6 +317,10 @@ func (r *Reader) Close() {
 	if i := slices.Index(s.readers, r); i >= 0 {
 		s.readers = slices.Delete(s.readers, i, i+1)
 		s.trim(s.end.Load())
+	}
+	if r.send != nil {
+		r.send = nil
+		s.direct.Add(-1)
 	}
 }
 

@@ -269,6 +269,13 @@ func (f *follower) stream() {
 		<-f.gone // by the end of Serve
 		r.Stop() // it may wait for bytes, of which a quiet leader has none
 	}()
+	if send := sender(f.nc); send != nil {
+		r.Direct(func(b []byte) int {
+			n := send(b)
+			f.l.Out.Add(int64(n))
+			return n
+		})
+	}
 	buf := make([]byte, slotSize)
 	sends, since := 0, time.Now()
 	for {

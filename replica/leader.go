@@ -149,6 +149,12 @@ func (l *Leader) Candidates() (all []Candidate) {
 	return
 }
 
+// BeginTurn and EndTurn are the Stream's.
+func (l *Leader) BeginTurn() bool { return l.Stream.BeginTurn() }
+
+// EndTurn see BeginTurn.
+func (l *Leader) EndTurn() { l.Stream.EndTurn() }
+
 // Offset is the number of the stream's last byte.
 func (l *Leader) Offset() int64 { return l.Stream.Offset() }
 

@@ -49,6 +49,14 @@ type Stream struct {
 	// end is the offset. It is written under mu and read by anyone.
 	end atomic.Int64
 
+	// direct is the number of readers that have a Send; turns is the number of
+	// event loops that will call EndTurn, and owed tells them that somebody waits
+	// for what was appended. Who appends sets owed before it looks at turns, and
+	// who ends a turn leaves turns before it looks at owed, so one of the two
+	// sees to it.
+	direct, turns atomic.Int32
+	owed          atomic.Bool
+
 	// mu protects what follows. It is taken with stripes and the journal locked;
 	// nobody waits for anything under it but (readers) for more.
 	mu        sync.Mutex
@@ -362,9 +370,14 @@ func (s *Stream) End() {
 	s.mu.Unlock()
 }
 
-// wake tells the readers that wait; mu is locked.
+// wake tells the readers that wait, or leaves that to the end of a turn; mu is
+// locked.
 func (s *Stream) wake() {
-	if s.waiting > 0 {
+	if s.waiting == 0 {
+		return
+	}
+	if s.owed.Store(true); s.turns.Load() == 0 {
+		s.owed.Store(false)
 		s.more.Broadcast()
 	}
 }

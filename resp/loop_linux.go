@@ -234,6 +234,7 @@ func (l *loop) run() {
 	for !l.quit {
 		n := l.wait(events)
 		l.awake.Store(true)
+		replicates := l.srv.cmd.BeginTurn()
 		l.exec.SetTime(time.Now())
 		for i := range events[:n] {
 			ev := &events[i]
@@ -256,6 +257,9 @@ func (l *loop) run() {
 		l.sendPushes(pushTurn + 2*n)
 		l.sweep()
 		l.settleTurn()
+		if replicates {
+			l.srv.cmd.EndTurn()
+		}
 	}
 	l.runQueue()
 	l.sendPushes(len(l.touched))
