@@ -170,17 +170,26 @@ func (st *stripe) save(s *Snapshot, n int, seg segment, part int, forced bool) (
 	seg.w[2] |= 1 << part
 	refs := seg.refs()
 	// The part's first home; what lies before it belongs to earlier parts.
-	i := home(uint64(part)<<(tagBits-6)>>seg.depth(), seg.depth(), seg.homes())
-	size = 16
-	for ; i < len(refs); i++ {
-		r := refs[i]
+	first := home(uint64(part)<<(tagBits-6)>>seg.depth(), seg.depth(), seg.homes())
+	end := first
+	for ; end < len(refs); end++ { // all cache misses side by side
+		r := refs[end]
 		if r == 0 {
 			continue
 		}
 		if p := seg.partOf(r); p < part {
+			first = end + 1
 			continue
 		} else if p > part {
 			break
+		}
+		st.entries.Prefetch(slab.Loc(r&locMask), 0)
+		st.entries.Prefetch(slab.Loc(r&locMask), 64)
+	}
+	size = 16
+	for _, r := range refs[first:end] {
+		if r == 0 {
+			continue
 		}
 		e := st.entryAt(slab.Loc(r & locMask))
 		it := Item{DB: n, Forced: forced, Key: e.Key(), Type: e.Type(), Encoding: e.Encoding(), Deadline: e.Deadline(), Clock: e.Clock()}
