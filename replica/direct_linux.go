@@ -21,6 +21,8 @@ func sender(nc net.Conn) func([]byte) int {
 	var b []byte // one caller at a time
 	n := 0
 	write := func(fd uintptr) {
+		// The stream's block, where b lies, is in place and alive over the call: the
+		// closure holds it.
 		const flags = syscall.MSG_NOSIGNAL | syscall.MSG_DONTWAIT
 		r, _, e := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0)
 		if e == 0 {

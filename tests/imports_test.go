@@ -84,6 +84,7 @@ func TestImports(t *testing.T) {
 // unsafeFiles are the files outside types/slab that may import unsafe.
 var unsafeFiles = map[string]bool{
 	"resp/loop_linux.go":        true, // system calls that take a pointer
+	"replica/direct_linux.go":   true, // likewise
 	"resp/outbox_linux.go":      true, // writev
 	"keyspace/cputime_linux.go": true, // likewise
 	"types/hash_big.go":         true, // Sizeof only
