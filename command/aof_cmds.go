@@ -82,8 +82,9 @@ func debugLoadAOF(c *Ctx, _ [][]byte) {
 		c.Err("ERR DEBUG LOADAOF is not possible inside MULTI")
 		return
 	}
+	p := c.S.persist
 	c.aloneInBackground(func(w *wire.Writer) {
-		if err := c.S.persist.ReloadLog(); err != nil {
+		if err := p.ReloadLog(); err != nil {
 			w.Error("ERR Error trying to load the AOF files, check server logs.")
 			return
 		}

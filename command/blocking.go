@@ -189,7 +189,8 @@ func (c *Ctx) Block(keys []keyspace.Key, w Wait) {
 	// the stripe locks that this command holds, to leave the lists.
 	if w.Timeout > 0 {
 		d := time.Duration(min(w.Timeout, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
-		wt.timer = time.AfterFunc(d, func() { c.S.timeOut(wt) })
+		srv := c.S // c is of another command by then
+		wt.timer = time.AfterFunc(d, func() { srv.timeOut(wt) })
 	}
 	for i := range wt.keys {
 		c.S.waiters.add(&wt.keys[i], wt)
