@@ -6,12 +6,9 @@ package replica
 // call. What the socket does not take at once, and what is long, is the
 // goroutine's.
 
-const (
-	// directMost is how many bytes a loop sends at once in a goroutine's place.
-	directMost = 16 << 10
-	// directTries is how often it does, where more has come meanwhile.
-	directTries = 4
-)
+// directTries is how often a loop sends in a goroutine's place where more has come
+// meanwhile. More than shortSend bytes it leaves to the goroutine.
+const directTries = 4
 
 // Direct gives the reader a way to send a few bytes without a wait: send tells
 // how many it took. It is called from event loops while Next waits, by one at a
@@ -58,7 +55,7 @@ func (s *Stream) EndTurn() {
 func (s *Stream) sendFor(r *Reader) {
 	for range directTries {
 		left := s.end.Load() - r.pos + 1
-		if !r.idle || r.lent || r.stopped || r.send == nil || left <= 0 || left > directMost {
+		if !r.idle || r.lent || r.stopped || r.send == nil || left <= 0 || left > shortSend {
 			return
 		}
 		b := s.blockOf(r.pos)

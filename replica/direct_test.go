@@ -99,10 +99,10 @@ func TestTurn(t *testing.T) {
 	check("abcdef", 3)
 	takes = 1 << 30
 	s.BeginTurn()
-	s.AppendRaw(bytes.Repeat([]byte("g"), directMost+1)) // too much for a loop
+	s.AppendRaw(bytes.Repeat([]byte("g"), shortSend+1)) // too much for a loop
 	s.EndTurn()
 	waitIdle(t, s, r)
-	check("abcdef"+string(bytes.Repeat([]byte("g"), directMost+1)), 3)
+	check("abcdef"+string(bytes.Repeat([]byte("g"), shortSend+1)), 3)
 	r.Stop()
 	got.done.Wait()
 	if s.BeginTurn() {

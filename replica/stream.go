@@ -49,7 +49,7 @@ type Stream struct {
 	// end is the offset. It is written under mu and read by anyone.
 	end atomic.Int64
 
-	// direct is the number of readers that have a Send; turns is the number of
+	// direct is the number of readers that have a send (see Direct); turns is the number of
 	// event loops that will call EndTurn, and owed tells them that somebody waits
 	// for what was appended. Who appends sets owed before it looks at turns, and
 	// who ends a turn leaves turns before it looks at owed, so one of the two
