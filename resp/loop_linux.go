@@ -164,6 +164,8 @@ type loop struct {
 
 	waiting int // connections whose output waits for the socket
 
+	replicates, single bool // see endTurn
+
 	// mu protects queue and seq. awake tells that the loop will look at the
 	// queue before it waits again, so nobody needs to wake it.
 	mu    sync.Mutex
@@ -234,7 +236,7 @@ func (l *loop) run() {
 	for !l.quit {
 		n := l.wait(events)
 		l.awake.Store(true)
-		replicates := l.srv.cmd.BeginTurn()
+		l.replicates, l.single = l.srv.cmd.BeginTurn(), n == 1
 		l.exec.SetTime(time.Now())
 		for i := range events[:n] {
 			ev := &events[i]
@@ -257,9 +259,7 @@ func (l *loop) run() {
 		l.sendPushes(pushTurn + 2*n)
 		l.sweep()
 		l.settleTurn()
-		if replicates {
-			l.srv.cmd.EndTurn()
-		}
+		l.endTurn()
 	}
 	l.runQueue()
 	l.sendPushes(len(l.touched))
@@ -268,6 +268,17 @@ func (l *loop) run() {
 	}
 	syscall.Close(l.epfd)
 	syscall.Close(l.wake)
+}
+
+// endTurn sends to followers what the turn has changed, once a turn: behind the
+// replies, so that one send serves all of them, but before the reply where there
+// is but one connection to be served. Then neither waits for the other for long,
+// and who has the reply finds the change at the followers all the sooner.
+func (l *loop) endTurn() {
+	if l.replicates {
+		l.replicates = false
+		l.srv.cmd.EndTurn()
+	}
 }
 
 // wait returns the next events. It first asks without waiting, which may be a
@@ -491,6 +502,9 @@ func (c *conn) advance(data []byte) {
 			l.srv.tooMuchInput(c.c)
 			c.close()
 			return
+		}
+		if l.single {
+			l.endTurn()
 		}
 		if len(l.w.Buf) > 0 {
 			c.flush(&l.w)
