@@ -17,7 +17,10 @@
 //     between are missing there, so /proc/PID/stat (which keeps them, in ticks) replaces it where it says more;
 //   - resident memory is VmRSS of /proc/PID/status once it has stopped moving;
 //   - delays are measured on a connection and a kernel thread of their own with blocking system
-//     calls, so that the Go scheduler of this process is not what is measured.
+//     calls, so that the Go scheduler of this process is not what is measured;
+//   - what a virtual machine's host takes from the CPUs (steal in /proc/stat) is told below each table, for it shows in every
+//     delay; and beside times that kvd measures by a thread's CPU clock stands the longest step that
+//     this clock makes where nothing is done but reading it.
 //
 // Nothing but the standard library is used here, and nothing of kvd's own packages: this program
 // knows kvd only as a process that speaks the Redis protocol. Every wait and loop has a limit, and the

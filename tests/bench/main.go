@@ -362,15 +362,18 @@ func bench(args []string) (code int, err error) {
 		if err := before.read(); err != nil {
 			return 1, err
 		}
+		taken := watchTheft()
 		progress("%s: %d rounds, %d keys, at most %v", c.name, c.rounds, c.keys, c.limit)
 		sctx, stop := context.WithTimeout(ctx, c.limit)
 		err := c.suite.run(sctx, &r)
 		stop()
 		stopServers()
+		host := taken.end()
 		if err := after.read(); err != nil {
 			return 1, err
 		}
 		r.note("Other programs used %.2f of the machine's %d CPUs meanwhile.", after.since(before), len(r.allCPUs))
+		r.note("%s", host)
 		if err != nil {
 			err = fmt.Errorf("suite %s: %w", c.name, err)
 			failures = append(failures, err.Error())

@@ -77,6 +77,17 @@ func TestParseBusy(t *testing.T) {
 	}
 }
 
+func TestParseSteal(t *testing.T) {
+	if got, err := parseSteal("cpu  1 2 4 1000 1000 8 16 32 64 0\ncpu0 1 2 3\n"); err != nil || got != 32*tick {
+		t.Errorf("%v, %v; want 32 ticks", got, err)
+	}
+	for _, text := range []string{"intr 5\n", "cpu 1 2 3 4 5 6 7 x 9\n"} {
+		if _, err := parseSteal(text); err == nil {
+			t.Errorf("%q: no error", text)
+		}
+	}
+}
+
 func TestCPUTimeSince(t *testing.T) {
 	before := cpuTime{threads: time.Second, group: time.Second}
 	if got := (cpuTime{threads: 1500 * time.Millisecond, group: 1510 * time.Millisecond}).since(before); got != 500*time.Millisecond {

@@ -14,7 +14,9 @@ const (
 	syncRate     = 20_000           // SETs a second of the load: every follower can keep up
 	syncGap      = time.Millisecond // between another client's commands at the leader
 	syncCalm     = 5 * time.Second  // of measuring before
-	syncPatience = 5 * time.Minute  // for a follower that is to catch up
+	syncWindow   = 5000             // commands of another client, about as long, of which one p99 is taken
+	calmWindows  = 3
+	syncPatience = 5 * time.Minute // for a follower that is to catch up
 	lagSamples   = 2000
 )
 
@@ -63,8 +65,20 @@ func (r *run) pacedWrites(s *server, name string, f func() error) error {
 
 // noticed runs f and returns the delays of another client's commands meanwhile.
 func (r *run) noticed(s *server, f func() error) (delays, error) {
+	all, _, err := r.noticedWindows(s, f)
+	return all, err
+}
+
+// noticedWindows is noticed, with the p99 of each syncWindow commands: the machine's own stalls are mostly
+// in one of them, and the median is of the others.
+func (r *run) noticedWindows(s *server, f func() error) (all delays, p99 []float64, err error) {
 	list, err := beside(s.addr, syncGap, getsAndSets(rand.New(rand.NewPCG(r.nextSeed(), 0)), r.keys, r.value()), f)
-	return summarize(list), err
+	for w := range slices.Chunk(list, syncWindow) {
+		if len(w) == syncWindow || p99 == nil {
+			p99 = append(p99, summarize(slices.Clone(w)).p99)
+		}
+	}
+	return summarize(list), p99, err
 }
 
 // syncPair measures one full synchronization.
@@ -264,7 +278,7 @@ func (r *run) throttledFollower(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, t.close()) }()
 	const name = "fullsync/throttled/"
 	return r.pacedWrites(leader, name+"load", func() error {
-		calm, err := r.noticed(leader, func() error { return pause(ctx, syncCalm) })
+		calm, calmly, err := r.noticedWindows(leader, func() error { return pause(ctx, calmWindows*syncCalm) })
 		if err != nil {
 			return err
 		}
@@ -289,8 +303,9 @@ func (r *run) throttledFollower(ctx context.Context) (err error) {
 		progress("fullsync: a follower at %.0f of %.0f bytes a second for %v", rate/10, rate, span)
 		t.rate.Store(max(1, int64(rate/10)))
 		var then delays
+		var thereafter []float64
 		peak, err := peakDuring(leader.pid, func() (err error) {
-			then, err = r.noticed(leader, func() error { return pause(ctx, span) })
+			then, thereafter, err = r.noticedWindows(leader, func() error { return pause(ctx, span) })
 			return err
 		})
 		if err != nil {
@@ -340,6 +355,11 @@ func (r *run) throttledFollower(ctx context.Context) (err error) {
 		r.add(name+"p99 beside a follower", "us", "kvd", beside.p99)
 		r.add(name+"p99 then", "us", "kvd", then.p99)
 		r.add(name+"p99 then to calm", "", "kvd", then.p99/calm.p99)
+		r.add(name+"windows/p99 calm", "us", "kvd", median(calmly))
+		r.add(name+"windows/p99 then", "us", "kvd", median(thereafter))
+		r.add(name+"windows/p99 then, least", "us", "kvd", slices.Min(thereafter))
+		r.add(name+"windows/p99 then, most", "us", "kvd", slices.Max(thereafter))
+		r.add(name+"windows/p99 then to calm", "", "kvd", median(thereafter)/median(calmly))
 		return nil
 	})
 }

@@ -72,6 +72,7 @@ func growth(ctx context.Context, r *run) error {
 			return err
 		}
 	}
+	r.addClockStep("growth")
 	return nil
 }
 
@@ -97,4 +98,11 @@ func (r *run) addLongest(s *server, name string) error {
 		r.add(name+f, "us", s.name, v)
 	}
 	return nil
+}
+
+// addClockStep adds what the clock that kvd measures by does with nothing to measure.
+func (r *run) addClockStep(suite string) {
+	const span = 10 * time.Second
+	progress("%s: a thread's clock, alone for %v", suite, span)
+	r.add(suite+"/clock/longest step alone", "us", "kvd", float64(clockStep(span).Microseconds()))
 }

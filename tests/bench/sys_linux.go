@@ -194,6 +194,15 @@ func threadSleep(d time.Duration) {
 	_ = syscall.Nanosleep(&ts, nil) // cut short by a signal: the caller looks at the clock again
 }
 
+// threadCPU is the CPU time of the calling thread.
+func threadCPU() time.Duration {
+	const clockThreadCPU = 3 // CLOCK_THREAD_CPUTIME_ID
+	var ts syscall.Timespec
+	// The kernel writes to ts, which lives during the call.
+	syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockThreadCPU, uintptr(unsafe.Pointer(&ts)), 0)
+	return time.Duration(ts.Nano())
+}
+
 // ownCPU returns the CPU time of this process and of its children that have ended and been waited for.
 func ownCPU() (time.Duration, error) {
 	var sum time.Duration

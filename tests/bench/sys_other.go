@@ -23,4 +23,6 @@ func dialBlocking(string, time.Duration) (io.ReadWriteCloser, error) { return ni
 
 func ownCPU() (time.Duration, error) { return 0, errNotLinux }
 
+func threadCPU() time.Duration { return 0 }
+
 func threadSleep(d time.Duration) { time.Sleep(d) }

@@ -87,6 +87,7 @@ var thresholds = []threshold{
 	{"fullsync/throttled/link up", "kvd", ">=", 1},
 	{"fullsync/throttled/memory to limit", "kvd", "<=", 2}, // blocks that went to the file are garbage for a while
 	{"fullsync/throttled/p99 then to calm", "kvd", "<=", 2},
+	{"fullsync/throttled/windows/p99 then to calm", "kvd", "<=", 2},
 }
 
 // check is a figure held against its bound.
