@@ -261,8 +261,11 @@ func unhex(s string) []byte {
 func TestLZF(t *testing.T) {
 	rng := newRand(t)
 	var table lzfTable
-	for range 3000 {
+	for round := range 3000 {
 		var src []byte
+		if round == 1000 { // the positions are about to begin anew
+			table.base = math.MaxUint32 - 1<<20
+		}
 		for len(src) < 1+rng.IntN(30000) {
 			w := word(rng)
 			if len(src) > 0 && rng.IntN(2) == 0 {
@@ -284,6 +287,21 @@ func TestLZF(t *testing.T) {
 		}
 		if _, ok := decompress(nil, out, uint64(len(src)-1)); ok {
 			t.Fatal("a wrong length is accepted")
+		}
+	}
+	if table.base > math.MaxUint32/2 {
+		t.Error("the positions never began anew")
+	}
+	// Long runs and nothing that repeats: the sizes of what is as it is.
+	for _, c := range []struct {
+		src  string
+		size int
+	}{
+		{strings.Repeat("x", 64), 2 + 3 + 0},
+		{strings.Repeat("x", 1000), 5 + 3 + 3 + 3},
+	} {
+		if out, ok := table.compress(nil, []byte(c.src)); !ok || len(out) > c.size {
+			t.Errorf("%d bytes of one kind became %d (%v), want %d at most", len(c.src), len(out), ok, c.size)
 		}
 	}
 }
