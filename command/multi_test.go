@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,48 @@ func TestExecRejected(t *testing.T) {
 type pauseConn struct{ Conn }
 
 func (pauseConn) Deliver(...[]byte) {}
+
+// askedAcks counts how often followers are asked how far they are.
+type askedAcks struct {
+	noReplication
+	n int
+}
+
+func (a *askedAcks) RequestAcks() { a.n++ }
+
+// TestWaitPaused: WAIT asks followers at once, but not while writes are paused;
+// then when the pause ends.
+func TestWaitPaused(t *testing.T) {
+	s := newTestServer(t)
+	a := &askedAcks{}
+	s.SetReplication(a)
+	for i, step := range []struct {
+		line string
+		want int
+	}{
+		{"wait 1 0", 1},
+		{"client pause 100000 write", 1},
+		{"wait 1 0", 1},
+		{"client unpause", 2},
+		{"client unpause", 2},
+	} {
+		var args [][]byte
+		for _, w := range strings.Fields(step.line) {
+			args = append(args, []byte(w))
+		}
+		s.x.SetTime(time.Now())
+		var w wire.Writer
+		s.x.Run(s.NewClient(pauseConn{}, fmt.Sprint("127.0.0.1:", 10+i), "", 0), args, &w)
+		if a.n != step.want {
+			t.Errorf("step %d, %s: %d times asked, want %d (%q)", i, step.line, a.n, step.want, w.Buf)
+		}
+	}
+	s.HoldWrites(true)
+	s.HoldWrites(false)
+	if a.n != 3 {
+		t.Errorf("a failover's hold: %d times asked, want 3", a.n)
+	}
+}
 
 // TestExecPaused: an EXEC that comes again after a pause runs once, and the
 // memory of its transaction is not another's meanwhile.

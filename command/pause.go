@@ -53,7 +53,6 @@ func (s *Server) startPause(mode int32, end int64) {
 func (s *Server) HoldWrites(on bool) {
 	p := &s.pause
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.held = on
 	if on {
 		p.mode.Store(max(pauseWrites, p.mode.Load()))
@@ -61,6 +60,8 @@ func (s *Server) HoldWrites(on bool) {
 	} else {
 		s.relaxPause()
 	}
+	p.mu.Unlock()
+	s.askAcks()
 }
 
 func (s *Server) pauseTimer() {
@@ -76,8 +77,8 @@ func (s *Server) pauseTimer() {
 func (s *Server) endPause() {
 	p := &s.pause
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.mode.Load() == pauseOff {
+		p.mu.Unlock()
 		return
 	}
 	p.asked, p.end = pauseOff, 0
@@ -86,6 +87,8 @@ func (s *Server) endPause() {
 		p.timer = nil
 	}
 	s.relaxPause()
+	p.mu.Unlock()
+	s.askAcks()
 }
 
 // relaxPause lets those go on whom nothing pauses any more; p.mu is locked.

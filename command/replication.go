@@ -196,10 +196,18 @@ func (c *Ctx) blockForAcks(timeout int64, ready func() bool, reply func(w *wire.
 	r.acks = append(r.acks, ackWait{wt, ready, reply})
 	r.waiting.Store(int32(len(r.acks)))
 	r.mu.Unlock()
-	if r.on {
+	s.askAcks()
+	s.wakeAcks() // what has come since ready was first asked
+}
+
+// askAcks asks the followers how far they are, where somebody waits for that:
+// not while writes are paused, when the stream is to stand still, but after that.
+// Who parks is counted before it looks at the pause, and who ends a pause has done so
+// before it looks for who waits, so one of the two asks.
+func (s *Server) askAcks() {
+	if r := &s.replication; r.on && r.waiting.Load() > 0 && s.pause.mode.Load() == pauseOff {
 		r.RequestAcks()
 	}
-	s.wakeAcks() // what has come since ready was first asked
 }
 
 const errWaitOnReplica = "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated."
