@@ -56,8 +56,6 @@ type link struct {
 	connMu sync.Mutex // protects conn; held for moments
 	conn   net.Conn   // nil while there is none
 
-	readBy time.Time // the deadline of reading from conn, if patient has set it last
-
 	writeMu sync.Mutex // keeps lines to the leader whole; held during a write
 }
 
@@ -166,7 +164,6 @@ func (l *link) connect() (worked bool, err error) {
 		return false, l.ctx.Err()
 	}
 	l.lastIO.Store(time.Now().Unix())
-	l.readBy = time.Time{}
 	l.Log.Noticef("MASTER <-> REPLICA sync started")
 	l.setState(StateHandshake)
 	br := bufio.NewReaderSize(patient{l, nc}, readBytes)
@@ -210,9 +207,6 @@ var timeoutIn = map[State]string{
 	StateConnected: "MASTER timeout: no data nor PING received...",
 }
 
-// patience is how long patient waits before it looks whether the link is to end.
-const patience = time.Second
-
 // patient reads from the leader and gives up where nothing has come for
 // repl-timeout, as that is now.
 type patient struct {
@@ -222,12 +216,8 @@ type patient struct {
 
 func (p patient) Read(b []byte) (int, error) {
 	begun := time.Now()
-	for now := begun; ; now = time.Now() {
-		// Not at each read: it costs as much as one.
-		if until := p.l.readBy.Sub(now); until < patience/2 || until > patience {
-			p.l.readBy = now.Add(patience)
-			p.nc.SetReadDeadline(p.l.readBy)
-		}
+	for {
+		p.nc.SetReadDeadline(time.Now().Add(time.Second))
 		n, err := p.nc.Read(b)
 		if n > 0 {
 			p.l.lastIO.Store(time.Now().Unix())
@@ -464,7 +454,6 @@ func (in *input) pause() error {
 	}
 	in.buf = slices.Grow(in.buf, readBytes)
 	n := len(in.buf)
-	in.l.readBy = time.Time{}
 	in.nc.SetReadDeadline(time.Now().Add(pausePoll))
 	k, err := in.nc.Read(in.buf[n : n+readBytes])
 	in.buf = in.buf[:n+k]
