@@ -36,30 +36,7 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *Server),
 			if name == "goroutines" {
 				srv.transport = newGoroutines(srv)
 			}
-			if err := srv.Listen(); err != nil {
-				t.Fatal(err)
-			}
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			addr := l.Addr().String()
-			l.Close()
-			ln, err := srv.transport.listenTCP(addr, 128)
-			if err != nil {
-				t.Fatal(err)
-			}
-			srv.listeners = append(srv.listeners, ln)
-			if err := srv.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				srv.Close()
-				if err := ks.Check(); err != nil {
-					t.Error(err)
-				}
-				ks.Close()
-			})
+			addr := start(t, srv, ks)
 			n := 0
 			f(t, func() net.Conn {
 				n++
@@ -77,6 +54,36 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *Server),
 			}, srv)
 		})
 	}
+}
+
+// start has a server serve until the test is over, and returns a TCP address of it.
+func start(t *testing.T, srv *Server, ks *keyspace.Keyspace) (addr string) {
+	t.Helper()
+	if err := srv.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr = l.Addr().String()
+	l.Close()
+	ln, err := srv.transport.listenTCP(addr, 128)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.listeners = append(srv.listeners, ln)
+	if err := srv.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		srv.Close()
+		if err := ks.Check(); err != nil {
+			t.Error(err)
+		}
+		ks.Close()
+	})
+	return addr
 }
 
 func bulk(args ...string) []byte {

@@ -47,12 +47,6 @@ func (r *turns) EndTurn() {
 // Followers are sent a change before its client has the reply where only that one
 // connection is served, and behind the replies where there are more; once a turn.
 func TestEndOfTurn(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
 	cfg := config.New()
 	for name, value := range map[string]string{"port": "0", "event-loops": "1", "unixsocket": filepath.Join(t.TempDir(), "s")} {
 		if err := cfg.SetInitial(name, []string{value}); err != nil {
@@ -60,29 +54,16 @@ func TestEndOfTurn(t *testing.T) {
 		}
 	}
 	ks := keyspace.New(keyspace.Options{Stripes: 16})
-	defer ks.Close()
 	cmd := command.NewServer(cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")
 	r := &turns{entered: make(chan struct{}), leave: make(chan struct{}), over: make(chan struct{})}
 	cmd.SetReplication(r)
-	srv := New(cmd)
-	if err := srv.Listen(); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := srv.transport.listenTCP(addr, 16)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv.listeners = append(srv.listeners, ln)
-	if err := srv.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		close(r.over)
-		srv.Close()
+	t.Cleanup(func() { // once the server is closed
 		if b, e := r.began.Load(), r.ended.Load(); b != e {
 			t.Errorf("%d turns began and %d ended", b, e)
 		}
-	}()
+	})
+	addr := start(t, New(cmd), ks)
+	defer close(r.over)
 	var conns []net.Conn
 	for range 3 {
 		c, err := net.Dial("tcp", addr)

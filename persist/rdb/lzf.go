@@ -34,9 +34,10 @@ const (
 	lzfBits      = 15
 	lzfBitsShort = 12
 	lzfShort     = 2 << 10
-	// lzfSkip is how many bytes without a match make it look at one place less
-	// of the next two, twice as many of the next three, and so on.
+	// lzfSkip is after how many bytes without a match it looks at every second
+	// place only, after as many more at every third, and so on.
 	lzfSkip = 32
+	lzfHash = 0x9E3779B1 // 2^32 over the golden ratio
 )
 
 // lzfTable remembers where three bytes were last seen. Positions go on from one
@@ -65,12 +66,12 @@ func (t *lzfTable) compress(dst, src []byte) ([]byte, bool) {
 	}
 	lit := 0 // the first byte that is not coded yet
 	for i := 0; i+3 < len(src); {
-		three := binary.LittleEndian.Uint32(src[i:]) << 8
-		h := three * 0x9E3779B1 >> (shift & 31)
+		three := threeAt(src, i)
+		h := three * lzfHash >> (shift & 31)
 		last := t.seen[h] - base - 1 // not below i where it is of an earlier string: base ends before it could wrap
 		t.seen[h] = base + uint32(i) + 1
 		ref := int(last)
-		if last >= uint32(i) || i-ref > lzfMaxBack || binary.LittleEndian.Uint32(src[ref:])<<8 != three {
+		if last >= uint32(i) || i-ref > lzfMaxBack || threeAt(src, ref) != three {
 			i += 1 + int(uint(i-lit)/lzfSkip)
 			continue
 		}
@@ -85,8 +86,8 @@ func (t *lzfTable) compress(dst, src []byte) ([]byte, bool) {
 		i += n
 		lit = i
 		if i+1 < len(src) { // what begins in the match's end may come again
-			t.seen[binary.LittleEndian.Uint32(src[i-3:])<<8*0x9E3779B1>>(shift&31)] = base + uint32(i) - 2
-			t.seen[binary.LittleEndian.Uint32(src[i-2:])<<8*0x9E3779B1>>(shift&31)] = base + uint32(i) - 1
+			t.seen[threeAt(src, i-3)*lzfHash>>(shift&31)] = base + uint32(i) - 2
+			t.seen[threeAt(src, i-2)*lzfHash>>(shift&31)] = base + uint32(i) - 1
 		}
 		if len(dst) > limit {
 			return dst[:start], false
@@ -98,6 +99,9 @@ func (t *lzfTable) compress(dst, src []byte) ([]byte, bool) {
 	}
 	return appendRuns(dst, src[lit:]), true
 }
+
+// threeAt is the three bytes at i, which are not the last ones.
+func threeAt(b []byte, i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) << 8 }
 
 // appendRuns appends bytes as they are.
 func appendRuns(dst, b []byte) []byte {

@@ -292,7 +292,7 @@ func TestLZF(t *testing.T) {
 	if table.base > math.MaxUint32/2 {
 		t.Error("the positions never began anew")
 	}
-	// Long runs and nothing that repeats: the sizes of what is as it is.
+	// A byte as it is, and matches of 264 at most of what stands one back.
 	for _, c := range []struct {
 		src  string
 		size int

@@ -2,10 +2,7 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -25,7 +22,7 @@ type theft struct {
 // watchTheft begins to watch; end must follow.
 func watchTheft() *theft {
 	t := &theft{stop: make(chan struct{})}
-	last, err := readSteal()
+	_, last, err := readCPU()
 	if err != nil {
 		t.err = err
 		return t
@@ -37,7 +34,7 @@ func watchTheft() *theft {
 				more = false
 			case <-time.After(time.Second):
 			}
-			now, err := readSteal()
+			_, now, err := readCPU()
 			if err != nil {
 				t.err = err
 				return
@@ -60,26 +57,6 @@ func (t *theft) end() string {
 	return fmt.Sprintf("The machine's host took %v of the CPUs' time meanwhile (steal), %v in the worst second.", t.total, t.worst)
 }
 
-func readSteal() (time.Duration, error) {
-	text, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return 0, err
-	}
-	return parseSteal(string(text))
-}
-
-// parseSteal reads from the text of /proc/stat (proc(5)) for how long a hypervisor has run something else than this machine's
-// CPUs that wanted to run.
-func parseSteal(text string) (time.Duration, error) {
-	line, _, _ := strings.Cut(text, "\n")
-	f := strings.Fields(line)
-	if len(f) < 9 || f[0] != "cpu" {
-		return 0, fmt.Errorf("unexpected first line of /proc/stat: %q", line)
-	}
-	n, err := strconv.ParseInt(f[8], 10, 64)
-	return time.Duration(n) * tick, err
-}
-
 // clockStep reads the clock of a thread's CPU time over and over, alone, for a span, and returns the most that it
 // went on between two readings, which are less than a microsecond apart. What exceeds that the kernel or the host
 // did in the thread's time: times measured inside a server by that clock contain such steps, too.
@@ -89,7 +66,7 @@ func clockStep(span time.Duration) (longest time.Duration) {
 	last := threadCPU()
 	for end := time.Now().Add(span); time.Now().Before(end); {
 		now := threadCPU()
-		longest = max(longest, time.Duration(now-last))
+		longest = max(longest, now-last)
 		last = now
 	}
 	return longest

@@ -68,21 +68,13 @@ func TestParseKB(t *testing.T) {
 	}
 }
 
-func TestParseBusy(t *testing.T) {
-	if got, err := parseBusy("cpu  1 2 4 1000 1000 8 16 32 0 0\ncpu0 1 2 3\n"); err != nil || got != 63*tick {
-		t.Errorf("%v, %v; want 63 ticks without idle and iowait", got, err)
-	}
-	if _, err := parseBusy("intr 5\n"); err == nil {
-		t.Error("no error")
-	}
-}
-
-func TestParseSteal(t *testing.T) {
-	if got, err := parseSteal("cpu  1 2 4 1000 1000 8 16 32 64 0\ncpu0 1 2 3\n"); err != nil || got != 32*tick {
-		t.Errorf("%v, %v; want 32 ticks", got, err)
+func TestParseCPU(t *testing.T) {
+	busy, stolen, err := parseCPU("cpu  1 2 4 1000 1000 8 16 32 64 0\ncpu0 1 2 3\n")
+	if err != nil || busy != 63*tick || stolen != 32*tick {
+		t.Errorf("%v, %v, %v; want 63 ticks without idle, iowait and guest, 32 of them stolen", busy, stolen, err)
 	}
 	for _, text := range []string{"intr 5\n", "cpu 1 2 3 4 5 6 7 x 9\n"} {
-		if _, err := parseSteal(text); err == nil {
+		if _, _, err := parseCPU(text); err == nil {
 			t.Errorf("%q: no error", text)
 		}
 	}

@@ -116,13 +116,13 @@ func (t cpuTime) since(before cpuTime) time.Duration {
 	return threads
 }
 
-// parseBusy reads from the text of /proc/stat (proc(5)) for how long the machine's CPUs have been used,
-// by whomever, and taken away by a hypervisor.
-func parseBusy(text string) (busy time.Duration, err error) {
+// parseCPU reads from the text of /proc/stat (proc(5)) for how long the machine's CPUs have been used, by whomever, and taken
+// away by a hypervisor; stolen is the latter alone.
+func parseCPU(text string) (busy, stolen time.Duration, err error) {
 	line, _, _ := strings.Cut(text, "\n")
 	f := strings.Fields(line)
 	if len(f) < 9 || f[0] != "cpu" {
-		return 0, fmt.Errorf("unexpected first line of /proc/stat: %q", line)
+		return 0, 0, fmt.Errorf("unexpected first line of /proc/stat: %q", line)
 	}
 	for i, x := range f[1:9] { // user nice system idle iowait irq softirq steal
 		if i == 3 || i == 4 {
@@ -130,11 +130,20 @@ func parseBusy(text string) (busy time.Duration, err error) {
 		}
 		n, err := strconv.ParseInt(x, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("/proc/stat: %w", err)
+			return 0, 0, fmt.Errorf("/proc/stat: %w", err)
 		}
-		busy += time.Duration(n) * tick
+		stolen = time.Duration(n) * tick // the last one stays
+		busy += stolen
 	}
-	return busy, nil
+	return busy, stolen, nil
+}
+
+func readCPU() (busy, stolen time.Duration, err error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0, err
+	}
+	return parseCPU(string(text))
 }
 
 // strangers measures what others than this program and its children use of the machine.
@@ -144,14 +153,10 @@ type strangers struct {
 }
 
 func (s *strangers) read() (err error) {
-	text, err := os.ReadFile("/proc/stat")
-	if err != nil {
+	if s.busy, _, err = readCPU(); err != nil {
 		return err
 	}
 	s.start = time.Now()
-	if s.busy, err = parseBusy(string(text)); err != nil {
-		return err
-	}
 	s.own, err = ownCPU()
 	return err
 }
