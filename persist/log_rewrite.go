@@ -148,6 +148,9 @@ func (l *Log) finished(err error) {
 	if err != nil && rw.temp {
 		l.dropTemp()
 	}
+	if err == nil && !l.Config.AOFDisableAutoGC.Load() {
+		l.collect() // before INFO calls the rewrite over: who reads the manifest then finds no history in it
+	}
 	now := time.Now()
 	if err != nil {
 		l.retryAt = now.Add(retryAfterFailure)
@@ -167,9 +170,6 @@ func (l *Log) finished(err error) {
 			st.failures = 0
 		}
 	})
-	if err == nil && !l.Config.AOFDisableAutoGC.Load() {
-		l.collect()
-	}
 }
 
 // commit puts a base that is whole in force, and the increment with it.

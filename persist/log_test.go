@@ -578,6 +578,41 @@ func TestLogSwitch(t *testing.T) {
 	}
 }
 
+// removalsDisk calls seen before each removal.
+type removalsDisk struct {
+	persist.Disk
+	seen func(name string)
+}
+
+func (d *removalsDisk) Remove(name string) error {
+	d.seen(name)
+	return d.Disk.Remove(name)
+}
+
+// TestLogHistory: who waits for the end of a rewrite finds nothing in the manifest that the rewrite made history.
+func TestLogHistory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	d := &removalsDisk{Disk: persist.OSDisk, seen: func(string) {}}
+	n := mustStart(t, d, "appendonly", "yes", "save", "")
+	n.must("set a 1")
+	var removed atomic.Int32
+	d.seen = func(name string) {
+		if strings.Contains(name, ".1.") {
+			removed.Add(1)
+			if !n.aof.Rewriting() {
+				t.Errorf("the rewrite was over before %s was removed", name)
+			}
+		}
+	}
+	n.rewrite()
+	if got, _ := os.ReadFile("appendonlydir/appendonly.aof.manifest"); strings.Contains(string(got), "type h") {
+		t.Errorf("manifest %s", got)
+	}
+	if removed.Load() != 2 {
+		t.Errorf("%d files removed", removed.Load())
+	}
+}
+
 // TestLogLock: a log has one server.
 func TestLogLock(t *testing.T) {
 	t.Chdir(t.TempDir())
