@@ -224,6 +224,60 @@ func TestSnapshot(t *testing.T) {
 	compare(t, ks, &m)
 }
 
+// TestSnapshotOfOneSlot: a slot may have more segments than the walker takes at once.
+func TestSnapshotOfOneSlot(t *testing.T) {
+	ks, _ := newTest(t, 16)
+	tx := newTx(ks)
+	const n = 300_000
+	h := ks.LockAll()
+	for i := range n {
+		k := MakeKey(fmt.Appendf(nil, "{t}%d", i))
+		tx.Put(&k, types.TString, types.EncRaw, nil, 0)
+	}
+	ks.Unlock(&h)
+	got := 0
+	s, err := ks.StartSnapshot(func(Item) { got++ }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	turns := 0
+	if !s.Walk(func() bool { turns++; return turns < n }) || got != n {
+		t.Errorf("%d of %d keys after %d turns", got, n, turns)
+	}
+	s.End()
+	if turns < n*32/walkBytes {
+		t.Errorf("%d turns: the stripe was locked for long", turns)
+	}
+}
+
+// TestSnapshotOfRenamed: what RENAME takes from a key is in a running snapshot as it was.
+func TestSnapshotOfRenamed(t *testing.T) {
+	ks, _ := newTest(t, 16)
+	tx := newTx(ks)
+	k := MakeKey([]byte("k"))
+	h := ks.LockAll()
+	tx.PutObject(&k, types.TString, types.EncChunked, types.NewBigString(make([]byte, 100_000)), 5)
+	ks.Unlock(&h)
+	var got []string
+	s, err := ks.StartSnapshot(func(it Item) {
+		o, _ := it.Object.(*types.BigString)
+		got = append(got, fmt.Sprintf("%s %v %v %d %d", it.Key, it.Type, it.Encoding, o.Len(), it.Deadline))
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h = ks.LockAll()
+	typ, enc, _, o, deadline, _ := tx.Detach(&k)
+	other := MakeKey([]byte("other"))
+	tx.PutObject(&other, typ, enc, o, deadline)
+	ks.Unlock(&h)
+	s.Walk(nil)
+	s.End()
+	if want := fmt.Sprintf("k %v %v 100000 5", types.TString, types.EncChunked); len(got) != 1 || got[0] != want {
+		t.Errorf("the snapshot has %q, not %q", got, want)
+	}
+}
+
 // TestScan scans while keys come and go, and expects every key that stayed.
 func TestScan(t *testing.T) {
 	ks, rnd := newTest(t, 16)

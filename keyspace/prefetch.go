@@ -67,6 +67,9 @@ func (st *stripe) prefetchTable(sl *slot, hash uint64) (more bool) {
 	}
 	at := st.spotOf(sl, hash)
 	st.tables.Prefetch(at.l, at.place*8)
+	if st.ks.active {
+		st.tables.Prefetch(at.l, 0) // who changes the key reads the head
+	}
 	return false
 }
 

@@ -6,8 +6,8 @@ import (
 	"kvd/types/slab"
 )
 
-// A scan cursor is slot << 28 | the 28 bits of hash that order the slot's
-// table: below 2^42, so that JavaScript can hold it, and meaningful however
+// A scan cursor is slot << 27 | the 27 bits of hash that order the slot's
+// table: below 2^41, so that JavaScript can hold it, and meaningful however
 // the table grows or shrinks in between.
 const (
 	tagBits   = 64 - tagShift

@@ -12,8 +12,8 @@ import (
 // a Copy.
 type Item struct {
 	DB int
-	// Forced: a writer hands it over and waits, so no time is to be spent on it.
-	Forced   bool
+	// Walked: the walker hands it over, of which there is one; else a writer does.
+	Walked   bool
 	Key      []byte
 	Type     types.Type
 	Encoding types.Encoding
@@ -25,13 +25,12 @@ type Item struct {
 
 // Snapshot is one instant of all databases, written while they go on changing.
 //
-// The hash range of every segment is divided into 64 parts. The segment notes
-// the number of the last snapshot that met it and which parts that snapshot
-// has. Whoever is about to change a key of a part that the running snapshot
-// does not have yet hands the part over first, as it stands; the walker takes
-// the parts that nobody touched. A number that is lower than the running one
-// means that nothing is saved, so a snapshot given up half way leaves nothing
-// to repair.
+// Every segment notes the number of the last snapshot that met it, and every
+// reference in it whether that snapshot has the key. Whoever is about to change
+// a key that the running snapshot does not have yet hands it over first, as it
+// stands; the walker takes those that nobody touched. A number that is lower
+// than the running one means that nothing is saved, whatever the references
+// say, so a snapshot given up half way leaves nothing to repair.
 type Snapshot struct {
 	ks     *Keyspace
 	number uint32
@@ -84,8 +83,13 @@ func (s *Snapshot) End() {
 	s.ks.expiry.signal()
 }
 
-// walkBytes is what the walker copies without letting go of a stripe.
-const walkBytes = 32 << 10
+const (
+	// walkBytes is what the walker copies without letting go of a stripe.
+	walkBytes = 32 << 10
+	// walkAhead is how many entries are brought nearer at once: all their cache
+	// misses are side by side.
+	walkAhead = 8
+)
 
 // Walk hands over all that no writer has handed over. between is called
 // without any lock after every few dozen microseconds of walking; where it
@@ -95,9 +99,9 @@ func (s *Snapshot) Walk(between func() bool) bool {
 	for n, db := range s.dbs {
 		for i := range ks.stripes {
 			st := &ks.stripes[i]
-			for slot := 0; slot >= 0; {
+			for at := (walkPlace{}); at.slot >= 0; {
 				st.lock()
-				slot = st.walk(s, n, db, slot)
+				at = st.walk(s, n, db, at)
 				st.unlock()
 				if between != nil && !between() {
 					return false
@@ -108,96 +112,100 @@ func (s *Snapshot) Walk(between func() bool) bool {
 	return true
 }
 
-// walk takes unsaved parts from slot number i of the shard on, and returns the
-// slot to go on with, -1 at the end.
-func (st *stripe) walk(s *Snapshot, n int, db *DB, i int) int {
-	sh := &db.shards[st.number]
-	budget := walkBytes
-	for ; sh.slots != nil; i++ {
-		if i = sh.occupied.next(i); i < 0 {
-			break
-		}
-		st.eachSegment(&sh.slots[i], func(seg segment) {
-			if budget <= 0 {
-				return
-			}
-			budget -= 64
-			st.meet(s, seg)
-			for part := 0; part < 64 && budget > 0; part++ {
-				if seg.w[2]>>part&1 == 0 {
-					budget -= st.save(s, n, seg, part, false)
-				}
-			}
-		})
-		if budget <= 0 {
-			return i // again: what is saved is marked
-		}
-	}
-	return -1
+// walkPlace is where a walk of a shard goes on: at a hash in a slot. A slot of
+// -1 is the end.
+type walkPlace struct {
+	slot int
+	hash uint64
 }
 
-// meet notes that the segment takes part in the snapshot.
+// walk hands over about walkBytes of what is unsaved from a place on, and
+// returns the place to go on at.
+func (st *stripe) walk(s *Snapshot, n int, db *DB, at walkPlace) walkPlace {
+	sh := &db.shards[st.number]
+	budget := walkBytes
+	for sh.slots != nil {
+		i := sh.occupied.next(at.slot)
+		if i < 0 {
+			break
+		}
+		if i != at.slot {
+			at = walkPlace{slot: i}
+		}
+		seg, _ := st.segmentOf(&sh.slots[i], at.hash)
+		st.meet(s, seg)
+		refs := seg.refs()
+		for len(refs) > 0 {
+			if budget <= 0 {
+				return at // this segment again: what is saved is marked
+			}
+			some := refs[:min(walkAhead, len(refs))]
+			refs = refs[len(some):]
+			for _, r := range some {
+				if r != 0 && r&savedRef == 0 {
+					st.entries.Prefetch(slab.Loc(r&locMask), 0)
+					st.entries.Prefetch(slab.Loc(r&locMask), 64)
+				}
+			}
+			for i := range some {
+				if some[i] != 0 && some[i]&savedRef == 0 {
+					budget -= st.save(s, n, &some[i], true)
+				}
+			}
+		}
+		budget -= 64
+		// The hash behind the segment's last; 0 behind the slot's.
+		if at.hash = seg.after(at.hash); at.hash == 0 {
+			at.slot++
+		}
+	}
+	return walkPlace{slot: -1}
+}
+
+// after is the first hash behind those that a segment is for, of which one is
+// given; 0 behind the last.
+func (s segment) after(hash uint64) uint64 {
+	d := s.depth() // shifting by 64 gives 0, as it should
+	return (hash>>(64-d) + 1) << (64 - d)
+}
+
+// meet notes that the segment takes part in the snapshot. It is called before
+// anything in it changes, if it is not met yet.
 func (st *stripe) meet(s *Snapshot, seg segment) {
 	if uint32(seg.w[1]) != s.number {
 		seg.w[1] = uint64(s.number)
-		seg.w[2] = 0
+		refs := seg.refs()
+		for i := range refs {
+			refs[i] &^= savedRef
+		}
 	}
 }
 
-// partOf is the 64th of the segment's range that a hash lies in.
-func (seg segment) partOf(hash uint64) int {
-	return int(hash >> tagShift << tagShift << seg.depth() >> 58)
-}
-
-// handOver saves the part of a segment that is about to change.
-func (st *stripe) handOver(db *DB, sl *slot, seg segment, hash uint64) {
+// handOver saves the key that is about to change, and meets the segment where
+// it is about to be made. (Another key of the same tag goes with it.)
+func (st *stripe) handOver(db *DB, seg segment, hash uint64) {
 	s := st.ks.snap
 	st.meet(s, seg)
-	part := seg.partOf(hash)
-	if seg.w[2]>>part&1 == 1 {
-		return
+	tag := hash >> tagShift
+	refs := seg.refs()
+	for i := home(tag, seg.depth(), seg.homes()); i < len(refs) && refs[i] != 0 && refs[i]>>tagShift <= tag; i++ {
+		if refs[i]>>tagShift != tag || refs[i]&savedRef != 0 {
+			continue
+		}
+		if n := s.numberOf(db); n >= 0 { // else it was made after the start
+			st.save(s, n, &refs[i], false)
+		}
 	}
-	n := s.numberOf(db)
-	if n < 0 { // made after the start
-		seg.w[2] |= 1 << part
-		return
-	}
-	st.save(s, n, seg, part, true)
 }
 
-// save hands one part over and returns about how many bytes that were.
-func (st *stripe) save(s *Snapshot, n int, seg segment, part int, forced bool) (size int) {
-	seg.w[2] |= 1 << part
-	refs := seg.refs()
-	// The part's first home; what lies before it belongs to earlier parts.
-	first := home(uint64(part)<<(tagBits-6)>>seg.depth(), seg.depth(), seg.homes())
-	end := first
-	for ; end < len(refs); end++ { // all cache misses side by side
-		r := refs[end]
-		if r == 0 {
-			continue
-		}
-		if p := seg.partOf(r); p < part {
-			first = end + 1
-			continue
-		} else if p > part {
-			break
-		}
-		st.entries.Prefetch(slab.Loc(r&locMask), 0)
-		st.entries.Prefetch(slab.Loc(r&locMask), 64)
+// save hands one key over and returns about how many bytes that were.
+func (st *stripe) save(s *Snapshot, n int, ref *uint64, walked bool) (size int) {
+	*ref |= savedRef
+	e := st.entryAt(slab.Loc(*ref & locMask))
+	it := Item{DB: n, Walked: walked, Key: e.Key(), Type: e.Type(), Encoding: e.Encoding(), Deadline: e.Deadline(), Clock: e.Clock()}
+	if it.Object = e.Object(); it.Object == nil {
+		it.Packed = e.Packed()
 	}
-	size = 16
-	for _, r := range refs[first:end] {
-		if r == 0 {
-			continue
-		}
-		e := st.entryAt(slab.Loc(r & locMask))
-		it := Item{DB: n, Forced: forced, Key: e.Key(), Type: e.Type(), Encoding: e.Encoding(), Deadline: e.Deadline(), Clock: e.Clock()}
-		if it.Object = e.Object(); it.Object == nil {
-			it.Packed = e.Packed()
-		}
-		size += len(e.mem) + 32
-		s.sink(it)
-	}
-	return size
+	s.sink(it)
+	return len(e.mem) + 32
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // A slot's table is a list of segments in hash order. A segment is an array of
-// 8-byte references [28 bits of hash | 36 bits of Loc], probed linearly from a
+// 8-byte references [27 bits of hash | saved | 36 bits of Loc], probed linearly from a
 // home that grows with the hash and does not wrap around, so that references
 // stand in hash order. A small segment is dense: it has one home, so its
 // references stand side by side and no place is left empty but the last; with a
@@ -22,11 +22,11 @@ import (
 //
 //	word 0   byte 0: 1 (live); byte 1: depth, the hash bits that chose it;
 //	         bytes 2-3: homes; bytes 4-5: references in use; bytes 6-7: places
-//	word 1   low 32 bits: number of the last snapshot that met the segment
-//	word 2   which 64ths of its hash range that snapshot has saved
-//	word 3.. the references; the last place is always empty and ends a search
+//	word 1   low 32 bits: number of the last snapshot that met the segment; what
+//	         the references' bit says is about that one
+//	word 2.. the references; the last place is always empty and ends a search
 const (
-	segHead  = 3   // words before the references
+	segHead  = 2   // words before the references
 	segMax   = 512 // homes of the largest segment
 	segSplit = 448 // references at which it is split
 	segMerge = 160 // references of two neighbours that are merged
@@ -35,8 +35,9 @@ const (
 	denseMax  = 14 // and the largest dense one: they lie in two or three cache lines
 	denseStep = 4  // by so many a dense segment grows: each size leaves half-empty pages behind
 
-	tagShift = slab.LocBits
 	locMask  = 1<<slab.LocBits - 1
+	savedRef = 1 << slab.LocBits // the snapshot that met the segment has the key, or it was made later
+	tagShift = slab.LocBits + 1
 )
 
 // slot is the root of a table. The slice of them has no pointers.
@@ -111,7 +112,7 @@ const extraMax = 255
 
 // newSegment makes an empty segment of a size: homes, or up to denseMax the
 // references of a dense one.
-func (st *stripe) newSegment(depth uint8, size int, snap uint32, saved uint64) segment {
+func (st *stripe) newSegment(depth uint8, size int, snap uint32) segment {
 	homes, n := size, segHead+places(size)
 	if size <= denseMax {
 		homes, n = 1, segHead+size+1
@@ -123,7 +124,6 @@ func (st *stripe) newSegment(depth uint8, size int, snap uint32, saved uint64) s
 	clear(w)
 	w[0] = 1 | uint64(depth)<<8 | uint64(homes)<<16 | uint64(n-segHead)<<48
 	w[1] = uint64(snap)
-	w[2] = saved
 	return segment{l, w}
 }
 
@@ -210,9 +210,9 @@ func (st *stripe) find(sl *slot, k *Key) (int, slab.Loc) {
 
 // insert enters a reference to a key that is not there.
 func (st *stripe) insert(sl *slot, hash uint64, l slab.Loc) {
-	ref := hash>>tagShift<<tagShift | uint64(l)
+	ref := hash>>tagShift<<tagShift | savedRef | uint64(l)
 	if sl.root == 0 {
-		sl.setRoot(st.newSegment(0, denseMin, st.ks.snapshotNumber(), ^uint64(0)))
+		sl.setRoot(st.newSegment(0, denseMin, st.ks.snapshotNumber()))
 	}
 	if sl.depth == 0 && (sl.homes == 1 || !full(int(sl.n)+1, int(sl.homes))) && sl.n < segSplit {
 		// The slot knows all that the segment's head says. Its line is written to
@@ -316,7 +316,7 @@ func (st *stripe) enterSegment(sl *slot, hash uint64, s segment) {
 // resize gives the segment another size, or a larger one if that is too small.
 func (st *stripe) resize(sl *slot, seg segment, hash uint64, size int) {
 	for ; ; size += size/4 + 8 {
-		s := st.newSegment(seg.depth(), size, uint32(seg.w[1]), seg.w[2])
+		s := st.newSegment(seg.depth(), size, uint32(seg.w[1]))
 		if s.fill(seg.refs()) {
 			st.replace(sl, seg, hash, s)
 			return
@@ -363,17 +363,16 @@ func (st *stripe) split(sl *slot, seg segment, hash uint64) bool {
 		mid++
 	}
 	var half [2]segment
-	for h, part := range [2][]uint64{refs[:mid], refs[mid:]} {
+	for h, some := range [2][]uint64{refs[:mid], refs[mid:]} {
 		n := 0
-		for _, r := range part {
+		for _, r := range some {
 			if r != 0 {
 				n++
 			}
 		}
-		saved := widen(uint32(seg.w[2] >> (32 * h)))
 		for size := max(8, min(n*5/4, segMax)); ; size += 8 {
-			s := st.newSegment(d+1, size, uint32(seg.w[1]), saved)
-			if s.fill(part) {
+			s := st.newSegment(d+1, size, uint32(seg.w[1]))
+			if s.fill(some) {
 				half[h] = s
 				break
 			}
@@ -384,17 +383,6 @@ func (st *stripe) split(sl *slot, seg segment, hash uint64) bool {
 	st.enterSegment(sl, hash|bit, half[1])
 	st.tables.Free(seg.loc)
 	return true
-}
-
-// widen doubles each bit: the 64ths of a half are half as wide.
-func widen(x uint32) uint64 {
-	v := uint64(x)
-	v = (v | v<<16) & 0x0000ffff0000ffff
-	v = (v | v<<8) & 0x00ff00ff00ff00ff
-	v = (v | v<<4) & 0x0f0f0f0f0f0f0f0f
-	v = (v | v<<2) & 0x3333333333333333
-	v = (v | v<<1) & 0x5555555555555555
-	return v | v<<1
 }
 
 func (st *stripe) doubleDirectory(sl *slot) {
@@ -437,18 +425,15 @@ func (st *stripe) removeKey(sl *slot, seg segment, hash uint64, i int) {
 	st.resize(sl, seg, hash, max(denseMin, n*5/4+2))
 }
 
-// merge joins two segments that differ in the last bit of their depth. The
-// part of their range that a snapshot has saved is what both have saved.
+// merge joins two segments that differ in the last bit of their depth.
 func (st *stripe) merge(sl *slot, a, b segment, hash uint64) {
 	d := a.depth()
 	if hash>>(64-d)&1 == 1 {
 		a, b = b, a
 	}
-	snap := max(uint32(a.w[1]), uint32(b.w[1]))
-	if uint32(a.w[1]) != uint32(b.w[1]) || a.w[2] != ^uint64(0) || b.w[2] != ^uint64(0) {
-		if st.ks.snapshotActive() {
-			return // merging would forget which keys are saved
-		}
+	if st.ks.snapshotActive() { // the bits of both have to speak of the same snapshot
+		st.meet(st.ks.snap, a)
+		st.meet(st.ks.snap, b)
 	}
 	refs := make([]uint64, 0, segMerge)
 	for _, s := range [2]segment{a, b} {
@@ -460,7 +445,7 @@ func (st *stripe) merge(sl *slot, a, b segment, hash uint64) {
 	}
 	var m segment
 	for size := max(8, len(refs)*5/4); ; size += 8 {
-		m = st.newSegment(d-1, size, snap, ^uint64(0))
+		m = st.newSegment(d-1, size, uint32(a.w[1]))
 		if m.fill(refs) {
 			break
 		}

@@ -51,8 +51,8 @@ func (st *stripe) moved(from, to slab.Loc) {
 			tag := k.Hash >> tagShift
 			refs := seg.refs()
 			for i := home(tag, seg.depth(), seg.homes()); i < len(refs) && refs[i] != 0; i++ {
-				if refs[i] == tag<<tagShift|uint64(from) {
-					refs[i] = tag<<tagShift | uint64(to)
+				if refs[i]&^savedRef == tag<<tagShift|uint64(from) {
+					refs[i] = refs[i]&^locMask | uint64(to)
 					return
 				}
 			}

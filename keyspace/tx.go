@@ -328,6 +328,9 @@ func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, 
 	if i < 0 {
 		return
 	}
+	if t.ks.active {
+		t.saveFirst(k) // remove is too late: the entry has lost its Object then
+	}
 	e := st.entryAt(l)
 	typ, enc, deadline, clock = e.Type(), e.Encoding(), e.Deadline(), e.Clock()
 	if o = e.Object(); o != nil {
@@ -398,8 +401,8 @@ func (st *stripe) dropObject(e *Entry) {
 // freeAtOnce is the size up to which freeing an Object is too quick to notice.
 const freeAtOnce = 64 << 10
 
-// touch is called before anything at k changes: a running snapshot gets what
-// the key's part of the table held, and whoever watches the key is told.
+// touch is called before anything at k changes: a running snapshot gets the key
+// as it stands, and whoever watches the key is told.
 func (t *Tx) touch(k *Key) {
 	if t.ks.active {
 		t.saveFirst(k)
@@ -417,7 +420,7 @@ func (t *Tx) saveFirst(k *Key) {
 	}
 	sl := &sh.slots[int(k.Slot)&(1<<t.ks.shift-1)]
 	if seg, ok := st.segmentOf(sl, k.Hash); ok {
-		st.handOver(t.db, sl, seg, k.Hash)
+		st.handOver(t.db, seg, k.Hash)
 	}
 }
 

@@ -42,6 +42,7 @@ const header = "REDIS"
 const (
 	// chunkSize is how many bytes are gathered before they are queued.
 	chunkSize = 64 << 10
+	chunkRoom = chunkSize + chunkSize/4
 	// aheadBytes is how far the walker may be ahead of the disk.
 	aheadBytes = 4 << 20
 	// spillBytes is how much may wait in memory; what writers hand over beyond
@@ -79,30 +80,27 @@ type settings struct {
 
 // output is a snapshot on its way to the disk.
 //
-// add and finish code into chunk and append to queue; drain, in a goroutine of
-// its own, takes from queue and writes. Where too much waits, spillOver moves
-// chunks from the back of the queue to a file.
+// add and finish code into chunks and append them to queue; drain, in a
+// goroutine of its own, takes from queue and writes. Where too much waits,
+// spillOver moves chunks from the back of the queue to a file.
 type output struct {
 	settings
 	now int64 // Unix seconds at the instant
 
+	// walked codes what the walker hands over. It is the walker's own, who so
+	// needs mu only where a chunk is full; before the walk and after it, begin's.
+	walked coder
+
 	// mu protects what follows. It is taken with stripes locked, and held for
 	// coding and copying in memory only.
-	mu    sync.Mutex
-	plain rdb.Encoder // of facts about the file
-	// coder codes keys and values, with stripes locked; drain compresses.
-	coder rdb.Encoder
-	cmds  commander
-	chunk []byte
-	db    int // selected in the file; -1 none
-	keys  []int
-	vol   []int // keys and volatile keys at the instant, by database
-	queue []*piece
-	bytes int64 // in memory: the chunks in queue
-	spare [][]byte
-	ended bool
-	more  sync.Cond // the queue grew, or ended
-	less  sync.Cond // the queue shrank, or failed
+	mu     sync.Mutex
+	handed coder // codes what writers hand over
+	queue  []*piece
+	bytes  int64 // in memory: the chunks in queue
+	spare  [][]byte
+	ended  bool
+	more   sync.Cond // the queue grew, or ended
+	less   sync.Cond // the queue shrank, or failed
 
 	spilling  bool
 	spillFile File
@@ -140,43 +138,70 @@ type piece struct {
 	deadline int64
 }
 
+// coder codes keys and values into a chunk, with stripes locked; drain
+// compresses. The chunks of several coders may follow each other in any order:
+// each selects its database itself.
+type coder struct {
+	rdb.Encoder
+	cmds  commander
+	chunk []byte
+	db    int // selected in the chunk; -1 none
+}
+
 // errAborted: somebody has ended the snapshot before it was whole.
 var errAborted = errors.New("the snapshot was given up")
 
 func newOutput(s settings) *output {
-	o := &output{settings: s, now: time.Now().Unix(), db: -1, done: make(chan struct{})}
+	o := &output{settings: s, now: time.Now().Unix(), done: make(chan struct{})}
 	o.more.L, o.less.L = &o.mu, &o.mu
-	o.coder.Later, o.coder.NoFieldDeadlines = s.compress, s.noFieldDeadlines
+	for _, c := range []*coder{&o.walked, &o.handed} {
+		c.Later, c.NoFieldDeadlines = s.compress, s.noFieldDeadlines
+		c.chunk, c.db = make([]byte, 0, chunkRoom), -1
+	}
 	if o.spillBytes == 0 {
 		o.spillBytes = spillBytes
 	}
-	o.chunk = make([]byte, 0, chunkSize+chunkSize/4)
-	if o.commands {
-		return o
+	if !o.commands {
+		o.walked.chunk = fmt.Appendf(append(o.walked.chunk, header...), "%04d", rdb.Version)
 	}
-	o.chunk = append(o.chunk, header...)
-	o.chunk = fmt.Appendf(o.chunk, "%04d", rdb.Version)
 	return o
 }
 
 // withFieldDeadlines makes the file one of the version that has deadlines of
-// fields. It is called at the instant at the latest, when nothing but the first
-// chunk is there.
+// fields. It, aux and size are called at the instant at the latest, and begin
+// then: what they make goes before all keys.
 func (o *output) withFieldDeadlines() {
-	if o.commands {
-		return
+	if !o.commands {
+		copy(o.walked.chunk[len(header):], fmt.Sprintf("%04d", rdb.VersionTTL))
 	}
-	copy(o.chunk[len(header):], fmt.Sprintf("%04d", rdb.VersionTTL))
 }
 
-// aux appends a fact about the file. It is called at the instant at the latest.
+// aux appends a fact about the file.
 func (o *output) aux(name, value string) {
 	if o.commands {
 		return
 	}
-	o.chunk = append(o.chunk, opAux)
-	o.chunk = o.plain.AppendString(o.chunk, []byte(name))
-	o.chunk = o.plain.AppendString(o.chunk, []byte(value))
+	var plain rdb.Encoder
+	b := plain.AppendString(append(o.walked.chunk, opAux), []byte(name))
+	o.walked.chunk = plain.AppendString(b, []byte(value))
+}
+
+// size tells who loads the file how many keys a database has, and how many of
+// these are volatile. It comes after all facts.
+func (o *output) size(db, keys, volatile int) {
+	if o.commands || keys == 0 {
+		return
+	}
+	b := rdb.AppendLength(append(o.walked.chunk, opSelectDB), uint64(db))
+	b = rdb.AppendLength(append(b, opResizeDB), uint64(keys))
+	o.walked.chunk = rdb.AppendLength(b, uint64(volatile))
+}
+
+// begin ends what stands before the keys.
+func (o *output) begin() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.cut(&o.walked)
 }
 
 // add is the snapshot's sink: the key's stripe is locked.
@@ -184,55 +209,52 @@ func (o *output) add(it keyspace.Item) {
 	if o.failed.Load() {
 		return
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.commands {
-		o.addCommands(&it)
+	c := &o.walked
+	if !it.Walked {
+		c = &o.handed
+		o.mu.Lock()
+		defer o.mu.Unlock()
+	}
+	later := it.Object != nil && it.Object.Bytes() >= laterBytes
+	switch {
+	case o.commands:
+		if it.DB != c.db {
+			c.chunk = wire.AppendSelect(c.chunk, it.DB)
+			c.db = it.DB
+		}
+		if !later {
+			c.chunk = c.cmds.value(c.chunk, it.Key, it.Type, it.Encoding, it.Packed, it.Object, it.Deadline)
+		}
+	default:
+		o.head(c, &it)
+		if !later {
+			c.chunk = c.EncodeValue(c.chunk, it.Type, it.Encoding, it.Packed, it.Object)
+		}
+	}
+	o.processed.Add(1)
+	if !later && len(c.chunk) < chunkSize {
 		return
 	}
-	e := &o.coder
-	o.head(e, &it)
-	if it.Object != nil && it.Object.Bytes() >= laterBytes {
-		o.cut()
-		o.push(&piece{obj: it.Object.Copy(), typ: it.Type, enc: it.Encoding})
-	} else {
-		o.chunk = e.EncodeValue(o.chunk, it.Type, it.Encoding, it.Packed, it.Object)
-		if len(o.chunk) >= chunkSize {
-			o.cut()
+	if it.Walked {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+	}
+	o.cut(c)
+	if later { // nothing comes between it and its head
+		p := &piece{obj: it.Object.Copy(), typ: it.Type, enc: it.Encoding}
+		if o.commands {
+			p.key, p.deadline = bytes.Clone(it.Key), it.Deadline
 		}
+		o.push(p)
 	}
-	o.processed.Add(1)
-}
-
-// addCommands is add for a file of commands; mu is locked.
-func (o *output) addCommands(it *keyspace.Item) {
-	if it.DB != o.db {
-		o.chunk = wire.AppendSelect(o.chunk, it.DB)
-		o.db = it.DB
-	}
-	if it.Object != nil && it.Object.Bytes() >= laterBytes {
-		o.cut()
-		o.push(&piece{obj: it.Object.Copy(), typ: it.Type, enc: it.Encoding, key: bytes.Clone(it.Key), deadline: it.Deadline})
-	} else {
-		o.chunk = o.cmds.value(o.chunk, it.Key, it.Type, it.Encoding, it.Packed, it.Object, it.Deadline)
-		if len(o.chunk) >= chunkSize {
-			o.cut()
-		}
-	}
-	o.processed.Add(1)
 }
 
 // head codes all that stands before a value.
-func (o *output) head(e *rdb.Encoder, it *keyspace.Item) {
-	b := o.chunk
-	if it.DB != o.db {
+func (o *output) head(c *coder, it *keyspace.Item) {
+	b := c.chunk
+	if it.DB != c.db {
 		b = rdb.AppendLength(append(b, opSelectDB), uint64(it.DB))
-		if it.DB < len(o.keys) && o.keys[it.DB] > 0 {
-			b = rdb.AppendLength(append(b, opResizeDB), uint64(o.keys[it.DB]))
-			b = rdb.AppendLength(b, uint64(o.vol[it.DB]))
-			o.keys[it.DB] = 0 // once is enough
-		}
-		o.db = it.DB
+		c.db = it.DB
 	}
 	if it.Deadline != 0 {
 		b = binary.LittleEndian.AppendUint64(append(b, opExpireMillis), uint64(it.Deadline))
@@ -247,22 +269,22 @@ func (o *output) head(e *rdb.Encoder, it *keyspace.Item) {
 	if o.freq {
 		b = append(b, opFreq, o.decayed(it.Clock))
 	}
-	t := e.ValueType(it.Type, it.Encoding, it.Packed, it.Object)
-	o.chunk = e.AppendString(append(b, t), it.Key)
+	t := c.ValueType(it.Type, it.Encoding, it.Packed, it.Object)
+	c.chunk = c.AppendString(append(b, t), it.Key)
 }
 
-// cut queues the chunk; mu is locked.
-func (o *output) cut() {
-	if len(o.chunk) == 0 {
+// cut queues the coder's chunk; mu is locked.
+func (o *output) cut(c *coder) {
+	if len(c.chunk) == 0 {
 		return
 	}
-	o.push(&piece{data: o.chunk, n: len(o.chunk), noted: slices.Clone(o.coder.Noted)})
-	o.coder.Noted = o.coder.Noted[:0]
-	o.bytes += int64(len(o.chunk))
+	o.push(&piece{data: c.chunk, n: len(c.chunk), noted: slices.Clone(c.Noted)})
+	c.Noted, c.db = c.Noted[:0], -1
+	o.bytes += int64(len(c.chunk))
 	if n := len(o.spare); n > 0 {
-		o.chunk, o.spare = o.spare[n-1], o.spare[:n-1]
+		c.chunk, o.spare = o.spare[n-1], o.spare[:n-1]
 	} else {
-		o.chunk = make([]byte, 0, chunkSize+chunkSize/4)
+		c.chunk = make([]byte, 0, chunkRoom)
 	}
 	if o.bytes > o.spillBytes && !o.spilling {
 		o.spilling = true
@@ -309,10 +331,11 @@ func (o *output) fail(err error) {
 // why there is none. After an abort it only clears away.
 func (o *output) finish() error {
 	o.mu.Lock()
+	o.cut(&o.handed)
 	if !o.commands {
-		o.chunk = append(o.chunk, opEOF)
+		o.walked.chunk = append(o.walked.chunk, opEOF)
 	}
-	o.cut()
+	o.cut(&o.walked)
 	o.ended = true
 	o.more.Signal()
 	o.mu.Unlock()

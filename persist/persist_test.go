@@ -415,13 +415,14 @@ func TestSpill(t *testing.T) {
 	if _, err := a.ks.StartSnapshot(out.add, nil); err != nil {
 		t.Fatal(err)
 	}
+	out.begin()
 	want := map[string]string{}
 	for i := range 300 {
 		v := random(rng, 3000)
 		key := fmt.Sprintf("k%d", i)
 		want[fmt.Sprintf("0 %q", key)] = fmt.Sprint(v.Type, int64(0), text(v.Type, v.Enc, v.Packed, v.Obj))
-		out.add(keyspace.Item{Forced: i%2 == 0, Key: []byte(key), Type: v.Type, Encoding: v.Enc, Packed: v.Packed, Object: v.Obj})
-		out.add(keyspace.Item{Forced: true, Key: []byte(key + "s"), Type: types.TString, Packed: bytes.Repeat([]byte(key), 9000)})
+		out.add(keyspace.Item{Walked: i%2 == 0, Key: []byte(key), Type: v.Type, Encoding: v.Enc, Packed: v.Packed, Object: v.Obj})
+		out.add(keyspace.Item{Key: []byte(key + "s"), Type: types.TString, Packed: bytes.Repeat([]byte(key), 9000)})
 		want[fmt.Sprintf("0 %q", key+"s")] = fmt.Sprint(types.TString, int64(0), strings.Repeat(key, 9000))
 	}
 	end := time.Now().Add(10 * time.Second)

@@ -369,7 +369,7 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		out.path = j.Temp
 	}
 	if j.Commands && s.Config.AOFTimestampEnabled.Load() {
-		out.chunk = appendStamp(out.chunk, j.started.Unix())
+		out.walked.chunk = appendStamp(out.walked.chunk, j.started.Unix())
 	}
 	out.aux("redis-ver", s.RedisVersion)
 	out.aux("redis-bits", "64")
@@ -393,11 +393,6 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	}
 	snap, err := s.Keyspace.StartSnapshot(sink, func() {
 		j.dirty = s.Dirty.Load()
-		for db := range s.Keyspace.Databases() {
-			keys, volatile := s.Keyspace.Size(db, true)
-			out.keys, out.vol = append(out.keys, keys), append(out.vol, volatile)
-			j.total.Add(int64(keys))
-		}
 		if leaves = s.Keyspace.HasFieldDeadlines(); leaves && without == 0 {
 			out.withFieldDeadlines()
 			leaves = false
@@ -411,6 +406,14 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 				out.aux(more[i], more[i+1])
 			}
 		}
+		for db := range s.Keyspace.Databases() {
+			keys, volatile := s.Keyspace.Size(db, true)
+			j.total.Add(int64(keys))
+			if !j.NoData {
+				out.size(db, keys, volatile)
+			}
+		}
+		out.begin()
 	})
 	release()
 	if err != nil {
