@@ -609,6 +609,11 @@ func testDamage(t *testing.T, rng *rand.Rand, forms map[string]rdb.Value) {
 	if err := try(file); err != nil {
 		t.Fatal(err)
 	}
+	old := bytes.Clone(file)
+	copy(old[len(header):], "0002")
+	if try(old) == nil {
+		t.Error("a version without a checksum is not noticed")
+	}
 	for i := range file {
 		bad := bytes.Clone(file)
 		bad[i] ^= byte(1 << rng.IntN(8))

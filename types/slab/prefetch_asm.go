@@ -2,9 +2,7 @@
 
 package slab
 
-import "unsafe"
-
 // prefetch asks the processor to bring p's cache line nearer. It never faults.
 //
 //go:noescape
-func prefetch(p unsafe.Pointer)
+func prefetch(p uintptr)

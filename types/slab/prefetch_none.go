@@ -2,6 +2,4 @@
 
 package slab
 
-import "unsafe"
-
-func prefetch(unsafe.Pointer) {}
+func prefetch(uintptr) {}

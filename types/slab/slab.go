@@ -185,14 +185,15 @@ func (a *Arena) pageOf(l Loc) int32 {
 	return pi
 }
 
-// Prefetch brings the cache line at byte off of an object nearer.
+// Prefetch brings the cache line at byte off of an object nearer. It may lie
+// behind the object, and so behind the mapping: the address is no pointer.
 func (a *Arena) Prefetch(l Loc, off int) {
-	prefetch(unsafe.Add(a.bases[l>>chunkShift], uintptr(l&(chunkUnits-1))*unit+uintptr(off)))
+	prefetch(uintptr(a.bases[l>>chunkShift]) + uintptr(l&(chunkUnits-1))*unit + uintptr(off))
 }
 
 // Prefetch brings the cache line where *p begins nearer. It is a hint: it reads
 // and writes nothing, so p may be shared.
-func Prefetch[T any](p *T) { prefetch(unsafe.Pointer(p)) }
+func Prefetch[T any](p *T) { prefetch(uintptr(unsafe.Pointer(p))) }
 
 // Size is the number of bytes that the object may use.
 func (a *Arena) Size(l Loc) int {
