@@ -12,6 +12,7 @@ import (
 // stripe locked, and everybody waits until it comes back. A thread that has
 // slept a little is let finish its turn. So it rests after its turns while they
 // take longer than they should; where there are processors enough, it does not.
+// How long decides how much of the processors is left to those who serve.
 type Rest struct {
 	at   time.Time // when the last turn had ended
 	cpu  int64     // what this thread had run by then, in ns
@@ -19,7 +20,7 @@ type Rest struct {
 }
 
 const (
-	restTime  = 250 * time.Microsecond
+	restTime  = 400 * time.Microsecond
 	restTurns = 32 // that are rested after once one was interrupted
 	// restSlack is by how much a turn may take longer than its time on a processor.
 	restSlack = 50 * time.Microsecond

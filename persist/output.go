@@ -47,10 +47,10 @@ const (
 	aheadBytes = 4 << 20
 	// spillBytes is how much may wait in memory; what writers hand over beyond
 	// that goes to a second file until the disk is ready for it.
-	spillBytes = 16 << 20
+	spillBytes = 8 << 20
 	// spareChunks are kept to be filled again. Those that are not are garbage,
 	// of which there may be nearly half as much as there is data.
-	spareChunks = 128
+	spareChunks = 64
 	// laterBytes is the size from which on an Object is not coded with the
 	// stripe locked: a copy, which takes no time, is queued instead.
 	laterBytes = 16 << 10

@@ -732,6 +732,31 @@ func poll(t testing.TB, what string, cond func() bool) {
 	}
 }
 
+// TestAround: what the server does around a snapshot ends with it, however it ends.
+func TestAround(t *testing.T) {
+	t.Chdir(t.TempDir())
+	a := newRoom(t)
+	var begun, over int
+	a.Around = func() func() {
+		begun++
+		return func() { over++ }
+	}
+	a.fill(newRand(t), 100)
+	a.mustSave()
+	if begun != 1 || over != 1 {
+		t.Errorf("begun %d times, over %d times", begun, over)
+	}
+	if err := os.Mkdir("temp-"+strconv.Itoa(os.Getpid())+".rdb", 0o755); err != nil { // in the way
+		t.Fatal(err)
+	}
+	if _, err := a.Save(); err == nil {
+		t.Error("saved")
+	}
+	if begun != 2 || over != 2 {
+		t.Errorf("after a failure begun %d times, over %d times", begun, over)
+	}
+}
+
 func TestSavePoints(t *testing.T) {
 	rng := newRand(t)
 	t.Chdir(t.TempDir())

@@ -51,6 +51,9 @@ type Options struct {
 	// LeftOut, if not nil, is told of each key that Load left out because its
 	// time was over. No stripe is locked, and several goroutines may call it.
 	LeftOut func(db int, key []byte)
+	// Around, if not nil, is called before each snapshot, and what it returns
+	// when nothing is left of that, before another one may begin. No lock is held.
+	Around func() (over func())
 	// Disk is where the files are; nil for the system's.
 	Disk Disk
 }
@@ -139,6 +142,7 @@ type job struct {
 	total      atomic.Int64           // keys at the instant
 	out        atomic.Pointer[output] // nil until shortly before the instant
 	err        error                  // when over
+	around     func()                 // see Options.Around; nil if there is none
 	over       chan struct{}          // closed when nothing is left of it
 }
 
@@ -333,6 +337,9 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	}
 	s.job.Store(j)
 	s.mu.Unlock()
+	if s.Around != nil {
+		j.around = s.Around()
+	}
 
 	// DEBUG TIMING compares a thread's clock before a lock and after it.
 	runtime.LockOSThread()
@@ -505,6 +512,9 @@ func replace(d Disk, from, to string) error {
 // end notes how a job went, in the log and for INFO.
 func (s *Saver) end(j *job, err error) {
 	j.err = err
+	if j.around != nil {
+		j.around()
+	}
 	now := time.Now()
 	aborted := errors.Is(err, errAborted)
 	if j.other {

@@ -92,8 +92,9 @@ func (g *zseg) prefetch(h uint32) {
 // prefetch brings a record nearer.
 func (s *zstore) prefetch(r zref) {
 	p := s.page(int32(r >> zslotBits))
-	if off := int(r&(1<<zslotBits-1)) * int(p.stride); off < len(p.data) {
-		slab.Prefetch(&p.data[off])
+	if i := zslot(r); i < len(p.scores) {
+		slab.Prefetch(&p.data[i*int(p.stride)])
+		slab.Prefetch(&p.scores[i])
 	}
 }
 

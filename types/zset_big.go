@@ -66,7 +66,7 @@ func (b *bigZSet) Check() error {
 		return fmt.Errorf("zset: %d records, %d in the index, %d in the tree", records, words, n)
 	}
 	return b.tree.check(&b.store, func(score float64, r zref) error {
-		if !indexed[r] || zrecordScore(b.store.record(r)) != score {
+		if !indexed[r] || b.store.score(r) != score {
 			return fmt.Errorf("zset: record %x has not score %v of the tree", r, score)
 		}
 		delete(indexed, r)
@@ -83,7 +83,7 @@ func (b *bigZSet) score(member []byte) (float64, bool) {
 	if !ok {
 		return 0, false
 	}
-	return zrecordScore(b.store.record(r)), true
+	return b.store.score(r), true
 }
 
 func (b *bigZSet) set(member []byte, score float64) (created, changed bool) {
@@ -97,7 +97,7 @@ func (b *bigZSet) set(member []byte, score float64) (created, changed bool) {
 		b.tree.insert(&c, score, r)
 		return true, true
 	}
-	old := zrecordScore(b.store.record(r))
+	old := b.store.score(r)
 	if old == score {
 		return false, false
 	}
@@ -121,7 +121,7 @@ func (b *bigZSet) remove(member []byte) bool {
 		return false
 	}
 	var c zcursor
-	b.tree.seekRecord(&c, &b.store, zrecordScore(b.store.record(r)), member)
+	b.tree.seekRecord(&c, &b.store, b.store.score(r), member)
 	b.tree.remove(&c, 1)
 	b.drop(h, r)
 	b.compact(zcapacity(len(member)))
@@ -142,7 +142,7 @@ func (b *bigZSet) compact(capacity int) {
 			return
 		}
 		member := b.store.member(r)
-		score := zrecordScore(b.store.record(r))
+		score := b.store.score(r)
 		var c zcursor
 		b.tree.seekRecord(&c, &b.store, score, member)
 		q := b.store.add(member, score)
@@ -266,7 +266,7 @@ func (b *bigZSet) scan(cursor uint64, count int, f func(member []byte, score flo
 			h = uint32(g.w[i] >> zrefBits)
 			for ; i < len(g.w) && uint32(g.w[i]>>zrefBits) == h; i++ {
 				r := zref(g.w[i] & (1<<zrefBits - 1))
-				f(b.store.member(r), zrecordScore(b.store.record(r)))
+				f(b.store.member(r), b.store.score(r))
 				count--
 			}
 			if count <= 0 {
@@ -298,7 +298,7 @@ func (b *bigZSet) eachHashed(others []*bigZSet, steps int, f func(member []byte,
 				}
 			}
 			r := zref(w & (1<<zrefBits - 1))
-			if !f(b.store.member(r), zrecordScore(b.store.record(r))) {
+			if !f(b.store.member(r), b.store.score(r)) {
 				return true
 			}
 		}

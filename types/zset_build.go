@@ -54,7 +54,7 @@ func (z *ZSetBuilder) Merge(member []byte, score float64, combine func(old, new 
 		z.add(h, member, score)
 		return
 	}
-	z.b.store.setScore(r, combine(zrecordScore(z.b.store.record(r)), score))
+	z.b.store.setScore(r, combine(z.b.store.score(r), score))
 }
 
 // Has tells whether the member is there.
@@ -82,7 +82,7 @@ func (z *ZSetBuilder) Finish(limits ZSetLimits) *SortedSet {
 		g := b.index.seg(h)
 		for _, w := range g.w {
 			r := zref(w & (1<<zrefBits - 1))
-			items = append(items, zitem{zrecordScore(b.store.record(r)), r})
+			items = append(items, zitem{b.store.score(r), r})
 		}
 		h = g.next(h)
 	}

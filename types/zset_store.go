@@ -1,24 +1,25 @@
 package types
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 	"sync/atomic"
 )
 
 // A zstore keeps the members of a big sorted set, each once, together with its
-// score. A record is
+// score. A record is a slot of a page:
 //
-//	score      8 bytes, the float's bits, little endian
 //	slack      1 byte: bytes of the slot behind the member that are unused,
-//	           0xFF in a free slot (whose first 4 bytes then name the next one)
+//	           0xFF in a free slot
 //	member     the slot's capacity less the slack
 //
-// Records of one capacity share pages of about zpageBytes, which hold no
-// pointers, so that the collector has nothing to look at. A record stays where
-// it is until the set removes it or moves it to empty a page.
+// and its score, which stands in an array beside: a score that changes while a
+// copy is held copies an eighth to a half of what the members take, and not
+// them. The score of a free slot is the number of the next one.
+//
+// Records of one capacity share pages of about zpageBytes of members, which
+// hold no pointers, so that the collector has nothing to look at. A record stays
+// where it is until the set removes it or moves it to empty a page.
 //
 // Ownership, the same in zindex and ztree: a part may be changed in place only
 // while its own number equals its holder's. A copy gives both holders a new
@@ -46,10 +47,10 @@ const (
 	zpageBytes   = 8192
 	zpageDirSize = 512 // pages to a directory part
 	zlargeMember = 1024
-	zrecordHead  = 9
+	zrecordHead  = 1
 	zslotFree    = 0xFF
 
-	zpageOverhead = 96 + 8 // of zpage and of the pointer to it
+	zpageOverhead = 112 + 8 // of zpage and of the pointer to it
 )
 
 type zpageDir struct {
@@ -59,16 +60,18 @@ type zpageDir struct {
 
 // zpage is one page. A dropped page is kept without data, to link its number.
 type zpage struct {
-	own     uint64
-	dataOwn uint64
-	data    []byte
-	stride  int32 // bytes of a slot
-	used    int32 // slots that have been in use
-	live    int32
-	free    int32 // first free slot below used, -1
-	prev    int32 // in its class' list of pages with room, -1
-	next    int32
-	listed  bool
+	own      uint64
+	dataOwn  uint64
+	scoreOwn uint64
+	data     []byte
+	scores   []float64
+	stride   int32 // bytes of a slot
+	used     int32 // slots that have been in use
+	live     int32
+	free     int32 // first free slot below used, -1
+	prev     int32 // in its class' list of pages with room, -1
+	next     int32
+	listed   bool
 }
 
 // zclass is the pages of one record capacity. A capacity above zlargeMember
@@ -100,9 +103,11 @@ func zcapacity(n int) int {
 }
 
 // slots is the number of slots of a whole page.
-func (p *zpage) slots() int32 {
-	return max(1, min(zpageBytes/p.stride, 1<<zslotBits))
-}
+func (p *zpage) slots() int32 { return zslots(p.stride) }
+
+func zslots(stride int32) int32 { return max(1, min(zpageBytes/stride, 1<<zslotBits)) }
+
+func zslot(r zref) int { return int(r & (1<<zslotBits - 1)) }
 
 func (s *zstore) page(i int32) *zpage {
 	return s.top[i/zpageDirSize].p[i%zpageDirSize]
@@ -111,19 +116,18 @@ func (s *zstore) page(i int32) *zpage {
 // record is the slot's bytes, to read.
 func (s *zstore) record(r zref) []byte {
 	p := s.page(int32(r >> zslotBits))
-	off := int(r&(1<<zslotBits-1)) * int(p.stride)
+	off := zslot(r) * int(p.stride)
 	return p.data[off : off+int(p.stride)]
 }
+
+// score is the record's score.
+func (s *zstore) score(r zref) float64 { return s.page(int32(r >> zslotBits)).scores[zslot(r)] }
 
 // member is the record's member; it is valid until the next change of the set.
 func (s *zstore) member(r zref) []byte {
 	b := s.record(r)
-	end := len(b) - int(b[8])
+	end := len(b) - int(b[0])
 	return b[zrecordHead:end:end]
-}
-
-func zrecordScore(b []byte) float64 {
-	return math.Float64frombits(binary.LittleEndian.Uint64(b))
 }
 
 // dirFor is the directory part of page i, to change.
@@ -139,7 +143,7 @@ func (s *zstore) dirFor(i int32) *zpageDir {
 	return d
 }
 
-// mutPage is page i, to change all but its data.
+// mutPage is page i, to change all but its members and scores.
 func (s *zstore) mutPage(i int32) *zpage {
 	d := s.dirFor(i)
 	p := d.p[i%zpageDirSize]
@@ -152,20 +156,51 @@ func (s *zstore) mutPage(i int32) *zpage {
 	return p
 }
 
-// mutData is page i, to change.
-func (s *zstore) mutData(i int32) *zpage {
+// mutScores is page i, to change all but its members.
+func (s *zstore) mutScores(i int32) *zpage {
 	p := s.mutPage(i)
-	if p.dataOwn != s.own {
-		data := make([]byte, len(p.data))
-		copy(data, p.data)
-		p.data, p.dataOwn = data, s.own
+	if p.scoreOwn != s.own {
+		p.resizeScores(len(p.scores))
+		p.scoreOwn = s.own
 	}
 	return p
 }
 
+// mutAll is page i, to change.
+func (s *zstore) mutAll(i int32) *zpage {
+	p := s.mutScores(i)
+	if p.dataOwn != s.own {
+		p.resizeData(len(p.data))
+		p.dataOwn = s.own
+	}
+	return p
+}
+
+// resizeData and resizeScores move to new memory.
+func (p *zpage) resizeData(n int) {
+	data := make([]byte, n)
+	copy(data, p.data)
+	p.data = data
+}
+
+func (p *zpage) resizeScores(n int) {
+	scores := make([]float64, n)
+	copy(scores, p.scores)
+	p.scores = scores
+}
+
+// resize gives a page that is to change so many slots.
+func (s *zstore) resize(p *zpage, slots int32) {
+	s.bytes -= p.bytes()
+	p.resizeData(int(slots * p.stride))
+	p.resizeScores(int(slots))
+	s.bytes += p.bytes()
+}
+
+func (p *zpage) bytes() int64 { return int64(len(p.data) + len(p.scores)*8) }
+
 func (s *zstore) setScore(r zref, score float64) {
-	p := s.mutData(int32(r >> zslotBits))
-	binary.LittleEndian.PutUint64(p.data[int(r&(1<<zslotBits-1))*int(p.stride):], math.Float64bits(score))
+	s.mutScores(int32(r >> zslotBits)).scores[zslot(r)] = score
 }
 
 // classOf finds the class of a capacity, or where it belongs.
@@ -192,14 +227,14 @@ func (s *zstore) newPage(capacity int) int32 {
 		s.bytes += zpageOverhead
 	}
 	s.dirFor(i).p[i%zpageDirSize] = &zpage{
-		own: s.own, dataOwn: s.own, stride: int32(zrecordHead + capacity), free: -1, prev: -1, next: -1,
+		own: s.own, dataOwn: s.own, scoreOwn: s.own, stride: int32(zrecordHead + capacity), free: -1, prev: -1, next: -1,
 	}
 	return i
 }
 
 // dropPage gives back a page without live records.
 func (s *zstore) dropPage(i int32) {
-	s.bytes -= int64(cap(s.page(i).data))
+	s.bytes -= s.page(i).bytes()
 	s.dirFor(i).p[i%zpageDirSize] = &zpage{own: s.own, next: s.spare}
 	s.spare = i
 }
@@ -234,10 +269,9 @@ func (s *zstore) add(member []byte, score float64) zref {
 	var p *zpage
 	if capacity > zlargeMember {
 		i = s.newPage(capacity)
-		p = s.mutData(i)
-		p.data = make([]byte, p.stride)
+		p = s.mutAll(i)
+		s.resize(p, 1)
 		p.used = 1
-		s.bytes += int64(cap(p.data))
 	} else {
 		k, ok := s.classOf(capacity)
 		if !ok {
@@ -249,14 +283,14 @@ func (s *zstore) add(member []byte, score float64) zref {
 			c.pages++
 		}
 		i = c.head
-		p = s.mutData(i)
+		p = s.mutAll(i)
 		if slot = p.free; slot >= 0 {
-			p.free = int32(binary.LittleEndian.Uint32(p.data[int(slot)*int(p.stride):]))
+			p.free = int32(p.scores[slot])
 		} else {
 			slot = p.used
 			p.used++
-			if int(p.used)*int(p.stride) > len(p.data) {
-				s.growPage(p)
+			if int(p.used) > len(p.scores) { // small sets stay small
+				s.resize(p, min(max(4, p.used*2), p.slots()))
 			}
 		}
 		c.live++
@@ -265,27 +299,16 @@ func (s *zstore) add(member []byte, score float64) zref {
 		}
 	}
 	p.live++
+	p.scores[slot] = score
 	b := p.data[int(slot)*int(p.stride):][:p.stride]
-	binary.LittleEndian.PutUint64(b, math.Float64bits(score))
-	b[8] = byte(capacity - len(member))
+	b[0] = byte(capacity - len(member))
 	copy(b[zrecordHead:], member)
 	return zref(i)<<zslotBits | zref(slot)
 }
 
-// growPage doubles a page's slots, up to a whole page, so that small sets stay
-// small.
-func (s *zstore) growPage(p *zpage) {
-	slots := min(max(4, p.used*2), p.slots())
-	s.bytes -= int64(cap(p.data))
-	data := make([]byte, int(slots*p.stride))
-	copy(data, p.data)
-	p.data = data
-	s.bytes += int64(cap(p.data))
-}
-
 // remove gives back the record's slot.
 func (s *zstore) remove(r zref) {
-	i, slot := int32(r>>zslotBits), int32(r&(1<<zslotBits-1))
+	i, slot := int32(r>>zslotBits), int32(zslot(r))
 	p := s.page(i)
 	capacity := int(p.stride) - zrecordHead
 	if capacity > zlargeMember {
@@ -306,11 +329,10 @@ func (s *zstore) remove(r zref) {
 		s.dropPage(i)
 		return
 	}
-	p = s.mutData(i)
+	p = s.mutAll(i)
 	p.live--
-	b := p.data[int(slot*p.stride):][:p.stride]
-	binary.LittleEndian.PutUint32(b, uint32(p.free))
-	b[8] = zslotFree
+	p.scores[slot] = float64(p.free)
+	p.data[slot*p.stride] = zslotFree
 	p.free = slot
 	if !p.listed && c.victim != i {
 		s.link(c, i)
@@ -336,7 +358,7 @@ func (s *zstore) toMove(capacity int) (zref, bool) {
 	}
 	c := &s.class[k]
 	if c.victim < 0 {
-		perPage := max(1, min(zpageBytes/int32(zrecordHead+capacity), 1<<zslotBits))
+		perPage := zslots(int32(zrecordHead + capacity))
 		if c.pages < zcompactPages || int64(c.live)*3 > int64(c.pages)*int64(perPage) {
 			return 0, false
 		}
@@ -359,7 +381,7 @@ func (s *zstore) toMove(capacity int) (zref, bool) {
 	}
 	p := s.page(c.victim)
 	for ; c.slot < p.used; c.slot++ {
-		if p.data[int(c.slot)*int(p.stride)+8] != zslotFree {
+		if p.data[c.slot*p.stride] != zslotFree {
 			return zref(c.victim)<<zslotBits | zref(c.slot), true
 		}
 	}
@@ -385,7 +407,7 @@ func (s *zstore) check(live func(zref) error) error {
 	}
 	for i := range s.pages {
 		p := s.page(i)
-		total += int64(cap(p.data)) + zpageOverhead
+		total += p.bytes() + zpageOverhead
 		if spare[i] != (p.stride == 0) {
 			return fmt.Errorf("zstore: page %d: spare %v, stride %d", i, spare[i], p.stride)
 		}
@@ -394,16 +416,19 @@ func (s *zstore) check(live func(zref) error) error {
 		}
 		free := int32(0)
 		for f := p.free; f >= 0; free++ {
-			if free > p.used || p.data[f*p.stride+8] != zslotFree {
+			if free > p.used || p.data[f*p.stride] != zslotFree {
 				return fmt.Errorf("zstore: page %d: bad free list", i)
 			}
-			f = int32(binary.LittleEndian.Uint32(p.data[f*p.stride:]))
+			f = int32(p.scores[f])
+		}
+		if len(p.data) != len(p.scores)*int(p.stride) {
+			return fmt.Errorf("zstore: page %d: %d bytes of members, %d scores", i, len(p.data), len(p.scores))
 		}
 		if p.used-free != p.live || p.live < 1 || p.used > p.slots() {
 			return fmt.Errorf("zstore: page %d: used %d, free %d, live %d", i, p.used, free, p.live)
 		}
 		for slot := range p.used {
-			if p.data[slot*p.stride+8] != zslotFree {
+			if p.data[slot*p.stride] != zslotFree {
 				if err := live(zref(i)<<zslotBits | zref(slot)); err != nil {
 					return err
 				}

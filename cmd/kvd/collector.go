@@ -7,9 +7,21 @@ import "runtime/debug"
 // pointers, so collecting often costs little and keeps memory close to use.
 const collectorPercent = 40
 
-// tuneCollector sets the collector up, unless GOGC is set.
-func tuneCollector() {
+// snapshotPercent is GOGC while a snapshot is written. What writers copy of big
+// collections then, because the snapshot holds them, comes on top of the data,
+// and so should not have much garbage on top of itself.
+const snapshotPercent = 15
+
+// tuneCollector sets the collector up, unless GOGC is set. What it returns is to
+// be called when a snapshot begins, and what that returns at its end; there is
+// one at a time.
+func tuneCollector() (snapshot func() (over func())) {
 	if old := debug.SetGCPercent(collectorPercent); old != 100 {
 		debug.SetGCPercent(old)
+		return nil
+	}
+	return func() func() {
+		debug.SetGCPercent(snapshotPercent)
+		return func() { debug.SetGCPercent(collectorPercent) }
 	}
 }

@@ -22,7 +22,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(stop)
-	tuneCollector()
+	collector := tuneCollector()
 
 	log.Noticef("kvd is starting, version %s", Version)
 
@@ -41,7 +41,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	saver := persist.New(persist.Options{
 		Keyspace: ks, Config: cfg, Log: log, Dirty: &srv.Stats.DirtySinceSave, Version: Version, RedisVersion: command.RedisVersion,
 		UsedMemory: srv.UsedMemory, Limits: srv.RDBLimits, Freq: srv.Freq, FreqClock: srv.FreqClock, Changed: srv.PersistenceChanged,
-		Hold: func() func() { stream.Instant.Lock(); return stream.Instant.Unlock }, Facts: stream.Aux, LeftOut: stream.LeftOut,
+		Hold: func() func() { stream.Instant.Lock(); return stream.Instant.Unlock }, Facts: stream.Aux, LeftOut: stream.LeftOut, Around: collector,
 	})
 	aof := persist.NewLog(saver, func() persist.Applier { return srv.NewApplier() })
 	srv.SetPersistence(aof)

@@ -55,8 +55,9 @@ const (
 // spillAt is the size from which on Spill is called.
 const spillAt = 64 << 10
 
-// Span is a string in what was encoded: where its length starts, and its bytes.
-type Span struct{ At, Len int }
+// Span is a string in what was encoded, less than 4 GiB of it: where its length
+// starts, and its bytes. Many wait with what they stand in, so they are small.
+type Span struct{ At, Len uint32 }
 
 // Encoder writes values. It keeps memory from one to the next; one goroutine
 // uses it at a time.
@@ -201,7 +202,7 @@ func (e *Encoder) AppendString(dst, b []byte) []byte {
 		}
 	}
 	if e.Later && len(b) > 20 && len(b) <= lzfMaxIn {
-		e.Noted = append(e.Noted, Span{len(dst), len(b)})
+		e.Noted = append(e.Noted, Span{uint32(len(dst)), uint32(len(b))})
 	}
 	return e.spill(append(AppendLength(dst, uint64(len(b))), b...))
 }
@@ -212,8 +213,8 @@ func (e *Encoder) Squeeze(dst, encoded []byte, noted []Span) []byte {
 	done := 0
 	var room [9]byte
 	for _, s := range noted {
-		text := s.At + len(AppendLength(room[:0], uint64(s.Len)))
-		end := text + s.Len
+		text := int(s.At) + len(AppendLength(room[:0], uint64(s.Len)))
+		end := text + int(s.Len)
 		dst = append(dst, encoded[done:s.At]...)
 		dst = e.AppendString(dst, encoded[text:end])
 		done = end
