@@ -51,8 +51,9 @@ type Options struct {
 	// LeftOut, if not nil, is told of each key that Load left out because its
 	// time was over. No stripe is locked, and several goroutines may call it.
 	LeftOut func(db int, key []byte)
-	// Around, if not nil, is called before each snapshot, and what it returns
-	// when nothing is left of that, before another one may begin. No lock is held.
+	// Around, if not nil, is called where each snapshot begins, and what it
+	// returns when nothing is left of that, before another one may begin. Both may
+	// wait: no lock is held, and no client waits.
 	Around func() (over func())
 	// Disk is where the files are; nil for the system's.
 	Disk Disk
@@ -142,7 +143,6 @@ type job struct {
 	total      atomic.Int64           // keys at the instant
 	out        atomic.Pointer[output] // nil until shortly before the instant
 	err        error                  // when over
-	around     func()                 // see Options.Around; nil if there is none
 	over       chan struct{}          // closed when nothing is left of it
 }
 
@@ -337,9 +337,6 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	}
 	s.job.Store(j)
 	s.mu.Unlock()
-	if s.Around != nil {
-		j.around = s.Around()
-	}
 
 	// DEBUG TIMING compares a thread's clock before a lock and after it.
 	runtime.LockOSThread()
@@ -434,6 +431,10 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		s.Log.Noticef("Background saving started by pid %d", os.Getpid())
 	}
 	go func() {
+		over := func() {}
+		if s.Around != nil {
+			over = s.Around()
+		}
 		var r keyspace.Rest
 		r.Begin()
 		defer r.End()
@@ -468,6 +469,7 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		if err != nil && j.Stream == nil {
 			s.Disk.Remove(out.path)
 		}
+		over()
 		s.end(j, err)
 	}()
 	return j, false
@@ -512,9 +514,6 @@ func replace(d Disk, from, to string) error {
 // end notes how a job went, in the log and for INFO.
 func (s *Saver) end(j *job, err error) {
 	j.err = err
-	if j.around != nil {
-		j.around()
-	}
 	now := time.Now()
 	aborted := errors.Is(err, errAborted)
 	if j.other {
