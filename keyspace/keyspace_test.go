@@ -250,6 +250,36 @@ func TestSnapshotOfOneSlot(t *testing.T) {
 	}
 }
 
+// TestSnapshotOfObjects: the walker takes few Objects, and few long values, at once.
+func TestSnapshotOfObjects(t *testing.T) {
+	ks, _ := newTest(t, 16)
+	tx := newTx(ks)
+	h := ks.LockAll()
+	for i := range 1000 {
+		k := MakeKey(fmt.Appendf(nil, "{t}%d", i))
+		switch i % 3 {
+		case 0:
+			tx.PutObject(&k, types.TString, types.EncChunked, types.NewBigString(make([]byte, 10_000)), 0)
+		case 1:
+			tx.PutObject(&k, types.TString, types.EncChunked, types.NewBigString(make([]byte, 1_000_000)), 0)
+		case 2:
+			tx.Put(&k, types.TString, types.EncRaw, make([]byte, 12_000), 0)
+		}
+	}
+	ks.Unlock(&h)
+	got, most := 0, 0
+	s, err := ks.StartSnapshot(func(Item) { got++ }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	s.Walk(func() bool { got, sum, most = 0, sum+got, max(most, got); return true })
+	s.End()
+	if sum != 1000 || most > walkBytes/10_000+1 {
+		t.Errorf("%d keys, %d at once", sum, most)
+	}
+}
+
 // TestSnapshotOfRenamed: what RENAME takes from a key is in a running snapshot as it was.
 func TestSnapshotOfRenamed(t *testing.T) {
 	ks, _ := newTest(t, 16)

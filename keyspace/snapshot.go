@@ -84,8 +84,11 @@ func (s *Snapshot) End() {
 }
 
 const (
-	// walkBytes is what the walker copies without letting go of a stripe.
-	walkBytes = 32 << 10
+	// walkBytes is what the walker hands over without letting go of a stripe, an
+	// Object counting as walkObject at most: more of one takes longer than a
+	// stripe is locked, so who gets it makes a copy.
+	walkBytes  = 32 << 10
+	walkObject = 16 << 10
 	// walkAhead is how many entries are brought nearer at once: all their cache
 	// misses are side by side.
 	walkAhead = 8
@@ -136,9 +139,6 @@ func (st *stripe) walk(s *Snapshot, n int, db *DB, at walkPlace) walkPlace {
 		st.meet(s, seg)
 		refs := seg.refs()
 		for len(refs) > 0 {
-			if budget <= 0 {
-				return at // this segment again: what is saved is marked
-			}
 			some := refs[:min(walkAhead, len(refs))]
 			refs = refs[len(some):]
 			for _, r := range some {
@@ -148,15 +148,21 @@ func (st *stripe) walk(s *Snapshot, n int, db *DB, at walkPlace) walkPlace {
 				}
 			}
 			for i := range some {
-				if some[i] != 0 && some[i]&savedRef == 0 {
-					budget -= st.save(s, n, &some[i], true)
+				if some[i] == 0 || some[i]&savedRef != 0 {
+					continue
 				}
+				if budget <= 0 {
+					return at // this segment again: what is saved is marked
+				}
+				budget -= st.save(s, n, &some[i], true)
 			}
 		}
-		budget -= 64
 		// The hash behind the segment's last; 0 behind the slot's.
 		if at.hash = seg.after(at.hash); at.hash == 0 {
 			at.slot++
+		}
+		if budget -= 64; budget <= 0 {
+			return at
 		}
 	}
 	return walkPlace{slot: -1}
@@ -203,9 +209,12 @@ func (st *stripe) save(s *Snapshot, n int, ref *uint64, walked bool) (size int) 
 	*ref |= savedRef
 	e := st.entryAt(slab.Loc(*ref & locMask))
 	it := Item{DB: n, Walked: walked, Key: e.Key(), Type: e.Type(), Encoding: e.Encoding(), Deadline: e.Deadline(), Clock: e.Clock()}
-	if it.Object = e.Object(); it.Object == nil {
+	size = len(e.mem) + 32
+	if it.Object = e.Object(); it.Object != nil {
+		size += int(min(it.Object.Bytes(), walkObject))
+	} else {
 		it.Packed = e.Packed()
 	}
 	s.sink(it)
-	return len(e.mem) + 32
+	return size
 }

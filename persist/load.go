@@ -288,19 +288,19 @@ func (l *loader) foot() error {
 		if l.r.More() {
 			return fmt.Errorf("RDB version %d has no checksum, but something stands behind the end", l.version)
 		}
-	} else {
-		want := l.r.Sum()
-		got := l.r.Uint64()
-		if err := l.r.Err(); err != nil {
-			return err
-		}
-		switch {
-		case !l.s.Config.RDBChecksum.Load():
-		case got == 0:
-			l.s.Log.Noticef("RDB file was saved with checksum disabled: no check performed.")
-		case got != want:
-			return fmt.Errorf("RDB CRC error: the checksum is %016x, but that of the contents is %016x", got, want)
-		}
+		return l.r.Err()
+	}
+	want := l.r.Sum()
+	got := l.r.Uint64()
+	if err := l.r.Err(); err != nil {
+		return err
+	}
+	switch {
+	case !l.s.Config.RDBChecksum.Load():
+	case got == 0:
+		l.s.Log.Noticef("RDB file was saved with checksum disabled: no check performed.")
+	case got != want:
+		return fmt.Errorf("RDB CRC error: the checksum is %016x, but that of the contents is %016x", got, want)
 	}
 	return nil
 }

@@ -148,10 +148,10 @@ func (l *Log) finished(err error) {
 	if err != nil && rw.temp {
 		l.dropTemp()
 	}
+	now := time.Now()
 	if err == nil && !l.Config.AOFDisableAutoGC.Load() {
 		l.collect() // before INFO calls the rewrite over: who reads the manifest then finds no history in it
 	}
-	now := time.Now()
 	if err != nil {
 		l.retryAt = now.Add(retryAfterFailure)
 	} else {

@@ -48,8 +48,7 @@ const (
 	// spillBytes is how much may wait in memory; what writers hand over beyond
 	// that goes to a second file until the disk is ready for it.
 	spillBytes = 8 << 20
-	// spareChunks are kept to be filled again. Those that are not are garbage,
-	// of which there may be nearly half as much as there is data.
+	// spareChunks are kept to be filled again. Those that are not are garbage.
 	spareChunks = 64
 	// laterBytes is the size from which on an Object is not coded with the
 	// stripe locked: a copy, which takes no time, is queued instead.
@@ -88,7 +87,8 @@ type output struct {
 	now int64 // Unix seconds at the instant
 
 	// walked codes what the walker hands over. It is the walker's own, who so
-	// needs mu only where a chunk is full; before the walk and after it, begin's.
+	// needs mu only where a chunk is full; before the walk Saver.begin's, and
+	// after it finish's.
 	walked coder
 
 	// mu protects what follows. It is taken with stripes locked, and held for
@@ -97,6 +97,7 @@ type output struct {
 	handed coder // codes what writers hand over
 	queue  []*piece
 	bytes  int64 // in memory: the chunks in queue
+	later  int64 // and the Objects, though they are the keyspace's memory, mostly
 	spare  [][]byte
 	ended  bool
 	more   sync.Cond // the queue grew, or ended
@@ -120,7 +121,7 @@ type output struct {
 }
 
 // piece is a part of the file: a chunk in memory, or n bytes at off in the
-// second file, or an Object.
+// second file, or an Object of n bytes.
 type piece struct {
 	data  []byte
 	off   int64
@@ -242,6 +243,8 @@ func (o *output) add(it keyspace.Item) {
 	o.cut(c)
 	if later { // nothing comes between it and its head
 		p := &piece{obj: it.Object.Copy(), typ: it.Type, enc: it.Encoding}
+		p.n = int(p.obj.Bytes())
+		o.later += int64(p.n)
 		if o.commands {
 			p.key, p.deadline = bytes.Clone(it.Key), it.Deadline
 		}
@@ -278,10 +281,13 @@ func (o *output) cut(c *coder) {
 	if len(c.chunk) == 0 {
 		return
 	}
-	o.push(&piece{data: c.chunk, n: len(c.chunk), noted: slices.Clone(c.Noted)})
+	p := &piece{data: c.chunk, n: len(c.chunk), noted: slices.Clone(c.Noted)}
+	o.push(p)
 	c.Noted, c.db = c.Noted[:0], -1
 	o.bytes += int64(len(c.chunk))
-	if n := len(o.spare); n > 0 {
+	if len(c.chunk) < chunkRoom/8 { // mostly the head of an Object, of which there may be many
+		p.data, c.chunk = bytes.Clone(c.chunk), c.chunk[:0]
+	} else if n := len(o.spare); n > 0 {
 		c.chunk, o.spare = o.spare[n-1], o.spare[:n-1]
 	} else {
 		c.chunk = make([]byte, 0, chunkRoom)
@@ -299,7 +305,7 @@ func (o *output) push(p *piece) {
 
 // reuse keeps the memory of a chunk that has been written; mu is locked.
 func (o *output) reuse(b []byte) {
-	if len(o.spare) < spareChunks && cap(b) <= 2*chunkSize {
+	if len(o.spare) < spareChunks && cap(b) >= chunkRoom && cap(b) <= 2*chunkSize {
 		o.spare = append(o.spare, b[:0])
 	}
 }
@@ -308,12 +314,16 @@ func (o *output) reuse(b []byte) {
 // when the snapshot has failed. No lock is held.
 func (o *output) wait() bool {
 	o.mu.Lock()
-	for o.bytes > min(aheadBytes, o.spillBytes) && !o.failed.Load() {
+	for o.ahead() && !o.failed.Load() {
 		o.less.Wait()
 	}
 	o.mu.Unlock()
 	return !o.failed.Load()
 }
+
+// ahead tells whether the disk is so far behind that the walker has to wait; mu
+// is locked.
+func (o *output) ahead() bool { return o.bytes+o.later > min(aheadBytes, o.spillBytes) }
 
 // fail ends the snapshot; the first error stays. mu must not be locked.
 func (o *output) fail(err error) {
@@ -389,6 +399,10 @@ func (o *output) drain() {
 			}
 			for !p.obj.Free(1 << 20) {
 			}
+			o.mu.Lock()
+			o.later -= int64(p.n)
+			o.less.Broadcast()
+			o.mu.Unlock()
 		case p.data != nil:
 			o.write(compressed(p.data, p.noted))
 			o.mu.Lock()

@@ -732,6 +732,47 @@ func poll(t testing.TB, what string, cond func() bool) {
 	}
 }
 
+// TestObjectsAhead: the walker waits for the disk where it hands over many Objects, and their heads take little room.
+func TestObjectsAhead(t *testing.T) {
+	t.Chdir(t.TempDir())
+	a := newRoom(t)
+	out := newOutput(settings{disk: osDisk{}, path: "x.rdb", spill: "spill", checksum: true})
+	tx := a.ks.NewTx()
+	for i := range 3000 {
+		o := types.NewBigString(make([]byte, 2*laterBytes))
+		a.put(tx, 0, fmt.Sprint("k", i), rdb.Value{Type: types.TString, Enc: types.EncChunked, Obj: o}, 0)
+	}
+	s, err := a.ks.StartSnapshot(out.add, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.begin()
+	ahead := func() bool {
+		out.mu.Lock()
+		defer out.mu.Unlock()
+		return out.ahead()
+	}
+	if s.Walk(func() bool { return !ahead() }) {
+		t.Fatal("the walker does not have to wait")
+	}
+	room := 0
+	for _, p := range out.queue {
+		room += cap(p.data)
+	}
+	if n := len(out.queue); n > 2*aheadBytes/(2*laterBytes)+10 || room > n*100 {
+		t.Errorf("%d pieces wait, with %d bytes of chunks", n, room)
+	}
+	// The rest, as soon as the disk is ready.
+	go out.drain()
+	if !s.Walk(out.wait) {
+		t.Error(out.err)
+	}
+	s.End()
+	if err := out.finish(); err != nil || out.bytes != 0 || out.later != 0 {
+		t.Errorf("%v; %d and %d bytes are left", err, out.bytes, out.later)
+	}
+}
+
 // TestAround: what the server does around a snapshot ends with it, however it ends.
 func TestAround(t *testing.T) {
 	t.Chdir(t.TempDir())

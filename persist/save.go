@@ -51,9 +51,9 @@ type Options struct {
 	// LeftOut, if not nil, is told of each key that Load left out because its
 	// time was over. No stripe is locked, and several goroutines may call it.
 	LeftOut func(db int, key []byte)
-	// Around, if not nil, is called where each snapshot begins, and what it
-	// returns when nothing is left of that, before another one may begin. Both may
-	// wait: no lock is held, and no client waits.
+	// Around, if not nil, is called right after each snapshot's instant, and what
+	// it returns when nothing is left of the snapshot, before another one may
+	// begin. Both may wait: no lock is held, and no event loop stands behind them.
 	Around func() (over func())
 	// Disk is where the files are; nil for the system's.
 	Disk Disk

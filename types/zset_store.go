@@ -14,8 +14,8 @@ import (
 //	member     the slot's capacity less the slack
 //
 // and its score, which stands in an array beside: a score that changes while a
-// copy is held copies an eighth to a half of what the members take, and not
-// them. The score of a free slot is the number of the next one.
+// copy is held has the page's scores copied, and not the members. The score of a
+// free slot is the number of the next one.
 //
 // Records of one capacity share pages of about zpageBytes of members, which
 // hold no pointers, so that the collector has nothing to look at. A record stays

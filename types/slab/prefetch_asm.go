@@ -3,6 +3,4 @@
 package slab
 
 // prefetch asks the processor to bring p's cache line nearer. It never faults.
-//
-//go:noescape
 func prefetch(p uintptr)
