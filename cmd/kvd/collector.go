@@ -1,6 +1,9 @@
 package main
 
-import "runtime/debug"
+import (
+	"runtime"
+	"runtime/debug"
+)
 
 // collectorPercent is GOGC where the environment does not say: the heap that
 // the collector sees is small (the data is off-heap) and nearly free of
@@ -21,6 +24,10 @@ func tuneCollector() (snapshot func() (over func())) {
 		return nil
 	}
 	return func() func() {
+		// Were there more garbage than the lower percentage allows, whoever
+		// allocates next, with a stripe locked, would have to mark the whole heap:
+		// 1.5 to 3.5 ms with 210 MB.
+		runtime.GC()
 		debug.SetGCPercent(snapshotPercent)
 		return func() { debug.SetGCPercent(collectorPercent) }
 	}
