@@ -139,14 +139,15 @@ func TestAbortedSnapshots(t *testing.T) {
 func (n *node) disturb(rng *rand.Rand, long *stamped) {
 	key := func() string { return "k" + strconv.Itoa(rng.IntN(400)) }
 	db := func() string { return strconv.Itoa(rng.IntN(3)) }
+	of := func() string { return []string{"", "l", "s", "h", "z"}[rng.IntN(5)] } // the type, by a key's first letter
 	n.do("select", db())
 	switch rng.IntN(14) {
 	case 0, 1:
 		n.do("del", key())
 	case 2:
-		n.do("rename", key(), key())
+		n.do("rename", of()+key(), of()+key())
 	case 3:
-		n.do("move", key(), db())
+		n.do("move", of()+key(), db())
 	case 4:
 		n.do("set", "soon"+key(), "x", "px", strconv.Itoa(1+rng.IntN(30)))
 	case 5:

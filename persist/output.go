@@ -314,8 +314,10 @@ func (o *output) reuse(b []byte) {
 // when the snapshot has failed. No lock is held.
 func (o *output) wait() bool {
 	o.mu.Lock()
-	for o.ahead() && !o.failed.Load() {
-		o.less.Wait()
+	if o.ahead() {
+		for !o.near() && !o.failed.Load() {
+			o.less.Wait()
+		}
 	}
 	o.mu.Unlock()
 	return !o.failed.Load()
@@ -324,6 +326,17 @@ func (o *output) wait() bool {
 // ahead tells whether the disk is so far behind that the walker has to wait; mu
 // is locked.
 func (o *output) ahead() bool { return o.bytes+o.later > min(aheadBytes, o.spillBytes) }
+
+// near tells whether the disk has come so near that a walker who waited goes on:
+// not with each piece that is written; mu is locked.
+func (o *output) near() bool { return o.bytes+o.later <= min(aheadBytes, o.spillBytes)/2 }
+
+// wake wakes a walker who waits where that is so; mu is locked.
+func (o *output) wake() {
+	if o.near() {
+		o.less.Broadcast()
+	}
+}
 
 // fail ends the snapshot; the first error stays. mu must not be locked.
 func (o *output) fail(err error) {
@@ -401,7 +414,7 @@ func (o *output) drain() {
 			}
 			o.mu.Lock()
 			o.later -= int64(p.n)
-			o.less.Broadcast()
+			o.wake()
 			o.mu.Unlock()
 		case p.data != nil:
 			o.write(compressed(p.data, p.noted))
@@ -410,7 +423,7 @@ func (o *output) drain() {
 			if !p.spilling { // else the other still reads it
 				o.reuse(p.data)
 			}
-			o.less.Broadcast()
+			o.wake()
 			o.mu.Unlock()
 		default:
 			if cap(buf) < p.n {
@@ -491,7 +504,7 @@ func (o *output) spillOver() {
 			o.bytes -= int64(p.n)
 			o.reuse(p.data)
 			p.data = nil
-			o.less.Broadcast()
+			o.wake()
 		}
 	}
 }

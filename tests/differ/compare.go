@@ -513,7 +513,8 @@ func valueText(typ string, r reply) string {
 // nobody's, and equal weights by ALPHA come in any order. Redis compares by ALPHA up to a NUL.
 func runSort(p *pair, s Step) outcome {
 	// Redis takes an ERANGE that an earlier command left in errno for one of its own numbers; reading a cursor clears it.
-	p.askB("SSCAN", scratch, "0")
+	// (Both sides, for the one may be a Redis too.)
+	p.both("SSCAN", scratch, "0")
 	var got, want reply
 	if len(s.Args) > 1 && p.askB("TYPE", s.Args[1]).Str == "zset" {
 		// Redis makes what it sorts a skiplist, which keeps -0 and spells large scores otherwise. kvd leaves it as it
