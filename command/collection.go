@@ -19,7 +19,7 @@ import (
 //
 //	was := c.edit(k, &e, l)
 //	... change l ...
-//	c.store(k, &was, l, types.TList, l.Len())
+//	c.store(k, &was, l, types.TList, l.Len() == 0)
 //
 // Between edit and store nothing else may change the same key.
 
@@ -42,8 +42,6 @@ type values struct {
 	places []int  // of LPOS
 	name   []byte // of SORT's patterns, as is
 	text   []byte // the number that one means
-
-	hashRoom []byte // where packed hashes grow
 }
 
 // findType finds the value at a key as an access to it; ok is false where
@@ -132,14 +130,14 @@ func (c *Ctx) edit(k *keyspace.Key, e *keyspace.Entry, v collection) editing {
 	return was
 }
 
-// store keeps what edit loaded and the command changed; v has n elements now.
-// A new key has no deadline, an old one keeps its own.
-func (c *Ctx) store(k *keyspace.Key, was *editing, v collection, t types.Type, n int) {
+// store keeps what edit loaded and the command changed; empty says that nothing
+// is left in v. A new key has no deadline, an old one keeps its own.
+func (c *Ctx) store(k *keyspace.Key, was *editing, v collection, t types.Type, empty bool) {
 	if was.obj != nil {
 		c.Grew(&was.e, was.obj.Bytes()-was.bytes)
 	}
 	switch enc, packed, obj := v.Stored(); {
-	case n == 0:
+	case empty:
 		if was.e.Exists() {
 			c.Delete(k)
 		}

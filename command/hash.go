@@ -101,46 +101,22 @@ func (c *Ctx) findHash(k *keyspace.Key) (h hashAt, ok bool) {
 // exists tells whether there is a hash at all.
 func (h *hashAt) exists() bool { return h.e.Exists() }
 
-// hashRoomMax is the most memory that is kept for hashes that grow.
-const hashRoomMax = 64 << 10
-
-// openHash makes ready to change the hash, which storeHash must follow; room
-// is about how many bytes it may grow by. Once it is open, nothing happens.
-func (c *Ctx) openHash(h *hashAt, room int) {
-	if h.open {
-		return
+// openHash makes ready to change the hash, which storeHash must follow. Once it
+// is open, nothing happens.
+func (c *Ctx) openHash(h *hashAt) {
+	if !h.open {
+		h.open = true
+		h.was = c.edit(h.k, &h.e, h.Hash)
 	}
-	h.open = true
-	h.was = c.edit(h.k, &h.e, h.Hash)
-	// What does not fit into the entry's memory grows in ours, and is copied
-	// into an entry only then: no garbage.
-	enc, packed, obj := h.Stored()
-	if need := len(packed) + room; obj == nil && need > cap(packed) && need <= hashRoomMax {
-		buf := slices.Grow(c.x.values.hashRoom[:0], need)
-		c.x.values.hashRoom = buf
-		h.Load(enc, append(buf, packed...), nil)
-	}
-}
-
-// elemRoom is more than the coding of a packed element adds to its bytes.
-const elemRoom = 10
-
-// roomFor is room for elements, and for the deadlines of as many.
-func roomFor(elems [][]byte) int {
-	n := 0
-	for _, b := range elems {
-		n += len(b) + 2*elemRoom
-	}
-	return n
 }
 
 // storeHash keeps the hash that was changed, and deletes the key with the last
 // field: gone.
 func (c *Ctx) storeHash(h *hashAt) (gone bool) {
 	noted := h.e.FieldDeadline()
-	n := h.Len(0)
-	c.store(h.k, &h.was, h.Hash, types.THash, n)
-	if n == 0 {
+	gone = h.Empty()
+	c.store(h.k, &h.was, h.Hash, types.THash, gone)
+	if gone {
 		return true
 	}
 	if next := h.NextDeadline(); next != noted {
@@ -173,7 +149,7 @@ func cmdHSet(c *Ctx) {
 		return
 	}
 	pairs := c.Args[2:]
-	c.openHash(&h, roomFor(pairs))
+	c.openHash(&h)
 	created := 0
 	for i := 0; i < len(pairs); i += 2 {
 		if h.Set(pairs[i], pairs[i+1], h.now) {
@@ -203,7 +179,7 @@ func cmdHSetNX(c *Ctx) {
 	if c.FieldsDue(&h.e) {
 		c.Effect(wordHSet, h.k.B, field, value)
 	}
-	c.openHash(&h, roomFor(c.Args[2:]))
+	c.openHash(&h)
 	h.Set(field, value, h.now)
 	c.storeHash(&h)
 	c.Dirty++
@@ -273,7 +249,7 @@ func cmdHDel(c *Ctx) {
 		if !h.Has(field, h.now) {
 			continue
 		}
-		c.openHash(&h, 0)
+		c.openHash(&h)
 		h.Delete(field, 0)
 		deleted++
 	}
@@ -318,7 +294,7 @@ func cmdHIncrBy(c *Ctx) {
 
 // setNumber sets a field, which keeps its deadline, to a number as text.
 func (c *Ctx) setNumber(h *hashAt, field, text []byte, event string) {
-	c.openHash(h, len(field)+len(text)+4*elemRoom)
+	c.openHash(h)
 	h.Update(field, text, h.now)
 	c.storeHash(h)
 	c.Dirty++

@@ -126,7 +126,7 @@ type dueChange struct {
 
 // set gives a field that exists the deadline.
 func (d *dueChange) set(field []byte) {
-	d.c.openHash(d.h, 0)
+	d.c.openHash(d.h)
 	if d.past {
 		d.h.Delete(field, 0)
 	} else {
@@ -276,7 +276,7 @@ type persisting struct {
 }
 
 func (p *persisting) persist(field []byte) {
-	p.c.openHash(p.h, 0)
+	p.c.openHash(p.h)
 	p.h.Persist(field, p.h.now)
 	p.changed = append(p.changed, field)
 }
@@ -304,7 +304,7 @@ func cmdHGetDel(c *Ctx) {
 	c.W.Array(len(fields))
 	for _, field := range fields {
 		if h.reply(c.W, field) {
-			c.openHash(&h, 0)
+			c.openHash(&h)
 			h.Delete(field, 0)
 			deleted = append(deleted, field)
 		}
@@ -470,7 +470,7 @@ func cmdHSetEx(c *Ctx) {
 		return
 	}
 	fields := make([][]byte, n)
-	c.openHash(&h, roomFor(o.pairs))
+	c.openHash(&h)
 	for i := range fields {
 		field, value := o.pairs[2*i], o.pairs[2*i+1]
 		fields[i] = field

@@ -130,7 +130,7 @@ func (c *Ctx) editList(k *keyspace.Key) (l *types.List, was editing, ok bool) {
 // storeList keeps a list that was changed; event is the keyspace event.
 func (c *Ctx) storeList(k *keyspace.Key, was *editing, l *types.List, event string) {
 	n := l.Len()
-	c.store(k, was, l, types.TList, n)
+	c.store(k, was, l, types.TList, n == 0)
 	c.Notify('l', event, k)
 	if n == 0 {
 		c.Notify('g', "del", k)
@@ -177,7 +177,7 @@ func push(c *Ctx, s end, mustExist bool) {
 		addTo(l, s, b)
 	}
 	n := l.Len()
-	c.store(k, &was, l, types.TList, n)
+	c.store(k, &was, l, types.TList, n == 0)
 	c.Dirty += len(elems)
 	c.W.Int(int64(n))
 	c.Notify('l', s.pushed(), k)
@@ -612,12 +612,12 @@ func (c *Ctx) move(from, to end) bool {
 	c.scratch = takeFrom(l, from).Append(c.scratch[:0])
 	if string(src.B) == string(dst.B) {
 		addTo(l, to, c.scratch)
-		c.store(src, &was, l, types.TList, l.Len())
+		c.store(src, &was, l, types.TList, l.Len() == 0)
 		c.Notify('l', to.pushed(), dst)
 		c.Notify('l', from.popped(), src)
 	} else {
 		left := l.Len()
-		c.store(src, &was, l, types.TList, left)
+		c.store(src, &was, l, types.TList, left == 0)
 		c.pushOne(dst, to, c.scratch)
 		c.Notify('l', to.pushed(), dst)
 		c.Notify('l', from.popped(), src)
@@ -640,7 +640,7 @@ func (c *Ctx) pushOne(k *keyspace.Key, s end, b []byte) {
 	l := c.listAt(1)
 	was := c.edit(k, &e, l)
 	addTo(l, s, b)
-	c.store(k, &was, l, types.TList, l.Len())
+	c.store(k, &was, l, types.TList, l.Len() == 0)
 }
 
 // popOptions are those of LMPOP and BLMPOP.

@@ -121,7 +121,7 @@ func (c *Ctx) openSet(k *keyspace.Key, e *keyspace.Entry, s *types.Set, members 
 // event.
 func (c *Ctx) closeSet(k *keyspace.Key, was *editing, s *types.Set, event string) {
 	n := s.Len()
-	c.store(k, was, s, types.TSet, n)
+	c.store(k, was, s, types.TSet, n == 0)
 	c.Notify('s', event, k)
 	if n == 0 {
 		c.Notify('g', "del", k)
@@ -178,7 +178,7 @@ func (c *Ctx) addMembers(k *keyspace.Key, e *keyspace.Entry, s *types.Set, all, 
 		}
 	}
 	if n > 0 {
-		c.store(k, &was, s, types.TSet, 1)
+		c.store(k, &was, s, types.TSet, false)
 	}
 	return n
 }

@@ -320,7 +320,7 @@ func zadd(c *Ctx, incr bool) {
 		}
 	}
 	if open {
-		c.store(k, &was, z, types.TZSet, 1)
+		c.store(k, &was, z, types.TZSet, false)
 	}
 	if c.Dirty += added + updated; added+updated > 0 {
 		if effect != nil {
@@ -390,7 +390,7 @@ func cmdZRem(c *Ctx) {
 // keyspace event.
 func (c *Ctx) closeZSet(k *keyspace.Key, was *editing, z *types.SortedSet, event string) {
 	n := z.Len()
-	c.store(k, was, z, types.TZSet, n)
+	c.store(k, was, z, types.TZSet, n == 0)
 	c.Notify('z', event, k)
 	if n == 0 {
 		c.Notify('g', "del", k)

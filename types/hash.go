@@ -43,12 +43,14 @@ type Hash struct {
 	packed Packed
 	big    *bigHash
 	n      int // fields of packed, -1 if not counted yet
+
+	scratch scratch // kept over loads
 }
 
 // Load makes h the stored value: packed, or an Object that Stored returned, or
 // a copy of one. No packed bytes are a new hash. It keeps the limits.
 func (h *Hash) Load(enc Encoding, packed []byte, obj Object) {
-	*h = Hash{Limits: h.Limits, enc: enc, n: -1}
+	*h = Hash{Limits: h.Limits, enc: enc, n: -1, scratch: h.scratch}
 	switch {
 	case enc == EncHashtable:
 		h.big = obj.(*bigHash)
@@ -109,6 +111,14 @@ func (h *Hash) Len(now int64) int {
 		h.Each(now, func(_, _ Elem, _ int64) bool { n++; return true })
 	}
 	return n
+}
+
+// Empty tells whether there is no field, due ones included.
+func (h *Hash) Empty() bool {
+	if h.enc == EncHashtable {
+		return h.big.count == 0
+	}
+	return len(h.packed) == 0
 }
 
 // A packedField is a field of a packed hash.
@@ -180,52 +190,64 @@ func (h *Hash) Deadline(field []byte, now int64) (ms int64, ok bool) {
 
 // Set gives the field a value and no deadline, and tells whether it is new.
 func (h *Hash) Set(field, value []byte, now int64) (created bool) {
-	if h.enc == EncHashtable && h.big.due == nil {
-		return h.big.table.put(hashOf(field), field, value, 0)
-	}
-	created = !h.Has(field, now)
-	h.Put(field, value, 0)
-	return created
+	return !h.put(field, value, 0, now)
 }
 
 // Update gives the field a value and leaves its deadline, and tells whether it
 // is new.
 func (h *Hash) Update(field, value []byte, now int64) (created bool) {
 	_, deadline, ok := h.get(field, now)
-	h.Put(field, value, deadline)
+	h.put(field, value, deadline, now)
 	return !ok
 }
 
 // Put gives the field a value and a deadline in Unix milliseconds, 0 for none.
-func (h *Hash) Put(field, value []byte, deadline int64) {
+func (h *Hash) Put(field, value []byte, deadline int64) { h.put(field, value, deadline, 0) }
+
+// put is Put; it tells whether the field was there and not due.
+func (h *Hash) put(field, value []byte, deadline, now int64) (was bool) {
 	if deadline != 0 {
 		h.makeRoomForDeadlines()
 	}
-	if h.enc != EncHashtable && (len(field) > h.Limits.MaxListpackValue || len(value) > h.Limits.MaxListpackValue ||
-		len(h.packed)+ElemSize(field)+ElemSize(value)+maxDeadlineElem > packedMax) {
+	room := len(h.packed) + len(field) + len(value) + fieldMax
+	if h.enc != EncHashtable && (len(field) > h.Limits.MaxListpackValue || len(value) > h.Limits.MaxListpackValue || room > packedMax) {
 		h.convert()
 	}
 	if h.enc == EncHashtable {
+		if h.big.due == nil {
+			return !h.big.put(hashOf(field), field, value, deadline)
+		}
+		was = h.Has(field, now)
 		h.big.put(hashOf(field), field, value, deadline)
-		return
+		return was
 	}
-	if f, ok := h.findPacked(field); ok {
+	f, ok := h.findPacked(field)
+	if ok {
+		was = !isDue(f.deadline, now)
 		if h.enc == EncListpackEx {
 			h.setPackedDeadline(f, deadline)
 		}
-		h.packed = h.packed.Replace(f.valOff, value)
+		c, old := codedOf(value), f.end-f.valOff
+		h.packed = h.scratch.room(h.packed, len(h.packed)-old+c.size).putCoded(f.valOff, old, &c)
 	} else {
-		n := h.count()
-		h.packed = h.packed.Append(field).Append(value)
+		h.packed = h.scratch.room(h.packed, room).Append(field).Append(value)
 		if h.enc == EncListpackEx {
 			h.packed = h.packed.AppendInt(deadline)
 		}
-		h.n = n + 1
+		if h.n >= 0 {
+			h.n++
+		}
 	}
-	if h.count() > h.Limits.MaxListpackEntries {
+	// Mostly the bytes say that there are not too many fields to count.
+	if most := h.Limits.MaxListpackEntries; len(h.packed)/(2*h.stride()) > most && h.count() > most {
 		h.convert()
 	}
+	return was
 }
+
+// fieldMax is the most bytes that a field takes besides its own and its value's:
+// two codings of 5 bytes, with as many backwards, and a deadline.
+const fieldMax = 20 + maxDeadlineElem
 
 // maxDeadlineElem is the most bytes of a deadline as a packed element.
 const maxDeadlineElem = 10

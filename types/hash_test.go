@@ -38,7 +38,9 @@ func (m hashModel) next() int64 {
 
 func (h *Hash) reload() {
 	enc, packed, obj := h.Stored()
-	h.Load(enc, slices.Clone(packed), obj)
+	packed = slices.Clone(packed)
+	h.scratch.poison()
+	h.Load(enc, packed, obj)
 }
 
 func elemString(e Elem) string { return string(e.Append(nil)) }
@@ -233,6 +235,7 @@ func TestHashEncodings(t *testing.T) {
 	if h.Encoding() != EncListpack {
 		t.Fatal(h.Encoding())
 	}
+	h.reload() // the copies share the scratch memory
 	c := *h
 	c.reload()
 	if c.Set([]byte("d"), nil, 0); c.Encoding() != EncHashtable {

@@ -1,7 +1,5 @@
 package types
 
-import "slices"
-
 // ListLimits says when a list leaves its packed form.
 type ListLimits struct {
 	// MaxSize is list-max-listpack-size: the most elements of a packed list
@@ -47,7 +45,7 @@ type List struct {
 	n       int         // its elements, -1 before they have been counted
 	obj     *listObject // the big form
 	decided int         // pushes that Reserve has looked at
-	scratch []byte      // memory for the packed form, kept over loads
+	scratch scratch     // kept over loads
 }
 
 // Load makes l the list that is kept as packed (EncListpack) or as obj
@@ -134,16 +132,7 @@ func (l *List) shrink() {
 }
 
 // room gives the packed form a capacity of n bytes.
-func (l *List) room(n int) {
-	if n <= cap(l.p) {
-		return
-	}
-	if n > cap(l.scratch) {
-		l.scratch = slices.Grow([]byte(nil), n+n/4)
-	}
-	// l.p may lie in the scratch memory, too: copy minds that.
-	l.p = l.scratch[:copy(l.scratch[:len(l.p)], l.p)]
-}
+func (l *List) room(n int) { l.p = l.scratch.room(l.p, n) }
 
 // packedInsert puts c before offset off, or turns the list into an Object and
 // reports false if it has no room.

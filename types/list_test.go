@@ -257,9 +257,7 @@ func (d *listDriver) verify() {
 	if obj == nil {
 		q := make([]byte, len(packed), len(packed)+d.r.IntN(40))
 		copy(q, packed)
-		for i := range d.l.scratch[:cap(d.l.scratch)] {
-			d.l.scratch[:cap(d.l.scratch)][i] = 0xEE // whoever still looks there is wrong
-		}
+		d.l.scratch.poison()
 		packed = q
 	}
 	d.l.Load(enc, packed, obj)

@@ -183,11 +183,13 @@ type coded struct {
 
 func codedOf(b []byte) coded {
 	if v, ok := ParseInt64(b); ok {
-		return coded{v: v, isInt: true, size: intCoding(v) + 1}
+		return codedInt(v)
 	}
 	n := bytesCoding(len(b))
 	return coded{b: b, size: n + backlenSize(n)}
 }
+
+func codedInt(v int64) coded { return coded{v: v, isInt: true, size: intCoding(v) + 1} }
 
 // put writes the element into dst, which is exactly as long.
 func (c *coded) put(dst []byte) {
@@ -469,6 +471,10 @@ func (p Packed) Delete(off, n int) Packed {
 // put writes b as an element over the old bytes at off.
 func (p Packed) put(off, old int, b []byte) Packed {
 	c := codedOf(b)
+	return p.putCoded(off, old, &c)
+}
+
+func (p Packed) putCoded(off, old int, c *coded) Packed {
 	p = p.gap(off, old, c.size)
 	c.put(p[off : off+c.size])
 	return p
@@ -528,6 +534,22 @@ func (p Packed) gap(off, old, size int) Packed {
 	copy(q, p[:off])
 	copy(q[off+size:], p[off+old:])
 	return q
+}
+
+// scratch is memory in which packed values grow, one after the other, before
+// they are copied to where they are kept: no garbage.
+type scratch struct{ mem Packed }
+
+// room is p with a capacity of n bytes, moved to the scratch memory if it has
+// less; it may lie there already.
+func (s *scratch) room(p Packed, n int) Packed {
+	if n <= cap(p) {
+		return p
+	}
+	if n > cap(s.mem) {
+		s.mem = slices.Grow(Packed(nil), n+n/4)
+	}
+	return s.mem[:copy(s.mem[:len(p)], p)]
 }
 
 var errPacked = errors.New("types: damaged packed elements")

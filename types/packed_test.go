@@ -443,3 +443,10 @@ func BenchmarkPackedFind128(b *testing.B) {
 		p.Find(v, 0, 0)
 	}
 }
+
+// poison spoils scratch memory: whoever still looks there is wrong.
+func (s *scratch) poison() {
+	for i := range s.mem[:cap(s.mem)] {
+		s.mem[:cap(s.mem)][i] = 0xEE
+	}
+}

@@ -43,6 +43,8 @@ type Set struct {
 	packed Packed
 	big    *bigSet
 	n      int // members of packed, -1 if not counted yet
+
+	scratch scratch // kept over loads
 }
 
 // bigSet is the Object form of a set.
@@ -58,7 +60,7 @@ func (b *bigSet) Free(int64) (ok bool) { b.table.free(); return true }
 // Load makes s the stored value: packed, or an Object that Stored returned, or
 // a copy of one. No packed bytes are a new set. It keeps the limits.
 func (s *Set) Load(enc Encoding, packed []byte, obj Object) {
-	*s = Set{Limits: s.Limits, enc: enc, n: -1}
+	*s = Set{Limits: s.Limits, enc: enc, n: -1, scratch: s.scratch}
 	switch {
 	case enc == EncHashtable:
 		s.big = obj.(*bigSet)
@@ -151,11 +153,12 @@ func (s *Set) Add(b []byte) bool {
 		if s.Has(b) {
 			return false
 		}
-		if s.Len() >= s.Limits.MaxListpackEntries || len(b) > s.Limits.MaxListpackValue || len(s.packed)+ElemSize(b) > packedMax {
+		size := len(s.packed) + ElemSize(b)
+		if s.Len() >= s.Limits.MaxListpackEntries || len(b) > s.Limits.MaxListpackValue || size > packedMax {
 			s.convert()
 			return s.big.add(hashOf(b), b)
 		}
-		s.packed = s.packed.Append(b)
+		s.packed = s.scratch.room(s.packed, size).Append(b)
 		s.n++
 		return true
 	}

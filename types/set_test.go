@@ -30,7 +30,9 @@ func setTestMember(r *rand.Rand, space int, words bool) string {
 // reload is what the keyspace does between two commands.
 func (s *Set) reload() {
 	enc, packed, obj := s.Stored()
-	s.Load(enc, slices.Clone(packed), obj)
+	packed = slices.Clone(packed)
+	s.scratch.poison()
+	s.Load(enc, packed, obj)
 }
 
 func setMembers(s *Set) map[string]bool {

@@ -23,6 +23,8 @@ type SortedSet struct {
 	big    *bigZSet
 	n      int // packed members; -1 if not counted yet
 	buf    [maxDecimal]byte
+
+	scratch scratch // kept over loads
 }
 
 // ZSetLimits is zset-max-listpack-entries and zset-max-listpack-value (bytes).

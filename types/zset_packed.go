@@ -17,6 +17,9 @@ import (
 // with a member's score and codings on top it must fit its entry.
 const zpackedMax = packedMax - 64
 
+// zpairMax is the most bytes that a pair takes besides its member's own.
+const zpairMax = 64
+
 // AppendScore appends the score as Redis writes it to clients: with up to 17
 // significant digits as printf's %.17g does, "inf", "-inf", "-0".
 func AppendScore(dst []byte, score float64) []byte {
@@ -35,20 +38,24 @@ func AppendScore(dst []byte, score float64) []byte {
 	return strconv.AppendFloat(dst, score, 'g', 17, 64)
 }
 
-// appendScoreElem appends what becomes the score's element.
-func appendScoreElem(dst []byte, score float64) []byte {
+// scoreText is memory for a score's text.
+type scoreText [32]byte
+
+// codedScore is the score as an element, its text in buf.
+func codedScore(score float64, buf *scoreText) coded {
 	if score >= -1<<62 && score <= 1<<62 && score == math.Trunc(score) {
-		return strconv.AppendInt(dst, int64(score), 10)
+		return codedInt(int64(score))
 	}
-	return AppendScore(dst, score)
+	return codedOf(AppendScore(buf[:0], score))
 }
 
 // insertZ puts a pair before the element at off.
 func (p Packed) insertZ(off int, member []byte, score float64) Packed {
+	var buf scoreText
+	c := codedScore(score, &buf)
 	n := len(p)
 	p = p.Insert(off, member)
-	var buf [32]byte
-	return p.Insert(off+len(p)-n, appendScoreElem(buf[:0], score))
+	return p.putCoded(off+len(p)-n, 0, &c)
 }
 
 // appendZ puts a pair at the end.
@@ -122,8 +129,17 @@ func (z *SortedSet) memberAt(off int) []byte {
 func (z *SortedSet) setPacked(member []byte, score float64) (created, changed bool) {
 	p := z.packed
 	if off := p.zfind(member); off >= 0 {
-		if p.zscoreAt(p.EndOf(off)) == score {
+		value := p.EndOf(off)
+		if p.zscoreAt(value) == score {
 			return false, false
+		}
+		next := p.EndOf(value)
+		if z.orderedAt(p.zbefore(off), member, score) <= 0 && z.orderedAt(next, member, score) >= 0 {
+			// It stays where it is.
+			var buf scoreText
+			c := codedScore(score, &buf)
+			z.packed = z.scratch.room(p, len(p)+c.size).putCoded(value, next-value, &c)
+			return false, true
 		}
 		z.packed = p.Delete(off, 2)
 		z.insertPacked(member, score)
@@ -139,6 +155,19 @@ func (z *SortedSet) setPacked(member []byte, score float64) (created, changed bo
 	return true, true
 }
 
+// orderedAt tells whether the pair at off comes before (-1) or behind (1) a
+// pair; 0: there is none at off.
+func (z *SortedSet) orderedAt(off int, member []byte, score float64) int {
+	if off < 0 || off == len(z.packed) {
+		return 0
+	}
+	s := z.packed.zscoreAt(z.packed.EndOf(off))
+	if s < score || s == score && string(z.memberAt(off)) < string(member) {
+		return -1
+	}
+	return 1
+}
+
 // insertPacked puts a pair where it belongs.
 func (z *SortedSet) insertPacked(member []byte, score float64) {
 	p, off := z.packed, 0
@@ -150,7 +179,7 @@ func (z *SortedSet) insertPacked(member []byte, score float64) {
 		}
 		off = p.EndOf(value)
 	}
-	z.packed = p.insertZ(off, member, score)
+	z.packed = z.scratch.room(p, len(p)+len(member)+zpairMax).insertZ(off, member, score)
 }
 
 // deletePacked removes n pairs from off on.

@@ -65,6 +65,9 @@ func AppendFloat(dst []byte, f float64) []byte {
 // zero): decimal or hexadecimal digits with an optional exponent, "inf" and
 // "infinity" in any case, an optional sign.
 func ParseDouble(b []byte) (float64, bool) {
+	if v, ok := shortWhole(b); ok {
+		return v, true
+	}
 	t, ok := scanFloat(b)
 	if !ok {
 		return 0, false
@@ -89,6 +92,22 @@ func ParseDouble(b []byte) (float64, bool) {
 		return 0, false
 	}
 	return f, true
+}
+
+// shortWhole reads up to 15 digits, which every double can hold: what most numbers are.
+func shortWhole(b []byte) (float64, bool) {
+	if len(b) == 0 || len(b) > 15 {
+		return 0, false
+	}
+	v := int64(0)
+	for _, c := range b {
+		d := c - '0'
+		if d > 9 {
+			return 0, false
+		}
+		v = v*10 + int64(d)
+	}
+	return float64(v), true
 }
 
 // floatText is a number in C's syntax, taken apart.
