@@ -1,4 +1,4 @@
-# Targets: build run test race sentinel replication tracking conformance bench fuzz kill cuts check cross clean.
+# Targets: build run test race sentinel replication tracking conformance bench profile fuzz kill cuts check cross clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race sentinel replication tracking conformance bench fuzz kill cuts check cross clean
+.PHONY: build run test race sentinel replication tracking conformance bench profile fuzz kill cuts check cross clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -33,7 +33,7 @@ test:
 
 # The whole-server tests run without -race in `test`: they are long, and most of what they run is another process.
 race:
-	CGO_ENABLED=1 go test -race $$(go list ./... | grep -v 'kvd/tests')
+	CGO_ENABLED=1 go test -race -pgo=off $$(go list ./... | grep -v 'kvd/tests')
 
 # Sentinel fails over from leaders that are killed, ten times.
 sentinel:
@@ -59,6 +59,18 @@ BENCH ?=
 
 bench: build
 	go run ./tests/bench $(BENCH)
+
+# What the compiler goes by (cmd/kvd/default.pgo), measured anew: worth it where the way of a command has changed much.
+# The directory's name gets into the file.
+PROFILES := /tmp/kvd-profiles
+
+profile:
+	tests/setup/install.sh
+	rm -rf $(PROFILES) && mkdir $(PROFILES)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -pgo=off -tags profile -o $(PROFILES)/kvd ./cmd/kvd
+	KVD_PROFILES=$(PROFILES) go run ./tests/bench -kvd $(PROFILES)/kvd -suite throughput,collections,persist -modes pinned -rounds 1 -keys 1000000
+	go tool pprof -proto -output=cmd/kvd/default.pgo $(PROFILES)/*.pprof
+	rm -rf $(PROFILES)
 
 # -fuzzminimizetime: by default Go may spend the whole time on making one input smaller.
 fuzz:
@@ -87,8 +99,8 @@ check:
 	go run $(STATICCHECK) ./...
 
 cross:
-	GOOS=darwin GOARCH=arm64 go build ./...
-	GOOS=windows GOARCH=amd64 go build ./...
+	GOOS=darwin GOARCH=arm64 go build -pgo=off ./...
+	GOOS=windows GOARCH=amd64 go build -pgo=off ./...
 
 clean:
 	rm -rf bin

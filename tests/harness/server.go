@@ -50,7 +50,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	buildDir = dir
 	bin := filepath.Join(dir, "kvd")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "./cmd/kvd")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", bin, "./cmd/kvd")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building kvd: %v\n%s", err, out)
