@@ -472,6 +472,38 @@ func TestSortedSetGrowAndDrain(t *testing.T) {
 	}
 }
 
+// TestSortedSetNewScores gives each of three packed members each new score, equal ones included: a score that keeps its
+// place is written over, which must leave the members in order.
+func TestSortedSetNewScores(t *testing.T) {
+	members := []string{"a", "b", "c"}
+	scores := []float64{0, 1, 1.5, 2}
+	for _, a := range scores {
+		for _, b := range scores {
+			for _, c := range scores {
+				for i, member := range members {
+					for _, score := range scores {
+						z := &SortedSet{Limits: DefaultZSetLimits}
+						var m zmodel
+						for j, s := range []float64{a, b, c} {
+							z.Set([]byte(members[j]), s)
+							m.set(members[j], s)
+						}
+						created, changed := z.Set([]byte(member), score)
+						if want := []float64{a, b, c}[i] != score; created || changed != want {
+							t.Fatalf("%v %v %v, %s to %v: created %v, changed %v", a, b, c, member, score, created, changed)
+						}
+						m.set(member, score)
+						if err := z.Check(); err != nil {
+							t.Fatalf("%v %v %v, %s to %v: %v", a, b, c, member, score, err)
+						}
+						zcompareAll(t, z, m)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestSortedSetConversion holds the limits: the 129th member, the 65th byte.
 func TestSortedSetConversion(t *testing.T) {
 	z := &SortedSet{Limits: DefaultZSetLimits}
