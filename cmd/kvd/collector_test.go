@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime"
 	"runtime/debug"
 	"testing"
 )
@@ -29,4 +30,26 @@ func TestCollector(t *testing.T) {
 	if over(); percent() != collectorPercent {
 		t.Errorf("%d after a snapshot", percent())
 	}
+}
+
+// TestCollectorFree: when a snapshot begins, no free memory is left for a writer to give back to the system.
+func TestCollectorFree(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	snapshot := tuneCollector()
+	pieces := make([][]byte, 2048)
+	for i := range pieces {
+		pieces[i] = make([]byte, 32<<10)
+	}
+	for i := range pieces {
+		if i%2 == 0 {
+			pieces[i] = nil
+		}
+	}
+	defer snapshot()()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if free := m.HeapIdle - m.HeapReleased; free > 4<<20 {
+		t.Errorf("%d bytes of %d are free and not given back", free, m.HeapSys)
+	}
+	runtime.KeepAlive(pieces)
 }
