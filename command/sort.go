@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -57,14 +58,25 @@ type sorting struct {
 	offset, count int64
 
 	items []sortItem
-	arena []byte // memory of the items
+	arena []byte // their elements, in the order in which they came, and then what they are sorted by
 }
 
-// sortItem is an element with what it is sorted by.
+// sortItem is an element with what it is sorted by. It has no pointers: the
+// collector would have to follow millions of them, while others wait for the
+// processor.
 type sortItem struct {
-	elem  []byte
 	score float64
-	by    []byte // of BY with ALPHA; nil: there is none
+	elem  int // where the element starts in the arena, and its bytes
+	n     int
+	by    int // of BY with ALPHA: the same of that; 0: there is none
+	byLen int
+}
+
+func (s *sorting) elem(it *sortItem) []byte { return s.arena[it.elem : it.elem+it.n] }
+
+// byOf is what an item is sorted by with BY and ALPHA, and whether there is such.
+func (s *sorting) byOf(it *sortItem) ([]byte, bool) {
+	return s.arena[it.by : it.by+it.byLen], it.by > 0
 }
 
 func (s *sorting) parse(c *Ctx, readOnly bool) bool {
@@ -210,12 +222,15 @@ func (s *sorting) run(c *Ctx, w *wire.Writer, t types.Type, enc types.Encoding, 
 	// The same members have to come out in the same order whenever the command
 	// is replayed, so where a set's members are equal, their bytes decide.
 	total := t == types.TSet && s.store != nil
-	slices.SortStableFunc(s.items, func(a, b sortItem) int {
+	slices.SortFunc(s.items, func(a, b sortItem) int {
 		n := s.compare(&a, &b)
 		if n == 0 && total {
-			n = bytes.Compare(a.elem, b.elem)
+			n = bytes.Compare(s.elem(&a), s.elem(&b))
 		}
-		if s.desc {
+		switch {
+		case n == 0:
+			return cmp.Compare(a.elem, b.elem) // as they came
+		case s.desc:
 			return -n
 		}
 		return n
@@ -235,11 +250,20 @@ func (s *sorting) within(n int) (from, to int) {
 // gather loads the elements. Where they stay in a known order it loads only
 // those that are wanted.
 func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o types.Object) (from, to int) {
+	// One byte in front, so that no by starts at 0.
+	s.arena = append(s.arena, 0)
 	add := func(e types.Elem) bool {
 		at := len(s.arena)
 		s.arena = e.Append(s.arena)
-		s.items = append(s.items, sortItem{elem: s.arena[at:len(s.arena):len(s.arena)]})
+		s.items = append(s.items, sortItem{elem: at, n: len(s.arena) - at})
 		return true
+	}
+	// all makes room for n elements.
+	all := func(n int) {
+		s.items = slices.Grow(s.items, n)
+		if o != nil {
+			s.arena = slices.Grow(s.arena, int(o.Bytes()))
+		}
 	}
 	member := func(m []byte, _ float64) bool { return add(types.Elem{S: m}) }
 	switch t {
@@ -250,6 +274,7 @@ func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o type
 		from, to = s.within(n)
 		switch {
 		case !s.keep:
+			all(n)
 			l.Each(add)
 			return from, to
 		case from == to:
@@ -265,6 +290,7 @@ func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o type
 		n := z.Len()
 		from, to = s.within(n)
 		if !s.keep {
+			all(n)
 			z.Each(member)
 			return from, to
 		}
@@ -273,6 +299,7 @@ func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o type
 	case types.TSet:
 		var set types.Set
 		set.Load(enc, packed, o)
+		all(set.Len())
 		set.Each(add)
 	}
 	return s.within(len(s.items))
@@ -280,10 +307,10 @@ func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o type
 
 // weigh finds what an item is sorted by; false: it is no number.
 func (s *sorting) weigh(c *Ctx, it *sortItem) bool {
-	by := it.elem
+	by := s.elem(it)
 	if s.by != nil {
 		var ok bool
-		if by, ok = s.lookUp(c, s.by, it.elem); !ok {
+		if by, ok = s.lookUp(c, s.by, by); !ok {
 			return true
 		}
 	}
@@ -293,12 +320,8 @@ func (s *sorting) weigh(c *Ctx, it *sortItem) bool {
 		it.score, ok = sortScore(by)
 		return ok
 	case s.by != nil:
-		at := len(s.arena)
+		it.by, it.byLen = len(s.arena), len(by)
 		s.arena = append(s.arena, by...)
-		it.by = s.arena[at:len(s.arena):len(s.arena)]
-		if it.by == nil {
-			it.by = []byte{}
-		}
 	}
 	return true
 }
@@ -337,19 +360,21 @@ func (s *sorting) compare(a, b *sortItem) int {
 		case a.score > b.score:
 			return 1
 		}
-		return bytes.Compare(a.elem, b.elem)
+		return bytes.Compare(s.elem(a), s.elem(b))
 	case s.by == nil:
-		return text(a.elem, b.elem)
-	case a.by == nil || b.by == nil:
-		switch {
-		case a.by != nil:
-			return 1
-		case b.by != nil:
-			return -1
-		}
-		return 0
+		return text(s.elem(a), s.elem(b))
 	}
-	return text(a.by, b.by)
+	aBy, aHas := s.byOf(a)
+	bBy, bHas := s.byOf(b)
+	switch {
+	case aHas && bHas:
+		return text(aBy, bBy)
+	case aHas:
+		return 1
+	case bHas:
+		return -1
+	}
+	return 0
 }
 
 // lookUp finds the value that a pattern means for an element: its first * is
@@ -394,7 +419,7 @@ func (s *sorting) replyElems(w *wire.Writer, from, to, times int) {
 	w.Array((to - from) * times)
 	for i := from; i < to; i++ {
 		for range times {
-			w.Bulk(s.items[i].elem)
+			w.Bulk(s.elem(&s.items[i]))
 		}
 	}
 }
@@ -403,7 +428,7 @@ func (s *sorting) replyGets(c *Ctx, from, to int) {
 	c.W.Array((to - from) * len(s.gets))
 	for i := from; i < to; i++ {
 		for _, g := range s.gets {
-			if v, ok := s.lookUp(c, g, s.items[i].elem); ok {
+			if v, ok := s.lookUp(c, g, s.elem(&s.items[i])); ok {
 				c.W.Bulk(v)
 			} else {
 				c.W.Null()
@@ -418,10 +443,10 @@ func (s *sorting) keepResult(c *Ctx, from, to int) {
 	l.Load(types.EncListpack, nil, nil)
 	for i := from; i < to; i++ {
 		if len(s.gets) == 0 {
-			l.PushBack(s.items[i].elem)
+			l.PushBack(s.elem(&s.items[i]))
 		}
 		for _, g := range s.gets {
-			v, _ := s.lookUp(c, g, s.items[i].elem)
+			v, _ := s.lookUp(c, g, s.elem(&s.items[i]))
 			l.PushBack(v)
 		}
 	}
