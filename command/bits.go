@@ -77,7 +77,7 @@ func (c *Ctx) read(v stringValue, f func(w *wire.Writer, v stringValue)) {
 		return
 	}
 	v = v.view()
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		f(w, v)
 		v.release()
 	})

@@ -44,7 +44,7 @@ func cmdDump(c *Ctx) {
 		return
 	}
 	view := obj.Copy()
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		w.Bulk(rdb.AppendDump(nil, true, typ, enc, nil, view))
 		freeAll(view)
 	})

@@ -653,6 +653,16 @@ func (c *Ctx) Close() { c.outcome = Close }
 // it returns; what f writes is the reply. Inside EXEC f runs at once, under
 // the locks, and locked is true.
 func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
+	c.background(f, func(work func()) { go work() })
+}
+
+// Aside is Background for long reads of views: f locks nothing and does no I/O.
+// Its thread has a lower priority than those of the event loops.
+func (c *Ctx) Aside(f func(w *wire.Writer)) {
+	c.background(func(w *wire.Writer, _ bool) { f(w) }, c.S.readers.run)
+}
+
+func (c *Ctx) background(f func(w *wire.Writer, locked bool), start func(work func())) {
 	if c.inExec || c.C.Conn == nil {
 		f(c.W, true)
 		return
@@ -664,7 +674,7 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 	began := clock()
 	spent := began - x.lap
 	kept := s.slowArgs(row, c.Args)
-	go func() {
+	start(func() {
 		defer func() {
 			if r := recover(); r != nil {
 				s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, cl.ID, r, debug.Stack())
@@ -678,7 +688,7 @@ func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
 			s.noteSlow(cl, row, spent+ns, func() []string { return kept })
 		}
 		cl.Conn.Deliver(w.Parts()...)
-	}()
+	})
 }
 
 // After has f called when the command (EXEC, if it is inside one) is done and

@@ -371,7 +371,7 @@ func (h *hashAt) longView(n int) types.Object {
 
 // hashLater calls f to reply from a copy of a hash, on a worker.
 func (c *Ctx) hashLater(view types.Object, f func(w *wire.Writer, h *types.Hash)) {
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		defer freeAll(view)
 		var h types.Hash
 		h.Load(types.EncHashtable, nil, view)

@@ -82,7 +82,7 @@ func cmdLCS(c *Ctx) {
 		return
 	}
 	a, b = a.view(), b.view()
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		o.run(w, a.bytes(), b.bytes())
 		a.release()
 		b.release()

@@ -232,7 +232,7 @@ func (c *Ctx) popMany(k *keyspace.Key, l *types.List, was *editing, o *popOption
 		obj := was.obj.Copy()
 		r := r
 		r.key = slices.Clone(r.key)
-		c.Background(func(w *wire.Writer, _ bool) {
+		c.Aside(func(w *wire.Writer) {
 			defer freeAll(obj)
 			var l types.List
 			l.Load(types.EncQuicklist, nil, obj)
@@ -322,7 +322,7 @@ func cmdLRange(c *Ctx) {
 	from, to := bounds(start, stop, n)
 	if _, _, o := l.Stored(); longToRead(o, to-from, n) {
 		o = o.Copy()
-		c.Background(func(w *wire.Writer, _ bool) {
+		c.Aside(func(w *wire.Writer) {
 			defer freeAll(o)
 			var l types.List
 			l.Load(types.EncQuicklist, nil, o)
@@ -552,7 +552,7 @@ func cmdLPos(c *Ctx) {
 		o = o.Copy()
 		q := p
 		q.elem = slices.Clone(p.elem)
-		c.Background(func(w *wire.Writer, _ bool) {
+		c.Aside(func(w *wire.Writer) {
 			defer freeAll(o)
 			var l types.List
 			l.Load(types.EncQuicklist, nil, o)

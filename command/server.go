@@ -44,10 +44,12 @@ type Server struct {
 	base   totals // what CONFIG RESETSTAT takes for zero
 	memory memoryGauge
 	pause  pause
-	stall  stall
-	access accessClock
-	links  links
-	debug  debugFlags
+
+	readers readers
+	stall   stall
+	access  accessClock
+	links   links
+	debug   debugFlags
 
 	slowness slowness
 	slowlog  slowlog
@@ -100,7 +102,8 @@ func (s *ServerStats) Sent(n int) {
 func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, version string) *Server {
 	var id [20]byte
 	rand.Read(id[:])
-	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version}
+	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version,
+		readers: newReaders()}
 	s.persist = noPersistence{s.Started}
 	s.replication.Replication = noReplication{}
 	s.clients.all = make(map[int64]*Client)

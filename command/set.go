@@ -305,7 +305,7 @@ func (c *Ctx) replyAll(s *types.Set) {
 		return
 	}
 	v := viewOf(s)
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		defer v.free()
 		var s types.Set
 		v.load(&s)
@@ -461,7 +461,7 @@ func cmdSRandMember(c *Ctx) {
 		return
 	}
 	v := viewOf(s)
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		defer v.free()
 		var s types.Set
 		v.load(&s)
@@ -510,7 +510,7 @@ func cmdSScan(c *Ctx) {
 	}
 	v, later := viewOf(s), o
 	later.pattern = slices.Clone(o.pattern)
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		defer v.free()
 		var s types.Set
 		v.load(&s)

@@ -222,7 +222,7 @@ func (a *setCombination) answer(c *Ctx) {
 		views[i] = viewOf(s)
 		views[i].load(s)
 	}
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		defer func() {
 			for i := range views {
 				views[i].free()

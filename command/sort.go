@@ -68,7 +68,7 @@ type sortItem struct {
 	score float64
 	elem  int // where the element starts in the arena, and its bytes
 	n     int
-	by    int // of BY with ALPHA: the same of that; 0: there is none
+	by    int // of BY with ALPHA: the same of that; 0 where there is none: the arena's first byte is nobody's
 	byLen int
 }
 
@@ -158,7 +158,7 @@ func cmdSort(c *Ctx, readOnly bool) {
 		gets := len(s.gets)
 		alone := s
 		alone.gets = nil
-		c.Background(func(w *wire.Writer, _ bool) {
+		c.Aside(func(w *wire.Writer) {
 			defer freeAll(o)
 			if from, to, ok := alone.run(nil, w, t, enc, nil, o); ok {
 				alone.replyElems(w, from, to, max(gets, 1))
@@ -250,22 +250,20 @@ func (s *sorting) within(n int) (from, to int) {
 // gather loads the elements. Where they stay in a known order it loads only
 // those that are wanted.
 func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o types.Object) (from, to int) {
-	// One byte in front, so that no by starts at 0.
-	s.arena = append(s.arena, 0)
-	add := func(e types.Elem) bool {
-		at := len(s.arena)
-		s.arena = e.Append(s.arena)
-		s.items = append(s.items, sortItem{elem: at, n: len(s.arena) - at})
-		return true
+	// load takes n elements. It counts their bytes first: to grow would move all,
+	// or clear all that is new, and no goroutine can be stopped while it does that,
+	// for which the collector, and so everybody, waits.
+	load := func(n int, each func(fn func(e types.Elem) bool)) {
+		size := 1
+		each(func(e types.Elem) bool { size += e.Len(); return true })
+		s.items, s.arena = make([]sortItem, 0, n), append(make([]byte, 0, size), 0)
+		each(func(e types.Elem) bool {
+			at := len(s.arena)
+			s.arena = e.Append(s.arena)
+			s.items = append(s.items, sortItem{elem: at, n: len(s.arena) - at})
+			return true
+		})
 	}
-	// all makes room for n elements.
-	all := func(n int) {
-		s.items = slices.Grow(s.items, n)
-		if o != nil {
-			s.arena = slices.Grow(s.arena, int(o.Bytes()))
-		}
-	}
-	member := func(m []byte, _ float64) bool { return add(types.Elem{S: m}) }
 	switch t {
 	case types.TList:
 		var l types.List
@@ -274,14 +272,13 @@ func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o type
 		from, to = s.within(n)
 		switch {
 		case !s.keep:
-			all(n)
-			l.Each(add)
+			load(n, l.Each)
 			return from, to
 		case from == to:
 		case s.desc:
-			l.RangeBack(n-to, n-from-1, add)
+			load(to-from, func(fn func(types.Elem) bool) { l.RangeBack(n-to, n-from-1, fn) })
 		default:
-			l.Range(from, to-1, add)
+			load(to-from, func(fn func(types.Elem) bool) { l.Range(from, to-1, fn) })
 		}
 		return 0, to - from
 	case types.TZSet:
@@ -289,18 +286,19 @@ func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o type
 		z.Load(enc, packed, o)
 		n := z.Len()
 		from, to = s.within(n)
+		member := func(fn func(types.Elem) bool) func([]byte, float64) bool {
+			return func(m []byte, _ float64) bool { return fn(types.Elem{S: m}) }
+		}
 		if !s.keep {
-			all(n)
-			z.Each(member)
+			load(n, func(fn func(types.Elem) bool) { z.Each(member(fn)) })
 			return from, to
 		}
-		z.Range(from, to-from, s.desc, member)
+		load(to-from, func(fn func(types.Elem) bool) { z.Range(from, to-from, s.desc, member(fn)) })
 		return 0, to - from
 	case types.TSet:
 		var set types.Set
 		set.Load(enc, packed, o)
-		all(set.Len())
-		set.Each(add)
+		load(set.Len(), set.Each)
 	}
 	return s.within(len(s.items))
 }

@@ -661,7 +661,7 @@ func cmdZRandMember(c *Ctx) {
 }
 
 func (c *Ctx) randomLater(v view, n int, scores bool) {
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		defer v.free()
 		var z types.SortedSet
 		v.load(&z)
@@ -712,7 +712,7 @@ func cmdZScan(c *Ctx) {
 
 func (c *Ctx) scanLater(v view, o scanOptions) {
 	o.pattern = slices.Clone(o.pattern)
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		defer v.free()
 		var z types.SortedSet
 		v.load(&z)

@@ -239,7 +239,7 @@ func zcombine(c *Ctx, op zop) {
 		views[i].load(to)
 		z.inputs[i] = to
 	}
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		defer func() {
 			for i := range views {
 				views[i].free()

@@ -278,7 +278,7 @@ func zrange(c *Ctx, q zquery) {
 func (c *Ctx) rangeLater(v view, q zquery) {
 	q.lex.Min.Member = slices.Clone(q.lex.Min.Member)
 	q.lex.Max.Member = slices.Clone(q.lex.Max.Member)
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Aside(func(w *wire.Writer) {
 		defer v.free()
 		var z types.SortedSet
 		v.load(&z)

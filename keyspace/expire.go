@@ -116,7 +116,7 @@ const tidyEvery = 100 * time.Millisecond
 
 func (x *expirer) run() {
 	defer close(x.done)
-	LowPriority()
+	LowPriority(NiceBackground)
 	timer := time.NewTimer(time.Hour)
 	tx := x.ks.NewTx()
 	var tidied time.Time

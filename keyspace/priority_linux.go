@@ -5,11 +5,10 @@ import (
 	"syscall"
 )
 
-// LowPriority gives the calling goroutine a thread of its own, which the system
-// lets wait when the threads that serve clients want to run.
-func LowPriority() {
+// LowPriority gives the calling goroutine a thread of its own for good, which
+// the system lets wait, with this nice value, when the threads that serve
+// clients want to run.
+func LowPriority(nice int) {
 	runtime.LockOSThread()
-	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, lowNice) // 0: this thread
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, nice) // 0: this thread
 }
-
-const lowNice = 10

@@ -3,4 +3,4 @@
 package keyspace
 
 // LowPriority does nothing where threads have no priority of their own.
-func LowPriority() {}
+func LowPriority(int) {}

@@ -378,7 +378,7 @@ func (o *output) finish() error {
 // drain brings the queue to the disk, in order.
 func (o *output) drain() {
 	defer close(o.done)
-	keyspace.LowPriority() // for good: the thread ends with the goroutine
+	keyspace.LowPriority(keyspace.NiceBackground) // for good: the thread ends with the goroutine
 	if err := o.create(); err != nil {
 		o.fail(err)
 	}
