@@ -692,7 +692,7 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 			return
 		}
 		c.taken = nc
-		rest, out := c.in, net.Buffers(c.out.blocks)
+		rest, out := c.in, c.out.buffers()
 		c.in, c.out = nil, outbox{}
 		go func() {
 			if _, err := out.WriteTo(nc); err != nil {
@@ -745,10 +745,13 @@ func (c *conn) deliver(parts [][]byte, synced bool) {
 	}
 	c.parked, c.c.Working = false, false
 	for _, b := range parts[:last] {
-		c.out.keep(b)
+		c.out.keepPart(b)
 	}
 	w := &c.l.w
 	w.Buf = append(append(w.Buf[:0], parts[last]...), c.held...)
+	if last > 0 {
+		wire.Reuse(parts[last])
+	}
 	c.held = nil
 	c.advance(nil)
 }

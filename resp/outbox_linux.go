@@ -1,17 +1,27 @@
 package resp
 
 import (
+	"net"
 	"syscall"
 	"unsafe"
+
+	"kvd/resp/wire"
 )
 
 // outbox is output that a socket did not take yet, in blocks, so that what
 // waits is never copied when more comes: clients that get the same messages
 // would all have to be copied at the same moment.
 type outbox struct {
-	blocks [][]byte // only the last one has room
-	n      int      // bytes that wait
-	mem    int      // what the blocks take; those that are shared count like others
+	blocks []block // only the last one has room
+	done   int     // bytes of the first block that were sent
+	n      int     // bytes that wait
+	mem    int     // what the blocks take; those that are shared count like others
+}
+
+// block is a piece of what waits.
+type block struct {
+	b    []byte
+	part bool // one of wire's parts, which may be used again once it was sent
 }
 
 const (
@@ -27,26 +37,32 @@ const (
 func (o *outbox) add(b []byte) {
 	o.n += len(b)
 	if k := len(o.blocks); k > 0 {
-		last := &o.blocks[k-1]
+		last := &o.blocks[k-1].b
 		fits := min(len(b), cap(*last)-len(*last))
 		*last = append(*last, b[:fits]...)
 		b = b[fits:]
 	}
 	if len(b) > 0 {
-		block := make([]byte, 0, max(len(b), min(max(o.mem, minBlock), maxBlock)))
-		o.own(append(block, b...))
+		own := make([]byte, 0, max(len(b), min(max(o.mem, minBlock), maxBlock)))
+		o.own(block{b: append(own, b...)})
 	}
 }
 
 // keep appends b itself, which from now on belongs to the box.
 func (o *outbox) keep(b []byte) {
 	o.n += len(b)
-	o.own(b)
+	o.own(block{b: b})
 }
 
-func (o *outbox) own(b []byte) {
+// keepPart is keep for one of wire's parts.
+func (o *outbox) keepPart(b []byte) {
+	o.n += len(b)
+	o.own(block{b, true})
+}
+
+func (o *outbox) own(b block) {
 	o.blocks = append(o.blocks, b)
-	o.mem += cap(b)
+	o.mem += cap(b.b)
 }
 
 // share appends b without copying it; nobody may change it.
@@ -76,16 +92,15 @@ var star = []byte("*")
 // sent takes the first n bytes out.
 func (o *outbox) sent(n int) {
 	o.n -= n
-	for n > 0 {
+	o.done += n
+	for len(o.blocks) > 0 && o.done >= len(o.blocks[0].b) {
 		first := o.blocks[0]
-		if n < len(first) {
-			o.blocks[0] = first[n:]
-			o.mem -= n
-			return
+		o.done -= len(first.b)
+		o.mem -= cap(first.b)
+		if first.part {
+			wire.Reuse(first.b)
 		}
-		n -= len(first)
-		o.mem -= cap(first)
-		o.blocks[0] = nil
+		o.blocks[0] = block{}
 		o.blocks = o.blocks[1:]
 	}
 	if o.n == 0 {
@@ -93,15 +108,31 @@ func (o *outbox) sent(n int) {
 	}
 }
 
+// buffers are the bytes that wait, for who sends them in the box's place.
+func (o *outbox) buffers() (all net.Buffers) {
+	for i, block := range o.blocks {
+		b := block.b
+		if i == 0 {
+			b = b[o.done:]
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
 // write gives the socket what it takes, but no more than most bytes, and returns
 // how much, or a negative errno.
 func (o *outbox) write(fd, most int) int {
-	if first := o.blocks[0]; len(o.blocks) == 1 || len(first) >= most {
+	if first := o.blocks[0].b[o.done:]; len(o.blocks) == 1 || len(first) >= most {
 		return rawWrite(fd, first[:min(len(first), most)])
 	}
 	var vec [maxVectors]syscall.Iovec
 	k := 0
-	for _, b := range o.blocks[:min(len(o.blocks), maxVectors)] {
+	for i, block := range o.blocks[:min(len(o.blocks), maxVectors)] {
+		b := block.b
+		if i == 0 {
+			b = b[o.done:]
+		}
 		b = b[:min(len(b), most)]
 		most -= len(b)
 		vec[k].Base = unsafe.SliceData(b)

@@ -42,3 +42,36 @@ func TestInParts(t *testing.T) {
 		}
 	}
 }
+
+// TestReuse: a part that was given back is written over by the next reply, one that was not is not, whatever its
+// length.
+func TestReuse(t *testing.T) {
+	reply := func(c string) [][]byte {
+		w := InParts(3)
+		for range 400 {
+			w.BulkString(strings.Repeat(c, 1000))
+		}
+		return w.Parts()
+	}
+	first := reply("a")
+	was := slices.Concat(first...)
+	reused := 0
+	for range 20 { // under the race detector a pool drops some
+		second := reply("b")
+		if !bytes.Equal(slices.Concat(first...), was) {
+			t.Fatal("a part that was not given back has changed")
+		}
+		Reuse(second[1])
+		third := reply("c")
+		if &third[1][0] == &second[1][0] {
+			reused++
+		}
+		if got := slices.Concat(third...); bytes.ContainsAny(got, "ab") || len(got) != len(was) {
+			t.Fatal("a reply has bytes of another")
+		}
+		Reuse(slices.Concat(first...)) // is none
+	}
+	if reused == 0 {
+		t.Error("no part was used again")
+	}
+}

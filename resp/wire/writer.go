@@ -2,6 +2,7 @@ package wire
 
 import (
 	"strconv"
+	"sync"
 
 	"github.com/tidwall/redcon"
 )
@@ -22,8 +23,25 @@ type Writer struct {
 	inParts bool
 }
 
-// partSize is the length from which on a part is put aside, in bytes.
-const partSize = 128 << 10
+// partSize is the length from which on a part is put aside, in bytes, and partCap
+// how long it may get before it has to grow.
+const (
+	partSize = 128 << 10
+	partCap  = partSize + partSize/16
+)
+
+// spare are parts that were sent. Without them a client that repeats SMEMBERS of
+// a million members makes 300 MB of garbage a second, and the collector, many
+// times a second, takes the processors from those who serve.
+var spare sync.Pool // of *[partCap]byte
+
+// Reuse takes a part back to which nobody refers any more: one of Parts, as it
+// was.
+func Reuse(part []byte) {
+	if cap(part) == partCap {
+		spare.Put((*[partCap]byte)(part[:partCap]))
+	}
+}
 
 // InParts returns a Writer for replies of any length: before a bulk string it
 // puts Buf aside if that has grown long. One huge buffer would be moved whole
@@ -38,7 +56,11 @@ func (w *Writer) Parts() [][]byte { return append(w.parts, w.Buf) }
 func (w *Writer) putAside() {
 	w.parts = append(w.parts, w.Buf)
 	w.base += len(w.Buf)
-	w.Buf = make([]byte, 0, partSize+partSize/16)
+	if part, ok := spare.Get().(*[partCap]byte); ok {
+		w.Buf = part[:0]
+	} else {
+		w.Buf = make([]byte, 0, partCap)
+	}
 }
 
 // Mark is where a deferred header stands.
