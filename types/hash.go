@@ -61,8 +61,8 @@ func (h *Hash) Load(enc Encoding, packed []byte, obj Object) {
 	}
 }
 
-// Stored is the value as the keyspace keeps it. An empty hash is for the
-// caller to drop.
+// Stored is the value as the keyspace keeps it; packed bytes may lie in memory
+// that h will use again. An empty hash is for the caller to drop.
 func (h *Hash) Stored() (Encoding, []byte, Object) {
 	if h.enc == EncHashtable {
 		return h.enc, nil, h.big
@@ -228,7 +228,7 @@ func (h *Hash) put(field, value []byte, deadline, now int64) (was bool) {
 			h.setPackedDeadline(f, deadline)
 		}
 		c, old := codedOf(value), f.end-f.valOff
-		h.packed = h.scratch.room(h.packed, len(h.packed)-old+c.size).putCoded(f.valOff, old, &c)
+		h.packed = h.scratch.put(h.packed, f.valOff, old, &c)
 	} else {
 		h.packed = h.scratch.room(h.packed, room).Append(field).Append(value)
 		if h.enc == EncListpackEx {

@@ -141,9 +141,7 @@ func (l *List) packedInsert(off int, c *coded) bool {
 		l.convert()
 		return false
 	}
-	l.room(len(l.p) + c.size)
-	l.p = l.p.gap(off, 0, c.size)
-	c.put(l.p[off : off+c.size])
+	l.p = l.scratch.put(l.p, off, 0, c)
 	if l.n >= 0 {
 		l.n++
 	}
@@ -279,9 +277,7 @@ func (l *List) Set(i int, b []byte) bool {
 		c, off := codedOf(b), l.p.Seek(i)
 		old := l.p.EndOf(off) - off
 		if len(l.p)-old+c.size <= listPackedMax {
-			l.room(len(l.p) - old + c.size)
-			l.p = l.p.gap(off, old, c.size)
-			c.put(l.p[off : off+c.size])
+			l.p = l.scratch.put(l.p, off, old, &c)
 			return true
 		}
 		l.convert()

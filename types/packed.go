@@ -552,6 +552,11 @@ func (s *scratch) room(p Packed, n int) Packed {
 	return s.mem[:copy(s.mem[:len(p)], p)]
 }
 
+// put is putCoded with room for it.
+func (s *scratch) put(p Packed, off, old int, c *coded) Packed {
+	return s.room(p, len(p)-old+c.size).putCoded(off, old, c)
+}
+
 var errPacked = errors.New("types: damaged packed elements")
 
 // Check verifies bytes from outside: every element ends inside and its length

@@ -74,8 +74,8 @@ func (s *Set) Load(enc Encoding, packed []byte, obj Object) {
 	}
 }
 
-// Stored is the value as the keyspace keeps it. An empty set is for the caller
-// to drop.
+// Stored is the value as the keyspace keeps it; packed bytes may lie in memory
+// that s will use again. An empty set is for the caller to drop.
 func (s *Set) Stored() (Encoding, []byte, Object) {
 	switch s.enc {
 	case EncHashtable:

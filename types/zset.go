@@ -65,7 +65,8 @@ func (z *SortedSet) Load(enc Encoding, packed []byte, obj Object) {
 	}
 }
 
-// Stored is the value as the keyspace keeps it.
+// Stored is the value as the keyspace keeps it; packed bytes may lie in memory
+// that z will use again.
 func (z *SortedSet) Stored() (Encoding, []byte, Object) {
 	if z.big != nil {
 		return EncSkiplist, nil, z.big

@@ -15,7 +15,7 @@ import (
 
 // zpackedMax is the most bytes of a packed sorted set, whatever the limits say:
 // with a member's score and codings on top it must fit its entry.
-const zpackedMax = packedMax - 64
+const zpackedMax = packedMax - zpairMax
 
 // zpairMax is the most bytes that a pair takes besides its member's own.
 const zpairMax = 64
@@ -138,7 +138,7 @@ func (z *SortedSet) setPacked(member []byte, score float64) (created, changed bo
 			// It stays where it is.
 			var buf scoreText
 			c := codedScore(score, &buf)
-			z.packed = z.scratch.room(p, len(p)+c.size).putCoded(value, next-value, &c)
+			z.packed = z.scratch.put(p, value, next-value, &c)
 			return false, true
 		}
 		z.packed = p.Delete(off, 2)
