@@ -8,30 +8,45 @@ import (
 
 // readers run long reads on threads of lower priority than the event loops have:
 // where all processors are taken, the system lets who comes wait for the end of
-// a slice, some milliseconds, unless it outweighs who runs. They must lock
-// nothing, because who waits for their lock would wait with them.
+// a slice, some milliseconds, unless it outweighs who runs. They must lock no
+// stripe, because who waits for it would wait with them.
 //
-// There are as many as have something to do, and a thread's priority cannot be
-// raised again, so that those who have nothing wait a while for more.
+// A thread's priority cannot be raised again, so each has a thread for good, and
+// those who have nothing to do wait a while for more.
 type readers struct {
-	jobs chan func() // unbuffered: somebody idle takes it, or nobody
+	jobs chan func()   // unbuffered: somebody idle takes it, or nobody
+	room chan struct{} // has an element for each reader
 }
 
-// readerIdle is how long a reader waits for more.
-const readerIdle = 5 * time.Second
+const (
+	// maxReaders is the most readers there are, since each is a thread: what
+	// comes beyond them runs at the usual priority, in a goroutine like any other.
+	maxReaders = 32
+	// readerIdle is how long a reader waits for more.
+	readerIdle = 5 * time.Second
+)
 
-func newReaders() readers { return readers{jobs: make(chan func())} }
+func newReaders() readers {
+	return readers{jobs: make(chan func()), room: make(chan struct{}, maxReaders)}
+}
 
 // run has f run.
 func (r readers) run(f func()) {
 	select {
 	case r.jobs <- f:
+		return
 	default:
+	}
+	select {
+	case r.room <- struct{}{}:
 		go r.work(f)
+	default:
+		go f()
 	}
 }
 
 func (r readers) work(f func()) {
+	defer func() { <-r.room }()
 	keyspace.LowPriority(keyspace.NiceReader)
 	idle := time.NewTimer(readerIdle)
 	defer idle.Stop()

@@ -1,6 +1,8 @@
 package command
 
 import (
+	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,4 +45,30 @@ func TestReaders(t *testing.T) {
 		}
 	}
 	t.Error("no thread was used again")
+}
+
+// TestReadersBound: however many reads come at once, few of them have threads of their own, and all are done.
+func TestReadersBound(t *testing.T) {
+	r := newReaders()
+	threads := func() int {
+		all, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	before := threads()
+	var begun, done sync.WaitGroup
+	hold := make(chan struct{})
+	for range 10 * maxReaders {
+		begun.Add(1)
+		done.Add(1)
+		r.run(func() { defer done.Done(); begun.Done(); <-hold })
+	}
+	begun.Wait()
+	if n := threads() - before; n > maxReaders+8 {
+		t.Errorf("%d threads more", n)
+	}
+	close(hold)
+	done.Wait()
 }

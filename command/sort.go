@@ -229,7 +229,8 @@ func (s *sorting) run(c *Ctx, w *wire.Writer, t types.Type, enc types.Encoding, 
 		}
 		switch {
 		case n == 0:
-			return cmp.Compare(a.elem, b.elem) // as they came
+			// As they came; one without bytes starts where its successor does.
+			return cmp.Or(cmp.Compare(a.elem, b.elem), cmp.Compare(a.n, b.n))
 		case s.desc:
 			return -n
 		}
