@@ -1,6 +1,9 @@
 package main
 
-import "runtime/debug"
+import (
+	"runtime"
+	"runtime/debug"
+)
 
 // collectorPercent is GOGC where the environment does not say: the heap that
 // the collector sees is small (the data is off-heap) and nearly free of
@@ -21,14 +24,16 @@ func tuneCollector() (snapshot func() (over func())) {
 		return nil
 	}
 	return func() func() {
-		// A collection, and free memory back to the system. Were there more
-		// garbage than the lower percentage allows, whoever allocates next, with a
-		// stripe locked, would have to mark the whole heap: 1.5 to 3.5 ms with
-		// 210 MB. And were there more free memory, in pieces too small for what
-		// writers copy, whoever makes the heap grow would have to give back up to
-		// 4 MiB of it there and then, piece by piece: 1.5 to 7 ms.
-		debug.FreeOSMemory()
+		// Were there more garbage than the lower percentage allows, whoever
+		// allocates next, with a stripe locked, would have to mark the whole heap:
+		// 1.5 to 5 ms.
+		runtime.GC()
 		debug.SetGCPercent(snapshotPercent)
+		// And were there more free memory than it wants to keep, in pieces too small
+		// for what writers copy, whoever makes the heap grow would have to give back
+		// up to 4 MiB of it there and then, piece by piece: 1.5 to 7 ms. It takes so
+		// long to give all back that it must not come before.
+		debug.FreeOSMemory()
 		return func() { debug.SetGCPercent(collectorPercent) }
 	}
 }

@@ -193,29 +193,31 @@ func (r *run) setAlgebra(ctx context.Context) error {
 
 // collectionBytes measures resident bytes: of a small collection, and of a big one's member.
 func (r *run) collectionBytes(ctx context.Context) error {
-	for _, k := range []struct {
-		kind, name string
-		members    int
-	}{{"h", "hash", 5}, {"l", "list", 10}, {"s", "set", 10}, {"z", "zset", 10}} {
-		for _, side := range sides(0) {
-			progress("collections: bytes of %s on %s", k.name, side)
-			for _, big := range []bool{false, true} {
-				s, err := r.start(ctx, side, nil)
-				if err != nil {
-					return err
+	for round := range r.rounds {
+		for _, k := range []struct {
+			kind, name string
+			members    int
+		}{{"h", "hash", 5}, {"l", "list", 10}, {"s", "set", 10}, {"z", "zset", 10}} {
+			for _, side := range sides(round) {
+				progress("collections: bytes of %s on %s", k.name, side)
+				for _, big := range []bool{false, true} {
+					s, err := r.start(ctx, side, nil)
+					if err != nil {
+						return err
+					}
+					name, n := fmt.Sprintf("collections/bytes/small %s of %d", k.name, k.members), int64(smallCollections)
+					load := func() error { return fillSmall(ctx, s.addr, k.kind, k.members) }
+					if big {
+						name, n = fmt.Sprintf("collections/bytes/a member of a big %s", k.name), r.keys
+						load = func() error { return fillBig(ctx, s.addr, k.kind, k.name, 0, n) }
+					}
+					each, err := bytesEach(ctx, s, n, load)
+					s.stop()
+					if err != nil {
+						return err
+					}
+					r.add(name, "B", side, math.Round(each*10)/10)
 				}
-				name, n := fmt.Sprintf("collections/bytes/small %s of %d", k.name, k.members), int64(smallCollections)
-				load := func() error { return fillSmall(ctx, s.addr, k.kind, k.members) }
-				if big {
-					name, n = fmt.Sprintf("collections/bytes/a member of a big %s", k.name), r.keys
-					load = func() error { return fillBig(ctx, s.addr, k.kind, k.name, 0, n) }
-				}
-				each, err := bytesEach(ctx, s, n, load)
-				s.stop()
-				if err != nil {
-					return err
-				}
-				r.add(name, "B", side, math.Round(each*10)/10)
 			}
 		}
 	}
