@@ -108,14 +108,18 @@ func (o *outbox) sent(n int) {
 	}
 }
 
+// rest is what of block i was not sent.
+func (o *outbox) rest(i int) []byte {
+	if i == 0 {
+		return o.blocks[0].b[o.done:]
+	}
+	return o.blocks[i].b
+}
+
 // buffers are the bytes that wait, for who sends them in the box's place.
 func (o *outbox) buffers() (all net.Buffers) {
-	for i, block := range o.blocks {
-		b := block.b
-		if i == 0 {
-			b = b[o.done:]
-		}
-		all = append(all, b)
+	for i := range o.blocks {
+		all = append(all, o.rest(i))
 	}
 	return all
 }
@@ -123,16 +127,13 @@ func (o *outbox) buffers() (all net.Buffers) {
 // write gives the socket what it takes, but no more than most bytes, and returns
 // how much, or a negative errno.
 func (o *outbox) write(fd, most int) int {
-	if first := o.blocks[0].b[o.done:]; len(o.blocks) == 1 || len(first) >= most {
+	if first := o.rest(0); len(o.blocks) == 1 || len(first) >= most {
 		return rawWrite(fd, first[:min(len(first), most)])
 	}
 	var vec [maxVectors]syscall.Iovec
 	k := 0
-	for i, block := range o.blocks[:min(len(o.blocks), maxVectors)] {
-		b := block.b
-		if i == 0 {
-			b = b[o.done:]
-		}
+	for i := range min(len(o.blocks), maxVectors) {
+		b := o.rest(i)
 		b = b[:min(len(b), most)]
 		most -= len(b)
 		vec[k].Base = unsafe.SliceData(b)
