@@ -136,7 +136,9 @@ func TestSnapshotCommands(t *testing.T) {
 		fields("rdb_changes_since_last_save", "rdb_saves", "rdb_last_bgsave_time_sec")
 		do("BGSAVE")
 		idle()
-		fields("rdb_changes_since_last_save", "rdb_saves", "rdb_last_bgsave_status", "rdb_last_bgsave_time_sec", "rdb_current_bgsave_time_sec")
+		fields("rdb_changes_since_last_save", "rdb_saves", "rdb_last_bgsave_status", "rdb_current_bgsave_time_sec")
+		// Either server may have met the end of a second: how many it took differs, that it took some does not.
+		out = append(out, fmt.Sprint("known: ", field(t, c, "rdb_last_bgsave_time_sec") != "-1"))
 		do("BGSAVE", "now")
 		do("BGSAVE", "SCHEDULE", "x")
 		do("SAVE", "x")
