@@ -148,7 +148,7 @@ func parseFlags(args []string) (options, error) {
 	f.Float64Var(&o.over.seconds, "seconds", 0, "aim of each timed load (expiry: of the idle time and the span of the probes; snapshot: of the calm; fullsync: of the throttling); 0: the suite's own")
 	f.IntVar(&o.over.conns, "conns", 0, "idle: connections; 0: the suite's own number")
 	f.IntVar(&o.over.valueMiB, "value-mib", 0, "idle: size of the huge value, at most 512; 0: the suite's own")
-	f.StringVar(&o.over.tests, "tests", "", "throughput and scaling: of "+defaultTests+"; empty: the suite's own; collections: commands, empty: all")
+	f.StringVar(&o.over.tests, "tests", "", "throughput and scaling: of "+defaultTests+"; empty: the suite's own; collections: commands, and nothing else; empty: all")
 	f.DurationVar(&o.over.limit, "limit", 0, "a suite is given up after this; 0: the suite's own limit")
 	f.Int64Var(&o.requests, "n", 0, "requests of a timed load; 0: from -seconds")
 	f.IntVar(&o.clients, "clients", 50, "connections of the load")

@@ -19,7 +19,11 @@ func collections(ctx context.Context, r *run) error {
 	if r.pipelines == nil {
 		r.pipelines = []int{1, 16}
 	}
-	for _, f := range []func(context.Context) error{r.collectionCommands, r.setAlgebra, r.collectionBytes} {
+	parts := []func(context.Context) error{r.collectionCommands, r.setAlgebra, r.collectionBytes}
+	if len(r.tests) > 0 {
+		parts = parts[:1]
+	}
+	for _, f := range parts {
 		if err := f(ctx); err != nil {
 			return err
 		}
@@ -32,24 +36,25 @@ type collectionWork struct {
 	name   string
 	weight float64
 	small  []string // on one of the small collections
-	big    []string // on the one with -keys members; nil: not measured
+	big    []string // on the one with -keys members
+	takes  string   // the kind of which it takes a member with each request
 }
 
 // Members of big collections are elements of twelve digits; small ones have m0 to m9, and lists ten elements.
-// RPOP follows LPUSH and ZPOPMIN follows ZADD with as many requests, so that sizes stay about the same.
+// RPOP follows LPUSH and ZPOPMIN follows ZADD with as many requests, so that sizes of small ones stay about the same.
 var collectionWorks = []collectionWork{
-	{"LPUSH", 1, []string{"LPUSH", "l:" + placeholder, "element:" + placeholder}, []string{"LPUSH", "list", "element:" + placeholder}},
-	{"RPOP", 1, []string{"RPOP", "l:" + placeholder}, []string{"RPOP", "list"}},
-	{"LRANGE_100", 6, []string{"LRANGE", "l:" + placeholder, "0", "99"}, []string{"LRANGE", "list", "0", "99"}},
-	{"SADD", 1, []string{"SADD", "s:" + placeholder, "m5"}, []string{"SADD", "set", "element:" + placeholder}},
-	{"SISMEMBER", 1, []string{"SISMEMBER", "s:" + placeholder, "m3"}, []string{"SISMEMBER", "set", "element:" + placeholder}},
-	{"HSET", 1, []string{"HSET", "h:" + placeholder, "m3", "value:" + placeholder}, []string{"HSET", "hash", "element:" + placeholder, "value:" + placeholder}},
-	{"HGET", 1, []string{"HGET", "h:" + placeholder, "m3"}, []string{"HGET", "hash", "element:" + placeholder}},
-	{"ZADD", 1.5, []string{"ZADD", "z:" + placeholder, placeholder, "m5"}, []string{"ZADD", "zset", placeholder, "element:" + placeholder}},
-	{"ZRANK", 1, []string{"ZRANK", "z:" + placeholder, "m3"}, []string{"ZRANK", "zset", "element:" + placeholder}},
+	{"LPUSH", 1, []string{"LPUSH", "l:" + placeholder, "element:" + placeholder}, []string{"LPUSH", "list", "element:" + placeholder}, ""},
+	{"RPOP", 1, []string{"RPOP", "l:" + placeholder}, []string{"RPOP", "list"}, "l"},
+	{"LRANGE_100", 6, []string{"LRANGE", "l:" + placeholder, "0", "99"}, []string{"LRANGE", "list", "0", "99"}, ""},
+	{"SADD", 1, []string{"SADD", "s:" + placeholder, "m5"}, []string{"SADD", "set", "element:" + placeholder}, ""},
+	{"SISMEMBER", 1, []string{"SISMEMBER", "s:" + placeholder, "m3"}, []string{"SISMEMBER", "set", "element:" + placeholder}, ""},
+	{"HSET", 1, []string{"HSET", "h:" + placeholder, "m3", "value:" + placeholder}, []string{"HSET", "hash", "element:" + placeholder, "value:" + placeholder}, ""},
+	{"HGET", 1, []string{"HGET", "h:" + placeholder, "m3"}, []string{"HGET", "hash", "element:" + placeholder}, ""},
+	{"ZADD", 1.5, []string{"ZADD", "z:" + placeholder, placeholder, "m5"}, []string{"ZADD", "zset", placeholder, "element:" + placeholder}, ""},
+	{"ZRANK", 1, []string{"ZRANK", "z:" + placeholder, "m3"}, []string{"ZRANK", "zset", "element:" + placeholder}, ""},
 	{"ZRANGEBYSCORE_10", 3, []string{"ZRANGEBYSCORE", "z:" + placeholder, "-inf", "+inf", "LIMIT", "0", "10"},
-		[]string{"ZRANGEBYSCORE", "zset", placeholder, "+inf", "LIMIT", "0", "10"}},
-	{"ZPOPMIN", 1.5, []string{"ZPOPMIN", "z:" + placeholder}, []string{"ZPOPMIN", "zset"}},
+		[]string{"ZRANGEBYSCORE", "zset", placeholder, "+inf", "LIMIT", "0", "10"}, ""},
+	{"ZPOPMIN", 1.5, []string{"ZPOPMIN", "z:" + placeholder}, []string{"ZPOPMIN", "zset"}, "z"},
 }
 
 // fillSmall makes the small collections of one kind: m0 .. m9, as many as members says.
@@ -79,6 +84,9 @@ func fillBig(ctx context.Context, addr, kind, key string, first, n int64) error 
 
 var kinds = []string{"l", "s", "h", "z"}
 
+// bigNames are the keys of the big collections.
+var bigNames = map[string]string{"l": "list", "s": "set", "h": "hash", "z": "zset"}
+
 // collectionCommands measures requests a second and CPU of single commands.
 func (r *run) collectionCommands(ctx context.Context) error {
 	for _, t := range r.tests {
@@ -103,8 +111,7 @@ func (r *run) collectionCommands(ctx context.Context) error {
 				return err
 			}
 			for _, k := range kinds {
-				big := map[string]string{"l": "list", "s": "set", "h": "hash", "z": "zset"}[k]
-				if err := errors.Join(fillSmall(ctx, s.addr, k, 10), fillBig(ctx, s.addr, k, big, 0, r.keys)); err != nil {
+				if err := errors.Join(fillSmall(ctx, s.addr, k, 10), fillBig(ctx, s.addr, k, bigNames[k], 0, r.keys)); err != nil {
 					return err
 				}
 			}
@@ -119,21 +126,17 @@ func (r *run) collectionCommands(ctx context.Context) error {
 					w := work{name: cw.name, args: cw.small, pipeline: p, keys: smallCollections, requests: r.count(p, cw.weight)}
 					if size == "big" {
 						w.args, w.keys = cw.big, r.keys
-						if cw.name == "ZPOPMIN" || cw.name == "RPOP" {
-							w.requests = min(w.requests, r.keys/4) // the collection stays big
-						}
 					}
 					for _, side := range sides(round) {
-						f, err := r.drive(ctx, servers[side], w)
+						drive := r.drive
+						if size == "big" && cw.takes != "" {
+							drive = func(ctx context.Context, s *server, w work) (figures, error) { return r.driveLegs(ctx, s, w, cw.takes) }
+						}
+						f, err := drive(ctx, servers[side], w)
 						if err != nil {
 							return err
 						}
 						r.addFigures(fmt.Sprintf("collections/%s/P=%d/%s", size, p, cw.name), side, f)
-						if size == "big" && cw.name == "ZPOPMIN" { // the next round and depth find all members again
-							if err := fillBig(ctx, servers[side].addr, "z", "zset", 0, r.keys); err != nil {
-								return err
-							}
-						}
 					}
 				}
 			}
@@ -141,6 +144,33 @@ func (r *run) collectionCommands(ctx context.Context) error {
 	}
 	r.note("commands: %d small collections of 10 members, one of %d members of each type; %d connections", smallCollections, r.keys, r.clients)
 	return nil
+}
+
+// driveLegs drives a work that takes members out of the big collection of one kind, a quarter of them at most in
+// each leg, and puts as many back behind it: the collection stays big, and the figures are of as many requests as
+// those of other works.
+func (r *run) driveLegs(ctx context.Context, s *server, w work, kind string) (figures, error) {
+	var took, wall, cpu float64 // seconds, seconds, microseconds
+	for left := w.requests; left > 0; {
+		leg := w
+		leg.requests = min(left, max(1, r.keys/4))
+		f, err := r.drive(ctx, s, leg)
+		if err != nil {
+			return figures{}, err
+		}
+		n := float64(leg.requests)
+		took, wall, cpu = took+n/f.rps, wall+n/f.wall, cpu+n*f.cpu
+		back := leg.requests
+		if kind == "z" {
+			back = r.keys // which are gone is not known
+		}
+		if err := fillBig(ctx, s.addr, kind, bigNames[kind], 0, back); err != nil {
+			return figures{}, err
+		}
+		left -= leg.requests
+	}
+	n := float64(w.requests)
+	return figures{rps: n / took, wall: n / wall, cpu: cpu / n}, nil
 }
 
 // setAlgebra times operations on sets a, b and c of -keys members: a and b share a half, b and c three quarters.
