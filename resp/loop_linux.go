@@ -164,6 +164,8 @@ type loop struct {
 
 	waiting int // connections whose output waits for the socket
 
+	late late
+
 	replicates, single bool // see endTurn
 
 	// mu protects queue and seq. awake tells that the loop will look at the
@@ -255,6 +257,7 @@ func (l *loop) run() {
 				l.accept(fd)
 			}
 		}
+		l.sendLate()
 		l.runQueue()
 		l.sendPushes(pushTurn + 2*n)
 		l.sweep()
@@ -439,6 +442,7 @@ func (c *conn) readable() {
 		}
 		n := rawRead(c.fd, room)
 		if n <= 0 {
+			l.sendLate()
 			if n == 0 {
 				c.close()
 			} else if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
@@ -463,7 +467,7 @@ func (c *conn) readable() {
 			}
 		}
 		if !behind {
-			c.process(data)
+			c.serve(data)
 		} else {
 			c.in = c.in[:len(c.in)+n]
 			if c.note(); cap(c.in) > keepBuffer {
@@ -483,6 +487,7 @@ func (c *conn) readable() {
 // process runs input and sends the replies in one write.
 func (c *conn) process(data []byte) {
 	l := c.l
+	l.sendLate()
 	l.w.Buf = l.w.Buf[:0]
 	c.advance(data)
 }
@@ -496,28 +501,34 @@ func (c *conn) advance(data []byte) {
 	l := c.l
 	for !c.gone {
 		err := c.feed(l.srv, l.exec, &l.w, data)
-		data = nil
-		c.note()
-		if err != nil {
-			l.srv.tooMuchInput(c.c)
-			c.close()
+		if c.ran(err); !c.more {
 			return
 		}
-		if l.single {
-			l.endTurn()
-		}
-		if len(l.w.Buf) > 0 {
-			c.flush(&l.w)
-		} else if c.closing && !c.sending() {
-			c.close()
-		}
-		if cap(l.w.Buf) > keepOut {
-			l.w.Buf = nil
-		}
-		if !c.more {
-			break
-		}
+		data = nil
 		l.w.Buf = l.w.Buf[:0]
+	}
+}
+
+// ran sends what is in the loop's writer after input was run, with err.
+func (c *conn) ran(err error) {
+	l := c.l
+	if c.note(); err != nil {
+		l.srv.tooMuchInput(c.c)
+		c.close()
+		return
+	}
+	if l.single {
+		l.endTurn()
+	}
+	if len(l.w.Buf) > 0 {
+		c.flush(&l.w)
+	} else if c.closing && !c.sending() {
+		c.close()
+	}
+	if cap(l.w.Buf) > keepOut {
+		l.w.Buf = nil
+	}
+	if c.more {
 		c.stalled = c.waiting() > stallAt && !l.srv.cmd.OutputBounded(c.c)
 	}
 	if !c.gone {

@@ -62,6 +62,7 @@ func (l *loop) queued() bool {
 // runQueue runs what the queue held when it was called; what comes meanwhile
 // waits for the next turn.
 func (l *loop) runQueue() {
+	l.sendLate()
 	l.mu.Lock()
 	q := l.queue
 	l.queue, l.room = l.room, nil

@@ -1,0 +1,156 @@
+package resp
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"kvd/command"
+	"kvd/config"
+	"kvd/keyspace"
+	"kvd/logf"
+)
+
+// oneTurn serves connections whose input has all come before the loop's next turn.
+type oneTurn struct {
+	t     *testing.T
+	addr  string
+	sleep net.Conn
+}
+
+func newOneTurn(t *testing.T) *oneTurn {
+	cfg := config.New()
+	for name, value := range map[string]string{"port": "0", "event-loops": "1", "enable-debug-command": "yes",
+		"unixsocket": filepath.Join(t.TempDir(), "s")} {
+		if err := cfg.SetInitial(name, []string{value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ks := keyspace.New(keyspace.Options{Stripes: 16})
+	o := &oneTurn{t: t, addr: start(t, New(command.NewServer(cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")), ks)}
+	o.sleep = o.dial()
+	return o
+}
+
+func (o *oneTurn) dial() net.Conn {
+	c, err := net.Dial("tcp", o.addr)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	o.t.Cleanup(func() { c.Close() })
+	ping(o.t, c)
+	expect(o.t, c, "+PONG\r\n")
+	return c
+}
+
+// serve sends each connection its input, in this order, while the loop sleeps.
+func (o *oneTurn) serve(do func()) {
+	o.t.Helper()
+	if _, err := o.sleep.Write(bulk("DEBUG", "SLEEP", "0.03")); err != nil {
+		o.t.Fatal(err)
+	}
+	time.Sleep(10 * time.Millisecond)
+	do()
+	expect(o.t, o.sleep, "+OK\r\n")
+}
+
+func (o *oneTurn) write(c net.Conn, commands ...string) {
+	o.t.Helper()
+	var in []byte
+	for _, cmd := range commands {
+		in = append(in, bulk(strings.Fields(cmd)...)...)
+	}
+	if _, err := c.Write(in); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// TestLate: in a turn with several connections replies leave at its end, whole
+// and in order, whatever else becomes of the connection in that turn.
+func TestLate(t *testing.T) {
+	o := newOneTurn(t)
+	first, second := o.dial(), o.dial()
+	var came time.Duration
+	o.serve(func() {
+		began := time.Now()
+		o.write(first, "PING")
+		o.write(second, "DEBUG SLEEP 0.2")
+		expect(t, first, "+PONG\r\n")
+		came = time.Since(began)
+		expect(t, second, "+OK\r\n")
+	})
+	if came < 200*time.Millisecond {
+		t.Errorf("the first reply of a turn came after %v, in the middle of the turn", came)
+	}
+
+	closed := func(c net.Conn) {
+		t.Helper()
+		if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("%d bytes more, %v", n, err)
+		}
+	}
+	long := strings.Repeat("x", lateMax+1)
+	for round := range 10 {
+		var plain, quits, longer, subscriber, publisher, blocks, feeds, browser, half, killed, killer, silent, large, ends = o.dial(), o.dial(), o.dial(), o.dial(), o.dial(), o.dial(),
+			o.dial(), o.dial(), o.dial(), o.dial(), o.dial(), o.dial(), o.dial(), o.dial()
+		o.write(killed, "CLIENT ID")
+		var id int
+		if _, err := fmt.Fscanf(killed, ":%d\r\n", &id); err != nil {
+			t.Fatal(err)
+		}
+		var many, manyReplies strings.Builder
+		for i := range 200 {
+			fmt.Fprintf(&many, "ECHO %d\n", round*1000+i)
+			fmt.Fprintf(&manyReplies, "$%d\r\n%d\r\n", len(fmt.Sprint(round*1000+i)), round*1000+i)
+		}
+		o.serve(func() {
+			o.write(plain, strings.Split(strings.TrimSuffix(many.String(), "\n"), "\n")...)
+			o.write(quits, "PING", "QUIT")
+			o.write(longer, "PING", "SET long "+long, "GET long")
+			o.write(subscriber, fmt.Sprint("SUBSCRIBE ch", round))
+			o.write(publisher, "PING", fmt.Sprintf("PUBLISH ch%d hello", round))
+			o.write(blocks, "PING", "BLPOP list 0", "PING")
+			o.write(feeds, "RPUSH list a")
+			o.write(browser, "PING", "POST / HTTP/1.1")
+			o.write(half, "PING", "ECHO half")
+			if err := half.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			o.write(killed, "ECHO last")
+			o.write(killer, fmt.Sprintf("CLIENT KILL ID %d", id))
+			o.write(large, "PING", "SET large "+strings.Repeat("y", readSize+2*keepBuffer))
+			// One read exactly, in which a long command begins, and the end.
+			part := append(bulk("PING"), fmt.Sprintf("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", 2*readSize)...)
+			if _, err := ends.Write(append(part, make([]byte, readSize-len(part))...)); err != nil {
+				t.Fatal(err)
+			}
+			if err := ends.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			o.write(silent, "PING", "CLIENT REPLY OFF", "PING", "CLIENT REPLY ON", "PING")
+		})
+		expect(t, plain, manyReplies.String())
+		expect(t, quits, "+PONG\r\n+OK\r\n")
+		closed(quits)
+		expect(t, longer, fmt.Sprintf("+PONG\r\n+OK\r\n$%d\r\n%s\r\n", len(long), long))
+		expect(t, subscriber, fmt.Sprintf("*3\r\n$9\r\nsubscribe\r\n$3\r\nch%[1]d\r\n:1\r\n*3\r\n$7\r\nmessage\r\n$3\r\nch%[1]d\r\n$5\r\nhello\r\n", round))
+		expect(t, publisher, "+PONG\r\n:1\r\n")
+		expect(t, blocks, "+PONG\r\n*2\r\n$4\r\nlist\r\n$1\r\na\r\n+PONG\r\n")
+		expect(t, feeds, ":1\r\n")
+		closed(browser)
+		expect(t, half, "+PONG\r\n$4\r\nhalf\r\n")
+		closed(half)
+		expect(t, killed, "$4\r\nlast\r\n")
+		closed(killed)
+		expect(t, killer, ":1\r\n")
+		expect(t, large, "+PONG\r\n+OK\r\n")
+		expect(t, ends, "+PONG\r\n")
+		closed(ends)
+		expect(t, silent, "+PONG\r\n+OK\r\n+PONG\r\n")
+	}
+}
