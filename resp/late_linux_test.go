@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -152,5 +153,34 @@ func TestLate(t *testing.T) {
 		expect(t, ends, "+PONG\r\n")
 		closed(ends)
 		expect(t, silent, "+PONG\r\n+OK\r\n+PONG\r\n")
+	}
+}
+
+// TestReadOn: what a turn leaves unread of a connection, be it input or its end,
+// is read in the next one, though the system does not tell of it again.
+func TestReadOn(t *testing.T) {
+	o := newOneTurn(t)
+	for _, size := range []int{readSize - 14, readSize, readSize + 14, 3 * readSize} {
+		pings := bulk("PING")
+		input := bytes.Repeat(pings, size/len(pings))
+		input = append(input, bytes.Repeat([]byte("\n"), size-len(input))...) // empty commands
+		for _, ends := range []bool{false, true} {
+			c := o.dial()
+			o.serve(func() {
+				go func() {
+					_, _ = c.Write(input)
+					if ends {
+						_ = c.(*net.TCPConn).CloseWrite()
+					}
+				}()
+				time.Sleep(10 * time.Millisecond)
+			})
+			expect(t, c, strings.Repeat("+PONG\r\n", size/len(pings)))
+			if ends {
+				if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+					t.Errorf("%d bytes, then %d more, %v", size, n, err)
+				}
+			}
+		}
 	}
 }
