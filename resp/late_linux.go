@@ -30,7 +30,8 @@ type lateReplies struct {
 	end int
 }
 
-// serve is process for input that stands for itself. Short replies become late.
+// serve is process for input that was just read, once for each connection in a
+// turn. Short replies become late.
 func (c *conn) serve(data []byte) {
 	l := c.l
 	if l.single || len(l.late.buf) > lateTotal || c.sending() {
@@ -48,6 +49,9 @@ func (c *conn) serve(data []byte) {
 	if len(l.w.Buf) > 0 {
 		l.late.buf = append(l.late.buf, l.w.Buf...)
 		l.late.of = append(l.late.of, lateReplies{c, len(l.late.buf)})
+	}
+	if cap(l.w.Buf) > keepOut {
+		l.w.Buf = nil // the replies were long, but the client does not want them
 	}
 	c.note()
 	l.srv.cmd.NoteMemory(c.c)

@@ -263,7 +263,7 @@ func (l *loop) run() {
 				if ev.Events&syscall.EPOLLOUT != 0 {
 					c.writable()
 				}
-				if ev.Events&^syscall.EPOLLOUT != 0 && !c.gone {
+				if ev.Events&^syscall.EPOLLOUT != 0 && !c.gone && !c.again {
 					c.readable(ev.Events&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0)
 				}
 			} else if fd == l.wake {
@@ -274,7 +274,6 @@ func (l *loop) run() {
 			}
 		}
 		l.readAgain(more)
-		l.sendLate()
 		l.runQueue()
 		l.sendPushes(pushTurn + 2*n)
 		l.sweep()
@@ -290,7 +289,8 @@ func (l *loop) run() {
 	syscall.Close(l.wake)
 }
 
-// readAgain reads on from connections that the last turn has not read out.
+// readAgain reads on from connections that the last turn has not read out, and
+// that this one therefore has not read from: none is served twice in a turn.
 func (l *loop) readAgain(more []*conn) {
 	for i, c := range more {
 		more[i] = nil
@@ -455,12 +455,13 @@ func keepAlive(fd, seconds int) {
 }
 
 // readable reads and runs what came: one read, or for a long command as many
-// as there is input for, but no more than maxTurn bytes. more says that there
-// may be more behind a read that does not fill its room: the end of the input.
-func (c *conn) readable(more bool) {
-	l := c.l
+// as there is input for, but no more than maxTurn bytes. A read that does not
+// fill its room has read all there is, but, where ends is set, for the end of
+// the input, which may follow at once.
+func (c *conn) readable(ends bool) {
+	l, more := c.l, ends
 	defer func() {
-		if more && !c.gone && !c.again {
+		if more && !c.gone {
 			c.again = true
 			l.again = append(l.again, c)
 		}
@@ -477,15 +478,15 @@ func (c *conn) readable(more bool) {
 		}
 		n := rawRead(c.fd, room)
 		if n <= 0 {
-			l.sendLate()
 			e := syscall.Errno(-n)
 			if more = e == syscall.EINTR; !more && e != syscall.EAGAIN {
+				l.sendLate()
 				c.close()
 			}
 			return
 		}
 		total += n
-		more = more || n == len(room)
+		more = ends || n == len(room)
 		l.srv.cmd.Stats.Received(n)
 		data, behind := room[:n], len(c.in) > 0
 		if l.queued() && !c.leaving {

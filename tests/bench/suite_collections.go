@@ -147,8 +147,8 @@ func (r *run) collectionCommands(ctx context.Context) error {
 }
 
 // driveLegs drives a work that takes members out of the big collection of one kind, a quarter of them at most in
-// each leg, and puts as many back behind it: the collection stays big, and the figures are of as many requests as
-// those of other works.
+// each leg, and puts back what is missing behind it: the collection stays big, and the figures are of as many requests
+// as those of other works.
 func (r *run) driveLegs(ctx context.Context, s *server, w work, kind string) (figures, error) {
 	var took, wall, cpu float64 // seconds, seconds, microseconds
 	for left := w.requests; left > 0; {
