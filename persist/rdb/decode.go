@@ -270,7 +270,7 @@ func decodeZSet(r *Reader, t byte, limits *Limits) Value {
 		}
 		z = &types.SortedSet{Limits: limits.ZSet}
 		z.Load(types.EncListpack, p, nil)
-		if len(p) > PackedMax || p.Count()/2 > limits.ZSet.MaxListpackEntries || z.Check() != nil || longMember(p, limits.ZSet.MaxListpackValue) {
+		if len(p) > PackedMax || p.Count()/2 > limits.ZSet.MaxListpackEntries || z.Check() != nil {
 			// Too long for the limits, out of order, or damaged.
 			z = nil
 			rebuildZSet(r, &b, p)
@@ -302,16 +302,6 @@ func decodeZSet(r *Reader, t byte, limits *Limits) Value {
 		v.Enc, v.Packed, v.Obj = b.Finish(limits).Stored()
 	}
 	return v
-}
-
-// longMember tells whether a member of a packed sorted set is longer than max.
-func longMember(p types.Packed, max int) bool {
-	for off := 0; off < len(p); off = p.EndOf(p.EndOf(off)) {
-		if p.At(off).Len() > max {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *Reader) addScored(b *types.ZSetBuilder, member []byte, score float64) {
@@ -456,12 +446,14 @@ func decodePackedHash(r *Reader, t byte, h *types.Hash) {
 		r.unsound("Hash")
 		return
 	}
-	h.Each(0, func(field, value types.Elem, _ int64) bool {
-		if max(field.Len(), value.Len()) <= h.Limits.MaxListpackValue {
-			return true
-		}
-		h.Limits.MaxListpackEntries = -1 // no packed form
-		return false
-	})
+	if t == TypeHashZipmap { // of the other packed forms Redis looks at the number of fields only
+		h.Each(0, func(field, value types.Elem, _ int64) bool {
+			if max(field.Len(), value.Len()) <= h.Limits.MaxListpackValue {
+				return true
+			}
+			h.Limits.MaxListpackEntries = -1 // no packed form
+			return false
+		})
+	}
 	h.Fit()
 }
