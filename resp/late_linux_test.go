@@ -76,14 +76,13 @@ func (o *oneTurn) write(c net.Conn, commands ...string) {
 func TestLate(t *testing.T) {
 	o := newOneTurn(t)
 	first, second := o.dial(), o.dial()
-	var came time.Duration
 	o.serve("0.5", func() {
 		o.write(first, "PING")
 		o.write(second, "DEBUG SLEEP 0.2")
 	})
 	began := time.Now()
 	expect(t, first, "+PONG\r\n")
-	came = time.Since(began)
+	came := time.Since(began)
 	expect(t, second, "+OK\r\n")
 	if came < 150*time.Millisecond {
 		t.Errorf("the first reply of a turn came after %v, in the middle of the turn", came)

@@ -116,16 +116,15 @@ func (r *run) longHolds(ctx context.Context) error {
 	if _, err := s.do("DEBUG", "TIMING", "ON"); err != nil {
 		return err
 	}
-	names := map[string]string{"l": "list", "s": "set", "h": "hash", "z": "zset"}
 	for _, k := range kinds {
-		progress("long: %s grows", names[k])
+		progress("long: %s grows", bigNames[k])
 		if _, err := s.do("CONFIG", "RESETSTAT"); err != nil {
 			return err
 		}
-		if err := fillBig(ctx, s.addr, k, names[k], 0, r.keys); err != nil {
+		if err := fillBig(ctx, s.addr, k, bigNames[k], 0, r.keys); err != nil {
 			return err
 		}
-		if err := r.addLongest(s, "long/"+names[k]+" grows/"); err != nil {
+		if err := r.addLongest(s, "long/"+bigNames[k]+" grows/"); err != nil {
 			return err
 		}
 	}
