@@ -191,8 +191,8 @@ func cmdGetBit(c *Ctx) {
 	if !ok {
 		return
 	}
-	e, ok := c.findString(&c.Keys[0])
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -213,8 +213,8 @@ func cmdSetBit(c *Ctx) {
 		return
 	}
 	k := &c.Keys[0]
-	e, ok := c.findString(k)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
 		return
 	}
 	at := int(off >> 3)
@@ -282,8 +282,8 @@ func (r *bitRange) within(n int) (from, to int64) {
 }
 
 func cmdBitCount(c *Ctx) {
-	e, ok := c.findString(&c.Keys[0])
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -294,6 +294,7 @@ func cmdBitCount(c *Ctx) {
 	switch len(c.Args) {
 	case 2:
 	case 4, 5:
+		var ok bool
 		if r.start, ok = c.Int(2); !ok {
 			return
 		}
@@ -329,8 +330,8 @@ func cmdBitPos(c *Ctx) {
 		c.Err("ERR The bit argument must be 1 or 0.")
 		return
 	}
-	e, ok := c.findString(&c.Keys[0])
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -414,7 +415,8 @@ func cmdBitOp(c *Ctx) {
 		return
 	}
 	for i := range keys {
-		if _, ok := c.findString(&keys[i]); !ok {
+		var e keyspace.Entry
+		if !c.findType(&keys[i], types.TString, &e) {
 			return
 		}
 	}
@@ -710,8 +712,8 @@ func bitField(c *Ctx, readOnly bool) {
 		return
 	}
 	k := &c.Keys[0]
-	e, ok := c.findString(k)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
 		return
 	}
 	var v stringValue
@@ -782,7 +784,7 @@ func bitField(c *Ctx, readOnly bool) {
 		}
 	}
 	if v.big != nil {
-		c.Grew(&e, v.big.Bytes()-before)
+		c.Grew(k, v.big.Bytes()-before)
 	} else {
 		c.Edit(k, types.EncRaw, v.b, nil)
 	}

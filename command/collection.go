@@ -11,7 +11,10 @@ import (
 // them as packed bytes or as an Object, and a command works on a value that is
 // loaded over either. To read:
 //
-//	e, ok := c.findType(k, types.TList)
+//	var e keyspace.Entry
+//	if !c.findType(k, types.TList, &e) {
+//		return
+//	}
 //	c.load(&e, l)
 //
 // and to change, creating the key where there is none and deleting it where
@@ -19,7 +22,7 @@ import (
 //
 //	was := c.edit(k, &e, l)
 //	... change l ...
-//	c.store(k, &was, l, types.TList, l.Len() == 0)
+//	c.store(k, was, l, types.TList, l.Len() == 0)
 //
 // Between edit and store nothing else may change the same key.
 
@@ -44,15 +47,15 @@ type values struct {
 	text   []byte // the number that one means
 }
 
-// findType finds the value at a key as an access to it; ok is false where
+// findType finds the value at a key as an access to it; it is false where
 // something of another type is there, and that is replied.
-func (c *Ctx) findType(k *keyspace.Key, t types.Type) (e keyspace.Entry, ok bool) {
-	e = c.Find(k)
+func (c *Ctx) findType(k *keyspace.Key, t types.Type, e *keyspace.Entry) bool {
+	c.FindInto(k, e)
 	if e.Exists() && e.Type() != t {
 		c.Err(errWrongType)
-		return e, false
+		return false
 	}
-	return e, true
+	return true
 }
 
 // load loads v for reading, over the value of an entry, or empty.
@@ -70,8 +73,8 @@ func (c *Ctx) load(e *keyspace.Entry, v collection) {
 // read loads the collection at a key for reading, over what value gives; nil:
 // there is none, and what is to be said of that is for the caller, or ok is false.
 func read[T collection](c *Ctx, k *keyspace.Key, t types.Type, value func() T) (v T, ok bool) {
-	e, ok := c.findType(k, t)
-	if !ok || !e.Exists() {
+	var e keyspace.Entry
+	if ok = c.findType(k, t, &e); !ok || !e.Exists() {
 		return v, ok
 	}
 	v = value()
@@ -109,16 +112,16 @@ func (c *Ctx) randomArgs(with string) (count int64, pairs, ok bool) {
 
 // editing is what a key held when a collection was loaded to be changed.
 type editing struct {
-	e     keyspace.Entry // of no key where the value is new
+	old   bool // there was a value
 	obj   types.Object
 	bytes int64 // of obj, as the keyspace has noted them
 }
 
 // edit loads v for changes, over the value of an entry, or empty.
 func (c *Ctx) edit(k *keyspace.Key, e *keyspace.Entry, v collection) editing {
-	was := editing{e: *e}
+	was := editing{old: e.Exists()}
 	switch {
-	case !e.Exists():
+	case !was.old:
 		v.Load(types.EncListpack, nil, nil)
 	case e.Encoding().IsObject():
 		was.obj = c.WritableObject(k, e)
@@ -132,16 +135,16 @@ func (c *Ctx) edit(k *keyspace.Key, e *keyspace.Entry, v collection) editing {
 
 // store keeps what edit loaded and the command changed; empty says that nothing
 // is left in v. A new key has no deadline, an old one keeps its own.
-func (c *Ctx) store(k *keyspace.Key, was *editing, v collection, t types.Type, empty bool) {
+func (c *Ctx) store(k *keyspace.Key, was editing, v collection, t types.Type, empty bool) {
 	if was.obj != nil {
-		c.Grew(&was.e, was.obj.Bytes()-was.bytes)
+		c.Grew(k, was.obj.Bytes()-was.bytes)
 	}
 	switch enc, packed, obj := v.Stored(); {
 	case empty:
-		if was.e.Exists() {
+		if was.old {
 			c.Delete(k)
 		}
-	case !was.e.Exists():
+	case !was.old:
 		c.create(k, t, enc, packed, obj)
 	case obj == nil || obj != was.obj:
 		c.Edit(k, enc, packed, obj)

@@ -119,6 +119,7 @@ type execList struct {
 // An Exec has room for the figures of every command, so it is not made lightly.
 func (s *Server) NewExec() *Exec {
 	x := &Exec{s: s, stats: make([]RowStats, Rows())}
+	x.keys = make([]keyspace.Key, 0, 4)
 	x.ctx = Ctx{Tx: x.newTx(), S: s, x: x}
 	s.execs.mu.Lock()
 	s.execs.all = append(s.execs.all, x)
@@ -146,12 +147,18 @@ func (x *Exec) SetTime(t time.Time) {
 // Pending is a command of a pipeline that has been read but not run.
 type Pending struct {
 	Args  [][]byte
-	End   int          // where it ends in the input
-	key   keyspace.Key // of the first argument, which mostly is the key
-	keyed bool
-	same  bool // its key is that of the command before
+	End   int           // where it ends in the input
+	key   keyspace.Key  // of the first argument, which mostly is the key
+	keyed *keyspace.Key // that one, or the same of a command before; nil: not known
+	same  bool          // its key is that of the command before
 	// follows: nothing but commands ran since x.lap; more: another one follows this.
 	follows, more bool
+}
+
+// Set makes p a command that nothing is foreseen of.
+func (p *Pending) Set(args [][]byte, end int) {
+	p.Args, p.End = args, end
+	p.keyed, p.same, p.follows, p.more = nil, false, false, false
 }
 
 // Foresee brings the keys of commands that are about to run nearer, all of
@@ -162,28 +169,28 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 	for i := range cmds {
 		p := &cmds[i]
 		p.follows, p.more = i > 0, i+1 < len(cmds)
-		p.keyed, p.same = len(p.Args) > 1, false
-		if !p.keyed {
+		if len(p.Args) < 2 {
 			continue
 		}
-		if i > 0 && cmds[i-1].keyed && bytes.Equal(p.Args[1], cmds[i-1].Args[1]) {
-			p.key, p.same = cmds[i-1].key, true
+		if i > 0 && cmds[i-1].keyed != nil && bytes.Equal(p.Args[1], cmds[i-1].Args[1]) {
+			p.keyed, p.same = cmds[i-1].keyed, true
 			continue
 		}
-		p.key = keyspace.MakeKey(p.Args[1])
+		p.key.Set(p.Args[1])
+		p.keyed = &p.key
 		if ks.PrefetchTable(db, &p.key) {
 			more = true
 		}
 	}
 	if more {
 		for i := range cmds {
-			if cmds[i].keyed && !cmds[i].same {
+			if cmds[i].keyed != nil && !cmds[i].same {
 				ks.PrefetchSegment(db, &cmds[i].key)
 			}
 		}
 	}
 	for i := range cmds {
-		if cmds[i].keyed && !cmds[i].same {
+		if cmds[i].keyed != nil && !cmds[i].same {
 			ks.PrefetchEntry(db, &cmds[i].key)
 		}
 	}
@@ -235,9 +242,7 @@ func (x *Exec) foreseeMembers(db int, cmds []Pending) {
 
 // RunPending is Run for a command that Foresee has seen.
 func (x *Exec) RunPending(c *Client, p *Pending, w *wire.Writer) Outcome {
-	if p.keyed {
-		x.foreseen = &p.key
-	}
+	x.foreseen = p.keyed
 	if !p.follows {
 		x.lap = clock()
 	}
@@ -484,7 +489,7 @@ func (x *Exec) call(ctx *Ctx) {
 	if row.Flags&LockAll != 0 {
 		x.held = x.s.Keyspace.LockAll()
 	} else if len(ctx.Keys) > 0 {
-		x.held = x.s.Keyspace.LockKeys(ctx.Keys)
+		x.s.Keyspace.LockKeysInto(ctx.Keys, &x.held)
 		if row.Flags&Write != 0 {
 			x.widen(ctx.Keys)
 		}
@@ -520,9 +525,11 @@ func (x *Exec) setKeys(ctx *Ctx) {
 	x.keys = x.keys[:0]
 	if row.KeysFn == nil && row.First > 0 && row.Last == row.First && !row.notKeys {
 		if x.foreseen != nil && row.First == 1 && !ctx.inExec {
-			x.keys = append(x.keys, *x.foreseen)
+			x.keys = x.keys[:1]
+			x.keys[0] = *x.foreseen // append would copy it twice
 		} else {
-			x.keys = append(x.keys, keyspace.MakeKey(args[row.First]))
+			x.keys = x.keys[:1]
+			x.keys[0].Set(args[row.First])
 		}
 		x.pos = append(x.pos[:0], row.First)
 	} else if row.KeysFn != nil || row.First > 0 {

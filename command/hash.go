@@ -84,18 +84,20 @@ type hashAt struct {
 	open bool
 }
 
-// findHash loads the hash at a key for reading, as an access to it; it is empty
-// where there is none. Something of another type is replied: not ok.
-func (c *Ctx) findHash(k *keyspace.Key) (h hashAt, ok bool) {
+// findHash loads the hash at a key into h, for reading, as an access to it; it is
+// empty where there is none. False: something of another type is there, and
+// that is replied.
+func (c *Ctx) findHash(k *keyspace.Key, h *hashAt) bool {
 	h.k, h.now = k, c.fieldTime()
-	if h.e, ok = c.findType(k, types.THash); !ok {
-		return h, false
+	if !c.findType(k, types.THash, &h.e) {
+		return false
 	}
 	cfg := c.S.Config
 	h.Hash = &c.x.values.hash
-	h.Limits = types.HashLimits{MaxListpackEntries: int(cfg.HashMaxListpackEntries.Load()), MaxListpackValue: int(cfg.HashMaxListpackValue.Load())}
+	h.Limits.MaxListpackEntries = int(cfg.HashMaxListpackEntries.Load())
+	h.Limits.MaxListpackValue = int(cfg.HashMaxListpackValue.Load())
 	c.load(&h.e, h.Hash)
-	return h, true
+	return true
 }
 
 // exists tells whether there is a hash at all.
@@ -115,7 +117,7 @@ func (c *Ctx) openHash(h *hashAt) {
 func (c *Ctx) storeHash(h *hashAt) (gone bool) {
 	noted := h.e.FieldDeadline()
 	gone = h.Empty()
-	c.store(h.k, &h.was, h.Hash, types.THash, gone)
+	c.store(h.k, h.was, h.Hash, types.THash, gone)
 	if gone {
 		return true
 	}
@@ -144,8 +146,8 @@ func cmdHSet(c *Ctx) {
 		c.WrongArity()
 		return
 	}
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	pairs := c.Args[2:]
@@ -167,8 +169,8 @@ func cmdHSet(c *Ctx) {
 }
 
 func cmdHSetNX(c *Ctx) {
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	field, value := c.Args[2], c.Args[3]
@@ -188,7 +190,8 @@ func cmdHSetNX(c *Ctx) {
 }
 
 func cmdHGet(c *Ctx) {
-	if h, ok := c.findHash(&c.Keys[0]); ok {
+	var h hashAt
+	if c.findHash(&c.Keys[0], &h) {
 		h.reply(c.W, c.Args[2])
 	}
 }
@@ -206,8 +209,8 @@ func (h *hashAt) reply(w *wire.Writer, field []byte) bool {
 }
 
 func cmdHMGet(c *Ctx) {
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	c.W.Array(len(c.Args) - 2)
@@ -217,9 +220,9 @@ func cmdHMGet(c *Ctx) {
 }
 
 func cmdHExists(c *Ctx) {
-	h, ok := c.findHash(&c.Keys[0])
+	var h hashAt
 	switch {
-	case !ok:
+	case !c.findHash(&c.Keys[0], &h):
 	case h.Has(c.Args[2], h.now):
 		c.W.Int(1)
 	default:
@@ -228,20 +231,22 @@ func cmdHExists(c *Ctx) {
 }
 
 func cmdHLen(c *Ctx) {
-	if h, ok := c.findHash(&c.Keys[0]); ok {
+	var h hashAt
+	if c.findHash(&c.Keys[0], &h) {
 		c.W.Int(int64(h.Len(h.now)))
 	}
 }
 
 func cmdHStrLen(c *Ctx) {
-	if h, ok := c.findHash(&c.Keys[0]); ok {
+	var h hashAt
+	if c.findHash(&c.Keys[0], &h) {
 		c.W.Int(int64(h.StrLen(c.Args[2], h.now)))
 	}
 }
 
 func cmdHDel(c *Ctx) {
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	deleted := 0
@@ -265,14 +270,14 @@ func cmdHIncrBy(c *Ctx) {
 	if !ok {
 		return
 	}
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	field := c.Args[2]
 	v, there := h.Get(field, h.now)
 	n := v.I
-	if there && !v.IsInt {
+	if there && !v.IsInt() {
 		if n, ok = parseInt(v.S); !ok {
 			c.Err("ERR hash value is not an integer")
 			return
@@ -311,8 +316,8 @@ func cmdHIncrByFloat(c *Ctx) {
 		c.Err("ERR value is NaN or Infinity")
 		return
 	}
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	field := c.Args[2]
@@ -346,8 +351,8 @@ type hashReply struct {
 
 // wholeHash serves HGETALL, HKEYS and HVALS.
 func (c *Ctx) wholeHash(fields, values bool) {
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	r := hashReply{fields, values, h.now}
@@ -402,8 +407,8 @@ const hrandomMax = 1 << 24
 
 func cmdHRandField(c *Ctx) {
 	if len(c.Args) == 2 {
-		h, ok := c.findHash(&c.Keys[0])
-		if !ok {
+		var h hashAt
+		if !c.findHash(&c.Keys[0], &h) {
 			return
 		}
 		if field, _, ok := h.Random(h.now); ok {
@@ -417,8 +422,8 @@ func cmdHRandField(c *Ctx) {
 	if !ok {
 		return
 	}
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	now, size := h.now, h.Len(h.now)
@@ -470,8 +475,8 @@ func cmdHScan(c *Ctx) {
 	if !ok {
 		return
 	}
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	if !h.exists() {
@@ -502,7 +507,7 @@ func replyHScan(w *wire.Writer, h *types.Hash, o *scanOptions, now int64) {
 	n := 0
 	cursor := h.Scan(o.cursor, o.count, now, func(field, value types.Elem) {
 		text := field.S
-		if field.IsInt {
+		if field.IsInt() {
 			text = field.Append(name[:0])
 		}
 		if !o.matches(text) {

@@ -170,8 +170,8 @@ const (
 
 // hexpire serves HEXPIRE and its kin; unit is in milliseconds.
 func (c *Ctx) hexpire(unit int64, relative bool) {
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	when, ok := c.fieldDeadline(2, unit, relative)
@@ -217,8 +217,8 @@ func (c *Ctx) hexpire(unit int64, relative bool) {
 
 // httl serves HTTL and its kin; unit is in milliseconds.
 func (c *Ctx) httl(unit int64, relative bool) {
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	fields, ok := c.fieldArgs(2, errFieldCount)
@@ -244,8 +244,8 @@ func (c *Ctx) httl(unit int64, relative bool) {
 }
 
 func cmdHPersist(c *Ctx) {
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	fields, ok := c.fieldArgs(2, errFieldCount)
@@ -292,8 +292,8 @@ func (p *persisting) done() {
 }
 
 func cmdHGetDel(c *Ctx) {
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	fields, ok := c.fieldArgs(2, errFieldCount)
@@ -333,14 +333,15 @@ func (c *Ctx) expiryWord(i int) (unit int64, relative bool) {
 }
 
 func cmdHGetEx(c *Ctx) {
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	at, when := 2, int64(0)
 	unit, relative := c.expiryWord(2)
 	persist := c.Word(2, "persist")
 	if unit != 0 {
+		var ok bool
 		if when, ok = c.fieldDeadline(3, unit, relative); !ok {
 			return
 		}
@@ -454,8 +455,8 @@ func cmdHSetEx(c *Ctx) {
 	if !o.parse(c) {
 		return
 	}
-	h, ok := c.findHash(&c.Keys[0])
-	if !ok {
+	var h hashAt
+	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
 	if !o.holds(&h) {

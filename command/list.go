@@ -119,8 +119,8 @@ func (c *Ctx) list() *types.List { return c.listAt(0) }
 
 // editList is readList for changes, which storeList ends.
 func (c *Ctx) editList(k *keyspace.Key) (l *types.List, was editing, ok bool) {
-	e, ok := c.findType(k, types.TList)
-	if !ok || !e.Exists() {
+	var e keyspace.Entry
+	if ok = c.findType(k, types.TList, &e); !ok || !e.Exists() {
 		return nil, was, ok
 	}
 	l = c.listAt(0)
@@ -128,7 +128,7 @@ func (c *Ctx) editList(k *keyspace.Key) (l *types.List, was editing, ok bool) {
 }
 
 // storeList keeps a list that was changed; event is the keyspace event.
-func (c *Ctx) storeList(k *keyspace.Key, was *editing, l *types.List, event string) {
+func (c *Ctx) storeList(k *keyspace.Key, was editing, l *types.List, event string) {
 	n := l.Len()
 	c.store(k, was, l, types.TList, n == 0)
 	c.Notify('l', event, k)
@@ -157,8 +157,8 @@ func takeFrom(l *types.List, s end) types.Elem {
 
 func push(c *Ctx, s end, mustExist bool) {
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TList)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TList, &e) {
 		return
 	}
 	if mustExist && !e.Exists() {
@@ -177,7 +177,7 @@ func push(c *Ctx, s end, mustExist bool) {
 		addTo(l, s, b)
 	}
 	n := l.Len()
-	c.store(k, &was, l, types.TList, n == 0)
+	c.store(k, was, l, types.TList, n == 0)
 	c.Dirty += len(elems)
 	c.W.Int(int64(n))
 	c.Notify('l', s.pushed(), k)
@@ -209,10 +209,10 @@ func pop(c *Ctx, s end) {
 	case count == 0:
 		c.W.Array(0)
 	case many:
-		c.popMany(k, l, &was, &popOptions{s, count}, false, true)
+		c.popMany(k, l, was, &popOptions{s, count}, false, true)
 	default:
 		writeElem(c.W, takeFrom(l, s))
-		c.storeList(k, &was, l, s.popped())
+		c.storeList(k, was, l, s.popped())
 		c.Dirty++
 	}
 }
@@ -220,7 +220,7 @@ func pop(c *Ctx, s end) {
 // popMany removes up to o.count elements, a positive number, and replies with
 // them, in front of which stands the key if withKey is set. It returns their
 // number. Where a client is being served that waited, live is false.
-func (c *Ctx) popMany(k *keyspace.Key, l *types.List, was *editing, o *popOptions, withKey, live bool) int {
+func (c *Ctx) popMany(k *keyspace.Key, l *types.List, was editing, o *popOptions, withKey, live bool) int {
 	total := l.Len()
 	n := int(min(o.count, int64(total)))
 	r := popReply{where: o.where, n: n}
@@ -276,8 +276,8 @@ func (r *popReply) write(w *wire.Writer, l *types.List) {
 }
 
 func cmdLLen(c *Ctx) {
-	e, ok := c.findType(&c.Keys[0], types.TList)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TList, &e) {
 		return
 	}
 	l := c.listAt(0)
@@ -342,7 +342,7 @@ func replyRangeOf(w *wire.Writer, l *types.List, from, to int) {
 
 // writeElem replies with an element as a bulk.
 func writeElem(w *wire.Writer, e types.Elem) {
-	if e.IsInt {
+	if e.IsInt() {
 		w.BulkInt(e.I)
 	} else {
 		w.Bulk(e.S)
@@ -373,7 +373,7 @@ func cmdLTrim(c *Ctx) {
 				l.Trim(from, to-1)
 			}
 		}
-		c.storeList(k, &was, l, "ltrim")
+		c.storeList(k, was, l, "ltrim")
 		c.Dirty += n - (to - from)
 	}
 	c.W.OK()
@@ -395,7 +395,7 @@ func cmdLRem(c *Ctx) {
 	}
 	n := l.RemoveEqual(c.Args[3], int(count))
 	if n > 0 {
-		c.storeList(k, &was, l, "lrem")
+		c.storeList(k, was, l, "lrem")
 		c.Dirty += n
 	}
 	c.W.Int(int64(n))
@@ -423,8 +423,8 @@ func cmdLIndex(c *Ctx) {
 
 func cmdLSet(c *Ctx) {
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TList)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TList, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -441,7 +441,7 @@ func cmdLSet(c *Ctx) {
 		c.Err(errOutOfRange)
 		return
 	}
-	c.storeList(k, &was, l, "lset")
+	c.storeList(k, was, l, "lset")
 	c.Dirty++
 	c.W.OK()
 }
@@ -471,7 +471,7 @@ func cmdLInsert(c *Ctx) {
 		return
 	}
 	c.W.Int(int64(l.Len()))
-	c.storeList(k, &was, l, "linsert")
+	c.storeList(k, was, l, "linsert")
 	c.Dirty++
 }
 
@@ -595,8 +595,8 @@ func cmdLMove(c *Ctx) {
 // did.
 func (c *Ctx) move(from, to end) bool {
 	src, dst := &c.Keys[0], &c.Keys[1]
-	e, ok := c.findType(src, types.TList)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(src, types.TList, &e) {
 		return false
 	}
 	if !e.Exists() {
@@ -612,12 +612,12 @@ func (c *Ctx) move(from, to end) bool {
 	c.scratch = takeFrom(l, from).Append(c.scratch[:0])
 	if string(src.B) == string(dst.B) {
 		addTo(l, to, c.scratch)
-		c.store(src, &was, l, types.TList, l.Len() == 0)
+		c.store(src, was, l, types.TList, l.Len() == 0)
 		c.Notify('l', to.pushed(), dst)
 		c.Notify('l', from.popped(), src)
 	} else {
 		left := l.Len()
-		c.store(src, &was, l, types.TList, left == 0)
+		c.store(src, was, l, types.TList, left == 0)
 		c.pushOne(dst, to, c.scratch)
 		c.Notify('l', to.pushed(), dst)
 		c.Notify('l', from.popped(), src)
@@ -640,7 +640,7 @@ func (c *Ctx) pushOne(k *keyspace.Key, s end, b []byte) {
 	l := c.listAt(1)
 	was := c.edit(k, &e, l)
 	addTo(l, s, b)
-	c.store(k, &was, l, types.TList, l.Len() == 0)
+	c.store(k, was, l, types.TList, l.Len() == 0)
 }
 
 // popOptions are those of LMPOP and BLMPOP.
@@ -696,7 +696,7 @@ func (c *Ctx) popFirst(o *popOptions) bool {
 			return true
 		}
 		if l != nil {
-			c.popWithKey(k, l, &was, o, true)
+			c.popWithKey(k, l, was, o, true)
 			return true
 		}
 	}
@@ -704,7 +704,7 @@ func (c *Ctx) popFirst(o *popOptions) bool {
 }
 
 // popWithKey pops from a list and replies with its key and the elements.
-func (c *Ctx) popWithKey(k *keyspace.Key, l *types.List, was *editing, o *popOptions, live bool) {
+func (c *Ctx) popWithKey(k *keyspace.Key, l *types.List, was editing, o *popOptions, live bool) {
 	n := c.popMany(k, l, was, o, true, live)
 	if c.Journaling() {
 		c.Effect([]byte(o.where.pop()), k.B, strconv.AppendInt(nil, int64(n), 10))

@@ -68,7 +68,7 @@ func blockingPop(c *Ctx, s end) {
 			return
 		}
 		if l != nil {
-			c.popOneWithKey(k, l, &was, s)
+			c.popOneWithKey(k, l, was, s)
 			return
 		}
 	}
@@ -81,7 +81,7 @@ func blockingPop(c *Ctx, s end) {
 		if l == nil {
 			return false
 		}
-		c.popOneWithKey(k, l, &was, s)
+		c.popOneWithKey(k, l, was, s)
 		return true
 	}})
 }
@@ -98,7 +98,7 @@ func (c *Ctx) waitedList(k *keyspace.Key) (l *types.List, was editing) {
 }
 
 // popOneWithKey replies with a key and the element that it pops from it.
-func (c *Ctx) popOneWithKey(k *keyspace.Key, l *types.List, was *editing, s end) {
+func (c *Ctx) popOneWithKey(k *keyspace.Key, l *types.List, was editing, s end) {
 	c.W.Array(2)
 	c.W.Bulk(k.B)
 	writeElem(c.W, takeFrom(l, s))
@@ -129,7 +129,7 @@ func cmdBLMPop(c *Ctx) {
 		if l == nil {
 			return false
 		}
-		c.popWithKey(k, l, &was, &o, false)
+		c.popWithKey(k, l, was, &o, false)
 		return true
 	}})
 }
@@ -155,9 +155,9 @@ func cmdBRPopLPush(c *Ctx) {
 }
 
 func blockingMove(c *Ctx, from, to end, ms int64) {
-	e, ok := c.findType(&c.Keys[0], types.TList)
+	var e keyspace.Entry
 	switch {
-	case !ok:
+	case !c.findType(&c.Keys[0], types.TList, &e):
 	case e.Exists():
 		c.moveWaited(from, to)
 	case !c.CanBlock():

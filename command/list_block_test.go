@@ -305,7 +305,7 @@ func TestBlockPanic(t *testing.T) {
 			panic("on purpose")
 		}
 		l, was := c.waitedList(k)
-		c.popOneWithKey(k, l, &was, left)
+		c.popOneWithKey(k, l, was, left)
 		return true
 	}})
 	s.Keyspace.Unlock(&h)

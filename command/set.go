@@ -119,7 +119,7 @@ func (c *Ctx) openSet(k *keyspace.Key, e *keyspace.Entry, s *types.Set, members 
 
 // closeSet keeps a set from which something was removed; event is the keyspace
 // event.
-func (c *Ctx) closeSet(k *keyspace.Key, was *editing, s *types.Set, event string) {
+func (c *Ctx) closeSet(k *keyspace.Key, was editing, s *types.Set, event string) {
 	n := s.Len()
 	c.store(k, was, s, types.TSet, n == 0)
 	c.Notify('s', event, k)
@@ -147,8 +147,8 @@ func (c *Ctx) idle(e *keyspace.Entry, s *types.Set, members [][]byte, there bool
 
 func cmdSAdd(c *Ctx) {
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TSet)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TSet, &e) {
 		return
 	}
 	all := c.Args[2:]
@@ -178,15 +178,15 @@ func (c *Ctx) addMembers(k *keyspace.Key, e *keyspace.Entry, s *types.Set, all, 
 		}
 	}
 	if n > 0 {
-		c.store(k, &was, s, types.TSet, false)
+		c.store(k, was, s, types.TSet, false)
 	}
 	return n
 }
 
 func cmdSRem(c *Ctx) {
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TSet)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TSet, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -208,7 +208,7 @@ func cmdSRem(c *Ctx) {
 		}
 	}
 	if n > 0 {
-		c.closeSet(k, &was, s, "srem")
+		c.closeSet(k, was, s, "srem")
 		c.Dirty += n
 	}
 	c.W.Int(int64(n))
@@ -239,7 +239,7 @@ func cmdSMove(c *Ctx) {
 	}
 	was := c.edit(src, &e, s)
 	s.Remove(member[0])
-	c.closeSet(src, &was, s, "srem")
+	c.closeSet(src, was, s, "srem")
 	c.Dirty++
 
 	d = c.Peek(dst)
@@ -328,8 +328,8 @@ func cmdSPop(c *Ctx) {
 		return
 	}
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TSet)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TSet, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -343,10 +343,10 @@ func cmdSPop(c *Ctx) {
 	if c.Journaling() {
 		c.Effect(wordSRem, k.B, m.Append(nil))
 	}
-	if !m.IsInt && cap(m.S) <= listScratchMax {
+	if !m.IsInt() && cap(m.S) <= listScratchMax {
 		c.scratch = m.S[:0]
 	}
-	c.closeSet(k, &was, s, "spop")
+	c.closeSet(k, was, s, "spop")
 	c.Dirty++
 }
 
@@ -358,8 +358,8 @@ func popMembers(c *Ctx) {
 		return
 	}
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TSet)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TSet, &e) {
 		return
 	}
 	if !e.Exists() || count == 0 {
@@ -386,7 +386,7 @@ func popMembers(c *Ctx) {
 		writeElem(c.W, m)
 		r.add(m)
 	})
-	c.closeSet(k, &was, s, "spop")
+	c.closeSet(k, was, s, "spop")
 	c.Dirty += n
 }
 
@@ -526,7 +526,7 @@ func replySScan(w *wire.Writer, s *types.Set, o *scanOptions, buf []byte) []byte
 	out := wire.Writer{Buf: buf[:0]}
 	cursor := s.Scan(o.cursor, o.count, func(m types.Elem) {
 		b := m.S
-		if m.IsInt {
+		if m.IsInt() {
 			b = m.Append(digits[:0])
 		}
 		if o.matches(b) {

@@ -64,7 +64,8 @@ type setCombination struct {
 // replied.
 func (a *setCombination) load(c *Ctx, keys []keyspace.Key) bool {
 	for i := range keys {
-		if _, ok := c.findType(&keys[i], types.TSet); !ok {
+		var e keyspace.Entry
+		if !c.findType(&keys[i], types.TSet, &e) {
 			return false
 		}
 	}

@@ -288,7 +288,7 @@ func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o type
 		n := z.Len()
 		from, to = s.within(n)
 		member := func(fn func(types.Elem) bool) func([]byte, float64) bool {
-			return func(m []byte, _ float64) bool { return fn(types.Elem{S: m}) }
+			return func(m []byte, _ float64) bool { return fn(types.BytesElem(m)) }
 		}
 		if !s.keep {
 			load(n, func(fn func(types.Elem) bool) { z.Each(member(fn)) })
@@ -404,7 +404,7 @@ func (s *sorting) lookUp(c *Ctx, pattern, elem []byte) ([]byte, bool) {
 	case field != nil && e.Type() == types.THash:
 		c.load(&e, &v.hash)
 		f, ok := v.hash.Get(field, c.Now)
-		if f.IsInt {
+		if f.IsInt() {
 			v.text = strconv.AppendInt(v.text[:0], f.I, 10)
 			return v.text, ok
 		}

@@ -132,10 +132,15 @@ func (r *Row) countsReads() bool {
 }
 
 // Find is Tx.Find, counted.
-func (c *Ctx) Find(k *keyspace.Key) keyspace.Entry {
-	e := c.Tx.Find(k)
-	c.countLookup(k, &e)
+func (c *Ctx) Find(k *keyspace.Key) (e keyspace.Entry) {
+	c.FindInto(k, &e)
 	return e
+}
+
+// FindInto is Tx.FindInto, counted.
+func (c *Ctx) FindInto(k *keyspace.Key, e *keyspace.Entry) {
+	c.Tx.FindInto(k, e)
+	c.countLookup(k, e)
 }
 
 // Peek is Tx.Peek, counted.

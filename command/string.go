@@ -127,17 +127,6 @@ func (c *Ctx) replyString(e *keyspace.Entry) {
 	}
 }
 
-// findString finds the string at a key; ok is false where something else is
-// there, and that is replied.
-func (c *Ctx) findString(k *keyspace.Key) (e keyspace.Entry, ok bool) {
-	e = c.Find(k)
-	if e.Exists() && e.Type() != types.TString {
-		c.Err(errWrongType)
-		return e, false
-	}
-	return e, true
-}
-
 // putString sets the value at a key to a string, in the encoding that suits.
 func (c *Ctx) putString(k *keyspace.Key, b []byte, deadline int64) {
 	if len(b) <= 20 {
@@ -189,8 +178,8 @@ func (c *Ctx) deadline(arg []byte, unit int64, relative bool) (ms int64, ok bool
 func (c *Ctx) invalidExpire() { c.Err("ERR invalid expire time in '" + c.Row.full + "' command") }
 
 func cmdGet(c *Ctx) {
-	e, ok := c.findString(&c.Keys[0])
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -401,8 +390,8 @@ func setEx(c *Ctx, unit int64) {
 
 func cmdGetSet(c *Ctx) {
 	k := &c.Keys[0]
-	e, ok := c.findString(k)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
 		return
 	}
 	if e.Exists() {
@@ -415,8 +404,8 @@ func cmdGetSet(c *Ctx) {
 
 func cmdGetDel(c *Ctx) {
 	k := &c.Keys[0]
-	e, ok := c.findString(k)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -444,8 +433,8 @@ func cmdGetEx(c *Ctx) {
 		}
 	}
 	k := &c.Keys[0]
-	e, ok := c.findString(k)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -454,6 +443,7 @@ func cmdGetEx(c *Ctx) {
 	}
 	deadline := int64(0)
 	if o.expiry != nil {
+		var ok bool
 		if deadline, ok = c.deadline(o.expiry, o.unit, o.relative); !ok {
 			return
 		}
@@ -506,8 +496,8 @@ func cmdGetRange(c *Ctx) {
 	if !ok {
 		return
 	}
-	e, ok := c.findString(&c.Keys[0])
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -520,8 +510,8 @@ func cmdGetRange(c *Ctx) {
 }
 
 func cmdStrLen(c *Ctx) {
-	e, ok := c.findString(&c.Keys[0])
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -620,8 +610,8 @@ func (c *Ctx) numberAt(e *keyspace.Entry) (int64, bool) {
 
 func (c *Ctx) incrBy(d int64) {
 	k := &c.Keys[0]
-	e, ok := c.findString(k)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
 		return
 	}
 	n, ok := c.numberAt(&e)
@@ -648,12 +638,13 @@ func (c *Ctx) incrBy(d int64) {
 
 func cmdIncrByFloat(c *Ctx) {
 	k := &c.Keys[0]
-	e, ok := c.findString(k)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
 		return
 	}
 	var cur wire.LongDouble
 	if e.Exists() {
+		var ok bool
 		if cur, ok = wire.ParseLongDouble(c.floatText(&e)); !ok {
 			c.Err(errNotFloat)
 			return
@@ -717,8 +708,8 @@ func (c *Ctx) checkLen(n int64) bool {
 func cmdAppend(c *Ctx) {
 	k := &c.Keys[0]
 	add := c.Args[2]
-	e, ok := c.findString(k)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -758,7 +749,7 @@ func (c *Ctx) writeString(k *keyspace.Key, e *keyspace.Entry, off int, b []byte)
 		s := c.WritableObject(k, e).(*types.BigString)
 		before := s.Bytes()
 		s.WriteAt(off, b)
-		c.Grew(e, s.Bytes()-before)
+		c.Grew(k, s.Bytes()-before)
 		return
 	}
 	n := c.stringOf(e).len()
@@ -799,8 +790,8 @@ func cmdSetRange(c *Ctx) {
 	}
 	k := &c.Keys[0]
 	b := c.Args[3]
-	e, ok := c.findString(k)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
 		return
 	}
 	n := 0

@@ -137,8 +137,8 @@ func appendDigest(dst []byte, d uint64) []byte {
 }
 
 func cmdDigest(c *Ctx) {
-	e, ok := c.findString(&c.Keys[0])
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TString, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -345,7 +345,7 @@ func (c *Ctx) incrExStart(o *incrOptions) (e keyspace.Entry, deadline int64, ok 
 			return
 		}
 	}
-	e, ok = c.findString(&c.Keys[0])
+	ok = c.findType(&c.Keys[0], types.TString, &e)
 	return
 }
 

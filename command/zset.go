@@ -258,8 +258,8 @@ func zadd(c *Ctx, incr bool) {
 		return
 	}
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TZSet)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TZSet, &e) {
 		return
 	}
 	z := c.zset()
@@ -320,7 +320,7 @@ func zadd(c *Ctx, incr bool) {
 		}
 	}
 	if open {
-		c.store(k, &was, z, types.TZSet, false)
+		c.store(k, was, z, types.TZSet, false)
 	}
 	if c.Dirty += added + updated; added+updated > 0 {
 		if effect != nil {
@@ -353,8 +353,8 @@ var (
 
 func cmdZRem(c *Ctx) {
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TZSet)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TZSet, &e) {
 		return
 	}
 	if !e.Exists() {
@@ -380,7 +380,7 @@ func cmdZRem(c *Ctx) {
 		}
 	}
 	if n > 0 {
-		c.closeZSet(k, &was, z, "zrem")
+		c.closeZSet(k, was, z, "zrem")
 		c.Dirty += n
 	}
 	c.W.Int(int64(n))
@@ -388,7 +388,7 @@ func cmdZRem(c *Ctx) {
 
 // closeZSet keeps a sorted set from which something was removed; event is the
 // keyspace event.
-func (c *Ctx) closeZSet(k *keyspace.Key, was *editing, z *types.SortedSet, event string) {
+func (c *Ctx) closeZSet(k *keyspace.Key, was editing, z *types.SortedSet, event string) {
 	n := z.Len()
 	c.store(k, was, z, types.TZSet, n == 0)
 	c.Notify('z', event, k)
@@ -503,7 +503,7 @@ func (c *Ctx) popZSet(k *keyspace.Key, e *keyspace.Entry, o *zpopOptions) int {
 	} else {
 		z.PopMin(n, p.show)
 	}
-	c.closeZSet(k, &was, z, o.event())
+	c.closeZSet(k, was, z, o.event())
 	c.Dirty += n
 	return n
 }
@@ -541,9 +541,9 @@ func zpop(c *Ctx, highest bool) {
 		o.nested = c.W.Proto >= 3
 	}
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TZSet)
+	var e keyspace.Entry
 	switch {
-	case !ok:
+	case !c.findType(k, types.TZSet, &e):
 	case !e.Exists() || o.count == 0:
 		c.W.Array(0)
 	default:
@@ -590,8 +590,8 @@ func (o *zpopOptions) parse(c *Ctx, i int) bool {
 func (c *Ctx) popFirstZSet(o *zpopOptions, counted bool) bool {
 	for i := range c.Keys {
 		k := &c.Keys[i]
-		e, ok := c.findType(k, types.TZSet)
-		if !ok {
+		var e keyspace.Entry
+		if !c.findType(k, types.TZSet, &e) {
 			return true
 		}
 		if e.Exists() {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"kvd/keyspace"
 	"kvd/resp/wire"
 	"kvd/types"
 )
@@ -366,8 +367,8 @@ func zremrange(c *Ctx, by zby, event string) {
 		return
 	}
 	k := &c.Keys[0]
-	e, ok := c.findType(k, types.TZSet)
-	if !ok {
+	var e keyspace.Entry
+	if !c.findType(k, types.TZSet, &e) {
 		return
 	}
 	n := 0
@@ -385,7 +386,7 @@ func zremrange(c *Ctx, by zby, event string) {
 			default:
 				n = z.RemoveByLex(q.lex, nil)
 			}
-			c.closeZSet(k, &was, z, event)
+			c.closeZSet(k, was, z, event)
 			c.Dirty += n
 		}
 	}

@@ -42,7 +42,8 @@ func (st *stripe) check() error {
 				number := uint16(st.number<<st.ks.shift + i)
 				err := st.checkSlot(number, sl, func(hash uint64, l slab.Loc) error {
 					keys++
-					e := st.entryAt(l)
+					var e Entry
+					st.readEntry(l, &e)
 					entries += int64(st.entries.Size(l))
 					if len(e.mem) > st.entries.Size(l) || int(e.Type()) == 0 || e.Type() > 6 {
 						return fmt.Errorf("key %q: bad entry header % x", e.Key(), e.mem[:8])

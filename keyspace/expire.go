@@ -269,7 +269,8 @@ func (st *stripe) byHash(db *DB, d deadline, fields bool) []byte {
 		if refs[i]>>tagShift != tag {
 			continue
 		}
-		e := st.entryAt(slab.Loc(refs[i] & locMask))
+		var e Entry
+		st.readEntry(slab.Loc(refs[i]&locMask), &e)
 		ms := e.Deadline()
 		if fields {
 			ms = e.FieldDeadline()

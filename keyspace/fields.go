@@ -26,7 +26,8 @@ func (t *Tx) SetFieldDeadline(k *Key, next int64) {
 	if i < 0 {
 		return
 	}
-	e := st.entryAt(l)
+	var e Entry
+	st.readEntry(l, &e)
 	old := e.FieldDeadline()
 	if old == next {
 		return
@@ -34,7 +35,8 @@ func (t *Tx) SetFieldDeadline(k *Key, next int64) {
 	if old != 0 && next != 0 {
 		e.setFieldDeadlineInPlace(next)
 	} else {
-		ne := st.newEntry(e.Key(), e.Type(), e.Encoding(), e.n, e.Deadline(), next, e.Clock())
+		var ne Entry
+		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, e.Deadline(), next, e.Clock())
 		copy(ne.mem[ne.pay:], e.Packed())
 		st.setRef(sl, k, i, ne.loc)
 		st.entries.Free(l)
@@ -53,18 +55,18 @@ func (t *Tx) FieldsDue(e *Entry) bool {
 // them; of the rest, nothing is seen.
 const dueAtOnce = 128
 
-// withoutDue is the entry of a hash with due fields after these, or the first
-// of them, are removed; no entry if they were all that it had.
-func (t *Tx) withoutDue(k *Key, e Entry) Entry {
+// withoutDue makes the entry of a hash with due fields what it is after these, or
+// the first of them, are removed; no entry if they were all that it had.
+func (t *Tx) withoutDue(k *Key, e *Entry) {
 	if t.HideExpired {
 		var h types.Hash
-		loadHash(&h, &e)
+		loadHash(&h, e)
 		live := false
 		h.Each(t.Now, func(_, _ types.Elem, _ int64) bool { live = true; return false })
 		if !live {
-			return Entry{}
+			*e = Entry{}
 		}
-		return e
+		return
 	}
 	by := t.By
 	t.By = nil // time did it, whoever looked
@@ -72,9 +74,10 @@ func (t *Tx) withoutDue(k *Key, e Entry) Entry {
 	t.By = by
 	st, _, _, i, l := t.place(k)
 	if i < 0 {
-		return Entry{}
+		*e = Entry{}
+		return
 	}
-	return st.entryAt(l)
+	st.readEntry(l, e)
 }
 
 func loadHash(h *types.Hash, e *Entry) {
@@ -94,7 +97,8 @@ func (t *Tx) expireFields(k *Key, limit int) int {
 	if i < 0 {
 		return 0
 	}
-	e := st.entryAt(l)
+	var e Entry
+	st.readEntry(l, &e)
 	o := e.Object()
 	var h types.Hash
 	var bytes int64

@@ -19,9 +19,13 @@ type Key struct {
 var seed = maphash.MakeSeed()
 
 // MakeKey computes a key's slot and hash. The Key aliases b.
-func MakeKey(b []byte) Key {
-	return Key{B: b, Hash: maphash.Bytes(seed, b), Slot: SlotOf(b)}
+func MakeKey(b []byte) (k Key) {
+	k.Set(b)
+	return k
 }
+
+// Set is MakeKey into k: no copy is made.
+func (k *Key) Set(b []byte) { k.B, k.Hash, k.Slot = b, maphash.Bytes(seed, b), SlotOf(b) }
 
 // SlotOf is the hash slot of a key: CRC16 of the key, or of the part between
 // the first { and the next } where that part is not empty.

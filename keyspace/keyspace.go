@@ -219,17 +219,22 @@ func (ks *Keyspace) Holds(h *Held, slot uint16) bool {
 
 // LockKeys locks the stripes of the keys, in ascending order.
 func (ks *Keyspace) LockKeys(keys []Key) (h Held) {
+	ks.LockKeysInto(keys, &h)
+	return h
+}
+
+// LockKeysInto is LockKeys that notes them in h, which is empty.
+func (ks *Keyspace) LockKeysInto(keys []Key, h *Held) {
 	if len(keys) == 1 {
 		s := int(keys[0].Slot) >> ks.shift
 		ks.stripes[s].lock()
 		h.add(s)
-		return h
+		return
 	}
 	for i := range keys {
 		h.add(int(keys[i].Slot) >> ks.shift)
 	}
-	ks.lock(&h)
-	return h
+	ks.lock(h)
 }
 
 // LockAll locks all stripes.

@@ -137,7 +137,8 @@ func (ks *Keyspace) PrefetchMembers(db int, k *Key, members [][]byte) {
 	}
 	if sh := &ks.dbs[db].shards[st.number]; sh.slots != nil {
 		if i, l := st.find(&sh.slots[int(k.Slot)&(1<<ks.shift-1)], k); i >= 0 {
-			e := st.entryAt(l)
+			var e Entry
+			st.readEntry(l, &e)
 			if f, ok := e.Object().(types.Foreseer); ok {
 				f.Foresee(members)
 			}

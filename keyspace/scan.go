@@ -69,7 +69,8 @@ func (st *stripe) scan(db *DB, number *int, tag uint64, count *int, now int64, v
 			}
 			last = t
 			*count--
-			e := st.entryAt(l)
+			var e Entry
+			st.readEntry(l, &e)
 			if d := e.Deadline(); d == 0 || d > now {
 				visit(&e)
 			}
@@ -174,7 +175,7 @@ func (st *stripe) pick(sl *slot, r int) (e Entry) {
 		for _, ref := range s.refs() {
 			if ref != 0 {
 				if r == 0 {
-					e = st.entryAt(slab.Loc(ref & locMask))
+					st.readEntry(slab.Loc(ref&locMask), &e)
 				}
 				r--
 			}

@@ -207,7 +207,8 @@ func (st *stripe) handOver(db *DB, seg segment, hash uint64) {
 // save hands one key over and returns about how many bytes that were.
 func (st *stripe) save(s *Snapshot, n int, ref *uint64, walked bool) (size int) {
 	*ref |= savedRef
-	e := st.entryAt(slab.Loc(*ref & locMask))
+	var e Entry
+	st.readEntry(slab.Loc(*ref&locMask), &e)
 	it := Item{DB: n, Walked: walked, Key: e.Key(), Type: e.Type(), Encoding: e.Encoding(), Deadline: e.Deadline(), Clock: e.Clock()}
 	size = len(e.mem) + 32
 	if it.Object = e.Object(); it.Object != nil {

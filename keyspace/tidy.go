@@ -127,7 +127,8 @@ func (st *stripe) freeShard(db *DB) bool {
 				continue
 			}
 			l := slab.Loc(refs[j] & locMask)
-			e := st.entryAt(l)
+			var e Entry
+			st.readEntry(l, &e)
 			st.dropObject(&e)
 			st.entries.Free(l)
 			refs[j] = 0

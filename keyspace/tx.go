@@ -97,29 +97,40 @@ func (st *stripe) setRef(sl *slot, k *Key, i int, l slab.Loc) {
 }
 
 // Peek finds an entry without touching its access clock.
-func (t *Tx) Peek(k *Key) Entry {
+func (t *Tx) Peek(k *Key) (e Entry) {
+	t.PeekInto(k, &e)
+	return e
+}
+
+// PeekInto is Peek that writes to e: no copy is made. What e held is forgotten.
+func (t *Tx) PeekInto(k *Key, e *Entry) {
 	st, _, _, i, l := t.place(k)
 	if i < 0 {
-		return Entry{}
+		*e = Entry{}
+		return
 	}
-	e := st.entryAt(l)
+	st.readEntry(l, e)
 	if e.mem[1]&(flagDeadline|flagFields) != 0 && !t.Replaying {
 		if e.mem[1]&flagDeadline != 0 && e.Deadline() <= t.Now {
 			if !t.HideExpired {
 				t.expire(k)
 			}
-			return Entry{}
-		}
-		if t.FieldsDue(&e) {
-			return t.withoutDue(k, e)
+			*e = Entry{}
+		} else if t.FieldsDue(e) {
+			t.withoutDue(k, e)
 		}
 	}
-	return e
 }
 
 // Find finds an entry, as an access to it.
-func (t *Tx) Find(k *Key) Entry {
-	e := t.Peek(k)
+func (t *Tx) Find(k *Key) (e Entry) {
+	t.FindInto(k, &e)
+	return e
+}
+
+// FindInto is Find that writes to e: no copy is made. What e held is forgotten.
+func (t *Tx) FindInto(k *Key, e *Entry) {
+	t.PeekInto(k, e)
 	if e.mem != nil && !t.NoTouch {
 		if t.LFU != nil {
 			e.SetClock(t.LFU(e.Clock(), t.Now))
@@ -127,7 +138,6 @@ func (t *Tx) Find(k *Key) Entry {
 			e.SetClock(t.Clock)
 		}
 	}
-	return e
 }
 
 // Exists tells whether there is a value at k now.
@@ -175,12 +185,14 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 	st, sh, sl, i, l := t.place(k)
 	clock := t.newClock()
 	if i < 0 {
-		e := st.newEntry(k.B, typ, enc, n, deadline, 0, clock)
+		var e Entry
+		st.newEntry(&e, k.B, typ, enc, n, deadline, 0, clock)
 		t.enter(st, sh, k, e.loc, deadline)
 		return e.mem[e.pay:]
 	}
 	t.touch(k)
-	e := st.entryAt(l)
+	var e Entry
+	st.readEntry(l, &e)
 	old, fields := e.Deadline(), e.FieldDeadline()
 	st.dropObject(&e)
 	if (old != 0) == (deadline != 0) && fields == 0 && slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) {
@@ -195,7 +207,7 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 		}
 		return e.mem[e.pay:]
 	}
-	e = st.newEntry(k.B, typ, enc, n, deadline, 0, clock)
+	st.newEntry(&e, k.B, typ, enc, n, deadline, 0, clock)
 	st.setRef(sl, k, i, e.loc)
 	st.entries.Free(l)
 	if deadline != old {
@@ -221,10 +233,11 @@ func (t *Tx) PutObject(k *Key, typ types.Type, enc types.Encoding, o types.Objec
 // Edit replaces the value of an existing entry, keeping its deadline: o is
 // nil for a packed value. Payload may alias the entry's own Packed. Whoever
 // changes the deadlines of a hash's fields calls SetFieldDeadline then.
-func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) Entry {
+func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) {
 	st, _, sl, i, l := t.place(k)
 	t.touch(k)
-	e := st.entryAt(l)
+	var e Entry
+	st.readEntry(l, &e)
 	if o != nil {
 		if cur := e.Object(); cur != nil {
 			// The Object is the same one, or replaces it.
@@ -235,7 +248,7 @@ func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) En
 				t.ks.lazy.add(cur)
 			}
 			e.mem[0] = e.mem[0]&15 | byte(enc)<<4
-			return e
+			return
 		}
 		var b [8]byte
 		binary.LittleEndian.PutUint64(b[:], st.objects.put(o))
@@ -254,13 +267,13 @@ func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) En
 		e.mem[0] = e.mem[0]&15 | byte(enc)<<4
 		binary.LittleEndian.PutUint16(e.mem[6:], uint16(n))
 		copy(e.mem[e.pay:], payload)
-		return e
+		return
 	}
-	ne := st.newEntry(e.Key(), e.Type(), enc, n, e.Deadline(), e.FieldDeadline(), e.Clock())
+	var ne Entry
+	st.newEntry(&ne, e.Key(), e.Type(), enc, n, e.Deadline(), e.FieldDeadline(), e.Clock())
 	copy(ne.mem[ne.pay:], payload)
 	st.setRef(sl, k, i, ne.loc)
 	st.entries.Free(l)
-	return ne
 }
 
 // Writable is the packed value of an entry for changes in place. Its capacity
@@ -280,8 +293,8 @@ func (t *Tx) WritableObject(k *Key, e *Entry) types.Object {
 	return e.Object()
 }
 
-// Grew notes that an entry's Object changed its size by n bytes.
-func (t *Tx) Grew(e *Entry, n int64) { e.st.objMem += n }
+// Grew notes that the Object at k changed its size by n bytes.
+func (t *Tx) Grew(k *Key, n int64) { t.stripe(k).objMem += n }
 
 // SetInt says that an EncInt string holds another number now.
 func (t *Tx) SetInt(k *Key, e *Entry, v int64) {
@@ -303,7 +316,8 @@ func (t *Tx) remove(k *Key) bool {
 		return false
 	}
 	t.touch(k)
-	e := st.entryAt(l)
+	var e Entry
+	st.readEntry(l, &e)
 	if d := e.Deadline(); d != 0 {
 		t.reindex(&sh.deadlines, st, k, d, 0)
 	}
@@ -331,7 +345,8 @@ func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, 
 	if t.ks.active {
 		t.saveFirst(k) // remove is too late: the entry has lost its Object then
 	}
-	e := st.entryAt(l)
+	var e Entry
+	st.readEntry(l, &e)
 	typ, enc, deadline, clock = e.Type(), e.Encoding(), e.Deadline(), e.Clock()
 	if o = e.Object(); o != nil {
 		st.objMem -= o.Bytes()
@@ -350,7 +365,8 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 	if i < 0 {
 		return
 	}
-	e := st.entryAt(l)
+	var e Entry
+	st.readEntry(l, &e)
 	old := e.Deadline()
 	if old == deadline {
 		return
@@ -359,7 +375,8 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 	if old != 0 && deadline != 0 {
 		e.setDeadlineInPlace(deadline)
 	} else {
-		ne := st.newEntry(e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.FieldDeadline(), e.Clock())
+		var ne Entry
+		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.FieldDeadline(), e.Clock())
 		copy(ne.mem[ne.pay:], e.Packed())
 		st.setRef(sl, k, i, ne.loc)
 		st.entries.Free(l)
@@ -479,7 +496,8 @@ func thereIn(ks *Keyspace, db *DB, k *Key, now int64) bool {
 	if i < 0 {
 		return false
 	}
-	e := st.entryAt(l)
+	var e Entry
+	st.readEntry(l, &e)
 	d := e.Deadline()
 	return d == 0 || d > now
 }

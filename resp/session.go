@@ -107,12 +107,14 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 			}
 			if len(ahead) == 0 && pos == len(buf) || len(s.scan.Args) > lookAheadArgs {
 				// The only command, or a long one: its arguments stay where they are.
-				ahead = append(ahead, command.Pending{Args: s.scan.Args, End: pos})
+				ahead = another(ahead)
+				ahead[len(ahead)-1].Set(s.scan.Args, pos)
 				break
 			}
 			from := len(args)
 			args = append(args, s.scan.Args...)
-			ahead = append(ahead, command.Pending{Args: args[from:len(args):len(args)], End: pos})
+			ahead = another(ahead)
+			ahead[len(ahead)-1].Set(args[from:len(args):len(args)], pos)
 			if !lim.Authenticated || inline {
 				break // AUTH changes what may follow; unquoted arguments lie in the scanner's own memory
 			}
@@ -150,6 +152,14 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 		}
 	}
 	return used
+}
+
+// another adds a command that is to be Set.
+func another(ahead []command.Pending) []command.Pending {
+	if len(ahead) < cap(ahead) {
+		return ahead[:len(ahead)+1]
+	}
+	return append(ahead, command.Pending{})
 }
 
 // lookAheadArgs is the most arguments of a command that is read ahead.

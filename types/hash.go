@@ -50,7 +50,7 @@ type Hash struct {
 // Load makes h the stored value: packed, or an Object that Stored returned, or
 // a copy of one. No packed bytes are a new hash. It keeps the limits.
 func (h *Hash) Load(enc Encoding, packed []byte, obj Object) {
-	*h = Hash{Limits: h.Limits, enc: enc, n: -1, scratch: h.scratch}
+	h.enc, h.packed, h.big, h.n = enc, nil, nil, -1
 	switch {
 	case enc == EncHashtable:
 		h.big = obj.(*bigHash)
@@ -159,13 +159,13 @@ func (h *Hash) get(field []byte, now int64) (value Elem, deadline int64, ok bool
 	if h.enc == EncHashtable {
 		r, ok := h.big.get(hashOf(field), field)
 		if !ok || isDue(r.deadline, now) {
-			return Elem{}, 0, false
+			return BytesElem(nil), 0, false
 		}
-		return Elem{S: r.val}, r.deadline, true
+		return BytesElem(r.val), r.deadline, true
 	}
 	f, ok := h.findPacked(field)
 	if !ok || isDue(f.deadline, now) {
-		return Elem{}, 0, false
+		return BytesElem(nil), 0, false
 	}
 	return h.packed.At(f.valOff), f.deadline, true
 }
@@ -227,8 +227,9 @@ func (h *Hash) put(field, value []byte, deadline, now int64) (was bool) {
 		if h.enc == EncListpackEx {
 			h.setPackedDeadline(f, deadline)
 		}
-		c, old := codedOf(value), f.end-f.valOff
-		h.packed = h.scratch.put(h.packed, f.valOff, old, &c)
+		c := codedOf(value)
+		old := f.end - f.valOff
+		h.packed = h.scratch.put(h.packed, f.valOff, old, c)
 	} else {
 		h.packed = h.scratch.room(h.packed, room).Append(field).Append(value)
 		if h.enc == EncListpackEx {
@@ -292,10 +293,10 @@ func (h *Hash) convert() {
 	var fbuf, vbuf [maxDecimal]byte
 	h.Each(0, func(field, value Elem, deadline int64) bool {
 		f, v := field.S, value.S
-		if field.IsInt {
+		if field.IsInt() {
 			f = field.Append(fbuf[:0])
 		}
-		if value.IsInt {
+		if value.IsInt() {
 			v = value.Append(vbuf[:0])
 		}
 		big.put(hashOf(f), f, v, deadline)
@@ -408,7 +409,7 @@ func (h *Hash) Each(now int64, fn func(field, value Elem, deadline int64) bool) 
 	if h.enc == EncHashtable {
 		h.big.each(func(n *node, ref uint32) bool {
 			r := n.record(ref, true)
-			return isDue(r.deadline, now) || fn(Elem{S: r.key}, Elem{S: r.val}, r.deadline)
+			return isDue(r.deadline, now) || fn(BytesElem(r.key), BytesElem(r.val), r.deadline)
 		})
 		return
 	}
@@ -427,7 +428,7 @@ func (h *Hash) Scan(cursor uint64, count int, now int64, fn func(field, value El
 	if h.enc == EncHashtable {
 		return h.big.scan(cursor, count, func(r record) {
 			if !isDue(r.deadline, now) {
-				fn(Elem{S: r.key}, Elem{S: r.val})
+				fn(BytesElem(r.key), BytesElem(r.val))
 			}
 		})
 	}
@@ -449,7 +450,7 @@ func (h *Hash) Random(now int64) (field, value Elem, ok bool) {
 	if h.enc == EncHashtable {
 		n, i := h.big.random()
 		r := n.record(n.refs[i], true)
-		return Elem{S: r.key}, Elem{S: r.val}, true
+		return BytesElem(r.key), BytesElem(r.val), true
 	}
 	f, _ := h.fieldAt(h.packed.Seek(rand.IntN(h.count()) * h.stride()))
 	return h.packed.At(f.off), h.packed.At(f.valOff), true
@@ -463,7 +464,7 @@ func (h *Hash) RandomDistinct(n int, now int64, fn func(field, value Elem) bool)
 	if h.enc == EncHashtable && n < left && !h.anyDue(now) {
 		h.big.distinct(n, func(leaf *node, ref uint32) bool {
 			r := leaf.record(ref, true)
-			return fn(Elem{S: r.key}, Elem{S: r.val})
+			return fn(BytesElem(r.key), BytesElem(r.val))
 		})
 		return
 	}
@@ -511,7 +512,7 @@ func (h *Hash) Check() error {
 		var f packedField
 		f, off = h.fieldAt(off)
 		if h.enc == EncListpackEx {
-			if d := h.packed.At(f.end); !d.IsInt || d.I < 0 {
+			if d := h.packed.At(f.end); !d.IsInt() || d.I < 0 {
 				return errHash
 			}
 		}

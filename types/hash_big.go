@@ -135,7 +135,7 @@ func (b *bigHash) expireDue(now int64, limit int, fn func(field Elem)) (n int) {
 		if !ok {
 			panic("types: a deadline without its field")
 		}
-		fn(Elem{S: field})
+		fn(BytesElem(field))
 		b.remove(d.hash, field)
 	}
 	return n

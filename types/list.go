@@ -136,8 +136,8 @@ func (l *List) room(n int) { l.p = l.scratch.room(l.p, n) }
 
 // packedInsert puts c before offset off, or turns the list into an Object and
 // reports false if it has no room.
-func (l *List) packedInsert(off int, c *coded) bool {
-	if len(l.p)+c.size > listPackedMax {
+func (l *List) packedInsert(off int, c Elem) bool {
+	if len(l.p)+c.size() > listPackedMax {
 		l.convert()
 		return false
 	}
@@ -163,7 +163,7 @@ func (l *List) PushFront(b []byte) {
 		l.decide(b)
 	}
 	if l.obj == nil {
-		if c := codedOf(b); l.packedInsert(0, &c) {
+		if c := codedOf(b); l.packedInsert(0, c) {
 			return
 		}
 	}
@@ -176,7 +176,7 @@ func (l *List) PushBack(b []byte) {
 		l.decide(b)
 	}
 	if l.obj == nil {
-		if c := codedOf(b); l.packedInsert(len(l.p), &c) {
+		if c := codedOf(b); l.packedInsert(len(l.p), c) {
 			return
 		}
 	}
@@ -207,14 +207,14 @@ func (l *List) PushPacked(p Packed) {
 func (l *List) PopFront() (Elem, bool) {
 	if l.obj != nil {
 		if l.obj.n == 0 {
-			return Elem{}, false
+			return BytesElem(nil), false
 		}
 		e := l.obj.popFront()
 		l.shrink()
 		return e, true
 	}
 	if len(l.p) == 0 {
-		return Elem{}, false
+		return BytesElem(nil), false
 	}
 	e := l.p.At(0)
 	l.p = l.p[l.p.EndOf(0):]
@@ -228,14 +228,14 @@ func (l *List) PopFront() (Elem, bool) {
 func (l *List) PopBack() (Elem, bool) {
 	if l.obj != nil {
 		if l.obj.n == 0 {
-			return Elem{}, false
+			return BytesElem(nil), false
 		}
 		e := l.obj.popBack()
 		l.shrink()
 		return e, true
 	}
 	if len(l.p) == 0 {
-		return Elem{}, false
+		return BytesElem(nil), false
 	}
 	off := l.p.Last()
 	e := l.p.At(off)
@@ -251,7 +251,7 @@ func (l *List) Index(i int) (Elem, bool) {
 	if l.obj == nil {
 		off := l.p.Seek(i)
 		if off < 0 {
-			return Elem{}, false
+			return BytesElem(nil), false
 		}
 		return l.p.At(off), true
 	}
@@ -259,7 +259,7 @@ func (l *List) Index(i int) (Elem, bool) {
 		i += l.obj.n
 	}
 	if i < 0 || i >= l.obj.n {
-		return Elem{}, false
+		return BytesElem(nil), false
 	}
 	return l.obj.index(i), true
 }
@@ -274,10 +274,11 @@ func (l *List) Set(i int, b []byte) bool {
 	}
 	l.grow(1, len(b))
 	if l.obj == nil {
-		c, off := codedOf(b), l.p.Seek(i)
+		c := codedOf(b)
+		off := l.p.Seek(i)
 		old := l.p.EndOf(off) - off
-		if len(l.p)-old+c.size <= listPackedMax {
-			l.p = l.scratch.put(l.p, off, old, &c)
+		if len(l.p)-old+c.size() <= listPackedMax {
+			l.p = l.scratch.put(l.p, off, old, c)
 			return true
 		}
 		l.convert()
@@ -306,11 +307,11 @@ func (l *List) InsertAt(i int, b []byte) bool {
 	}
 	l.grow(1, len(b))
 	c := codedOf(b)
-	if l.obj == nil && l.packedInsert(l.p.Seek(i), &c) {
+	if l.obj == nil && l.packedInsert(l.p.Seek(i), c) {
 		return true
 	}
 	li, bi, j := l.obj.locate(i)
-	l.obj.insert(li, bi, l.obj.dir.leaves[li].blocks[bi].seek(j), &c)
+	l.obj.insert(li, bi, l.obj.dir.leaves[li].blocks[bi].seek(j), c)
 	return true
 }
 
@@ -333,7 +334,7 @@ func (l *List) insertBeside(pivot, b []byte, after bool) bool {
 		}
 		l.grow(1, len(b))
 		c := codedOf(b)
-		if l.obj == nil && l.packedInsert(off, &c) {
+		if l.obj == nil && l.packedInsert(off, c) {
 			return true
 		}
 	}
@@ -345,7 +346,7 @@ func (l *List) insertBeside(pivot, b []byte, after bool) bool {
 		off = l.obj.dir.leaves[li].blocks[bi].packed().EndOf(off)
 	}
 	c := codedOf(b)
-	l.obj.insert(li, bi, off, &c)
+	l.obj.insert(li, bi, off, c)
 	return true
 }
 
@@ -504,7 +505,7 @@ func (l *List) Positions(b []byte, rank, count, maxLen int, dst []int) []int {
 			return false
 		}
 		seen++
-		if e.IsInt && isInt && e.I == v || !e.IsInt && string(e.S) == string(b) {
+		if e.IsInt() && isInt && e.I == v || !e.IsInt() && string(e.S) == string(b) {
 			if skip > 0 {
 				skip--
 			} else {

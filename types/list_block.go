@@ -43,14 +43,14 @@ func listBuffer(n int) []byte {
 
 // newBlock is a block of one element. At the ends of a list more will follow,
 // so there it gets the room that bufferFor thinks right.
-func (o *listObject) newBlock(c *coded, more, front bool) listBlock {
-	n := c.size
+func (o *listObject) newBlock(c Elem, more, front bool) listBlock {
+	n := c.size()
 	if more {
 		n = o.bufferFor(n, 0)
 	}
-	b := listBlock{buf: listBuffer(n), hi: uint32(c.size), n: 1, owner: o.owner}
+	b := listBlock{buf: listBuffer(n), hi: uint32(c.size()), n: 1, owner: o.owner}
 	if front {
-		b.lo, b.hi = uint32(len(b.buf)-c.size), uint32(len(b.buf))
+		b.lo, b.hi = uint32(len(b.buf)-c.size()), uint32(len(b.buf))
 	}
 	c.put(b.buf[b.lo:b.hi])
 	o.buffers += int64(len(b.buf))

@@ -272,46 +272,46 @@ func (o *listObject) index(i int) Elem {
 func (o *listObject) pushBack(v []byte) {
 	c := codedOf(v)
 	if o.n == 0 {
-		o.insertBlock(0, 0, o.newBlock(&c, true, false))
-		o.n, o.data = 1, c.size
+		o.insertBlock(0, 0, o.newBlock(c, true, false))
+		o.n, o.data = 1, c.size()
 		return
 	}
 	li := len(o.dir.leaves) - 1
 	l := o.ownLeaf(li)
 	b := &l.blocks[len(l.blocks)-1]
-	if o.roomBack(b, c.size) {
-		c.put(b.buf[b.hi : int(b.hi)+c.size])
-		b.hi += uint32(c.size)
+	if size := c.size(); o.roomBack(b, size) {
+		c.put(b.buf[b.hi : int(b.hi)+size])
+		b.hi += uint32(size)
 		b.n++
-		o.changed(li, 1, c.size)
+		o.changed(li, 1, size)
 		return
 	}
 	o.fit(b, 8)
-	o.insertBlock(li, len(l.blocks), o.newBlock(&c, true, false))
+	o.insertBlock(li, len(l.blocks), o.newBlock(c, true, false))
 	o.n++
-	o.data += c.size
+	o.data += c.size()
 }
 
 func (o *listObject) pushFront(v []byte) {
 	c := codedOf(v)
 	if o.n == 0 {
-		o.insertBlock(0, 0, o.newBlock(&c, true, true))
-		o.n, o.data = 1, c.size
+		o.insertBlock(0, 0, o.newBlock(c, true, true))
+		o.n, o.data = 1, c.size()
 		return
 	}
 	l := o.ownLeaf(0)
 	b := &l.blocks[0]
-	if o.roomFront(b, c.size) {
-		b.lo -= uint32(c.size)
-		c.put(b.buf[b.lo : int(b.lo)+c.size])
+	if size := c.size(); o.roomFront(b, size) {
+		b.lo -= uint32(size)
+		c.put(b.buf[b.lo : int(b.lo)+size])
 		b.n++
-		o.changed(0, 1, c.size)
+		o.changed(0, 1, size)
 		return
 	}
 	o.fit(b, 8)
-	o.insertBlock(0, 0, o.newBlock(&c, true, true))
+	o.insertBlock(0, 0, o.newBlock(c, true, true))
 	o.n++
-	o.data += c.size
+	o.data += c.size()
 }
 
 // popFront and popBack change no bytes, so that the element stays readable and
@@ -347,33 +347,33 @@ func (o *listObject) popBack() Elem {
 }
 
 // insert puts v before offset off of a block; off may be the block's end.
-func (o *listObject) insert(li, bi, off int, c *coded) {
+func (o *listObject) insert(li, bi, off int, c Elem) {
 	l := o.ownLeaf(li)
 	b := &l.blocks[bi]
 	used := b.used()
 	switch {
-	case used+c.size <= listBlockMax:
+	case used+c.size() <= listBlockMax:
 	case off == 0:
-		if bi == 0 || l.blocks[bi-1].used()+c.size > listBlockMax {
+		if bi == 0 || l.blocks[bi-1].used()+c.size() > listBlockMax {
 			o.insertBlock(li, bi, o.newBlock(c, false, false))
 			o.n++
-			o.data += c.size
+			o.data += c.size()
 			return
 		}
 		b = &l.blocks[bi-1]
 		off = b.used()
 	case off == used:
-		if bi+1 == len(l.blocks) || l.blocks[bi+1].used()+c.size > listBlockMax {
+		if bi+1 == len(l.blocks) || l.blocks[bi+1].used()+c.size() > listBlockMax {
 			o.insertBlock(li, bi+1, o.newBlock(c, false, false))
 			o.n++
-			o.data += c.size
+			o.data += c.size()
 			return
 		}
 		b = &l.blocks[bi+1]
 		off = 0
 	default:
 		at := off
-		if c.size <= listBlockMax/4 {
+		if c.size() <= listBlockMax/4 {
 			at = b.middle()
 		}
 		li, bi = o.split(li, bi, at)
@@ -388,9 +388,9 @@ func (o *listObject) insert(li, bi, off int, c *coded) {
 		o.insert(li, bi-1, off, c)
 		return
 	}
-	c.put(o.gap(b, off, 0, c.size))
+	c.put(o.gap(b, off, 0, c.size()))
 	b.n++
-	o.changed(li, 1, c.size)
+	o.changed(li, 1, c.size())
 }
 
 // middle is the offset of an element near the middle of a block of at least
@@ -444,16 +444,16 @@ func (o *listObject) set(i int, v []byte) {
 	off := b.seek(j)
 	p := b.packed()
 	old := p.EndOf(off) - off
-	if b.n == 1 || len(p)-old+c.size <= listBlockMax {
-		c.put(o.gap(b, off, old, c.size))
-		o.data += c.size - old
+	if b.n == 1 || len(p)-old+c.size() <= listBlockMax {
+		c.put(o.gap(b, off, old, c.size()))
+		o.data += c.size() - old
 	} else {
 		o.gap(b, off, old, 0)
 		b.n--
 		o.changed(li, -1, -old)
-		o.insert(li, bi, off, &c)
+		o.insert(li, bi, off, c)
 	}
-	if c.size < old {
+	if c.size() < old {
 		b = &o.dir.leaves[li].blocks[bi]
 		o.fit(b, 2)
 		if b.used() < listBlockMax/4 {

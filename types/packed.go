@@ -37,15 +37,29 @@ type Packed []byte
 
 // Elem is one element as read: an integer, or bytes that alias the sequence
 // and are valid until it changes.
+//
+// It has four words and no more, which is what the compiler keeps in registers.
 type Elem struct {
-	S     []byte
-	I     int64
-	IsInt bool
+	S []byte // nil: an integer
+	I int64
 }
+
+// BytesElem is an element of bytes, which may be nil.
+func BytesElem(b []byte) Elem {
+	if b == nil {
+		b = noBytes
+	}
+	return Elem{S: b}
+}
+
+var noBytes = []byte{}
+
+// IsInt tells whether it is an integer.
+func (e Elem) IsInt() bool { return e.S == nil }
 
 // Append adds the element's bytes to dst, in decimal if it is an integer.
 func (e Elem) Append(dst []byte) []byte {
-	if e.IsInt {
+	if e.IsInt() {
 		return strconv.AppendInt(dst, e.I, 10)
 	}
 	return append(dst, e.S...)
@@ -53,7 +67,7 @@ func (e Elem) Append(dst []byte) []byte {
 
 // Len is the number of bytes that Append adds.
 func (e Elem) Len() int {
-	if e.IsInt {
+	if e.IsInt() {
 		return decimalLen(e.I)
 	}
 	return len(e.S)
@@ -61,7 +75,7 @@ func (e Elem) Len() int {
 
 // Equal tells whether the element's bytes are b.
 func (e Elem) Equal(b []byte) bool {
-	if !e.IsInt {
+	if !e.IsInt() {
 		return bytes.Equal(e.S, b)
 	}
 	v, ok := ParseInt64(b)
@@ -173,35 +187,34 @@ func bytesCoding(n int) int {
 	return 5 + n
 }
 
-// coded is a value on its way to become an element, read once.
-type coded struct {
-	b     []byte
-	v     int64
-	isInt bool
-	size  int // of the whole element
-}
-
-func codedOf(b []byte) coded {
+// codedOf is b as it becomes an element: the integer that it spells, if it does.
+func codedOf(b []byte) Elem {
 	if v, ok := ParseInt64(b); ok {
-		return codedInt(v)
+		return Elem{I: v}
 	}
-	n := bytesCoding(len(b))
-	return coded{b: b, size: n + backlenSize(n)}
+	return BytesElem(b)
 }
 
-func codedInt(v int64) coded { return coded{v: v, isInt: true, size: intCoding(v) + 1} }
+// size is the number of bytes of the whole element.
+func (e Elem) size() int {
+	if e.IsInt() {
+		return intCoding(e.I) + 1
+	}
+	n := bytesCoding(len(e.S))
+	return n + backlenSize(n)
+}
 
 // put writes the element into dst, which is exactly as long.
-func (c *coded) put(dst []byte) {
-	if c.isInt {
-		appendIntElem(dst[:0:c.size], c.v)
+func (e Elem) put(dst []byte) {
+	if e.IsInt() {
+		appendIntElem(dst[:0:len(dst)], e.I)
 	} else {
-		appendBytesElem(dst[:0:c.size], c.b)
+		appendBytesElem(dst[:0:len(dst)], e.S)
 	}
 }
 
 // ElemSize is the number of bytes that b takes as an element.
-func ElemSize(b []byte) int { return codedOf(b).size }
+func ElemSize(b []byte) int { return codedOf(b).size() }
 
 // AppendElem adds b as one element to dst.
 func AppendElem(dst, b []byte) []byte {
@@ -337,17 +350,17 @@ func (p Packed) At(off int) Elem {
 	c := p[off]
 	switch {
 	case c < 0x80:
-		return Elem{I: int64(c), IsInt: true}
+		return Elem{I: int64(c)}
 	case c < 0xC0:
 		return p.bytesAt(off+1, int(c&0x3F))
 	case c < 0xE0:
-		return Elem{I: int64(uint64(c)<<59|uint64(p[off+1])<<51) >> 51, IsInt: true}
+		return Elem{I: int64(uint64(c)<<59|uint64(p[off+1])<<51) >> 51}
 	case c < 0xF0:
 		return p.bytesAt(off+2, int(c&0x0F)<<8+int(p[off+1]))
 	case c == 0xF0:
 		return p.bytesAt(off+5, int(binary.LittleEndian.Uint32(p[off+1:])))
 	}
-	return Elem{I: p.longIntAt(off), IsInt: true}
+	return Elem{I: p.longIntAt(off)}
 }
 
 // AtEnd is At and EndOf in one step, for walking.
@@ -471,12 +484,12 @@ func (p Packed) Delete(off, n int) Packed {
 // put writes b as an element over the old bytes at off.
 func (p Packed) put(off, old int, b []byte) Packed {
 	c := codedOf(b)
-	return p.putCoded(off, old, &c)
+	return p.putCoded(off, old, c)
 }
 
-func (p Packed) putCoded(off, old int, c *coded) Packed {
-	p = p.gap(off, old, c.size)
-	c.put(p[off : off+c.size])
+func (p Packed) putCoded(off, old int, c Elem) Packed {
+	p = p.gap(off, old, c.size())
+	c.put(p[off : off+c.size()])
 	return p
 }
 
@@ -553,8 +566,8 @@ func (s *scratch) room(p Packed, n int) Packed {
 }
 
 // put is putCoded with room for it.
-func (s *scratch) put(p Packed, off, old int, c *coded) Packed {
-	return s.room(p, len(p)-old+c.size).putCoded(off, old, c)
+func (s *scratch) put(p Packed, off, old int, c Elem) Packed {
+	return s.room(p, len(p)-old+c.size()).putCoded(off, old, c)
 }
 
 var errPacked = errors.New("types: damaged packed elements")

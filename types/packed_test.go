@@ -86,8 +86,8 @@ func checkPacked(t *testing.T, p Packed, model [][]byte) {
 		if got := e.Append(nil); !bytes.Equal(got, model[i]) || e.Len() != len(got) || !e.Equal(model[i]) {
 			t.Fatalf("element %d is %q (length %d), want %q", i, got, e.Len(), model[i])
 		}
-		if v, ok := ParseInt64(model[i]); ok != e.IsInt || v != e.I {
-			t.Fatalf("element %q: integer %v %d, want %v %d", model[i], e.IsInt, e.I, ok, v)
+		if v, ok := ParseInt64(model[i]); ok != e.IsInt() || v != e.I {
+			t.Fatalf("element %q: integer %v %d, want %v %d", model[i], e.IsInt(), e.I, ok, v)
 		}
 		if p.Seek(i) != off || p.Seek(i-len(model)) != off {
 			t.Fatalf("Seek(%d), Seek(%d) are %d, %d, want %d", i, i-len(model), p.Seek(i), p.Seek(i-len(model)), off)

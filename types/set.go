@@ -60,7 +60,7 @@ func (b *bigSet) Free(int64) (ok bool) { b.table.free(); return true }
 // Load makes s the stored value: packed, or an Object that Stored returned, or
 // a copy of one. No packed bytes are a new set. It keeps the limits.
 func (s *Set) Load(enc Encoding, packed []byte, obj Object) {
-	*s = Set{Limits: s.Limits, enc: enc, n: -1, scratch: s.scratch}
+	s.enc, s.ints, s.packed, s.big, s.n = enc, nil, nil, nil, -1
 	switch {
 	case enc == EncHashtable:
 		s.big = obj.(*bigSet)
@@ -208,7 +208,7 @@ func (s *Set) convert() {
 	var buf [maxDecimal]byte
 	s.Each(func(e Elem) bool {
 		b := e.S
-		if e.IsInt {
+		if e.IsInt() {
 			b = e.Append(buf[:0])
 		}
 		big.put(hashOf(b), b, nil, 0)
@@ -271,7 +271,7 @@ func (s *Set) delete(off int) {
 func (s *Set) Each(fn func(Elem) bool) {
 	switch s.enc {
 	case EncHashtable:
-		s.big.each(func(n *node, ref uint32) bool { return fn(Elem{S: n.key(ref)}) })
+		s.big.each(func(n *node, ref uint32) bool { return fn(BytesElem(n.key(ref))) })
 	case EncListpack:
 		for off := 0; off < len(s.packed); off = s.packed.EndOf(off) {
 			if !fn(s.packed.At(off)) {
@@ -280,7 +280,7 @@ func (s *Set) Each(fn func(Elem) bool) {
 		}
 	default:
 		for i := range s.ints.Len() {
-			if !fn(Elem{I: s.ints.At(i), IsInt: true}) {
+			if !fn(Elem{I: s.ints.At(i)}) {
 				return
 			}
 		}
@@ -294,7 +294,7 @@ func (s *Set) Each(fn func(Elem) bool) {
 // not turn into a table on the way.
 func (s *Set) Scan(cursor uint64, count int, fn func(Elem)) uint64 {
 	if s.enc == EncHashtable {
-		return s.big.scan(cursor, count, func(r record) { fn(Elem{S: r.key}) })
+		return s.big.scan(cursor, count, func(r record) { fn(BytesElem(r.key)) })
 	}
 	s.Each(func(e Elem) bool { fn(e); return true })
 	return 0
@@ -305,11 +305,11 @@ func (s *Set) Random() Elem {
 	switch s.enc {
 	case EncHashtable:
 		n, i := s.big.random()
-		return Elem{S: n.key(n.refs[i])}
+		return BytesElem(n.key(n.refs[i]))
 	case EncListpack:
 		return s.packed.At(s.packed.Seek(rand.IntN(s.Len())))
 	}
-	return Elem{I: s.ints.At(rand.IntN(s.ints.Len())), IsInt: true}
+	return Elem{I: s.ints.At(rand.IntN(s.ints.Len()))}
 }
 
 // RandomDistinct calls fn for n different members, or for all if there are not
@@ -318,7 +318,7 @@ func (s *Set) Random() Elem {
 func (s *Set) RandomDistinct(n int, fn func(Elem) bool) {
 	left := s.Len()
 	if s.enc == EncHashtable && n < left {
-		s.big.distinct(n, func(leaf *node, ref uint32) bool { return fn(Elem{S: leaf.key(ref)}) })
+		s.big.distinct(n, func(leaf *node, ref uint32) bool { return fn(BytesElem(leaf.key(ref))) })
 		return
 	}
 	s.Each(func(e Elem) bool {
@@ -343,18 +343,18 @@ func (s *Set) Pop(buf []byte) Elem {
 		e := s.Random()
 		b := append(buf, e.S...)
 		s.big.remove(hashOf(e.S), e.S)
-		return Elem{S: b[len(buf):]}
+		return BytesElem(b[len(buf):])
 	case EncListpack:
 		off := s.packed.Seek(rand.IntN(s.Len()))
 		e := s.packed.At(off)
-		if !e.IsInt {
-			e.S = append(buf, e.S...)[len(buf):]
+		if !e.IsInt() {
+			e = BytesElem(append(buf, e.S...)[len(buf):])
 		}
 		s.delete(off)
 		return e
 	}
 	i := rand.IntN(s.ints.Len())
-	e := Elem{I: s.ints.At(i), IsInt: true}
+	e := Elem{I: s.ints.At(i)}
 	s.ints = s.ints.Delete(i)
 	return e
 }
@@ -372,7 +372,7 @@ func (s *Set) PopN(n int, fn func(Elem)) {
 		for it := s.big.iter(); it.next(); left-- {
 			if rand.IntN(left) < n {
 				n--
-				fn(Elem{S: it.key})
+				fn(BytesElem(it.key))
 			} else {
 				stay.add(it.hash, it.key, nil, 0)
 			}
@@ -383,7 +383,7 @@ func (s *Set) PopN(n int, fn func(Elem)) {
 	var buf []byte
 	for range min(n, s.Len()) {
 		e := s.Pop(buf)
-		if !e.IsInt {
+		if !e.IsInt() {
 			buf = e.S[:0]
 		}
 		fn(e)

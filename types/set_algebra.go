@@ -94,7 +94,7 @@ type setProbe struct {
 
 func (p *setProbe) set(e Elem) {
 	p.e, p.b, p.hashed = e, e.S, false
-	if e.IsInt {
+	if e.IsInt() {
 		p.b = e.Append(p.buf[:0])
 	}
 }
@@ -106,7 +106,7 @@ func (p *setProbe) in(s *Set) bool {
 			p.hash, p.hashed = hashOf(p.b), true
 		}
 		return s.big.has(p.hash, p.b)
-	case s.enc != EncListpack && p.e.IsInt:
+	case s.enc != EncListpack && p.e.IsInt():
 		_, found := s.ints.Find(p.e.I)
 		return found
 	}
@@ -205,10 +205,10 @@ func (k *setSink) inter(sets []*Set) {
 			if !k.step(probe) {
 				return
 			}
-			p.set(Elem{S: first.key})
+			p.set(BytesElem(first.key))
 			met = p.inAll(packed)
 		}
-		if met && !k.put(Elem{S: first.key}) {
+		if met && !k.put(BytesElem(first.key)) {
 			return
 		}
 		more = first.next()
@@ -231,7 +231,7 @@ func SetUnion(sets []*Set, limit int, emit func(Elem) bool) int {
 	}
 	for len(heap) > 0 {
 		h, key := heap[0].hash, heap[0].key
-		if !sink.put(Elem{S: key}) {
+		if !sink.put(BytesElem(key)) {
 			break
 		}
 		for len(heap) > 0 && heap[0].at(h, key) {
@@ -309,7 +309,7 @@ next:
 				continue next
 			}
 		}
-		if !k.put(Elem{S: it.key}) {
+		if !k.put(BytesElem(it.key)) {
 			return
 		}
 	}
@@ -334,7 +334,7 @@ func NewSetBuilder(limits SetLimits) *SetBuilder {
 // Add puts a member in, if it is not there yet.
 func (b *SetBuilder) Add(e Elem) {
 	m := e.S
-	if e.IsInt {
+	if e.IsInt() {
 		m = e.Append(b.buf[:0])
 	}
 	if b.table != nil {
@@ -382,7 +382,7 @@ type UnitScores struct{ *Set }
 func (u UnitScores) Each(f func(member []byte, score float64) bool) {
 	var buf [maxDecimal]byte
 	u.Set.Each(func(e Elem) bool {
-		if e.IsInt {
+		if e.IsInt() {
 			return f(e.Append(buf[:0]), 1)
 		}
 		return f(e.S, 1)

@@ -42,9 +42,9 @@ func AppendScore(dst []byte, score float64) []byte {
 type scoreText [32]byte
 
 // codedScore is the score as an element, its text in buf.
-func codedScore(score float64, buf *scoreText) coded {
+func codedScore(score float64, buf *scoreText) Elem {
 	if score >= -1<<62 && score <= 1<<62 && score == math.Trunc(score) {
-		return codedInt(int64(score))
+		return Elem{I: int64(score)}
 	}
 	return codedOf(AppendScore(buf[:0], score))
 }
@@ -55,7 +55,7 @@ func (p Packed) insertZ(off int, member []byte, score float64) Packed {
 	c := codedScore(score, &buf)
 	n := len(p)
 	p = p.Insert(off, member)
-	return p.putCoded(off+len(p)-n, 0, &c)
+	return p.putCoded(off+len(p)-n, 0, c)
 }
 
 // appendZ puts a pair at the end.
@@ -67,7 +67,7 @@ func (p Packed) appendZ(member []byte, score float64) Packed {
 // from outside, is 0; Check reports it.
 func (p Packed) zscoreAt(off int) float64 {
 	e := p.At(off)
-	if e.IsInt {
+	if e.IsInt() {
 		return float64(e.I)
 	}
 	score, _ := parseZScore(e.S)
@@ -120,7 +120,7 @@ func (p Packed) zbefore(off int) int {
 // number.
 func (z *SortedSet) memberAt(off int) []byte {
 	e := z.packed.At(off)
-	if e.IsInt {
+	if e.IsInt() {
 		return strconv.AppendInt(z.buf[:0], e.I, 10)
 	}
 	return e.S
@@ -138,7 +138,7 @@ func (z *SortedSet) setPacked(member []byte, score float64) (created, changed bo
 			// It stays where it is.
 			var buf scoreText
 			c := codedScore(score, &buf)
-			z.packed = z.scratch.put(p, value, next-value, &c)
+			z.packed = z.scratch.put(p, value, next-value, c)
 			return false, true
 		}
 		z.packed = p.Delete(off, 2)
@@ -330,7 +330,7 @@ func (z *SortedSet) checkPacked() error {
 		member := string(z.memberAt(off))
 		e := p.At(p.EndOf(off))
 		score := float64(e.I)
-		if !e.IsInt {
+		if !e.IsInt() {
 			var ok bool
 			if score, ok = parseZScore(e.S); !ok {
 				return errors.New("types: sorted set: a score is not a number")

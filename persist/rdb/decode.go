@@ -324,7 +324,7 @@ func rebuildZSet(r *Reader, b *types.ZSetBuilder, p types.Packed) {
 			return
 		}
 		score := float64(p.At(off).I)
-		if e := p.At(off); !e.IsInt {
+		if e := p.At(off); !e.IsInt() {
 			var ok bool
 			if score, ok = parseScore(e.S); !ok {
 				r.damaged("score")
@@ -333,7 +333,7 @@ func rebuildZSet(r *Reader, b *types.ZSetBuilder, p types.Packed) {
 		}
 		off = p.EndOf(off)
 		m := member.S
-		if member.IsInt {
+		if member.IsInt() {
 			m = member.Append(buf[:0])
 		}
 		r.addScored(b, m, score)

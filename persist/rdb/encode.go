@@ -223,7 +223,7 @@ func (e *Encoder) Squeeze(dst, encoded []byte, noted []Span) []byte {
 }
 
 func (e *Encoder) elem(dst []byte, v types.Elem) []byte {
-	if v.IsInt {
+	if v.IsInt() {
 		return e.spill(AppendInt(dst, v.I))
 	}
 	return e.AppendString(dst, v.S)
