@@ -161,7 +161,7 @@ func (p *Pending) Set(args [][]byte, end int) {
 	p.keyed, p.same, p.follows, p.more = nil, false, false, false
 }
 
-// Foresee brings the keys of commands that are about to run nearer, all of
+// Foresee brings the keys of commands that were Set and are about to run nearer, all of
 // them side by side; see keyspace.PrefetchTable.
 func (x *Exec) Foresee(c *Client, cmds []Pending) {
 	ks, db := x.s.Keyspace, int(c.db.Load())
