@@ -34,7 +34,8 @@ type Log struct {
 	// mu protects what follows. It is taken under the journal's lock and held
 	// for copying in memory.
 	mu     sync.Mutex
-	buf    []byte
+	pile   pile
+	free   [][]byte // blocks for it
 	marks  []mark
 	taking bool // effects are collected
 	db     int  // selected in the file; -1 none

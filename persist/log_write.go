@@ -10,7 +10,7 @@ import (
 )
 
 // This is the way of an effect into the file: Effect, under the journal's lock,
-// appends its text to a buffer; the writer, a goroutine, takes the buffer and
+// appends its text to a pile of blocks; the writer, a goroutine, takes the pile and
 // writes it; it or the syncer, another one, syncs the file. Who changes data
 // never waits for any of that; replies may (see Pending).
 
@@ -18,8 +18,6 @@ const (
 	// bufferLimit is how much may wait to be written before writes of clients
 	// have to wait, in bytes.
 	bufferLimit = 64 << 20
-	// keepLogBuffer is the capacity of a buffer that is kept.
-	keepLogBuffer = 1 << 20
 	// writePause is the least time between two writes unless replies wait for
 	// them: many small writes cost much, and a millisecond is less than what
 	// appendfsync everysec puts at risk anyway.
@@ -32,7 +30,7 @@ const (
 
 // mark is something to be done when all that was appended before it is written.
 type mark struct {
-	at int // in the buffer
+	at int // in the pile
 	// file, where not nil, is what the following goes to. What came before is
 	// synced first, so only the last file with contents can be torn.
 	file File
@@ -67,7 +65,7 @@ func (l effects) Effect(db int, args [][]byte) {
 		l.mu.Unlock()
 		return
 	}
-	b := l.buf
+	b := l.pile.last
 	from := len(b)
 	if l.stamps.Load() && l.unit != unitOpen {
 		if now := time.Now().Unix(); now > l.stamp {
@@ -99,20 +97,20 @@ func (l effects) Begin() {
 func (l effects) End() {
 	l.mu.Lock()
 	if l.unit == unitOpen && l.taking {
-		l.grew(append(l.buf, wire.Exec...), len(l.buf))
+		l.grew(append(l.pile.last, wire.Exec...), len(l.pile.last))
 	}
 	l.unit = unitNone
 	l.mu.Unlock()
 }
 
-// grew takes the buffer with something new in it; mu is locked.
+// grew takes the last block with something new in it, from from on; mu is locked.
 func (l *Log) grew(b []byte, from int) {
-	l.buf = b
+	l.free = l.pile.grew(b, l.free)
 	l.appended.Add(int64(len(b) - from))
 	if l.idle.Load() && l.idle.CompareAndSwap(true, false) {
 		l.Kick()
 	}
-	if len(b) > bufferLimit && !l.full.Swap(true) {
+	if l.pile.len() > bufferLimit && !l.full.Swap(true) {
 		l.watchNow()
 	}
 }
@@ -153,7 +151,7 @@ func (l *Log) put(m mark) {
 }
 
 func (l *Log) putLocked(m mark) {
-	m.at = len(l.buf)
+	m.at = l.pile.len()
 	l.marks = append(l.marks, m)
 	l.idle.Store(false)
 	l.Kick()
@@ -176,34 +174,38 @@ func (l *Log) Flush() error {
 func (l *Log) write() {
 	defer close(l.over)
 	var spare []byte
+	var done pile // written
 	for {
 		l.mu.Lock()
-		buf, marks, ending := l.buf, l.marks, l.ending
-		l.buf, l.marks = spare[:0], nil
+		l.free = done.blocks(l.free)
+		p, marks, ending := l.pile, l.marks, l.ending
+		l.pile, l.marks = pile{last: spare[:0]}, nil
 		l.mu.Unlock()
+		done = p
+		n := p.len()
 		always := l.policy() == fsyncAlways
-		if len(buf) > 0 || len(marks) > 0 || always && l.written.Load() > l.synced.Load() {
-			if d := l.flushSleep.Load(); d > 0 && len(buf) > 0 {
+		if n > 0 || len(marks) > 0 || always && l.written.Load() > l.synced.Load() {
+			if d := l.flushSleep.Load(); d > 0 && n > 0 {
 				time.Sleep(time.Duration(d) * time.Microsecond)
 			}
-			l.step(buf, marks, always)
+			l.step(&p, marks, always)
 		} else if ending {
 			return
 		}
-		if len(buf) == 0 && !always {
+		if n == 0 && !always {
 			l.idle.Store(true)
 			l.mu.Lock()
-			more := len(l.buf) > 0 || len(l.marks) > 0 || l.ending
+			more := l.pile.len() > 0 || len(l.marks) > 0 || l.ending
 			l.mu.Unlock()
 			if more && l.idle.CompareAndSwap(true, false) {
-				spare = buf
+				spare = p.last
 				continue
 			}
 		}
-		if spare = buf; cap(spare) > keepLogBuffer {
+		if spare = p.last; cap(spare) > 2*logBlock {
 			spare = nil
 		}
-		if len(buf) > 0 && !always && !ending {
+		if n > 0 && !always && !ending {
 			l.pauseWrites()
 			continue
 		}
@@ -232,12 +234,12 @@ func (l *Log) pauseWrites() {
 	}
 }
 
-// step brings a buffer to the disk.
-func (l *Log) step(buf []byte, marks []mark, always bool) {
+// step brings a pile to the disk.
+func (l *Log) step(p *pile, marks []mark, always bool) {
 	at := 0
 	for i := range marks {
 		m := &marks[i]
-		l.bring(buf[at:m.at])
+		p.each(at, m.at, l.bring)
 		at = m.at
 		err := l.sync()
 		if m.file != nil || m.close {
@@ -247,7 +249,7 @@ func (l *Log) step(buf []byte, marks []mark, always bool) {
 			m.done <- err
 		}
 	}
-	l.bring(buf[at:])
+	p.each(at, p.len(), l.bring)
 	if l.full.Load() {
 		l.full.Store(false)
 		l.watchNow()
@@ -263,9 +265,6 @@ func (l *Log) step(buf []byte, marks []mark, always bool) {
 
 // bring writes.
 func (l *Log) bring(b []byte) {
-	if len(b) == 0 {
-		return
-	}
 	f := l.file.Load()
 	if f != nil {
 		n, err := (*f).Write(b)
