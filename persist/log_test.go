@@ -427,16 +427,19 @@ func (f *brokenFile) Sync() error {
 }
 
 // front counts what the log tells who holds replies.
-type front struct{ synced, failed, settled atomic.Int64 }
+type front struct {
+	synced, failed, settled atomic.Int64
+	before                  atomic.Int64 // synced at the last failure
+}
 
 func (f *front) Synced() { f.synced.Add(1) }
 func (f *front) Settle() { f.settled.Add(1) }
-func (f *front) Failed() { f.failed.Add(1) }
+func (f *front) Failed() { f.before.Store(f.synced.Load()); f.failed.Add(1) }
 
 // TestLogFails: after a failed write or sync writes are refused and clients that
 // wait are closed; when the disk is well again there is a new base.
 func TestLogFails(t *testing.T) {
-	for _, how := range []string{"write", "sync"} {
+	for _, how := range []string{"write", "sync", "write beside a snapshot"} {
 		for _, policy := range []string{"always", "everysec"} {
 			t.Run(how+" "+policy, func(t *testing.T) {
 				t.Chdir(t.TempDir())
@@ -453,6 +456,12 @@ func TestLogFails(t *testing.T) {
 				if how == "sync" {
 					fail = &d.failSyncs
 				}
+				if how == "write beside a snapshot" { // which nothing is synced beside
+					n.must("config set no-appendfsync-on-rewrite yes")
+					n.must("config set rdb-key-save-delay 300000")
+					n.must("bgsave")
+				}
+				synced := f.synced.Load()
 				fail.Store(true)
 				n.must("set lost 1")
 				at, wait := n.aof.Pending()
@@ -471,6 +480,9 @@ func TestLogFails(t *testing.T) {
 				}
 				if wait && f.settled.Load() == 0 {
 					t.Error("nobody settled")
+				}
+				if wait && f.before.Load() != synced {
+					t.Error("what was lost counted as synced")
 				}
 				poll(t, "reads to go on", func() bool { _, wait := n.aof.Pending(); return !wait && n.aof.Synced() >= at })
 				time.Sleep(1200 * time.Millisecond) // a new base fails as well

@@ -18,6 +18,10 @@ const (
 	// bufferLimit is how much may wait to be written before writes of clients
 	// have to wait, in bytes.
 	bufferLimit = 64 << 20
+	// effectRoom is the most that stands around the arguments of an effect (SELECT,
+	// MULTI, a time stamp, their number), argRoom around each of them, in bytes.
+	effectRoom = 256
+	argRoom    = 32
 	// writePause is the least time between two writes unless replies wait for
 	// them: many small writes cost much, and a millisecond is less than what
 	// appendfsync everysec puts at risk anyway.
@@ -65,6 +69,7 @@ func (l effects) Effect(db int, args [][]byte) {
 		l.mu.Unlock()
 		return
 	}
+	l.free = l.pile.room(effectMost(args), l.free)
 	b := l.pile.last
 	from := len(b)
 	if l.stamps.Load() && l.unit != unitOpen {
@@ -86,6 +91,15 @@ func (l effects) Effect(db int, args [][]byte) {
 	l.mu.Unlock()
 }
 
+// effectMost is the most bytes that Effect appends.
+func effectMost(args [][]byte) int {
+	n := effectRoom
+	for _, a := range args {
+		n += len(a) + argRoom
+	}
+	return n
+}
+
 // Begin and End frame several effects.
 func (l effects) Begin() {
 	l.mu.Lock()
@@ -97,6 +111,7 @@ func (l effects) Begin() {
 func (l effects) End() {
 	l.mu.Lock()
 	if l.unit == unitOpen && l.taking {
+		l.free = l.pile.room(len(wire.Exec), l.free)
 		l.grew(append(l.pile.last, wire.Exec...), len(l.pile.last))
 	}
 	l.unit = unitNone
@@ -105,7 +120,7 @@ func (l effects) End() {
 
 // grew takes the last block with something new in it, from from on; mu is locked.
 func (l *Log) grew(b []byte, from int) {
-	l.free = l.pile.grew(b, l.free)
+	l.pile.last = b
 	l.appended.Add(int64(len(b) - from))
 	if l.idle.Load() && l.idle.CompareAndSwap(true, false) {
 		l.Kick()
@@ -173,15 +188,11 @@ func (l *Log) Flush() error {
 // write is the writer.
 func (l *Log) write() {
 	defer close(l.over)
-	var spare []byte
-	var done pile // written
 	for {
 		l.mu.Lock()
-		l.free = done.blocks(l.free)
 		p, marks, ending := l.pile, l.marks, l.ending
-		l.pile, l.marks = pile{last: spare[:0]}, nil
+		l.pile, l.marks = pile{}, nil
 		l.mu.Unlock()
-		done = p
 		n := p.len()
 		always := l.policy() == fsyncAlways
 		if n > 0 || len(marks) > 0 || always && l.written.Load() > l.synced.Load() {
@@ -192,18 +203,17 @@ func (l *Log) write() {
 		} else if ending {
 			return
 		}
+		l.mu.Lock()
+		l.free = p.blocks(l.free)
+		l.mu.Unlock()
 		if n == 0 && !always {
 			l.idle.Store(true)
 			l.mu.Lock()
 			more := l.pile.len() > 0 || len(l.marks) > 0 || l.ending
 			l.mu.Unlock()
 			if more && l.idle.CompareAndSwap(true, false) {
-				spare = p.last
 				continue
 			}
-		}
-		if spare = p.last; cap(spare) > 2*logBlock {
-			spare = nil
 		}
 		if n > 0 && !always && !ending {
 			l.pauseWrites()
@@ -255,7 +265,7 @@ func (l *Log) step(p *pile, marks []mark, always bool) {
 		l.watchNow()
 	}
 	if always {
-		if l.noSync() {
+		if l.noSync() && l.file.Load() != nil { // what could not be written is waited for by nobody: see broke
 			l.advance(l.written.Load())
 			return
 		}

@@ -336,12 +336,13 @@ func (s *Stream) Effect(db int, args [][]byte) {
 			b = append(b, a...)
 		}
 		b = append(b, "\r\n"...)
+		if len(b) > gather { // or a long command would be moved again and again as it grows
+			s.put(b)
+			b = b[:0]
+		}
 	}
 	s.put(b)
 	s.scratch = b[:0]
-	if cap(b) > 64*gather {
-		s.scratch = nil
-	}
 	if !s.unit {
 		s.wake()
 	}
