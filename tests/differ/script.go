@@ -1,6 +1,7 @@
 package differ
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -85,6 +86,7 @@ func (pl *planner) script(n, proto, steps int) []Step {
 		}
 		keepShort(s.Args)
 		keepFar(s.Args)
+		keepFew(s.Args)
 		out = append(out, s)
 		if len(args) > 1 && g.chance(0.15) { // of a deadline that was lost or kept, few replies tell
 			out = append(out, Step{[]string{"PEXPIRETIME", args[1+g.IntN(min(2, len(args)-1))]}, "millis"})
@@ -256,6 +258,22 @@ func keepShort(args []string) {
 	}
 	if f, err := strconv.ParseFloat(strings.TrimPrefix(args[at], "+"), 64); (err == nil && (f == 0 || (f > 0.02 && f < 1e15))) || args[at] == "0x10" {
 		args[at] = "0.01"
+	}
+}
+
+// mostRandom is the most members by chance, the same ones again and again, that a script asks for.
+const mostRandom = 100_000
+
+// keepFew changes the number of members by chance where an argument made wrong asks for more than that: Redis makes
+// any number of them, one by one, and answers nobody meanwhile.
+func keepFew(args []string) {
+	switch strings.ToUpper(args[0]) {
+	case "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER":
+		if len(args) > 2 {
+			if n, err := strconv.ParseInt(args[2], 10, 64); err == nil && n < -mostRandom {
+				args[2] = strconv.FormatInt(math.MinInt64, 10) // which is out of range
+			}
+		}
 	}
 }
 
