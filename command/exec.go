@@ -150,7 +150,6 @@ type Pending struct {
 	End   int           // where it ends in the input
 	key   keyspace.Key  // of the first argument, which mostly is the key
 	keyed *keyspace.Key // that one, or the same of a command before; nil: not known
-	same  bool          // its key is that of the command before
 	// follows: nothing but commands ran since x.lap; more: another one follows this.
 	follows, more bool
 }
@@ -158,8 +157,11 @@ type Pending struct {
 // Set makes p a command that nothing is foreseen of.
 func (p *Pending) Set(args [][]byte, end int) {
 	p.Args, p.End = args, end
-	p.keyed, p.same, p.follows, p.more = nil, false, false, false
+	p.keyed, p.follows, p.more = nil, false, false
 }
+
+// first tells whether no command right before has the same key.
+func (p *Pending) first() bool { return p.keyed == &p.key }
 
 // Foresee brings the keys of commands that were Set and are about to run nearer, all of
 // them side by side; see keyspace.PrefetchTable.
@@ -173,7 +175,7 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 			continue
 		}
 		if i > 0 && cmds[i-1].keyed != nil && bytes.Equal(p.Args[1], cmds[i-1].Args[1]) {
-			p.keyed, p.same = cmds[i-1].keyed, true
+			p.keyed = cmds[i-1].keyed
 			continue
 		}
 		p.key.Set(p.Args[1])
@@ -184,19 +186,19 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 	}
 	if more {
 		for i := range cmds {
-			if cmds[i].keyed != nil && !cmds[i].same {
+			if cmds[i].first() {
 				ks.PrefetchSegment(db, &cmds[i].key)
 			}
 		}
 	}
 	for i := range cmds {
-		if cmds[i].keyed != nil && !cmds[i].same {
+		if cmds[i].first() {
 			ks.PrefetchEntry(db, &cmds[i].key)
 		}
 	}
 	for i := 0; i < len(cmds); {
 		n := 1
-		for i+n < len(cmds) && cmds[i+n].same {
+		for i+n < len(cmds) && cmds[i].first() && cmds[i+n].keyed == cmds[i].keyed {
 			n++
 		}
 		if n > 1 {
@@ -524,11 +526,10 @@ func (x *Exec) setKeys(ctx *Ctx) {
 	row, args := ctx.Row, ctx.Args
 	x.keys = x.keys[:0]
 	if row.KeysFn == nil && row.First > 0 && row.Last == row.First && !row.notKeys {
+		x.keys = x.keys[:1] // append would copy the key twice
 		if x.foreseen != nil && row.First == 1 && !ctx.inExec {
-			x.keys = x.keys[:1]
-			x.keys[0] = *x.foreseen // append would copy it twice
+			x.keys[0] = *x.foreseen
 		} else {
-			x.keys = x.keys[:1]
 			x.keys[0].Set(args[row.First])
 		}
 		x.pos = append(x.pos[:0], row.First)

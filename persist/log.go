@@ -56,7 +56,7 @@ type Log struct {
 	results          chan error    // of the base being written
 
 	idle    atomic.Bool // the writer sleeps and wants to be woken by what is appended
-	full    atomic.Bool // the buffer is at its limit
+	full    atomic.Bool // what waits to be written is at its limit
 	stalled atomic.Bool // writes of clients have to wait
 	holds   atomic.Bool // replies wait for the sync
 	stamps  atomic.Bool // aof-timestamp-enabled

@@ -2,6 +2,7 @@ package resp
 
 import (
 	"errors"
+	"slices"
 
 	"kvd/command"
 	"kvd/resp/wire"
@@ -107,13 +108,13 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 			}
 			if len(ahead) == 0 && pos == len(buf) || len(s.scan.Args) > lookAheadArgs {
 				// The only command, or a long one: its arguments stay where they are.
-				ahead = another(ahead)
+				ahead = slices.Grow(ahead, 1)[:len(ahead)+1]
 				ahead[len(ahead)-1].Set(s.scan.Args, pos)
 				break
 			}
 			from := len(args)
 			args = append(args, s.scan.Args...)
-			ahead = another(ahead)
+			ahead = slices.Grow(ahead, 1)[:len(ahead)+1]
 			ahead[len(ahead)-1].Set(args[from:len(args):len(args)], pos)
 			if !lim.Authenticated || inline {
 				break // AUTH changes what may follow; unquoted arguments lie in the scanner's own memory
@@ -152,14 +153,6 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 		}
 	}
 	return used
-}
-
-// another adds a command that is to be Set.
-func another(ahead []command.Pending) []command.Pending {
-	if len(ahead) < cap(ahead) {
-		return ahead[:len(ahead)+1]
-	}
-	return append(ahead, command.Pending{})
 }
 
 // lookAheadArgs is the most arguments of a command that is read ahead.
