@@ -361,6 +361,9 @@ func cmdClientKill(c *Ctx) {
 		// Its loop closes it in a moment; from now on nobody sees it.
 		cl.set(stateClosing, true)
 		c.S.clients.remove(cl)
+		if cl.has(stateReplica) { // what this transaction still writes is not for it
+			c.S.replication.Kill(cl.ID)
+		}
 		if cl.Conn != nil {
 			cl.Conn.Kill(false)
 		}

@@ -61,6 +61,8 @@ type SyncRequest struct {
 type Replication interface {
 	// Serve makes a connection a follower's and returns when it has ended.
 	Serve(r SyncRequest, nc net.Conn, rest []byte)
+	// Kill ends a client's link, at once, if it is a follower's.
+	Kill(id int64)
 	// BeginTurn tells that an event loop begins to run commands; where it returns
 	// true, EndTurn must follow, which sends what they have put into the stream.
 	BeginTurn() bool
@@ -509,6 +511,7 @@ func (w *infoWriter) replication() {
 type noReplication struct{}
 
 func (noReplication) Serve(SyncRequest, net.Conn, []byte)             {}
+func (noReplication) Kill(int64)                                      {}
 func (noReplication) BeginTurn() bool                                 { return false }
 func (noReplication) EndTurn()                                        {}
 func (noReplication) ID() string                                      { return strings.Repeat("0", 40) }

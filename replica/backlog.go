@@ -39,6 +39,7 @@ type backlog struct {
 	filedLen int64 // and their bytes; a slot has room for the largest block
 	spare    [][]byte
 	readers  []*Reader
+	left     int // readers that have left but are not closed: one may still use a block
 
 	ahead     int64 // aheadBytes, less in tests
 	spilling  bool
@@ -69,6 +70,7 @@ type Reader struct {
 	lent    bool             // a loop sends in its place, and it stays idle; under s.mu
 	send    func([]byte) int // see Direct; under s.mu
 	over    bool             // stopped because of client-output-buffer-limit
+	left    bool             // see Leave; under s.mu
 	soft    time.Time
 	onStop  func()
 }
@@ -180,7 +182,7 @@ func (s *Stream) dropBlock() {
 		s.closeFile()
 	default:
 		s.inMemory -= int64(cap(b.data))
-		if !b.moves && len(s.spare) < spareBlocks {
+		if !b.moves && s.left == 0 && len(s.spare) < spareBlocks {
 			s.spare = append(s.spare, b.data)
 		}
 	}
@@ -258,11 +260,14 @@ func (r *Reader) Next(buf []byte) ([]byte, error) {
 	if b.data != nil {
 		return b.data[at:b.n:b.n], nil
 	}
-	// The slot stays as it is while this reader has not passed it.
+	// The slot stays as it is while this reader has not passed it or left.
 	f, off, n := s.file, int64(b.slot)*slotSize+int64(at), r.given
 	s.mu.Unlock()
 	_, err := f.ReadAt(buf[:n], off)
 	s.mu.Lock()
+	if r.left { // the slot may be another block's by now
+		return nil, ErrStopped
+	}
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
@@ -308,13 +313,32 @@ func (s *Stream) stop(r *Reader) {
 	}
 }
 
+// Leave stops the reader and gives its place up: nothing is kept for it any
+// more, but the memory that it may have in use. Anyone may call it; Close still
+// follows.
+func (r *Reader) Leave() {
+	s := r.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop(r)
+	if i := slices.Index(s.readers, r); i >= 0 {
+		s.readers = slices.Delete(s.readers, i, i+1)
+		r.left = true
+		s.left++
+		s.trim(s.end.Load())
+	}
+}
+
 // Close ends the reader. Only its goroutine calls it.
 func (r *Reader) Close() {
 	s := r.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.stopped = true
-	if i := slices.Index(s.readers, r); i >= 0 {
+	if r.left {
+		r.left = false
+		s.left--
+	} else if i := slices.Index(s.readers, r); i >= 0 {
 		s.readers = slices.Delete(s.readers, i, i+1)
 		s.trim(s.end.Load())
 	}

@@ -70,6 +70,10 @@ func (s *Stream) sendFor(r *Reader) {
 		n := send(bytes)
 		s.mu.Lock()
 		r.lent = false
+		if r.left { // while it was lent, and EndTurn does not see it any more
+			s.more.Broadcast()
+			return
+		}
 		r.advance(n)
 		if n < len(bytes) {
 			return

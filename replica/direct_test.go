@@ -170,3 +170,29 @@ func TestTurns(t *testing.T) {
 		}
 	}
 }
+
+// A reader that leaves while a loop sends in its place ends.
+func TestLeaveWhileLent(t *testing.T) {
+	s, _ := newTestStream(t)
+	r, _ := s.NewReader(1, nil)
+	var got collected
+	r.Direct(func(b []byte) int {
+		r.Leave()
+		time.Sleep(20 * time.Millisecond) // its goroutine wakes, and has to wait for the loop
+		return len(b)
+	})
+	started(t, s, r, &got)
+	s.BeginTurn()
+	s.AppendRaw([]byte("ab"))
+	s.EndTurn()
+	ended := make(chan bool)
+	go func() {
+		got.done.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits still")
+	}
+}

@@ -163,14 +163,8 @@ func (l *Leader) add(f *follower, s state) {
 func (l *Leader) remove(f *follower) {
 	l.mu.Lock()
 	r := f.reader
-	f.reader, f.removed = nil, true
-	if i := slices.Index(l.followers, f); i >= 0 {
-		l.followers = slices.Delete(l.followers, i, i+1)
-		if len(l.followers) == 0 {
-			l.aloneFrom = time.Now()
-		}
-		l.Log.Noticef("Connection with replica %s lost.", f.name())
-	}
+	f.reader = nil
+	l.forget(f)
 	if l.transfer != nil {
 		l.giveUp(l.transfer)
 	}
@@ -182,6 +176,36 @@ func (l *Leader) remove(f *follower) {
 		f.file.Close()
 	}
 	l.Acked()
+}
+
+// forget takes a follower off the list; mu is locked.
+func (l *Leader) forget(f *follower) {
+	f.removed = true
+	if i := slices.Index(l.followers, f); i >= 0 {
+		l.followers = slices.Delete(l.followers, i, i+1)
+		if len(l.followers) == 0 {
+			l.aloneFrom = time.Now()
+		}
+		l.Log.Noticef("Connection with replica %s lost.", f.name())
+	}
+}
+
+// Kill ends a client's link at once (CLIENT KILL): what is appended from now on,
+// by the same transaction even, is neither sent to it nor kept for it. Its
+// goroutine clears away. Stripes may be locked.
+func (l *Leader) Kill(id int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.IndexFunc(l.followers, func(f *follower) bool { return f.ID == id })
+	if i < 0 {
+		return
+	}
+	f := l.followers[i]
+	l.forget(f)
+	f.close()
+	if f.reader != nil {
+		f.reader.Leave()
+	}
 }
 
 // resume tries a partial synchronization.

@@ -247,3 +247,39 @@ func TestOutputLimit(t *testing.T) {
 		t.Errorf("%d bytes in memory without a reader", m)
 	}
 }
+
+// A reader that leaves is not waited for: the backlog is as short as the directive
+// says. What it had in hand stays as it was until it is closed.
+func TestLeave(t *testing.T) {
+	s, ks := newTestStream(t, "repl-backlog-size", "16384")
+	locked(ks, s.Follow)
+	r, _ := s.NewReader(1, nil)
+	s.AppendRaw(bytes.Repeat([]byte("a"), 16384))
+	p, err := r.Next(make([]byte, slotSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := bytes.Clone(p)
+	s.AppendRaw(bytes.Repeat([]byte("b"), 200_000))
+	if b := s.Backlog(); b.First != 1 || b.Readers != 1 {
+		t.Fatalf("a slow reader is not waited for: %+v", b)
+	}
+	r.Leave()
+	r.Leave()
+	if b := s.Backlog(); b.First < 150_000 || b.Readers != 0 {
+		t.Errorf("after it has left: %+v", b)
+	}
+	for range 20 {
+		s.AppendRaw(bytes.Repeat([]byte("c"), 16384))
+	}
+	if !bytes.Equal(p, was) {
+		t.Error("the bytes that it has in hand were changed")
+	}
+	if _, err := r.Next(make([]byte, slotSize)); err != ErrStopped {
+		t.Errorf("Next: %v", err)
+	}
+	r.Close()
+	if s.left != 0 {
+		t.Error("blocks are not used again after it was closed")
+	}
+}

@@ -433,6 +433,34 @@ func TestQuietLeader(t *testing.T) {
 	}
 }
 
+// TestKilledReplica kills a follower's link in a transaction that then writes more
+// than the backlog holds: none of it is for that link, so the follower has to come
+// for all anew.
+func TestKilledReplica(t *testing.T) {
+	leader, follower := harness.StartKVD(t, "--repl-diskless-sync-delay", "0"), harness.StartKVD(t)
+	l, f := leader.MustDial(t), follower.MustDial(t)
+	follow(t, f, leader.Addr)
+	for i := range 10 {
+		l.MustDo(t, "MULTI")
+		l.MustDo(t, "CLIENT", "KILL", "TYPE", "replica")
+		l.MustDo(t, "INFO", "replication")
+		l.MustDo(t, "CONFIG", "SET", "repl-backlog-size", "16384")
+		for k := range 10 {
+			l.MustDo(t, "SET", "k"+strconv.Itoa(k), strings.Repeat(strconv.Itoa(i), 16384))
+		}
+		r := l.MustDo(t, "EXEC")
+		if len(r.Elems) != 13 || r.Elems[0].Int != 1 || !strings.Contains(r.Elems[1].Str, "connected_slaves:0\r\n") {
+			t.Fatalf("EXEC: %.1000s", r)
+		}
+		within(t, 20*time.Second, "a synchronization", func() bool { return infoInt(t, l, "stats", "sync_full") >= int64(2+i) })
+		sameContents(t, l, f)
+		if n := infoInt(t, l, "stats", "sync_partial_ok"); n != 0 {
+			t.Fatalf("round %d: the follower was let go on where it was", i)
+		}
+		inSync(t, f)
+	}
+}
+
 // TestUnfitStream has a follower meet what it cannot apply: it says so, names
 // it, and does not go on as if nothing had happened.
 func TestUnfitStream(t *testing.T) {
