@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -236,6 +237,23 @@ func TestStepText(t *testing.T) {
 		back, err := ParseStep(s.String())
 		if err != nil || back.Cmp != s.Cmp || !slices.Equal(back.Args, s.Args) {
 			t.Errorf("%q came back from %s as %q: %v", s, s.String(), back, err)
+		}
+	}
+}
+
+func TestKeepFew(t *testing.T) {
+	for _, v := range [][2]string{
+		{"ZRANDMEMBER k -9223372036854775807", "ZRANDMEMBER k -9223372036854775808"},
+		{"srandmember k -100001", "srandmember k -9223372036854775808"},
+		{"HRANDFIELD k -100001 WITHVALUES", "HRANDFIELD k -9223372036854775808 WITHVALUES"},
+		{"SRANDMEMBER k -100000", "SRANDMEMBER k -100000"},
+		{"SRANDMEMBER k 9223372036854775807", "SRANDMEMBER k 9223372036854775807"}, // at most the set
+		{"SRANDMEMBER k", "SRANDMEMBER k"},
+		{"LPOP k -100001", "LPOP k -100001"},
+	} {
+		args := strings.Fields(v[0])
+		if keepFew(args); strings.Join(args, " ") != v[1] {
+			t.Errorf("%s became %q, want %s", v[0], args, v[1])
 		}
 	}
 }
