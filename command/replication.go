@@ -49,10 +49,11 @@ type SyncRequest struct {
 	ReplID  string
 	From    int64
 
-	Lag   func(bytes int64)
-	Heard func()
-	Gone  func()
-	Name  func(args [][]byte) (name string, data bool)
+	Lag    func(bytes int64)
+	Heard  func()
+	Gone   func()
+	Killed func() bool
+	Name   func(args [][]byte) (name string, data bool)
 }
 
 // Replication is what commands want of the end of replication that leads; see
@@ -449,6 +450,7 @@ func (c *Ctx) handOver(q SyncRequest, first func() error) {
 	q.Lag = cl.OutMem.Store
 	q.Heard = func() { cl.active.Store(time.Now().UnixMilli()) }
 	q.Gone = func() { s.DropClient(cl) }
+	q.Killed = cl.Closing
 	q.Name = commandName
 	cl.set(stateReplica, true)
 	cl.Conn.Hijack(func(nc net.Conn, rest []byte) {

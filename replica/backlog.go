@@ -325,6 +325,7 @@ func (r *Reader) Leave() {
 		s.readers = slices.Delete(s.readers, i, i+1)
 		r.left = true
 		s.left++
+		s.more.Broadcast() // it may have been stopped before, while it was lent, and EndTurn looks no more
 		s.trim(s.end.Load())
 	}
 }

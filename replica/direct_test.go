@@ -185,6 +185,41 @@ func TestLeaveWhileLent(t *testing.T) {
 	s.BeginTurn()
 	s.AppendRaw([]byte("ab"))
 	s.EndTurn()
+	ends(t, &got)
+}
+
+// So does one that was stopped while a loop sent in its place, and leaves when that
+// loop has seen to it.
+func TestLeaveAfterLent(t *testing.T) {
+	s, _ := newTestStream(t)
+	r, _ := s.NewReader(1, nil)
+	other, _ := s.NewReader(1, nil)
+	var got, others collected
+	r.Direct(func(b []byte) int {
+		r.Stop()
+		time.Sleep(20 * time.Millisecond) // its goroutine wakes, and has to wait for the loop
+		s.BeginTurn()                     // another loop's, so that nobody is woken for this
+		s.AppendRaw([]byte("c"))
+		s.turns.Add(-1)
+		return len(b)
+	})
+	other.Direct(func(b []byte) int {
+		r.Leave()
+		return len(b)
+	})
+	started(t, s, r, &got)
+	started(t, s, other, &others)
+	s.BeginTurn()
+	s.AppendRaw([]byte("ab"))
+	s.EndTurn()
+	ends(t, &got)
+	other.Stop()
+	ends(t, &others)
+}
+
+// ends waits until the goroutine of a reader has come to its end.
+func ends(t *testing.T, got *collected) {
+	t.Helper()
 	ended := make(chan bool)
 	go func() {
 		got.done.Wait()

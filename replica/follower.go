@@ -29,9 +29,10 @@ type Peer struct {
 	ReplID  string // of PSYNC; "?" asks for a full synchronization
 	From    int64  // of PSYNC: number of the first byte that it wants
 
-	Lag   func(bytes int64) // is told what it has not been sent yet
-	Heard func()            // it has sent something
-	Gone  func()            // the connection has ended
+	Lag    func(bytes int64) // is told what it has not been sent yet
+	Heard  func()            // it has sent something
+	Gone   func()            // the connection has ended
+	Killed func() bool       // tells whether CLIENT KILL was called for it; see Leader.Kill
 	// Name is the full name of a command, and whether it is one about the data.
 	Name func(args [][]byte) (name string, data bool)
 }
@@ -151,6 +152,9 @@ func (l *Leader) add(f *follower, s state) {
 	f.state, f.ackTime = s, time.Now()
 	l.followers = append(l.followers, f)
 	l.mu.Unlock()
+	if f.Killed != nil && f.Killed() { // before it was on the list, where Kill looks
+		l.Kill(f.ID)
+	}
 	if s == waitStart {
 		l.askTransfer(f)
 	} else {
@@ -195,17 +199,18 @@ func (l *Leader) forget(f *follower) {
 // goroutine clears away. Stripes may be locked.
 func (l *Leader) Kill(id int64) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	i := slices.IndexFunc(l.followers, func(f *follower) bool { return f.ID == id })
-	if i < 0 {
+	if i < 0 { // if it is about to be one, add asks Killed
+		l.mu.Unlock()
 		return
 	}
 	f := l.followers[i]
 	l.forget(f)
-	f.close()
 	if f.reader != nil {
 		f.reader.Leave()
 	}
+	l.mu.Unlock()
+	f.close()
 }
 
 // resume tries a partial synchronization.

@@ -72,7 +72,7 @@ func (t *transfer) join(f *follower) bool {
 	default:
 		return false
 	}
-	if !t.disk || f.NoData != t.noData || t.rdbOnly && !f.RDBOnly {
+	if f.removed || !t.disk || f.NoData != t.noData || t.rdbOnly && !f.RDBOnly {
 		return false
 	}
 	select {
