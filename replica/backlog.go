@@ -322,12 +322,16 @@ func (r *Reader) Leave() {
 	defer s.mu.Unlock()
 	s.stop(r)
 	if i := slices.Index(s.readers, r); i >= 0 {
-		s.readers = slices.Delete(s.readers, i, i+1)
 		r.left = true
 		s.left++
-		s.more.Broadcast() // it may have been stopped before, while it was lent, and EndTurn looks no more
-		s.trim(s.end.Load())
+		s.dropReader(i)
 	}
+}
+
+// dropReader forgets the i-th reader, and what only it needed; mu is locked.
+func (s *Stream) dropReader(i int) {
+	s.readers = slices.Delete(s.readers, i, i+1)
+	s.trim(s.end.Load())
 }
 
 // Close ends the reader. Only its goroutine calls it.
@@ -340,8 +344,7 @@ func (r *Reader) Close() {
 		r.left = false
 		s.left--
 	} else if i := slices.Index(s.readers, r); i >= 0 {
-		s.readers = slices.Delete(s.readers, i, i+1)
-		s.trim(s.end.Load())
+		s.dropReader(i)
 	}
 	if r.send != nil {
 		r.send = nil

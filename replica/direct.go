@@ -70,11 +70,11 @@ func (s *Stream) sendFor(r *Reader) {
 		n := send(bytes)
 		s.mu.Lock()
 		r.lent = false
-		if r.left { // while it was lent, and EndTurn does not see it any more
+		r.advance(n)
+		if r.stopped { // its goroutine waits for this loop; if it has left, EndTurn does not see it
 			s.more.Broadcast()
 			return
 		}
-		r.advance(n)
 		if n < len(bytes) {
 			return
 		}
