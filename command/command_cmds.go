@@ -1,9 +1,11 @@
 package command
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
+	"kvd/glob"
 	"kvd/resp/wire"
 )
 
@@ -305,8 +307,8 @@ func cmdCommandList(c *Ctx) {
 		cat := strings.ToLower(string(c.Args[4]))
 		want = func(r *Row) bool { return slices.Contains(r.categories(), cat) }
 	case c.Word(3, "pattern"):
-		pattern := []byte(strings.ToLower(string(c.Args[4])))
-		want = func(r *Row) bool { return globMatch(pattern, []byte(r.full)) }
+		pattern := glob.Compile(bytes.ToLower(c.Args[4]))
+		want = func(r *Row) bool { return pattern.Match([]byte(r.full)) }
 	default:
 		c.Err(errSyntax)
 		return

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"kvd/glob"
 	"kvd/keyspace"
 	"kvd/resp/wire"
 	"kvd/types"
@@ -263,16 +264,29 @@ func cmdCopy(c *Ctx) {
 
 // cmdKeys goes through the database stripe by stripe, on a worker.
 func cmdKeys(c *Ctx) {
-	pattern := bytes.Clone(c.Args[1])
-	all := len(pattern) == 1 && pattern[0] == '*' // the empty key, too
+	pattern := glob.Compile(c.Args[1])
+	all := string(c.Args[1]) == "*" // the empty key, too
 	s, db, now, locked := c.S, c.DB(), c.Now, c.AllLocked()
 	c.Background(func(w *wire.Writer, _ bool) {
 		m, n := w.DeferArray(), 0
-		s.Keyspace.Each(db, now, locked, func(e *keyspace.Entry) {
-			if k := e.Key(); all || globMatch(pattern, k) {
+		found := func(k []byte) {
+			if all || pattern.Match(k) {
 				w.Bulk(k)
 				n++
 			}
+		}
+		var later [][]byte // to be matched without the lock
+		s.Keyspace.EachThen(db, now, locked, func(e *keyspace.Entry) {
+			if k := e.Key(); !pattern.Slow(len(k)) {
+				found(k)
+			} else {
+				later = append(later, bytes.Clone(k))
+			}
+		}, func() {
+			for _, k := range later {
+				found(k)
+			}
+			later = later[:0]
 		})
 		w.SetArray(m, n)
 	})

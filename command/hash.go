@@ -490,9 +490,12 @@ func cmdHScan(c *Ctx) {
 		return
 	}
 	o.count = min(o.count, h.Len(0))
-	if view := h.longView(o.count); view != nil {
+	view := h.longView(o.count)
+	if _, _, obj := h.Stored(); view == nil && obj != nil && o.hard() {
+		view = obj.Copy()
+	}
+	if view != nil {
 		o, now := o, h.now
-		o.pattern = slices.Clone(o.pattern)
 		c.hashLater(view, func(w *wire.Writer, h *types.Hash) { replyHScan(w, h, &o, now) })
 		return
 	}

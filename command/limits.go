@@ -69,6 +69,30 @@ func (s *Server) OverOutputLimit(c *Client, waiting int64) bool {
 	return over
 }
 
+// Before a client has authenticated it may make the server hold little: nobody
+// knows who it is, and any number of them may come.
+const (
+	unauthOutput = 1 << 10 // bytes that its socket does not take
+	// UnauthInput is the most input of such a client that waits, in bytes.
+	UnauthInput = 1 << 20
+)
+
+// Unknown tells whether the client must authenticate first and has not.
+func (s *Server) Unknown(c *Client) bool { return !c.Authed && s.Config.RequirePass.Load() != "" }
+
+// OverUnauthOutput tells whether a client must be closed because it has not
+// authenticated and does not take its replies, of which so many bytes wait, and
+// logs that.
+func (s *Server) OverUnauthOutput(c *Client, waiting int) bool {
+	if waiting <= unauthOutput || !s.Unknown(c) {
+		return false
+	}
+	c.set(stateClosing, true)
+	s.Log.Warningf("Client %s scheduled to be closed ASAP for overcoming of output buffer limits.", c.Info())
+	s.clients.remove(c)
+	return true
+}
+
 // OutputBounded tells whether any limit holds for the client's output.
 func (s *Server) OutputBounded(c *Client) bool {
 	l := s.Config.ClientOutputBufferLimit.Load()[c.outputClass()]

@@ -53,8 +53,9 @@ type patternTable struct {
 
 // channel is a channel or a pattern with its subscribers.
 type channel struct {
-	name string
-	outs []*outlet
+	name    string
+	pattern *glob.Pattern // nil: it is a channel
+	outs    []*outlet
 }
 
 // outlet is the subscribers of one event loop, or those that have none.
@@ -204,7 +205,7 @@ func (t *patternTable) subscribe(pattern []byte, conn Conn) string {
 	defer t.mu.Unlock()
 	ch := t.all[string(pattern)]
 	if ch == nil {
-		ch = &channel{name: string(pattern)}
+		ch = &channel{name: string(pattern), pattern: glob.Compile(pattern)}
 		t.all[ch.name] = ch
 		t.n.Add(1)
 	}
@@ -235,7 +236,7 @@ func (p *pubsub) publish(t *channelTable, name, message []byte) (n int) {
 	p.patterns.mu.RLock()
 	defer p.patterns.mu.RUnlock()
 	for pattern, ch := range p.patterns.all {
-		if glob.Match(pattern, name) {
+		if ch.pattern.Match(name) {
 			n += ch.send(encodePush(len(pattern)+len(name)+len(message), []byte("pmessage"), []byte(pattern), name, message))
 		}
 	}

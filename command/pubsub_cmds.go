@@ -196,21 +196,21 @@ func (c *Ctx) listChannels(t *channelTable) {
 		c.unknownForm()
 		return
 	}
-	pattern := []byte("*")
+	pattern := glob.Compile([]byte("*"))
 	if len(c.Args) == 3 {
-		pattern = slices.Clone(c.Args[2])
+		pattern = glob.Compile(c.Args[2])
 	}
 	list := func(w *wire.Writer, _ bool) {
 		n, at := 0, w.DeferArray()
 		t.each(func(name string) {
-			if glob.Match(pattern, name) {
+			if pattern.Match([]byte(name)) {
 				w.BulkString(name)
 				n++
 			}
 		})
 		w.SetArray(at, n)
 	}
-	if t.n.Load() > manyChannels {
+	if t.n.Load() > manyChannels || pattern.Hard() {
 		c.Background(list)
 	} else {
 		list(c.W, false)

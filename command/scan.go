@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"kvd/glob"
 	"kvd/keyspace"
 	"kvd/resp/wire"
 )
@@ -20,8 +21,8 @@ func init() {
 type scanOptions struct {
 	cursor  uint64
 	count   int
-	pattern []byte // nil: every name matches
-	typ     []byte // nil: of any type
+	pattern *glob.Pattern // nil: every name matches
+	typ     []byte        // nil: of any type
 
 	ofHash, noValues bool // of HSCAN, which may leave out the values
 }
@@ -51,9 +52,9 @@ func (c *Ctx) scanRest(o *scanOptions, i int, typed bool) bool {
 			}
 			o.count = int(n)
 		case c.Word(i, "match") && left >= 2:
-			o.pattern = c.Args[i+1]
-			if len(o.pattern) == 1 && o.pattern[0] == '*' {
-				o.pattern = nil // the empty name, too
+			o.pattern = nil
+			if string(c.Args[i+1]) != "*" { // which is the empty name, too
+				o.pattern = glob.Compile(c.Args[i+1])
 			}
 		case typed && c.Word(i, "type") && left >= 2:
 			o.typ = bytes.ToLower(c.Args[i+1])
@@ -88,8 +89,11 @@ func parseCursor(b []byte) (uint64, bool) {
 
 // matches tells whether SCAN is to return a name.
 func (o *scanOptions) matches(name []byte) bool {
-	return o.pattern == nil || globMatch(o.pattern, name)
+	return o.pattern == nil || o.pattern.Match(name)
 }
+
+// hard tells whether matching is so much work that a worker should do it.
+func (o *scanOptions) hard() bool { return o.pattern != nil && o.pattern.Hard() }
 
 // scanAtOnce is the number of keys that a SCAN visits without giving others a
 // turn: more of them are visited on a worker, so many at a time.
@@ -102,11 +106,11 @@ func cmdScan(c *Ctx) {
 	}
 	s, db, now, locked := c.S, c.DB(), c.Now, c.AllLocked()
 	expire := !c.Replaying && !c.HideExpired
-	if o.count <= scanAtOnce {
+	if o.count <= scanAtOnce && !o.hard() {
 		s.scan(c.W, db, now, locked, expire, &o)
 		return
 	}
-	o.pattern, o.typ = bytes.Clone(o.pattern), bytes.Clone(o.typ)
+	o.typ = bytes.Clone(o.typ)
 	c.Background(func(w *wire.Writer, _ bool) { s.scan(w, db, now, locked, expire, &o) })
 }
 
@@ -118,25 +122,43 @@ func (s *Server) scan(w *wire.Writer, db int, now int64, locked, expire bool, o 
 	keys := wire.Writer{Proto: w.Proto}
 	n := 0
 	var expired [][]byte
-	visit := func(e *keyspace.Entry) {
-		if o.typ != nil && string(o.typ) != e.Type().String() {
-			return
-		}
-		k := e.Key()
+	found := func(k []byte, due bool) {
 		if !o.matches(k) {
 			return
 		}
-		if d := e.Deadline(); d != 0 && d <= now {
+		if due {
 			expired = append(expired, bytes.Clone(k))
 			return
 		}
 		keys.Bulk(k)
 		n++
 	}
+	type name struct {
+		k   []byte
+		due bool
+	}
+	var later []name // to be matched without the lock
+	visit := func(e *keyspace.Entry) {
+		if o.typ != nil && string(o.typ) != e.Type().String() {
+			return
+		}
+		k := e.Key()
+		d := e.Deadline()
+		due := d != 0 && d <= now
+		if o.pattern != nil && o.pattern.Slow(len(k)) {
+			later = append(later, name{bytes.Clone(k), due})
+			return
+		}
+		found(k, due)
+	}
 	cursor := o.cursor
 	for left := o.count; ; left -= scanAtOnce {
 		// As of time 0, nothing has expired: all are visited.
 		cursor = s.Keyspace.Scan(db, cursor, min(left, scanAtOnce), 0, locked, visit)
+		for _, x := range later {
+			found(x.k, x.due)
+		}
+		later = later[:0]
 		if cursor == 0 || left <= scanAtOnce {
 			break
 		}

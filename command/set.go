@@ -2,7 +2,6 @@ package command
 
 import (
 	"math"
-	"slices"
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
@@ -502,14 +501,13 @@ func cmdSScan(c *Ctx) {
 	}
 	n := s.Len()
 	o.count = min(o.count, n)
-	if _, _, obj := s.Stored(); !longToRead(obj, o.count, n) {
+	if _, _, obj := s.Stored(); !longToRead(obj, o.count, n) && (obj == nil || !o.hard()) {
 		if c.scratch = replySScan(c.W, s, &o, c.scratch); cap(c.scratch) > listScratchMax {
 			c.scratch = nil
 		}
 		return
 	}
 	v, later := viewOf(s), o
-	later.pattern = slices.Clone(o.pattern)
 	c.Aside(func(w *wire.Writer) {
 		defer v.free()
 		var s types.Set

@@ -701,7 +701,7 @@ func cmdZScan(c *Ctx) {
 	}
 	n := z.Len()
 	o.count = min(o.count, n)
-	if _, _, obj := z.Stored(); longToRead(obj, o.count, n) {
+	if _, _, obj := z.Stored(); longToRead(obj, o.count, n) || obj != nil && o.hard() {
 		c.scanLater(viewOf(z), o)
 		return
 	}
@@ -711,7 +711,6 @@ func cmdZScan(c *Ctx) {
 }
 
 func (c *Ctx) scanLater(v view, o scanOptions) {
-	o.pattern = slices.Clone(o.pattern)
 	c.Aside(func(w *wire.Writer) {
 		defer v.free()
 		var z types.SortedSet

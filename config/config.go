@@ -241,6 +241,7 @@ func (c *Config) Get(patterns ...string) []Pair {
 			}
 			continue
 		}
+		pattern := glob.CompileFold([]byte(p))
 		for _, e := range c.entries {
 			if e.Flags&(Hidden|ByName) != 0 || e.Kind >= KindFileOnly {
 				continue
@@ -249,7 +250,7 @@ func (c *Config) Get(patterns ...string) []Pair {
 				if name == e.Alias && e.Flags&NewAlias != 0 {
 					continue
 				}
-				if name != "" && glob.MatchFold(p, name) {
+				if name != "" && pattern.Match([]byte(name)) {
 					add(name, e)
 				}
 			}

@@ -27,7 +27,7 @@ func TestMatch(t *testing.T) {
 		{"[\x80-\xff]", "\x90", true}, {"[a-\xff]", "b", false}, {"[a-\xff]", "A", true},
 		{"ABC", "abc", false},
 	} {
-		if got := Match(c.pattern, []byte(c.s)); got != c.want {
+		if got := Match([]byte(c.pattern), []byte(c.s)); got != c.want {
 			t.Errorf("Match(%q, %q) = %v", c.pattern, c.s, got)
 		}
 	}
@@ -37,20 +37,104 @@ func TestMatch(t *testing.T) {
 	}{
 		{"ABC", "abc", true}, {"a[X-Z]", "Ay", true}, {`\A`, "a", true}, {`[\A]`, "a", false}, {"[b]", "B", true}, {"max*", "MaxMemory", true},
 	} {
-		if got := MatchFold([]byte(c.pattern), c.s); got != c.want {
+		if got := CompileFold([]byte(c.pattern)).Match([]byte(c.s)); got != c.want {
 			t.Errorf("MatchFold(%q, %q) = %v", c.pattern, c.s, got)
 		}
 	}
 }
 
+// TestQuick: no pattern makes matching long, whatever it is made of. Each of
+// these took seconds, or would have, when all elements were tried at every place.
 func TestQuick(t *testing.T) {
-	began := time.Now()
-	if Match(strings.Repeat("a*", 100)+"b", strings.Repeat("a", 10000)) {
-		t.Error("matches")
+	rep := strings.Repeat
+	for _, c := range []struct{ name, pattern, s string }{
+		{"stars", rep("a*", 20_000) + "b", rep("a", 1_000_000)},
+		{"a long class", "*[" + rep("b", 30_000) + "]", rep("a", 1_000_000)},
+		{"a class of ranges", "*[" + rep("b-z", 30_000) + "]", rep("a", 1_000_000)},
+		{"long classes", rep("[^"+rep("b", 30_000)+"]", 100) + "c", rep("a", 100)},
+		{"plain bytes", "*" + rep("a", 100_000) + "b*", rep("a", 1_000_000)},
+		{"any bytes", "*?" + rep("a", 20_000) + "b*", rep("a", 60_000)},
+		{"classes", "*" + rep("[a-c]", 20_000) + "d*", rep("a", 60_000)},
+	} {
+		began := time.Now()
+		if Match([]byte(c.pattern), []byte(c.s)) {
+			t.Errorf("%s: matches", c.name)
+		}
+		if d := time.Since(began); d > 300*time.Millisecond {
+			t.Errorf("%s: takes %v", c.name, d)
+		}
 	}
-	if d := time.Since(began); d > 2*time.Second {
-		t.Errorf("takes %v", d)
+}
+
+// TestWide compares patterns that are searched for element by element with a
+// simple matcher, on texts that make the search give up its first way.
+func TestWide(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	matched := 0
+	for range 3000 {
+		var p []byte
+		for range rng.IntN(150) {
+			p = append(p, []string{"a", "a", "a", "?", "[ab]", "[^c]", "b", "*"}[rng.IntN(7+rng.IntN(20)/19)]...)
+		}
+		p = append(append([]byte("*"), p...), "b*"[:rng.IntN(3)]...)
+		s := make([]byte, rng.IntN(400))
+		for i := range s {
+			s[i] = "aaaaaaaaaab"[rng.IntN(11)]
+		}
+		want := simple(string(p), string(s))
+		if got := Match(p, s); got != want {
+			t.Fatalf("Match(%q, %q) = %v", p, s, got)
+		}
+		if want {
+			matched++
+		}
 	}
+	if matched < 100 {
+		t.Errorf("only %d texts match", matched)
+	}
+	wide := Compile([]byte("*" + strings.Repeat("?", 70) + "b"))
+	if !wide.Hard() || !wide.Slow(1<<20) || wide.Slow(1000) || Compile([]byte("a*b*c[xyz]*")).Hard() {
+		t.Error("Hard or Slow")
+	}
+	for n := range 200 { // around the ends of words
+		s := []byte(strings.Repeat("a", 500) + "c" + strings.Repeat("a", n) + "b" + strings.Repeat("a", 300))
+		p := Compile([]byte("*?" + strings.Repeat("a", n) + "b*"))
+		if at := p.findWide(&p.pieces[0], s); at != 500 {
+			t.Fatalf("%d: at %d", n, at)
+		}
+	}
+}
+
+// simple matches as a person would.
+func simple(p, s string) bool {
+	can := make([]bool, len(s)+1) // what of s the pattern so far can match
+	can[0] = true
+	for len(p) > 0 {
+		next := make([]bool, len(s)+1)
+		width := 1
+		if p[0] == '[' {
+			width = strings.IndexByte(p, ']') + 1
+		}
+		for i := range can {
+			switch {
+			case p[0] == '*':
+				next[i] = can[i] || i > 0 && next[i-1]
+			case i == 0 || !can[i-1]:
+			case p[0] == '?':
+				next[i] = true
+			case p[:width] == "[ab]":
+				next[i] = s[i-1] != 'c'
+			case p[:width] == "[^c]":
+				next[i] = s[i-1] != 'c'
+			default:
+				next[i] = p[0] == s[i-1]
+			}
+		}
+		p, can = p[width:], next
+	}
+	return can[len(s)] && len(s) > 0
 }
 
 // TestRedis compares random patterns with what KEYS of a real Redis answers.
@@ -82,7 +166,7 @@ func TestRedis(t *testing.T) {
 			got[k] = true
 		}
 		for k := range keys {
-			if Match(p, k) != got[k] {
+			if Match([]byte(p), []byte(k)) != got[k] {
 				t.Fatalf("Match(%q, %q) = %v", p, k, !got[k])
 			}
 		}

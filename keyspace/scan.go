@@ -117,6 +117,12 @@ func (st *stripe) fromTag(sl *slot, tag uint64, f func(tag uint64, l slab.Loc) b
 
 // Each visits every key of a database, stripe by stripe; see Scan.
 func (ks *Keyspace) Each(db int, now int64, locked bool, visit func(*Entry)) {
+	ks.EachThen(db, now, locked, visit, func() {})
+}
+
+// EachThen is Each that calls then whenever it has let go of a stripe, and in the
+// end.
+func (ks *Keyspace) EachThen(db int, now int64, locked bool, visit func(*Entry), then func()) {
 	var r Rest
 	if !locked {
 		r.Begin()
@@ -127,7 +133,8 @@ func (ks *Keyspace) Each(db int, now int64, locked bool, visit func(*Entry)) {
 			r.Turn()
 		}
 		// A batch is what may be visited without letting go of a stripe.
-		if c = ks.Scan(db, c, 512, now, locked, visit); c == 0 {
+		c = ks.Scan(db, c, 512, now, locked, visit)
+		if then(); c == 0 {
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -105,14 +106,32 @@ func (t *goroutines) listenTCP(addr string, _ int) (listener, error) {
 }
 
 func (t *goroutines) listenUnix(path string, perm os.FileMode) (listener, error) {
-	l, err := net.Listen("unix", path)
+	if perm == 0 {
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			return nil, err
+		}
+		return &goListener{l, true}, nil
+	}
+	// The socket gets its rights in a directory that nobody else can enter, and
+	// only then its place: there is no moment at which it is open to others.
+	dir, err := os.MkdirTemp(filepath.Dir(path), ".k")
 	if err != nil {
 		return nil, err
 	}
-	if perm != 0 {
-		if err := os.Chmod(path, perm); err != nil {
-			return nil, err
-		}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		return nil, err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // Server.Close removes it
+	if err = os.Chmod(name, perm); err == nil {
+		err = os.Rename(name, path)
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
 	}
 	return &goListener{l, true}, nil
 }
@@ -162,7 +181,7 @@ func (t *goroutines) accept(nc net.Conn, unix bool) {
 	c := &goConn{t: t, nc: nc}
 	addr, laddr := nc.RemoteAddr().String(), nc.LocalAddr().String()
 	if unix {
-		addr = laddr + ":0"
+		addr = t.srv.cfg.UnixSocket.Load() + ":0" // LocalAddr may be where it was made
 		laddr = addr
 	}
 	c.c = t.srv.cmd.NewClient(c, addr, laddr, 0)

@@ -174,3 +174,43 @@ func TestEviction(t *testing.T) {
 		}
 	}, "maxmemory-clients 2500000")
 }
+
+// TestUnknownClients: who has not authenticated and does not read is closed, or
+// read no further, and holds next to nothing; who has is served as ever.
+func TestUnknownClients(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+		c, system := dial(), strings.HasSuffix(t.Name(), "system")
+		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+		var cl *command.Client
+		_, _ = c.Write([]byte("PING\r\n"))
+		noAuth := "-NOAUTH Authentication required.\r\n"
+		expect(t, c, noAuth)
+		srv.cmd.EachClient(func(x *command.Client) { cl = x })
+		in := bytes.Repeat([]byte("PING\r\n"), 10_000)
+		var err error
+		for sent := 0; err == nil; sent += len(in) {
+			if sent > 256<<20 {
+				t.Fatal("all of it is read")
+			}
+			_, err = c.Write(in)
+			if n := cl.OutLen.Load(); n > 64<<10 {
+				t.Fatalf("%d bytes of output wait", n)
+			}
+			if n := cl.QueryLen.Load(); n > command.UnauthInput {
+				t.Fatalf("%d bytes of input wait", n)
+			}
+		}
+		if system {
+			until(t, "closing", func() bool { return !registered(srv, cl) })
+		}
+		// The same with the password.
+		known := dial()
+		_, _ = known.Write([]byte("AUTH secret\r\n"))
+		expect(t, known, "+OK\r\n")
+		payload := strings.Repeat("p", 1000)
+		in = bytes.Repeat(bulk("ECHO", payload), 20_000)
+		go func() { _, _ = known.Write(in) }()
+		time.Sleep(100 * time.Millisecond) // more waits than the socket takes
+		expect(t, known, strings.Repeat("$1000\r\n"+payload+"\r\n", 20_000))
+	}, "requirepass secret")
+}

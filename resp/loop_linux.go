@@ -94,7 +94,7 @@ func (t *loops) listenTCP(addr string, backlog int) (listener, error) {
 	if family == syscall.AF_INET6 {
 		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 1)
 	}
-	return t.listen(fd, sa, backlog, false)
+	return t.listen(fd, sa, backlog, false, func() error { return nil })
 }
 
 func (t *loops) listenUnix(path string, perm os.FileMode) (listener, error) {
@@ -102,17 +102,24 @@ func (t *loops) listenUnix(path string, perm os.FileMode) (listener, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	l, err := t.listen(fd, &syscall.SockaddrUnix{Name: path}, int(t.srv.cfg.TCPBacklog.Load()), true)
-	if err == nil && perm != 0 {
-		err = os.Chmod(path, perm)
-	}
-	return l, err
+	return t.listen(fd, &syscall.SockaddrUnix{Name: path}, int(t.srv.cfg.TCPBacklog.Load()), true, func() error {
+		if perm == 0 {
+			return nil
+		}
+		return os.Chmod(path, perm)
+	})
 }
 
-func (t *loops) listen(fd int, sa syscall.Sockaddr, backlog int, unix bool) (listener, error) {
+// listen takes over fd. Once it is bound, and while nobody can connect yet, bound
+// is called: a unix socket must get its rights before there is anybody to use them.
+func (t *loops) listen(fd int, sa syscall.Sockaddr, backlog int, unix bool, bound func() error) (listener, error) {
 	if err := syscall.Bind(fd, sa); err != nil {
 		syscall.Close(fd)
 		return nil, os.NewSyscallError("bind", err)
+	}
+	if err := bound(); err != nil {
+		syscall.Close(fd)
+		return nil, err
 	}
 	if err := syscall.Listen(fd, backlog); err != nil {
 		syscall.Close(fd)
@@ -654,6 +661,10 @@ func (c *conn) sent() {
 		if n <= smallOut {
 			c.l.srv.cmd.OverOutputLimit(c.c, n) // the time above the soft limit is over
 		}
+	}
+	if c.out.n > 0 && c.l.srv.cmd.OverUnauthOutput(c.c, c.out.n) {
+		c.close()
+		return
 	}
 	c.watchOut(c.out.n > 0)
 	if c.closing && !c.sending() {

@@ -42,7 +42,7 @@ func (s *session) feed(srv *Server, x *command.Exec, w *wire.Writer, data []byte
 		s.in = nil
 		return nil
 	}
-	if int64(len(rest)) > srv.queryBufferLimit.Load() {
+	if n := int64(len(rest)); n > srv.queryBufferLimit.Load() || n > command.UnauthInput && srv.cmd.Unknown(s.c) {
 		return errQueryBuffer
 	}
 	switch {
@@ -77,8 +77,12 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 		x.Ahead, x.AheadArgs = ahead[:0], args[:0]
 	}()
 	s.more = false
+	atOnce := flushAt
+	if srv.cmd.Unknown(s.c) {
+		atOnce = keepBuffer
+	}
 	for used < len(buf) && !s.parked && !s.closing && !s.stalled {
-		if len(w.Buf) >= flushAt {
+		if len(w.Buf) >= atOnce {
 			s.more = true
 			return used
 		}
@@ -130,7 +134,7 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 				used = p.End
 			}
 			if out == command.Done {
-				if len(w.Buf) < flushAt || i+1 == len(ahead) {
+				if len(w.Buf) < atOnce || i+1 == len(ahead) {
 					continue
 				}
 				s.more = true

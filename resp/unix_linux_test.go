@@ -1,0 +1,46 @@
+package resp
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// TestUnixRights: nobody can connect to a unix socket before it has the rights
+// that it is to have, or after these could not be set.
+func TestUnixRights(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := false
+	l, err := new(loops).listen(fd, &syscall.SockaddrUnix{Name: path}, 16, true, func() error {
+		called = true
+		if c, err := net.Dial("unix", path); err == nil {
+			c.Close()
+			t.Error("one can connect already")
+		}
+		return nil
+	})
+	if err != nil || !called {
+		t.Fatal(err, called)
+	}
+	if c, err := net.Dial("unix", path); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
+	}
+	l.Close()
+	both(t, func(t *testing.T, _ func() net.Conn, srv *Server) {
+		fi, err := os.Stat(srv.cfg.UnixSocket.Load())
+		if err != nil || fi.Mode().Perm() != 0o700 {
+			t.Error(fi.Mode(), err)
+		}
+		if files, _ := filepath.Glob(filepath.Dir(srv.cfg.UnixSocket.Load()) + "/.k*"); len(files) > 0 {
+			t.Error("left behind:", files)
+		}
+	})
+}
