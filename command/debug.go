@@ -185,7 +185,9 @@ func debugPauseCron(c *Ctx, args [][]byte) { c.activeExpire(string(args[0]) == "
 
 func (c *Ctx) activeExpire(on bool) {
 	c.S.debug.noExpire.Store(!on)
+	c.S.pause.mu.Lock()
 	c.S.updateExpiry()
+	c.S.pause.mu.Unlock()
 	c.W.OK()
 }
 

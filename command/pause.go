@@ -25,6 +25,7 @@ type pause struct {
 	mu     sync.Mutex // protects what follows; held for moments, over no lock
 	asked  int32      // mode of CLIENT PAUSE and its like, which lasts until end
 	held   bool       // writes are paused until the end of a failover
+	alone  bool       // all is paused until one command that works alone has ended
 	end    int64      // Unix ms
 	timer  *time.Timer
 	parked []*Client
@@ -64,6 +65,27 @@ func (s *Server) HoldWrites(on bool) {
 	s.askAcks()
 }
 
+// standStill pauses everything until it is called with false, whatever CLIENT
+// PAUSE and UNPAUSE say. false: somebody else has the server for himself.
+func (s *Server) standStill(on bool) bool {
+	p := &s.pause
+	p.mu.Lock()
+	if on && p.alone {
+		p.mu.Unlock()
+		return false
+	}
+	p.alone = on
+	if on {
+		p.mode.Store(pauseAll)
+		s.updateExpiry()
+	} else {
+		s.relaxPause()
+	}
+	p.mu.Unlock()
+	s.askAcks()
+	return true
+}
+
 func (s *Server) pauseTimer() {
 	s.pause.mu.Lock()
 	over := s.pause.end <= time.Now().UnixMilli()
@@ -98,6 +120,9 @@ func (s *Server) relaxPause() {
 	if p.held {
 		mode = max(mode, pauseWrites)
 	}
+	if p.alone {
+		mode = pauseAll
+	}
 	p.mode.Store(mode)
 	s.updateExpiry()
 	// Whoever is still paused is parked again.
@@ -108,10 +133,13 @@ func (s *Server) relaxPause() {
 	p.parked = nil
 }
 
-// updateExpiry says whether keys expire by themselves: not while something is
-// paused, nor on a follower, which is told by its leader.
+// updateExpiry says whether keys and fields expire by themselves: not while
+// something is paused; nor while a file is loaded, whose later parts may
+// prolong what is past its deadline; nor on a follower, which is told by its
+// leader, and on one that is about to be one. pause.mu is locked.
 func (s *Server) updateExpiry() {
-	s.Keyspace.SetActiveExpire(s.pause.mode.Load() == pauseOff && !s.debug.noExpire.Load() && !s.following.Load())
+	follows := s.following.Load() || s.Config.ReplicaOf.Load().Host != ""
+	s.Keyspace.SetActiveExpire(s.pause.mode.Load() == pauseOff && !s.debug.noExpire.Load() && !follows && s.gate.Load()&gateLoading == 0)
 }
 
 // paused parks the client if the pause concerns the command.

@@ -80,6 +80,9 @@ func (s *Server) PersistenceChanged() {
 	s.setGate(gateLoading, s.persist.Loading())
 	s.setGate(gateBehind, s.persist.LoadingBehind())
 	s.setGate(gateSnapshots, s.persist.Failing() && s.Config.StopWritesOnBgsaveError.Load() && len(s.Config.Save.Load()) > 0)
+	s.pause.mu.Lock()
+	s.updateExpiry()
+	s.pause.mu.Unlock()
 }
 
 func cmdBgsave(c *Ctx) {
@@ -306,16 +309,14 @@ func debugReload(c *Ctx, args [][]byte) {
 // waiting. The command holds all stripes and is not inside EXEC.
 func (c *Ctx) aloneInBackground(f func(w *wire.Writer)) {
 	s := c.S
-	paused := s.pause.mode.Load() == pauseOff
-	if paused {
-		s.startPause(pauseAll, math.MaxInt64)
+	if !s.standStill(true) {
+		c.Err("ERR another command has the server for itself")
+		return
 	}
 	s.Keyspace.Unlock(&c.x.held) // f locks what it needs
 	c.Background(func(w *wire.Writer, _ bool) {
+		defer s.standStill(false)
 		f(w)
-		if paused {
-			s.endPause()
-		}
 	})
 }
 

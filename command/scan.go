@@ -173,6 +173,7 @@ func (s *Server) scan(w *wire.Writer, db int, now int64, locked, expire bool, o 
 }
 
 // expireNow removes keys that were seen past their deadline, if they still are.
+// A server that was told to follow meanwhile, or is paused, leaves them.
 func (s *Server) expireNow(db int, now int64, locked bool, names [][]byte) {
 	for _, name := range names {
 		k := [1]keyspace.Key{keyspace.MakeKey(name)}
@@ -182,6 +183,7 @@ func (s *Server) expireNow(db int, now int64, locked bool, names [][]byte) {
 		}
 		t := s.Keyspace.NewTx()
 		t.Now = now
+		t.HideExpired = s.following.Load() || s.pause.mode.Load() != pauseOff
 		t.Use(db)
 		t.Peek(&k[0])
 		s.Keyspace.Unlock(&held) // of nothing, if locked

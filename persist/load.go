@@ -78,7 +78,7 @@ func (s *Saver) Load() error {
 		s.Changed()
 		return nil
 	}
-	if err := s.load(refuseDuplicates); err != nil {
+	if err := s.load(refuseDuplicates, s.follows()); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -111,7 +111,8 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 	s.mu.Lock()
 	s.loadStart = time.Now()
 	s.mu.Unlock()
-	if err := s.load(dups); err != nil {
+	// The log would not say that a key was left out.
+	if err := s.load(dups, s.follows() || s.Config.AppendOnly.Load()); err != nil {
 		s.Log.Warningf("%v", err)
 		return true, err
 	}
@@ -119,7 +120,8 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 	return true, nil
 }
 
-func (s *Saver) load(dups duplicates) error {
+// load reads the snapshot file into the keyspace; for keep see manner.
+func (s *Saver) load(dups duplicates, keep bool) error {
 	name := s.Config.DBFilename.Load()
 	if abs, err := filepath.Abs(name); err == nil {
 		name = abs
@@ -133,7 +135,7 @@ func (s *Saver) load(dups duplicates) error {
 	if err != nil {
 		return &LoadError{File: name, Err: err}
 	}
-	facts, _, err := s.loadStream(f, name, size, manner{dups: dups, keep: s.follows(), leftOut: s.LeftOut})
+	facts, _, err := s.loadStream(f, name, size, manner{dups: dups, keep: keep, leftOut: s.LeftOut})
 	s.mu.Lock()
 	s.facts = facts
 	s.mu.Unlock()
@@ -156,7 +158,7 @@ type manner struct {
 	dups  duplicates
 	fresh *keyspace.Fresh // nil: into the databases that are served
 	// keep enters keys whose time is over, too: only its leader tells a follower
-	// that a key is gone.
+	// that a key is gone, and what follows in a log may prolong it.
 	keep bool
 	// part: the snapshot begins something longer, whose length is known already.
 	part bool

@@ -185,7 +185,7 @@ func (r *logReader) load() (err error) {
 			what = "preamble of the AOF file"
 		}
 		l.Log.Noticef("Reading RDB %s on AOF loading...", what)
-		_, end, err := l.loadStream(r.file, r.name, 0, manner{part: true, keep: l.follows()})
+		_, end, err := l.loadStream(r.file, r.name, 0, manner{part: true, keep: true})
 		if err != nil {
 			return fmt.Errorf("Error reading the RDB %s %s, AOF loading aborted. %w", what, r.name, err)
 		}

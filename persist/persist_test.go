@@ -604,7 +604,7 @@ func testDamage(t *testing.T, rng *rand.Rand, forms map[string]rdb.Value) {
 		if err := os.WriteFile("dump.rdb", b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return r.load(replaceDuplicates)
+		return r.load(replaceDuplicates, false)
 	}
 	if err := try(file); err != nil {
 		t.Fatal(err)
