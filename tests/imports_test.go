@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"config":      {"glob"},
 	"glob":        {},
 	"logf":        {},
+	"script/lua":  {},
 	"persist/rdb": {"types"},
 	"keyspace":    {"types", "types/slab"},
 	"command":     {"keyspace", "types", "types/slab", "resp/wire", "config", "logf", "persist/rdb", "glob"},
