@@ -225,17 +225,23 @@ func cmdSetBit(c *Ctx) {
 	}
 	shift := 7 - off&7
 	old := cur >> shift & 1
-	// A number becomes bytes even where no bit of it changes, as in Redis.
-	if at >= n || old != byte(bit) || e.Encoding() != types.EncRaw && e.Encoding() != types.EncChunked {
+	if at >= n || old != byte(bit) {
 		b := [1]byte{cur&^(1<<shift) | byte(bit)<<shift}
-		changed := at >= n || old != byte(bit)
 		c.writeString(k, &e, at, b[:])
-		if changed {
-			c.Dirty++
-			c.Notify('$', "setbit", k)
-		}
+		c.Dirty++
+		c.Notify('$', "setbit", k)
+	} else {
+		c.makeRaw(k, &e)
 	}
 	c.W.Int(int64(old))
+}
+
+// makeRaw gives a string the encoding that commands on bits leave behind, as in
+// Redis also where they change no bit of it.
+func (c *Ctx) makeRaw(k *keyspace.Key, e *keyspace.Entry) {
+	if e.Encoding() != types.EncRaw && e.Encoding() != types.EncChunked {
+		c.Recode(k, types.EncRaw, c.stringOf(e).b, nil)
+	}
 }
 
 // bitRange is the range of BITCOUNT and BITPOS.
@@ -734,14 +740,12 @@ func bitField(c *Ctx, readOnly bool) {
 	// As Redis does, the string grows first, even where nothing is written in
 	// the end because of OVERFLOW FAIL.
 	grew := int(end>>3) >= v.len()
-	switch {
-	case grew:
+	if grew {
 		c.writeString(k, &e, int(end>>3), make([]byte, 1))
-		e = c.Peek(k)
-	case e.Encoding() == types.EncInt:
-		c.writeString(k, &e, 0, slices.Clone(v.b))
-		e = c.Peek(k)
+	} else {
+		c.makeRaw(k, &e)
 	}
+	e = c.Peek(k)
 	before := int64(0)
 	if e.Encoding() == types.EncChunked {
 		v = stringValue{big: c.WritableObject(k, &e).(*types.BigString)}
@@ -785,13 +789,14 @@ func bitField(c *Ctx, readOnly bool) {
 	}
 	if v.big != nil {
 		c.Grew(k, v.big.Bytes()-before)
-	} else {
-		c.Edit(k, types.EncRaw, v.b, nil)
 	}
 	if grew && changes == 0 {
 		changes = 1 // a follower's string must grow too
 	}
 	if changes > 0 {
+		if !grew { // else that was told
+			c.Changed(k)
+		}
 		c.Dirty += changes
 		c.Notify('$', "setbit", k)
 	}

@@ -24,6 +24,10 @@ import (
 //	... change l ...
 //	c.store(k, was, l, types.TList, l.Len() == 0)
 //
+// or, where nothing of l has changed after all, so that nobody is told of a change:
+//
+//	c.unchanged(k, was, l)
+//
 // Between edit and store nothing else may change the same key.
 
 // collection is a value that can be loaded over what the keyspace holds.
@@ -148,6 +152,18 @@ func (c *Ctx) store(k *keyspace.Key, was editing, v collection, t types.Type, em
 		c.create(k, t, enc, packed, obj)
 	case obj == nil || obj != was.obj:
 		c.Edit(k, enc, packed, obj)
+	default:
+		c.Changed(k)
+	}
+}
+
+// unchanged ends what edit began where the value of v is what it was. Its form may
+// be another one.
+func (c *Ctx) unchanged(k *keyspace.Key, was editing, v collection) {
+	if was.obj != nil {
+		c.Grew(k, was.obj.Bytes()-was.bytes)
+	} else if enc, _, obj := v.Stored(); obj != nil && was.old {
+		c.Recode(k, enc, nil, obj)
 	}
 }
 

@@ -336,6 +336,11 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	if r == nil {
 		return
 	}
+	if row := x.ctx.Row; row != nil && row.Flags&Write != 0 && x.held != (keyspace.Held{}) {
+		for i := range x.ctx.Keys { // what it may have changed before it could say so
+			x.ctx.Changed(&x.ctx.Keys[i])
+		}
+	}
 	x.invalidate()
 	x.s.Keyspace.Unlock(&x.held)
 	if x.trying != nil {

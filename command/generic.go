@@ -292,19 +292,22 @@ func cmdKeys(c *Ctx) {
 	})
 }
 
-// randomTries bounds the search for a key that has not expired where expired
-// ones are hidden, not removed.
+// randomTries bounds the search for a key that has not expired by mere chance.
 const randomTries = 100
 
 func cmdRandomKey(c *Ctx) {
-	for range randomTries {
-		e, ok := c.Random()
+	for i := range 2 * randomTries {
+		pick := c.Random
+		if i >= randomTries {
+			pick = c.RandomLiving
+		}
+		e, ok := pick()
 		if !ok {
 			break
 		}
 		name := bytes.Clone(e.Key())
 		k := keyspace.MakeKey(name)
-		if e := c.Peek(&k); e.Exists() {
+		if c.Exists(&k) { // else its time was over, or that of all its fields
 			c.W.Bulk(name)
 			return
 		}
@@ -313,13 +316,15 @@ func cmdRandomKey(c *Ctx) {
 }
 
 // object finds the value that an OBJECT subcommand is about, and replies null
-// where there is none.
+// where there is none. That counts as a look-up, but is no event where it finds none.
 func (c *Ctx) object() (e keyspace.Entry, ok bool) {
 	e = c.Peek(&c.Keys[0])
 	if !e.Exists() {
+		c.misses++
 		c.W.Null()
 		return e, false
 	}
+	c.hits++
 	return e, true
 }
 

@@ -263,6 +263,34 @@ func TestKeysScan(t *testing.T) {
 	}
 }
 
+// A key that lives is found among as many dead ones as there may be, whether these are
+// removed when they are met or, as on a follower, only hidden.
+func TestRandomKeyAmongDeadOnes(t *testing.T) {
+	for _, paused := range []bool{false, true} {
+		for _, living := range [][]string{{"set", "living", "1"}, {"set", "living", "1", "px", "1000000"}, nil} {
+			s := newTestServer(t)
+			s.Keyspace.SetActiveExpire(false)
+			for i := range 2000 {
+				s.do("set", "dead"+strconv.Itoa(i), "1", "px", "1")
+			}
+			want := "$-1\r\n"
+			if living != nil {
+				s.do(living...)
+				want = "$6\r\nliving\r\n"
+			}
+			s.now = s.now.Add(time.Second)
+			if paused {
+				s.do("client", "pause", "100000", "write")
+			}
+			for range 3 {
+				if got := s.run("randomkey"); got != want {
+					t.Errorf("paused %t, %q: %q", paused, living, got)
+				}
+			}
+		}
+	}
+}
+
 func TestObject(t *testing.T) {
 	s := newTestServer(t)
 	s.run("mset a 1 b abc c 10000")

@@ -397,6 +397,8 @@ func cmdLRem(c *Ctx) {
 	if n > 0 {
 		c.storeList(k, was, l, "lrem")
 		c.Dirty += n
+	} else {
+		c.unchanged(k, was, l)
 	}
 	c.W.Int(int64(n))
 }
@@ -438,6 +440,7 @@ func cmdLSet(c *Ctx) {
 	l := c.listAt(0)
 	was := c.edit(k, &e, l)
 	if !l.Set(int(i), c.Args[3]) {
+		c.unchanged(k, was, l)
 		c.Err(errOutOfRange)
 		return
 	}
@@ -467,6 +470,7 @@ func cmdLInsert(c *Ctx) {
 		ok = l.InsertBefore(c.Args[3], c.Args[4])
 	}
 	if !ok {
+		c.unchanged(k, was, l)
 		c.W.Int(-1)
 		return
 	}

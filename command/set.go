@@ -127,37 +127,13 @@ func (c *Ctx) closeSet(k *keyspace.Key, was editing, s *types.Set, event string)
 	}
 }
 
-// idle is how many of the first members change nothing: of those to be added,
-// if there, the ones that the set has; of those to be removed the others. While
-// a client watches a key, a set is not to be touched for them; while none does,
-// it is not worth looking, and idle is 0.
-func (c *Ctx) idle(e *keyspace.Entry, s *types.Set, members [][]byte, there bool) int {
-	if c.S.watches.n.Load() == 0 {
-		return 0
-	}
-	c.load(e, s)
-	for i, m := range members {
-		if s.Has(m) != there {
-			return i
-		}
-	}
-	return len(members)
-}
-
 func cmdSAdd(c *Ctx) {
 	k := &c.Keys[0]
 	var e keyspace.Entry
 	if !c.findType(k, types.TSet, &e) {
 		return
 	}
-	all := c.Args[2:]
-	s := c.set()
-	members := all[c.idle(&e, s, all, true):]
-	if len(members) == 0 {
-		c.W.Int(0)
-		return
-	}
-	n := c.addMembers(k, &e, s, all, members)
+	n := c.addMembers(k, &e, c.set(), c.Args[2:])
 	if n > 0 {
 		c.Dirty += n
 		c.Notify('s', "sadd", k)
@@ -165,11 +141,11 @@ func cmdSAdd(c *Ctx) {
 	c.W.Int(int64(n))
 }
 
-// addMembers adds members, the last ones of all that are given, to the set or
-// the nothing that an entry holds, and returns how many were new.
-func (c *Ctx) addMembers(k *keyspace.Key, e *keyspace.Entry, s *types.Set, all, members [][]byte) int {
+// addMembers adds members to the set or the nothing that an entry holds, and
+// returns how many were new.
+func (c *Ctx) addMembers(k *keyspace.Key, e *keyspace.Entry, s *types.Set, members [][]byte) int {
 	was := c.openSet(k, e, s, members)
-	s.Expect(all[0], len(all))
+	s.Expect(members[0], len(members))
 	n := 0
 	for _, m := range members {
 		if s.Add(m) {
@@ -178,6 +154,8 @@ func (c *Ctx) addMembers(k *keyspace.Key, e *keyspace.Entry, s *types.Set, all, 
 	}
 	if n > 0 {
 		c.store(k, was, s, types.TSet, false)
+	} else {
+		c.unchanged(k, was, s)
 	}
 	return n
 }
@@ -193,15 +171,9 @@ func cmdSRem(c *Ctx) {
 		return
 	}
 	s := c.set()
-	members := c.Args[2:]
-	members = members[c.idle(&e, s, members, false):]
-	if len(members) == 0 {
-		c.W.Int(0)
-		return
-	}
 	was := c.edit(k, &e, s)
 	n := 0
-	for _, m := range members {
+	for _, m := range c.Args[2:] {
 		if s.Remove(m) {
 			n++
 		}
@@ -209,6 +181,8 @@ func cmdSRem(c *Ctx) {
 	if n > 0 {
 		c.closeSet(k, was, s, "srem")
 		c.Dirty += n
+	} else {
+		c.unchanged(k, was, s)
 	}
 	c.W.Int(int64(n))
 }
@@ -242,7 +216,7 @@ func cmdSMove(c *Ctx) {
 	c.Dirty++
 
 	d = c.Peek(dst)
-	if c.idle(&d, s, member, true) == 0 && c.addMembers(dst, &d, s, member, member) > 0 {
+	if c.addMembers(dst, &d, s, member) > 0 {
 		c.Dirty++
 		c.Notify('s', "sadd", dst)
 	}
@@ -369,6 +343,7 @@ func popMembers(c *Ctx) {
 	c.load(&e, s)
 	size := s.Len()
 	if count >= int64(size) {
+		c.countRead(k, &e) // which Redis reads like SMEMBERS then
 		c.replyAll(s)
 		c.Notify('s', "spop", k)
 		c.Delete(k)

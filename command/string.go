@@ -292,6 +292,9 @@ func cmdSet(c *Ctx) {
 		return
 	}
 	e := c.Find(k)
+	if o.get {
+		c.countRead(k, &e)
+	}
 	if e.Exists() && (o.get || o.cond != nil) {
 		if e.Type() != types.TString {
 			c.Err(errWrongType)
@@ -304,7 +307,6 @@ func cmdSet(c *Ctx) {
 	replied := false
 	if o.get {
 		replied = true
-		c.countRead(k, &e)
 		if e.Exists() {
 			c.replyString(&e)
 		} else {
@@ -750,6 +752,7 @@ func (c *Ctx) writeString(k *keyspace.Key, e *keyspace.Entry, off int, b []byte)
 		before := s.Bytes()
 		s.WriteAt(off, b)
 		c.Grew(k, s.Bytes()-before)
+		c.Changed(k)
 		return
 	}
 	n := c.stringOf(e).len()

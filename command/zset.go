@@ -265,9 +265,7 @@ func zadd(c *Ctx, incr bool) {
 	z := c.zset()
 	c.load(&e, z)
 
-	// A set that a client watches is not touched before something does change.
 	plain := !o.nx && !o.xx && !o.gt && !o.lt && !o.incr
-	look := !plain || c.S.watches.n.Load() != 0
 	var was editing
 	var effect [][]byte
 	open, done := false, false
@@ -275,7 +273,7 @@ func zadd(c *Ctx, incr bool) {
 	var result float64
 	for j, score := range scores {
 		member := args[2*j+1]
-		if look {
+		if !plain {
 			old, there := z.Score(member)
 			if there && o.nx || !there && o.xx {
 				continue
@@ -319,10 +317,11 @@ func zadd(c *Ctx, incr bool) {
 			}
 		}
 	}
-	if open {
-		c.store(k, was, z, types.TZSet, false)
+	if open && added+updated == 0 {
+		c.unchanged(k, was, z)
 	}
 	if c.Dirty += added + updated; added+updated > 0 {
+		c.store(k, was, z, types.TZSet, false)
 		if effect != nil {
 			c.Effect(effect...)
 		}
@@ -362,19 +361,9 @@ func cmdZRem(c *Ctx) {
 		return
 	}
 	z := c.zset()
-	c.load(&e, z)
-	look := c.S.watches.n.Load() != 0
-	var was editing
-	open := false
+	was := c.openZSet(k, &e, z, 0)
 	n := 0
 	for _, member := range c.Args[2:] {
-		if !open {
-			if _, there := z.Score(member); look && !there {
-				continue
-			}
-			open = true
-			was = c.openZSet(k, &e, z, 0)
-		}
 		if z.Remove(member) {
 			n++
 		}
@@ -382,6 +371,8 @@ func cmdZRem(c *Ctx) {
 	if n > 0 {
 		c.closeZSet(k, was, z, "zrem")
 		c.Dirty += n
+	} else {
+		c.unchanged(k, was, z)
 	}
 	c.W.Int(int64(n))
 }

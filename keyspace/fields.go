@@ -127,6 +127,8 @@ func (t *Tx) expireFields(k *Key, limit int) int {
 	} else {
 		if enc, packed, _ := h.Stored(); o == nil {
 			t.Edit(k, enc, packed, nil)
+		} else {
+			t.Changed(k)
 		}
 		t.SetFieldDeadline(k, h.NextDeadline())
 	}

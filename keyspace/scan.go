@@ -169,6 +169,47 @@ func (t *Tx) Random() (Entry, bool) {
 	panic("keyspace: the counts of keys do not add up")
 }
 
+// RandomLiving is a key that has not expired, for where Random has met none; the
+// caller holds all stripes. It is not chosen uniformly: a stripe is, and of that the
+// key that expires last, or one that never does. False: every key has expired.
+func (t *Tx) RandomLiving() (e Entry, ok bool) {
+	first := rand.IntN(len(t.db.shards))
+	for i := range t.db.shards {
+		n := (first + i) % len(t.db.shards)
+		if e, ok = t.living(n); ok {
+			break
+		}
+	}
+	return e, ok
+}
+
+// living is a key of a shard that has not expired.
+func (t *Tx) living(n int) (e Entry, ok bool) {
+	sh, st := &t.db.shards[n], &t.ks.stripes[n]
+	if sh.keys == 0 {
+		return e, false
+	}
+	alive := func(_ uint64, l slab.Loc) bool {
+		st.readEntry(l, &e)
+		d := e.Deadline()
+		ok = d == 0 || d > t.Now
+		return !ok
+	}
+	if sh.deadlines != nil {
+		if last, some := sh.deadlines.Max(); some && last.ms() > t.Now {
+			st.fromTag(&sh.slots[int(last.slot())&(1<<t.ks.shift-1)], last.hash>>tagShift, alive)
+			return e, ok
+		}
+		if sh.deadlines.Len() == sh.keys {
+			return e, false
+		}
+	}
+	for j := 0; j < len(sh.slots) && !ok; j++ {
+		st.fromTag(&sh.slots[j], 0, alive)
+	}
+	return e, ok
+}
+
 // pick returns the entry of the r-th reference of a slot.
 func (st *stripe) pick(sl *slot, r int) (e Entry) {
 	st.eachSegment(sl, func(s segment) {

@@ -234,8 +234,15 @@ func (t *Tx) PutObject(k *Key, typ types.Type, enc types.Encoding, o types.Objec
 // nil for a packed value. Payload may alias the entry's own Packed. Whoever
 // changes the deadlines of a hash's fields calls SetFieldDeadline then.
 func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) {
+	t.Changed(k)
+	t.Recode(k, enc, payload, o)
+}
+
+// Recode is Edit that tells nobody of a change: the value is the same in another
+// form, or the change was told already.
+func (t *Tx) Recode(k *Key, enc types.Encoding, payload []byte, o types.Object) {
 	st, _, sl, i, l := t.place(k)
-	t.touch(k)
+	t.save(k)
 	var e Entry
 	st.readEntry(l, &e)
 	if o != nil {
@@ -278,18 +285,19 @@ func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) {
 
 // Writable is the packed value of an entry for changes in place. Its capacity
 // is what the entry's memory still holds: whoever makes it longer within that,
-// or moves to other memory, calls Edit with the result.
+// or moves to other memory, calls Edit with the result. Whoever changes bytes where
+// they are may call Changed instead; without either nothing has changed.
 func (t *Tx) Writable(k *Key, e *Entry) []byte {
-	t.touch(k)
+	t.save(k)
 	room := min(slab.RoundUp(len(e.mem)), e.pay+InlineMax)
 	mem := e.st.entries.Slice(e.loc, room)
 	return mem[e.pay : e.pay+e.n : room]
 }
 
-// WritableObject is the Object of an entry for changes; account is called with
-// the change of its Bytes afterwards.
+// WritableObject is the Object of an entry for changes. Whoever changes it calls
+// Changed, and Grew with the change of its Bytes.
 func (t *Tx) WritableObject(k *Key, e *Entry) types.Object {
-	t.touch(k)
+	t.save(k)
 	return e.Object()
 }
 
@@ -418,12 +426,25 @@ func (st *stripe) dropObject(e *Entry) {
 // freeAtOnce is the size up to which freeing an Object is too quick to notice.
 const freeAtOnce = 64 << 10
 
-// touch is called before anything at k changes: a running snapshot gets the key
-// as it stands, and whoever watches the key is told.
+// touch is called where k changes, before it does: a running snapshot gets the key
+// as it stands, and whoever observes the key is told.
 func (t *Tx) touch(k *Key) {
+	t.save(k)
+	t.Changed(k)
+}
+
+// save hands k as it stands to a running snapshot. It is called before anything at k may change.
+func (t *Tx) save(k *Key) {
 	if t.ks.active {
 		t.saveFirst(k)
 	}
+}
+
+// Changed tells those who watch k, or have read it and keep what they read, that
+// its value changes. It is called for real changes only, once for each, with the
+// stripe locked: everything else here does so by itself, but for changes within an
+// Object (see WritableObject).
+func (t *Tx) Changed(k *Key) {
 	if t.ks.observed.Load() && !t.unseen {
 		t.ks.hooks.Changed(t.By, t.num, k)
 	}

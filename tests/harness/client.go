@@ -251,3 +251,36 @@ func (c *Conn) aggregate(r *Reply, depth int) error {
 	}
 	return nil
 }
+
+// SkipSnapshot reads the contents that a leader sends behind its answer to PSYNC, in
+// either form; the stream of commands follows.
+func (c *Conn) SkipSnapshot() error {
+	c.SetReadDeadline(time.Now().Add(c.Timeout))
+	head := "\n"
+	for strings.TrimSpace(head) == "" { // signs of life
+		var err error
+		if head, err = c.br.ReadString('\n'); err != nil {
+			return err
+		}
+	}
+	head = strings.TrimSpace(head)
+	if mark, ok := strings.CutPrefix(head, "$EOF:"); ok {
+		var last []byte
+		for string(last) != mark {
+			b, err := c.br.ReadByte()
+			if err != nil {
+				return err
+			}
+			if last = append(last, b); len(last) > len(mark) {
+				last = last[1:]
+			}
+		}
+		return nil
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(head, "$"))
+	if err != nil || head[0] != '$' {
+		return fmt.Errorf("snapshot: %q", head)
+	}
+	_, err = c.br.Discard(n)
+	return err
+}
