@@ -396,7 +396,7 @@ func (wt *waiter) stop(s *Server) {
 
 // leave takes an ended waiter out of its lists; no stripe is locked.
 func (s *Server) leave(wt *waiter) {
-	h := s.Keyspace.LockKeys(wt.keys)
+	h := s.Keyspace.LockKeysAnyway(wt.keys)
 	for i := range wt.keys {
 		s.waiters.forget(&wt.keys[i], wt)
 	}

@@ -218,7 +218,7 @@ func (t *tracking) shrink() {
 	for t.over() {
 		for i := range t.stripes {
 			st := &t.stripes[i]
-			h := t.s.Keyspace.LockKeys([]keyspace.Key{{Slot: uint16(i * keyspace.Slots / len(t.stripes))}})
+			h := t.s.Keyspace.LockKeysAnyway([]keyspace.Key{{Slot: uint16(i * keyspace.Slots / len(t.stripes))}})
 			n := 0
 			for hash, l := range st.places {
 				if n++; n > shrinkAtOnce || !t.over() {

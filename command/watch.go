@@ -90,7 +90,7 @@ func (s *Server) unwatch(c *Client) {
 	for i := range c.watched {
 		keys[i] = c.watched[i].key
 	}
-	h := s.Keyspace.LockKeys(keys)
+	h := s.Keyspace.LockKeysAnyway(keys)
 	s.watches.forget(c)
 	s.Keyspace.Unlock(&h)
 }

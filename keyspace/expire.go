@@ -176,6 +176,10 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 					st.unlock()
 					return math.MaxInt64
 				}
+				if st.reserved { // its user looks itself, and the end of it wakes the expirer
+					st.unlock()
+					continue
+				}
 				began := time.Now()
 				tx.Now = now
 				n = st.expireSome(tx, expireBatch)

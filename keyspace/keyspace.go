@@ -58,9 +58,10 @@ type Keyspace struct {
 	snapshot uint32
 	active   bool
 
-	expiry expirer
-	lazy   lazyFree
-	hooks  Hooks
+	expiry   expirer
+	lazy     lazyFree
+	reserved reservations
+	hooks    Hooks
 	// observed: somebody wants Hooks.Changed. Set with the stripes locked whose
 	// keys are of interest, so that no change after that is missed.
 	observed atomic.Bool
@@ -144,6 +145,9 @@ type stripe struct {
 	// and read by the expirer without it.
 	next atomic.Int64
 
+	// reserved: a Reservation has this stripe.
+	reserved bool
+
 	// since is when mu was taken, on the holding thread's CPU clock; only
 	// while timing is on.
 	since int64
@@ -170,6 +174,7 @@ func New(o Options) *Keyspace {
 		ks.dbs = append(ks.dbs, ks.newDB())
 	}
 	ks.Journal.init()
+	ks.reserved.init()
 	ks.lazy.start()
 	ks.expiry.start(ks)
 	return ks
@@ -217,7 +222,8 @@ func (ks *Keyspace) Holds(h *Held, slot uint16) bool {
 	return h[s>>6]>>(s&63)&1 == 1
 }
 
-// LockKeys locks the stripes of the keys, in ascending order.
+// LockKeys locks the stripes of the keys, in ascending order. It waits for the end
+// of reservations that have some of them.
 func (ks *Keyspace) LockKeys(keys []Key) (h Held) {
 	ks.LockKeysInto(keys, &h)
 	return h
@@ -225,23 +231,26 @@ func (ks *Keyspace) LockKeys(keys []Key) (h Held) {
 
 // LockKeysInto is LockKeys that notes them in h, which is empty.
 func (ks *Keyspace) LockKeysInto(keys []Key, h *Held) {
-	if len(keys) == 1 {
-		s := int(keys[0].Slot) >> ks.shift
-		ks.stripes[s].lock()
-		h.add(s)
-		return
+	if !ks.AcquireKeys(keys, h) {
+		ks.awaitFree(func() bool { return ks.AcquireKeys(keys, h) })
 	}
+}
+
+// LockKeysAnyway is LockKeys that takes no notice of reservations. It is for
+// what touches no contents: the lists of clients that wait for keys or watch
+// them.
+func (ks *Keyspace) LockKeysAnyway(keys []Key) (h Held) {
 	for i := range keys {
 		h.add(int(keys[i].Slot) >> ks.shift)
 	}
-	ks.lock(h)
+	ks.lock(&h)
+	return h
 }
 
-// LockAll locks all stripes.
+// LockAll locks all stripes. It waits for the end of all reservations.
 func (ks *Keyspace) LockAll() (h Held) {
-	for i := range ks.stripes {
-		ks.stripes[i].lock()
-		h.add(i)
+	if !ks.AcquireAll(&h) {
+		ks.awaitFree(func() bool { return ks.AcquireAll(&h) })
 	}
 	return h
 }

@@ -1,0 +1,153 @@
+package keyspace
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// A Reservation keeps stripes for one user over a time that is too long to hold
+// their locks: a script that runs on beside the event loops. The locks are
+// free, but AcquireKeys and AcquireAll find the stripes taken, LockKeys and
+// LockAll wait for the end, and nothing expires there by itself. What only
+// reads sizes, moves entries within their arena or changes lists of clients
+// goes on.
+//
+// Invariant: stripe.reserved changes under the stripe's lock, and is true
+// exactly for the stripes of the reservations that have not ended.
+type Reservation struct {
+	ks   *Keyspace
+	held Held
+}
+
+// reservations is how those who need a reserved stripe wait.
+type reservations struct {
+	n     atomic.Int32 // reservations that have not ended
+	mu    sync.Mutex   // protects ends; held for moments, over no other lock
+	ends  uint64       // how many have ended
+	ended *sync.Cond   // ends has changed
+}
+
+func (r *reservations) init() { r.ended = sync.NewCond(&r.mu) }
+
+// Reserved tells whether there is a reservation.
+func (ks *Keyspace) Reserved() bool { return ks.reserved.n.Load() != 0 }
+
+// Reserve makes a reservation of the stripes that are locked, and unlocks them.
+func (ks *Keyspace) Reserve(h *Held) *Reservation {
+	r := &Reservation{ks: ks, held: *h}
+	ks.reserved.n.Add(1)
+	for st := range ks.each(&r.held) {
+		st.reserved = true
+	}
+	ks.Unlock(h)
+	return r
+}
+
+// Holds tells whether the stripe of a slot is reserved by r.
+func (r *Reservation) Holds(slot uint16) bool { return r.ks.Holds(&r.held, slot) }
+
+// Lock locks stripes of the reservation for a moment: those of the keys, which
+// must be among them. Unlock ends it.
+func (r *Reservation) Lock(keys []Key, h *Held) {
+	for i := range keys {
+		h.add(int(keys[i].Slot) >> r.ks.shift)
+	}
+	r.ks.lock(h)
+}
+
+// LockAll locks all stripes of the reservation for a moment.
+func (r *Reservation) LockAll(h *Held) {
+	*h = r.held
+	r.ks.lock(h)
+}
+
+// End ends the reservation: its stripes are locked, and noted in h.
+func (r *Reservation) End(h *Held) {
+	r.LockAll(h)
+	for st := range r.ks.each(h) {
+		st.reserved = false
+	}
+	r.ks.reserved.mu.Lock()
+	r.ks.reserved.n.Add(-1)
+	r.ks.reserved.ends++
+	r.ks.reserved.ended.Broadcast()
+	r.ks.reserved.mu.Unlock()
+	r.ks.expiry.signal()
+}
+
+// AcquireKeys is LockKeysInto that does not wait for reserved stripes: it
+// returns false, with nothing locked, where one of the keys' is reserved.
+func (ks *Keyspace) AcquireKeys(keys []Key, h *Held) bool {
+	if len(keys) == 1 {
+		s := int(keys[0].Slot) >> ks.shift
+		st := &ks.stripes[s]
+		st.lock()
+		if st.reserved {
+			st.unlock()
+			return false
+		}
+		h.add(s)
+		return true
+	}
+	for i := range keys {
+		h.add(int(keys[i].Slot) >> ks.shift)
+	}
+	return ks.acquire(h)
+}
+
+// AcquireAll is LockAll that does not wait for reserved stripes: it returns
+// false, with nothing locked, where there are any.
+func (ks *Keyspace) AcquireAll(h *Held) bool {
+	for i := range ks.stripes {
+		h.add(i)
+	}
+	return ks.acquire(h)
+}
+
+// acquire locks the stripes in h, or none and empties h.
+func (ks *Keyspace) acquire(h *Held) bool {
+	ks.lock(h)
+	if ks.reserved.n.Load() == 0 {
+		return true // whoever reserves one of these must lock it first
+	}
+	for st := range ks.each(h) {
+		if st.reserved {
+			ks.Unlock(h)
+			return false
+		}
+	}
+	return true
+}
+
+// awaitFree waits until acquire succeeds; nothing is locked.
+func (ks *Keyspace) awaitFree(acquire func() bool) {
+	r := &ks.reserved
+	for {
+		r.mu.Lock()
+		ends := r.ends
+		r.mu.Unlock()
+		if acquire() {
+			return
+		}
+		// What was in the way is ended by an end that ends does not count yet.
+		r.mu.Lock()
+		for r.ends == ends {
+			r.ended.Wait()
+		}
+		r.mu.Unlock()
+	}
+}
+
+// each visits the stripes in h.
+func (ks *Keyspace) each(h *Held) func(yield func(*stripe) bool) {
+	return func(yield func(*stripe) bool) {
+		for w, v := range h {
+			for ; v != 0; v &= v - 1 {
+				if !yield(&ks.stripes[w<<6+bits.TrailingZeros64(v)]) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package keyspace
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kvd/types"
+)
+
+// TestReservation: reserved stripes are refused to AcquireKeys, waited for by
+// LockKeys and LockAll, and their keys do not expire; others go on.
+func TestReservation(t *testing.T) {
+	ks := New(Options{Databases: 1, Stripes: 16})
+	defer ks.Close()
+	mine, other := MakeKey([]byte("a")), MakeKey([]byte("b"))
+	if mine.Slot>>ks.shift == other.Slot>>ks.shift {
+		t.Fatal("both keys are in one stripe")
+	}
+	h := ks.LockKeys([]Key{mine})
+	tx := ks.NewTx()
+	tx.Use(0)
+	tx.Now = time.Now().UnixMilli()
+	tx.Put(&mine, types.TString, types.EncRaw, []byte("v"), tx.Now+20)
+	r := ks.Reserve(&h)
+	if !ks.Reserved() || h != (Held{}) {
+		t.Fatal("Reserve let the locks be")
+	}
+	for _, keys := range [][]Key{{mine}, {mine, other}, {other, mine}} {
+		if ks.AcquireKeys(keys, &h) || h != (Held{}) {
+			t.Fatal("a reserved stripe was acquired")
+		}
+	}
+	if ks.AcquireAll(&h) || h != (Held{}) {
+		t.Fatal("all stripes were acquired beside a reservation")
+	}
+	if !ks.AcquireKeys([]Key{other}, &h) {
+		t.Fatal("a free stripe was refused")
+	}
+	ks.Unlock(&h)
+	var in atomic.Int32
+	done := make(chan bool, 2)
+	go func() { h := ks.LockKeys([]Key{other, mine}); in.Add(1); ks.Unlock(&h); done <- true }()
+	go func() { h := ks.LockAll(); in.Add(1); ks.Unlock(&h); done <- true }()
+	time.Sleep(60 * time.Millisecond)
+	if in.Load() != 0 {
+		t.Fatal("a reserved stripe was locked")
+	}
+	r.Lock([]Key{mine}, &h)
+	if n := tx.db.shards[int(mine.Slot)>>ks.shift].keys; n != 1 {
+		t.Error("the expirer removed a key of a reserved stripe")
+	}
+	ks.Unlock(&h)
+	r.End(&h)
+	ks.Unlock(&h)
+	for range 2 {
+		select {
+		case <-done:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the end of a reservation woke nobody")
+		}
+	}
+	for end := time.Now().Add(5 * time.Second); ; {
+		if n, _ := ks.Size(0, false); n == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the key is not removed after the reservation")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if ks.Reserved() {
+		t.Error("a reservation is left")
+	}
+}
