@@ -46,6 +46,7 @@ type values struct {
 	hash   types.Hash
 	set    setValues
 	zset   zsetValues
+	geo    geoValues
 	places []int  // of LPOS
 	name   []byte // of SORT's patterns, as is
 	text   []byte // the number that one means

@@ -88,6 +88,11 @@ type Row struct {
 	Syntax     string // arguments as redis.io writes them: "key value [NX | XX] [EX seconds]"
 	Categories string // ACL categories beyond those that flags and group imply; "-x" takes one away
 	Tips       string // COMMAND's tips, space separated
+	// History is what changed later: versions and what was new in them, by turns.
+	History []string
+	// Deprecated is since when a command should not be used any more, and what
+	// replaces it; empty for most.
+	Deprecated [2]string
 
 	Sub []*Row // subcommands
 

@@ -333,6 +333,24 @@ func (r *Row) writeDocs(w *wire.Writer) {
 	field("since", r.Since)
 	field("group", r.Group)
 	field("complexity", r.Complexity)
+	if since, instead := r.Deprecated[0], r.Deprecated[1]; since != "" {
+		w.BulkString("doc_flags")
+		w.Set(1)
+		w.SimpleString("deprecated")
+		n++
+		field("deprecated_since", since)
+		field("replaced_by", instead)
+	}
+	if len(r.History) > 0 {
+		w.BulkString("history")
+		w.Set(len(r.History) / 2)
+		for i := 0; i < len(r.History); i += 2 {
+			w.Array(2)
+			w.BulkString(r.History[i])
+			w.BulkString(r.History[i+1])
+		}
+		n++
+	}
 	if args := r.docArgs(); len(args) > 0 {
 		writeArgs(w, args)
 		n++

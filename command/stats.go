@@ -125,7 +125,8 @@ func (r *Row) countsReads() bool {
 	}
 	switch r.Name {
 	case "getex", "getdel", "getset", "sort", "migrate", "bitop", "copy", "sinterstore", "sunionstore", "sdiffstore",
-		"zinterstore", "zunionstore", "zdiffstore", "zrangestore":
+		"zinterstore", "zunionstore", "zdiffstore", "zrangestore",
+		"georadius", "georadiusbymember", "geosearchstore", "pfmerge":
 		return true
 	}
 	return r.Flags&ReadOnly != 0

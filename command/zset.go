@@ -253,10 +253,14 @@ func zadd(c *Ctx, incr bool) {
 		return
 	}
 	args := c.Args[i:]
-	scores, ok := c.scores(args)
-	if !ok {
-		return
+	if scores, ok := c.scores(args); ok {
+		zaddScores(c, &o, scores, args, 2)
 	}
+}
+
+// zaddScores is ZADD when scores and options are known. Each stride arguments
+// end with a member; where they are two the first of them is its score.
+func zaddScores(c *Ctx, o *zaddOptions, scores []float64, args [][]byte, stride int) {
 	k := &c.Keys[0]
 	var e keyspace.Entry
 	if !c.findType(k, types.TZSet, &e) {
@@ -272,7 +276,7 @@ func zadd(c *Ctx, incr bool) {
 	added, updated := 0, 0
 	var result float64
 	for j, score := range scores {
-		member := args[2*j+1]
+		member := args[stride*(j+1)-1]
 		if !plain {
 			old, there := z.Score(member)
 			if there && o.nx || !there && o.xx {
@@ -295,7 +299,7 @@ func zadd(c *Ctx, incr bool) {
 		if !open {
 			open = true
 			room := 0
-			for m := 2*j + 1; m < len(args) && room < keyspace.InlineMax; m += 2 {
+			for m := stride*(j+1) - 1; m < len(args) && room < keyspace.InlineMax; m += stride {
 				room += len(args[m]) + zpairMax
 			}
 			was = c.openZSet(k, &e, z, room)
@@ -310,7 +314,7 @@ func zadd(c *Ctx, incr bool) {
 			if effect == nil {
 				effect = append(make([][]byte, 0, 4), wordZAdd, k.B)
 			}
-			if o.incr {
+			if o.incr || stride > 2 {
 				effect = append(effect, wire.AppendFloat(nil, score), member)
 			} else {
 				effect = append(effect, args[2*j], member)

@@ -14,6 +14,8 @@ import (
 // is a folder at the top, or a leaf named here.
 var mayImport = map[string][]string{
 	"types/slab":  {},
+	"types/geo":   {},
+	"types/hll":   {},
 	"types":       {"types/slab"},
 	"resp/wire":   {},
 	"config":      {"glob"},
@@ -22,7 +24,7 @@ var mayImport = map[string][]string{
 	"script/lua":  {},
 	"persist/rdb": {"types"},
 	"keyspace":    {"types", "types/slab"},
-	"command":     {"keyspace", "types", "types/slab", "resp/wire", "config", "logf", "persist/rdb", "glob"},
+	"command":     {"keyspace", "types", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob"},
 	"resp":        {"command", "resp/wire", "config", "logf", "keyspace"},
 	"persist":     {"persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
 	"replica":     {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},

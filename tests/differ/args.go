@@ -33,6 +33,8 @@ var pools = map[string][]string{
 	"x": {"x:0", "x:1"},                                     // sorted sets of equal scores
 	"w": {"w_1", "w_2", "w_3", "w_a", "w_b", "w_c"},         // weights for SORT
 	"o": {"h_1", "h_2", "h_3", "h_a", "h_b"},                // hashes for SORT
+	"p": {"p:0", "p:1", "p:2", "{t}p"},                      // positions
+	"y": {"y:0", "y:1", "y:2", "{t}y"},                      // HyperLogLogs
 	"m": missing,                                            // mostly missing
 }
 
@@ -300,5 +302,34 @@ var argKinds = map[string]func(*gen) string{
 		}
 		return strings.ToLower(strings.Fields(f.name)[0])
 	},
+	"geo": func(g *gen) string { return g.key("p") },
+	// Towards the poles and on both sides of longitude 180 kvd finds what Redis does not, so the
+	// positions are elsewhere.
+	"lon": func(g *gen) string {
+		switch g.IntN(20) {
+		case 0:
+			return oneOf(g, "180.0001", "-181", "nan", "inf", "x", "1e3", "")
+		case 1:
+			return strconv.Itoa(g.IntN(301) - 150)
+		}
+		return strconv.FormatFloat((g.Float64()*2-1)*oneOf(g, 20.0, 20, 120), 'f', 1+g.IntN(15), 64)
+	},
+	"lat": func(g *gen) string {
+		switch g.IntN(20) {
+		case 0:
+			return oneOf(g, "85.06", "-90", "nan", "-inf", "x", "")
+		case 1:
+			return strconv.Itoa(g.IntN(121) - 60)
+		}
+		return strconv.FormatFloat((g.Float64()*2-1)*oneOf(g, 20.0, 20, 50), 'f', 1+g.IntN(15), 64)
+	},
+	"length": func(g *gen) string {
+		if g.chance(0.05) {
+			return oneOf(g, "0", "-1", "x", "nan", "", "1e400")
+		}
+		return strconv.FormatFloat(oneOf(g, 1.0, 10, 100, 1000)*(0.5+g.Float64()), 'f', g.IntN(3), 64)
+	},
+	"unit": func(g *gen) string { return oneOf(g, "km", "KM", "mi", "km", "m", "ft", "Mi", "yd") },
+	"hll":  func(g *gen) string { return g.key("y") },
 	"junk": func(g *gen) string { return fmt.Sprintf("junk%d", g.IntN(5)) },
 }

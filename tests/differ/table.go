@@ -276,6 +276,29 @@ ZINTERCARD #{<setorz>} [LIMIT <small>]
 @keyscan ZSCAN <zset> 0 [MATCH <pattern>] [COUNT <cnt>]
 @keyscan ZSCAN <zset> <bad>
 `},
+	{"geo", "p", `
+GEOADD <geo> {<lon> <lat> <elem>}
+GEOADD <geo> <lon> <lat> a <lon> <lat> b <lon> <lat> c <lon> <lat> d <lon> <lat> e <lon> <lat> f <lon> <lat> g <lon> <lat> h
+GEOADD <geo> <lon> <lat> 1 <lon> <lat> 2 <lon> <lat> 3 <lon> <lat> 4 <lon> <lat> 5 <lon> <lat> 6 <lon> <lat> 7 <lon> <lat> 8
+GEOADD <geo> [NX | XX] [CH] {<lon> <lat> <elem>}
+GEOPOS <geo> {<elem>}
+GEOPOS <geo>
+GEOHASH <geo> {<elem>}
+GEODIST <geo> <elem> <elem> [<unit>]
+GEODIST <geo> a b [<unit>]
+ZSCORE <geo> <elem>
+ZREM <geo> {<elem>}
+@around GEOSEARCH <geo> (FROMMEMBER <elem> | FROMLONLAT <lon> <lat>) (BYRADIUS <length> <unit> | BYBOX <length> <length> <unit>) [ASC | DESC] [WITHCOORD] [WITHDIST] [WITHHASH]
+@around GEOSEARCH <geo> (FROMMEMBER <elem> | FROMLONLAT <lon> <lat>) (BYRADIUS <length> <unit> | BYBOX <length> <length> <unit>) [ASC | DESC] (COUNT <count>) [ANY] [WITHCOORD] [WITHDIST] [WITHHASH]
+@around GEOSEARCH <geo> FROMMEMBER <elem> BYRADIUS <length> km [WITHDIST]
+@around GEOSEARCHSTORE <geo> <geo> (FROMMEMBER <elem> | FROMLONLAT <lon> <lat>) (BYRADIUS <length> <unit> | BYBOX <length> <length> <unit>) [ASC | DESC] [COUNT <count>]
+GEORADIUS <geo> <lon> <lat> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count>] [ANY] [ASC | DESC]
+GEORADIUS <geo> <lon> <lat> <length> <unit> [COUNT <count>] [ASC | DESC] (STORE <geo>)
+@around GEORADIUSBYMEMBER <geo> <elem> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count>] [ANY] [ASC | DESC]
+@around GEORADIUSBYMEMBER <geo> <elem> <length> <unit> [COUNT <count>] [ASC | DESC] (STORE <geo>)
+GEORADIUS_RO <geo> <lon> <lat> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count>] [ANY] [ASC | DESC]
+@around GEORADIUSBYMEMBER_RO <geo> <elem> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count>] [ANY] [ASC | DESC]
+`},
 	{"sort", "lezwo", `
 SET <weight> <score>
 SET <weight> <elem>
