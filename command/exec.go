@@ -57,6 +57,8 @@ type Exec struct {
 	s    *Server
 	ctx  Ctx
 	held keyspace.Held // stripes locked now
+	due  keyspace.Tx   // for Keyspace.Assist
+	late bool          // see Keyspace.ExpiryLate
 	pos  []int
 	keys []keyspace.Key
 	// multi is memory for the next transaction; see keepMulti.
@@ -121,6 +123,7 @@ func (s *Server) NewExec() *Exec {
 	x := &Exec{s: s, stats: make([]RowStats, Rows())}
 	x.keys = make([]keyspace.Key, 0, 4)
 	x.ctx = Ctx{Tx: x.newTx(), S: s, x: x}
+	x.due = *s.Keyspace.NewTx()
 	s.execs.mu.Lock()
 	s.execs.all = append(s.execs.all, x)
 	s.execs.mu.Unlock()
@@ -139,6 +142,7 @@ func (x *Exec) SetTime(t time.Time) {
 	x.now = t
 	x.nowMs = t.UnixMilli()
 	x.clock = uint32(t.Unix()) & 0xffffff
+	x.late = x.s.Keyspace.ExpiryLate(x.nowMs)
 	if x.nowMs >= x.s.rates.next.Load() {
 		x.s.rates.take(x.s, x.nowMs)
 	}
@@ -505,6 +509,10 @@ func (x *Exec) call(ctx *Ctx) {
 		x.start(ctx)
 		x.run(ctx)
 		x.finish(ctx)
+	}
+	if x.late && x.held != (keyspace.Held{}) && !ctx.C.applies {
+		x.due.Now = x.nowMs
+		x.s.Keyspace.Assist(&x.held, &x.due)
 	}
 	if x.invalid.pending() {
 		x.invalidate()

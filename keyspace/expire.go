@@ -2,6 +2,7 @@ package keyspace
 
 import (
 	"math"
+	"math/bits"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -57,7 +58,7 @@ func (t *Tx) reindex(index **btree.BTreeG[deadline], st *stripe, k *Key, from, t
 // few of them at a time.
 type expirer struct {
 	ks     *Keyspace
-	wakeAt atomic.Int64 // when it will wake by itself, Unix ms
+	wakeAt atomic.Int64 // when it is to wake, Unix ms; while it is behind, the earliest deadline
 	wake   chan struct{}
 	done   chan struct{}
 	off    atomic.Bool // DEBUG SET-ACTIVE-EXPIRE 0, or a follower
@@ -74,6 +75,15 @@ const (
 	// expireHurry is how old, in milliseconds, a backlog may grow before there
 	// are no more pauses.
 	expireHurry = 1100
+	// expireRounds is the number of rounds over all stripes, so many keys of each,
+	// before the rest of the background's work has its turn.
+	expireRounds = 64
+	// assistAge is how old, in milliseconds, the backlog of a stripe is when commands
+	// begin to remove it themselves. The background does not come to it then.
+	assistAge = 50
+	// assistKeys is how many keys and fields each command removes then. It is more
+	// than a command adds, so what is due does not pile up.
+	assistKeys = 4
 )
 
 func (x *expirer) start(ks *Keyspace) {
@@ -100,8 +110,15 @@ func (x *expirer) signal() {
 // notice is called when a deadline has become the earliest of its stripe.
 func (x *expirer) notice(ms int64) {
 	if ms < x.wakeAt.Load() {
+		x.wakeAt.Store(ms)
 		x.signal()
 	}
+}
+
+// ExpiryLate tells whether the background is so far behind at this moment (Unix
+// ms) that commands should Assist.
+func (ks *Keyspace) ExpiryLate(now int64) bool {
+	return ks.expiry.wakeAt.Load() < now-assistAge && !ks.expiry.off.Load()
 }
 
 // SetActiveExpire switches the removal of expired keys at their deadline on or
@@ -116,8 +133,10 @@ const tidyEvery = 100 * time.Millisecond
 
 func (x *expirer) run() {
 	defer close(x.done)
-	LowPriority(NiceBackground)
+	// It has the same priority as those who serve: it locks stripes, and who waits
+	// for one must not wait for a thread that the system lets wait.
 	timer := time.NewTimer(time.Hour)
+	var flushed freeing
 	tx := x.ks.NewTx()
 	var tidied time.Time
 	for !x.closed.Load() {
@@ -131,11 +150,15 @@ func (x *expirer) run() {
 		for i := range x.ks.stripes {
 			if n := x.ks.stripes[i].next.Load(); n != 0 && n < earliest && !x.off.Load() {
 				earliest = n
+				x.wakeAt.Store(n)
 			}
 		}
 		sleep := time.Hour
 		if earliest != math.MaxInt64 {
 			sleep = time.Until(time.UnixMilli(earliest))
+		}
+		if x.ks.freeRetired(&flushed) {
+			sleep = min(sleep, expirePause)
 		}
 		if time.Since(tidied) >= tidyEvery {
 			tidied = time.Now()
@@ -158,10 +181,12 @@ func (x *expirer) run() {
 	}
 }
 
-// expireDue removes what is due and returns the earliest deadline left.
+// expireDue removes what is due, if that is not too much for one turn, and
+// returns the earliest deadline left.
 func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 	earliest := int64(math.MaxInt64)
-	for again := true; again; {
+	again := true
+	for round := 0; again && round < expireRounds; round++ {
 		again = false
 		earliest = math.MaxInt64
 		for i := range x.ks.stripes {
@@ -208,6 +233,27 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 		}
 	}
 	return earliest
+}
+
+// assist removes some of what is due in the stripe, if it has been for long. The
+// caller, a command, holds the stripe. A tx's database is another then.
+func (st *stripe) assist(tx *Tx) {
+	n := st.next.Load()
+	if n == 0 || n > tx.Now-assistAge || st.reserved || st.ks.expiry.off.Load() {
+		return
+	}
+	st.expireSome(tx, assistKeys)
+}
+
+// Assist removes some of what has long been due in the stripes of h, which the
+// caller holds. By a command is the floor of expiry: where the background is not
+// let run, everybody who keeps it from running does a part of its work.
+func (ks *Keyspace) Assist(h *Held, tx *Tx) {
+	for w, v := range h {
+		for ; v != 0; v &= v - 1 {
+			ks.stripes[w<<6+bits.TrailingZeros64(v)].assist(tx)
+		}
+	}
 }
 
 // expireSome removes at most n due keys and fields and returns the stripe's

@@ -46,6 +46,8 @@ type Keyspace struct {
 	// retired are flushed databases whose entries are being freed. It changes
 	// with all stripes locked.
 	retired []*DB
+	// retiring: retired is not empty. The background asks it before it locks.
+	retiring atomic.Bool
 	// fresh are databases that are being filled and not served yet; see Fresh.
 	// It changes with all stripes locked.
 	fresh []*DB

@@ -473,6 +473,17 @@ func (st *stripe) eachSegment(sl *slot, f func(segment)) {
 	}
 }
 
+// segmentIn is the segment of a table that a word of the directory names, which
+// must be the first to name it, and the number of the word behind those that do.
+func (st *stripe) segmentIn(sl *slot, word int) (s segment, next int) {
+	if sl.depth == 0 {
+		return st.segmentAt(sl.root), 1
+	}
+	dir := st.tables.Words(sl.root, 1+1<<sl.depth)[1:]
+	s = st.segmentAt(slab.Loc(dir[word] & locMask))
+	return s, word + 1<<(sl.depth-s.depth())
+}
+
 // dropTable frees the segments and the directory of a slot, not its entries.
 func (st *stripe) dropTable(sl *slot) {
 	st.eachSegment(sl, func(s segment) { st.tables.Free(s.loc) })

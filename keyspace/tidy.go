@@ -1,21 +1,19 @@
 package keyspace
 
 import (
+	"time"
+
 	"kvd/types/slab"
 )
 
 const (
 	tidyBytes = 64 << 10 // moved without letting go of a stripe: some 50 us
 	tidyRound = 16 << 20 // moved in one round over all stripes
-	flushKeys = 256      // entries of a flushed database freed at once
 )
 
 // tidy gives memory back, a little at a time under each stripe's lock, and
 // reports whether more is left to do.
 func (ks *Keyspace) tidy() (more bool) {
-	for ks.freeRetired() {
-		more = true // there was work, so there may be
-	}
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
 		for left := tidyRound / len(ks.stripes); left > 0; left -= tidyBytes {
@@ -63,66 +61,102 @@ func (st *stripe) moved(from, to slab.Loc) {
 
 // retire hands a flushed database to the background; all stripes are locked.
 func (ks *Keyspace) retire(db *DB) {
-	ks.retired = append(ks.retired, db)
-	ks.expiry.signal()
-}
-
-// freeRetired frees one flushed database that no snapshot needs, and reports
-// whether there was one.
-func (ks *Keyspace) freeRetired() bool {
-	ks.stripes[0].lock()
-	var db *DB
-	for _, d := range ks.retired {
-		if !(ks.active && ks.snap.pins(d)) {
-			db = d
-			break
+	for i := range db.shards {
+		if db.shards[i].slots != nil {
+			ks.retired = append(ks.retired, db)
+			ks.retiring.Store(true)
+			ks.expiry.signal()
+			return
 		}
 	}
-	ks.stripes[0].unlock()
-	if db == nil {
+}
+
+// freeing is how far the background is with a flushed database. Nobody else
+// changes one, so what it notes stays true while no stripe is locked.
+type freeing struct {
+	db     *DB // nil: none
+	stripe int
+	// word is the first word of a directory whose segment is still to be dealt
+	// with: of the first slot that has keys, whose segments before it are empty,
+	// or of table.
+	word int
+	// table is that of a slot whose keys are gone. Its segments are freed bit by
+	// bit, too: there are many in the slot of a large {tag}.
+	table slot
+}
+
+const (
+	freeKeys     = 256 // entries of a flushed database freed without letting go of a stripe
+	freeSegments = 256 // and segments, likewise
+	// freeTurn is how long the freeing of flushed databases goes on before it is the
+	// turn of expiry again.
+	freeTurn = time.Millisecond
+)
+
+// freeRetired frees some of a flushed database that no snapshot needs, and
+// reports whether it has done anything.
+func (ks *Keyspace) freeRetired(r *freeing) bool {
+	if !ks.retiring.Load() {
 		return false
 	}
-	for i := range ks.stripes {
-		for ks.stripes[i].freeShard(db) {
+	if r.db == nil {
+		ks.stripes[0].lock()
+		for _, db := range ks.retired {
+			if !(ks.active && ks.snap.pins(db)) {
+				*r = freeing{db: db}
+				break
+			}
+		}
+		ks.stripes[0].unlock()
+		if r.db == nil {
+			return false // the end of the snapshot will wake the background
+		}
+	}
+	for began := time.Now(); r.stripe < len(ks.stripes); {
+		if !ks.stripes[r.stripe].freeSome(r) {
+			r.stripe++
+		}
+		if time.Since(began) > freeTurn {
+			return true
 		}
 	}
 	h := ks.LockAll()
-	for i, d := range ks.retired {
-		if d == db {
+	for i, db := range ks.retired {
+		if db == r.db {
 			ks.retired = append(ks.retired[:i:i], ks.retired[i+1:]...)
 			break
 		}
 	}
+	ks.retiring.Store(len(ks.retired) > 0)
 	ks.Unlock(&h)
+	*r = freeing{}
 	return true
 }
 
-// freeShard frees some hundred entries of a flushed database under the lock;
-// false: none were left.
-func (st *stripe) freeShard(db *DB) bool {
+// freeSome frees some of a stripe's part of a flushed database under the lock;
+// false: nothing was left.
+func (st *stripe) freeSome(r *freeing) bool {
 	st.lock()
 	defer st.unlock()
-	sh := &db.shards[st.number]
+	if r.table.root != 0 {
+		st.freeTable(r)
+		return true
+	}
+	sh := &r.db.shards[st.number]
 	if sh.slots == nil {
 		return false
 	}
-	for n := 0; n < flushKeys; {
-		i := sh.occupied.next(0)
-		if i < 0 {
-			*sh = shard{}
-			return false
-		}
-		sl := &sh.slots[i]
-		// One segment of the slot, from the end so that the rest stays in order.
-		var last segment
-		st.eachSegment(sl, func(s segment) {
-			if s.count() > 0 {
-				last = s
-			}
-		})
-		refs := last.refs()
-		freed := 0
-		for j := len(refs) - 1; j >= 0 && n < flushKeys; j-- {
+	i := sh.occupied.next(0)
+	if i < 0 {
+		*sh = shard{}
+		return false
+	}
+	sl := &sh.slots[i]
+	for left := freeKeys; left > 0 && sl.n > 0; {
+		seg, next := st.segmentIn(sl, r.word)
+		refs := seg.refs()
+		// From the end, so that what is left is found as before.
+		for j := len(refs) - 1; j >= 0 && left > 0; j-- {
 			if refs[j] == 0 {
 				continue
 			}
@@ -132,16 +166,36 @@ func (st *stripe) freeShard(db *DB) bool {
 			st.dropObject(&e)
 			st.entries.Free(l)
 			refs[j] = 0
-			last.addCount(-1)
-			freed++
-			n++
+			seg.addCount(-1)
+			sl.n--
+			sh.keys--
+			left--
 		}
-		sl.n -= uint32(freed)
-		sh.keys -= freed
-		if sl.n == 0 {
-			st.dropTable(sl)
-			sh.occupied.unset(i)
+		if seg.count() == 0 {
+			r.word = next
 		}
 	}
+	if sl.n == 0 {
+		r.table, r.word = *sl, 0
+		*sl = slot{}
+		sh.occupied.unset(i)
+		st.freeTable(r)
+	}
 	return true
+}
+
+// freeTable frees some segments of r's table, and in the end its directory.
+func (st *stripe) freeTable(r *freeing) {
+	for range freeSegments {
+		seg, next := st.segmentIn(&r.table, r.word)
+		st.tables.Free(seg.loc)
+		if r.word = next; next < 1<<r.table.depth {
+			continue
+		}
+		if r.table.depth > 0 {
+			st.tables.Free(r.table.root)
+		}
+		r.table, r.word = slot{}, 0
+		return
+	}
 }
