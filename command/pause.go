@@ -135,7 +135,8 @@ func (s *Server) relaxPause() {
 
 // updateExpiry says whether keys and fields expire by themselves: not while
 // something is paused; nor while a file is loaded, whose later parts may
-// prolong what is past its deadline; nor on a follower, which is told by its
+// prolong what is past its deadline, nor before log and history stand, where the
+// end of a key would be missing; nor on a follower, which is told by its
 // leader, and on one that is about to be one. pause.mu is locked.
 func (s *Server) updateExpiry() {
 	follows := s.following.Load() || s.Config.ReplicaOf.Load().Host != ""

@@ -49,10 +49,11 @@ type Persistence interface {
 	LastSave() int64
 	Failing() bool
 	// Loading tells whether the data is being loaded, and LoadingBehind the same
-	// while the old data is served; StopLoading ends that. At once.
+	// while the old data is served; StopLoading ends that before any of it is
+	// served, false: it is too late. At once.
 	Loading() bool
 	LoadingBehind() bool
-	StopLoading()
+	StopLoading() bool
 	// Reload saves, empties and loads; saved: an error came after the save.
 	Reload(noSave, noFlush, merge bool) (saved bool, err error)
 	// Info and InfoLoading report fields of INFO; at once.
@@ -221,9 +222,8 @@ func (s *Server) PrepareShutdown(save, nosave, force bool) error {
 	}
 	s.Log.Warningf("User requested shutdown...")
 	p := s.persist
-	if p.Loading() {
-		p.StopLoading()
-		save, nosave = false, true
+	if p.StopLoading() {
+		return nil // nobody was served, so there is nothing to be saved or flushed
 	}
 	// From here on commands wait, so that what is acknowledged is saved.
 	s.startPause(pauseAll, math.MaxInt64)
@@ -361,7 +361,7 @@ func (p noPersistence) LastSave() int64                        { return p.starte
 func (noPersistence) Failing() bool                            { return false }
 func (noPersistence) Loading() bool                            { return false }
 func (noPersistence) LoadingBehind() bool                      { return false }
-func (noPersistence) StopLoading()                             {}
+func (noPersistence) StopLoading() bool                        { return false }
 func (noPersistence) Reload(bool, bool, bool) (bool, error)    { return false, errNoPersistence }
 func (noPersistence) Info(field func(name string, value any))  {}
 func (noPersistence) InfoLoading(func(name string, value any)) {}

@@ -65,17 +65,36 @@ func (s *Saver) SetLoading() {
 // Loading tells whether the data is being loaded and not to be served yet.
 func (s *Saver) Loading() bool { return s.loading.Load() }
 
-// StopLoading has Load return soon, with an error.
-func (s *Saver) StopLoading() { s.stopLoad.Store(true) }
+// StopLoading has Load return soon, with an error, and keeps Serve from ending
+// the loading; false: it is over, or there was none.
+func (s *Saver) StopLoading() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loading.Load() {
+		s.stopLoad.Store(true)
+	}
+	return s.stopLoad.Load()
+}
+
+// Serve ends the loading that SetLoading began: clients are served from here on.
+// It comes last, when the log is written and the server's role stands, because
+// what is acknowledged or expires before would be missing there. After
+// StopLoading nothing happens.
+func (s *Saver) Serve() {
+	s.mu.Lock()
+	if !s.stopLoad.Load() {
+		s.loading.Store(false)
+	}
+	s.mu.Unlock()
+	s.Changed()
+}
 
 // Load reads the snapshot file into the (empty) keyspace; where there is none,
-// nothing happens. SetLoading was called. After an error, a *LoadError, the
-// contents are not to be served, and loading goes on to be reported.
+// nothing happens. SetLoading was called; Serve is to follow. After an error, a
+// *LoadError, the contents are not to be served.
 func (s *Saver) Load() error {
 	start := time.Now()
 	if !s.HasFile() {
-		s.loading.Store(false)
-		s.Changed()
 		return nil
 	}
 	if err := s.load(refuseDuplicates, s.follows()); err != nil {
@@ -86,8 +105,6 @@ func (s *Saver) Load() error {
 	s.mu.Unlock()
 	s.Dirty.Store(0)
 	s.Log.Noticef("DB loaded from disk: %.3f seconds", time.Since(start).Seconds())
-	s.loading.Store(false)
-	s.Changed()
 	return nil
 }
 

@@ -42,8 +42,8 @@ func (l *Log) HasFile() bool {
 // Load reads the log, if appendonly says so, else the snapshot file, into the
 // empty keyspace. SetLoading was called where HasFile says so; else this takes no
 // time and is called before the first client comes. From its end on
-// what changes is appended to the log. After an error the contents are not to
-// be served, and loading goes on to be reported.
+// what changes is appended to the log. Serve is to follow. After an error the
+// contents are not to be served.
 func (l *Log) Load() error {
 	if !l.wantOn() {
 		return l.Saver.Load()
@@ -67,8 +67,6 @@ func (l *Log) Load() error {
 	l.lastSave = time.Now()
 	l.Saver.mu.Unlock()
 	l.Dirty.Store(0)
-	l.loading.Store(false)
-	l.Changed()
 	return nil
 }
 

@@ -77,6 +77,7 @@ func start(t testing.TB, disk persist.Disk, directives ...string) (n *node, err 
 		return n, err
 	}
 	n.aof.Start()
+	n.aof.Serve()
 	return n, nil
 }
 

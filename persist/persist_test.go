@@ -225,6 +225,7 @@ func (r *room) mustLoad() {
 	if err := r.Load(); err != nil {
 		r.t.Fatal(err)
 	}
+	r.Serve()
 }
 
 func wantSame(t testing.TB, got, want map[string]string) {
@@ -532,7 +533,11 @@ func loadBytes(t testing.TB, file []byte, directives ...string) (*room, error) {
 	}
 	r := newRoom(t, directives...)
 	r.SetLoading()
-	return r, r.Load()
+	err := r.Load()
+	if err == nil {
+		r.Serve()
+	}
+	return r, err
 }
 
 func TestDamage(t *testing.T) {
@@ -919,11 +924,21 @@ func TestStopLoading(t *testing.T) {
 		})
 		return n == 2
 	})
-	b.StopLoading()
+	if !b.StopLoading() {
+		t.Error("nothing was to be stopped")
+	}
 	if err := <-done; !errors.Is(err, errStopped) {
 		t.Error(err)
 	}
 	b.InfoLoading(func(string, any) {})
+	if b.Serve(); !b.Loading() {
+		t.Error("clients are served what was to be loaded")
+	}
+	// Whoever comes too late is told so.
+	c := newRoom(t)
+	if c.mustLoad(); c.Loading() || c.StopLoading() {
+		t.Error("a load that was over has been stopped")
+	}
 }
 
 func BenchmarkSave(b *testing.B) {

@@ -60,6 +60,7 @@ func cutWhileSaving(t *testing.T, rng *rand.Rand, cut, survive int) (whole bool)
 	if lerr := b.Load(); lerr != nil {
 		t.Fatalf("%v\n%s", lerr, d.History())
 	}
+	b.Serve()
 	got := b.contents()
 	switch {
 	case same(got, now):

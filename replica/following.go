@@ -86,7 +86,7 @@ type Follower struct {
 	// asks inside EXEC, with all stripes locked.
 	mu        sync.Mutex
 	leader    config.Address // none: Host is empty
-	link      *link          // nil while there is no leader
+	link      *link          // nil while there is no leader, and before the first Follow
 	downSince time.Time      // when the last link that was in sync broke; zero: none was
 	handOver  *handOver      // a FAILOVER on its way
 
@@ -95,8 +95,18 @@ type Follower struct {
 	stale atomic.Bool
 }
 
-// NewFollower makes a Follower that follows nobody yet.
-func NewFollower(o FollowerOptions) *Follower { return &Follower{FollowerOptions: o} }
+// NewFollower makes a Follower. Where the configuration names a leader it is a
+// follower's from the beginning, so that nothing expires or is written while the
+// data is loaded; Follow begins the link. No stripe is locked, and nobody else
+// uses the Stream yet.
+func NewFollower(o FollowerOptions) *Follower {
+	f := &Follower{FollowerOptions: o}
+	if f.leader = o.Config.ReplicaOf.Load(); f.leader.Host != "" {
+		o.Stream.Follow()
+		o.Log.SetRole(logf.RoleReplica)
+	}
+	return f
+}
 
 // Hold keeps the leader's stream from being applied until release is called;
 // see persist.Options.Hold. No stripe is locked.
@@ -227,8 +237,12 @@ func (f *Follower) Info(field func(name string, value any)) {
 	f.mu.Lock()
 	leader, l, down := f.leader, f.link, f.downSince
 	f.mu.Unlock()
-	if l == nil {
+	if leader.Host == "" {
 		return
+	}
+	if l == nil { // it begins when the data is loaded
+		l = &link{}
+		l.state.Store(string(StateConnect))
 	}
 	ago := func(unix int64) int64 {
 		if unix == 0 {

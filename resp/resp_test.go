@@ -76,6 +76,9 @@ func start(t *testing.T, srv *Server, ks *keyspace.Keyspace) (addr string) {
 	if err := srv.Start(); err != nil {
 		t.Fatal(err)
 	}
+	if err := srv.Accept(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		srv.Close()
 		if err := ks.Check(); err != nil {

@@ -57,7 +57,7 @@ type transport interface {
 	failed()
 }
 
-// New makes a server; Listen and Start follow.
+// New makes a server; Listen, Start and Accept follow.
 func New(cmd *command.Server) *Server {
 	s := &Server{cmd: cmd, cfg: cmd.Config, ended: make(chan struct{})}
 	s.maxBulk.Store(int64(s.cfg.ProtoMaxBulkLen.Load()))
@@ -237,11 +237,11 @@ func (s *Server) Loops() int {
 	return max(1, runtime.NumCPU()-1)
 }
 
-// Start serves in the background.
-func (s *Server) Start() error {
-	if err := s.transport.start(); err != nil {
-		return err
-	}
+// Start begins to work in the background; nobody is accepted before Accept.
+func (s *Server) Start() error { return s.transport.start() }
+
+// Accept accepts connections from now on.
+func (s *Server) Accept() error {
 	s.mu.Lock() // a client that comes at once may rebind
 	defer s.mu.Unlock()
 	for _, l := range append(slices.Collect(maps.Values(s.tcp)), s.listeners...) {

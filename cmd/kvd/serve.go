@@ -61,23 +61,45 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	if err := saver.LockDir(); err != nil {
 		return err
 	}
-	loaded := make(chan error, 1)
-	something := aof.HasFile()
-	if something {
-		saver.SetLoading() // before the first client comes
-	} else {
-		loaded <- aof.Load() // nobody is told to wait for nothing
-	}
 	if err := front.Start(); err != nil {
 		log.Warningf("%v", err)
 		return errLogged
 	}
-	if something {
+	// What was loaded is served last of all: a write that is acknowledged, or a key
+	// that expires, before the history, the log and the role stand would be missing
+	// in the log or at the followers.
+	ready := func() {
+		restore(srv, saver, stream, follower)
+		aof.Start()
+		leader.Start()
+		if of := cfg.ReplicaOf.Load(); of.Host != "" {
+			follower.Follow(of.Host, of.Port)
+		}
+		saver.Serve()
+	}
+	loaded := make(chan error, 1)
+	loading := aof.HasFile()
+	if loading {
+		saver.SetLoading() // before the first client comes
+	} else { // nobody is told to wait for nothing
+		if err := aof.Load(); err != nil {
+			return err
+		}
+		ready()
+	}
+	if err := front.Accept(); err != nil {
+		log.Warningf("%v", err)
+		return errLogged
+	}
+	if loading {
 		go func() { loaded <- aof.Load() }()
+	} else {
+		log.Noticef("Ready to accept connections")
 	}
 	for running := true; running; {
 		select {
 		case err := <-loaded:
+			loading = false
 			switch {
 			case srv.Ending(): // what was loaded is not needed any more
 				continue
@@ -85,12 +107,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 				front.Close()
 				return err
 			}
-			restore(srv, saver, stream, follower)
-			aof.Start()
-			leader.Start()
-			if of := cfg.ReplicaOf.Load(); of.Host != "" {
-				follower.Follow(of.Host, of.Port)
-			}
+			ready()
 			log.Noticef("Ready to accept connections")
 		case <-done:
 			running = false
@@ -110,6 +127,9 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		}
 	}
 	front.Close()
+	if loading { // the memory that it fills is about to be given up
+		<-loaded
+	}
 	follower.Close()
 	leader.Close()
 	aof.Close()

@@ -147,6 +147,18 @@ func (s *Server) RestartWith(args ...string) error {
 
 // Restart starts the server again on the same port and directory, stopping it first if it still runs.
 func (s *Server) Restart() error {
+	if err := s.Begin(); err != nil {
+		return err
+	}
+	if err := s.waitReady(); err != nil {
+		s.Kill()
+		return fmt.Errorf("%s did not get ready: %w; its log ends:\n%s", s.Name, err, s.LogTail())
+	}
+	return nil
+}
+
+// Begin is Restart without the wait for the server to get ready.
+func (s *Server) Begin() error {
 	if s.Running() {
 		if err := s.Stop(); err != nil {
 			return err
@@ -181,10 +193,6 @@ func (s *Server) Restart() error {
 		return fmt.Errorf("starting %s: %w", s.Name, err)
 	}
 	s.proc, s.done = cmd.Process, done
-	if err := s.waitReady(); err != nil {
-		s.Kill()
-		return fmt.Errorf("%s did not get ready: %w; its log ends:\n%s", s.Name, err, s.LogTail())
-	}
 	return nil
 }
 
