@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"resp/wire":   {},
 	"config":      {"glob"},
 	"glob":        {},
+	"script/lua":  {},
 	"logf":        {},
 	"script/lua":  {},
 	"persist/rdb": {"types"},

@@ -1,0 +1,207 @@
+package lua
+
+// Memory is Go's, and its collector frees it. Small strings are cut from
+// chunks without pointers, small tables from slabs, none of which is ever used
+// twice, so nothing can dangle. What is taken is charged to the run.
+
+const (
+	chunkSize     = 32 << 10 // bytes of a chunk
+	ownString     = 8 << 10  // strings over this size have memory of their own
+	slabTables    = 32
+	slabValues    = 256
+	slabNodes     = 128
+	slabHeads     = 256
+	smallValues   = 16 // arrays over this size have memory of their own
+	smallNodes    = 16
+	maxStringSize = 1<<31 - 1 - 24 // what fits PUC's string header and an int
+)
+
+// span is one piece of memory that was charged.
+type span struct {
+	base uintptr
+	size int
+}
+
+// Charge counts n bytes that are about to be taken against the run's memory.
+// The error is "not enough memory"; the bytes are not counted then.
+func (s *State) Charge(n int) error {
+	if s == nil {
+		return nil
+	}
+	s.used += n
+	if s.used <= s.allowed {
+		return nil
+	}
+	return s.overdrawn(n)
+}
+
+// Alloc gives n bytes of new memory for a string; the caller fills them all and
+// makes the string with Made before it calls anything that runs Lua.
+func (s *State) Alloc(n int) ([]byte, error) {
+	if n <= len(s.chunk) && n <= ownString {
+		b := s.chunk[:n:n]
+		s.chunk = s.chunk[n:]
+		return b, nil
+	}
+	return s.allocSlow(n)
+}
+
+func (s *State) allocSlow(n int) ([]byte, error) {
+	if n > maxStringSize {
+		return nil, s.memoryError()
+	}
+	if n > ownString {
+		if err := s.Charge(n); err != nil {
+			return nil, err
+		}
+		b := make([]byte, n)
+		s.note(addressOf(b), n)
+		return b, nil
+	}
+	if err := s.Charge(chunkSize); err != nil {
+		return nil, err
+	}
+	s.chunk = make([]byte, chunkSize)
+	s.note(addressOf(s.chunk), chunkSize)
+	return s.Alloc(n)
+}
+
+// note records a piece of memory, for the walk at the bound.
+func (s *State) note(base uintptr, n int) {
+	if s.opt.Memory > 0 {
+		s.allocs = append(s.allocs, span{base, n})
+	}
+}
+
+// Made makes the string of bytes that Alloc gave.
+func Made(b []byte) Value { return bytesValue(b) }
+
+// NewString makes a string of a copy of b.
+func (s *State) NewString(b []byte) (Value, error) {
+	to, err := s.Alloc(len(b))
+	if err != nil {
+		return Nil, err
+	}
+	copy(to, b)
+	return bytesValue(to), nil
+}
+
+// CopyString makes a string of a copy of b.
+func (s *State) CopyString(b string) (Value, error) {
+	to, err := s.Alloc(len(b))
+	if err != nil {
+		return Nil, err
+	}
+	copy(to, b)
+	return bytesValue(to), nil
+}
+
+// View makes a string of a piece of another one's bytes. It is a view of the
+// same memory, but for short pieces of long strings, which are copied so that
+// they do not keep the whole alive.
+func (s *State) View(whole, piece string) (Value, error) {
+	if len(whole) > ownString && len(piece) < len(whole)/2 {
+		return s.CopyString(piece)
+	}
+	return stringValue(piece), nil
+}
+
+// Scratch gives an empty buffer to build a string in. Give it back with
+// PutScratch; who takes it a second time meanwhile gets a new one.
+func (s *State) Scratch() []byte {
+	b := s.scratch
+	s.scratch = nil
+	return b[:0]
+}
+
+// PutScratch gives the buffer back, as far as it has grown.
+func (s *State) PutScratch(b []byte) {
+	if cap(b) <= 64<<10 {
+		s.scratch = b
+	}
+}
+
+// NewTable makes a table with room for array values at 1.. and fields others.
+func (s *State) NewTable(array, fields int) (*Table, error) {
+	if len(s.tableSlab) == 0 {
+		if err := s.Charge(slabTables * tableSize); err != nil {
+			return nil, err
+		}
+		s.tableSlab = make([]Table, slabTables)
+		s.note(addressOf(s.tableSlab), slabTables*tableSize)
+	}
+	t := &s.tableSlab[0]
+	s.tableSlab = s.tableSlab[1:]
+	if array > 0 || fields > 0 {
+		if err := t.resize(s, array, fields); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (s *State) newValues(n int) ([]Value, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	if s == nil {
+		return make([]Value, n), nil
+	}
+	if n > smallValues {
+		if err := s.Charge(n * valueSize); err != nil {
+			return nil, err
+		}
+		v := make([]Value, n)
+		s.note(addressOf(v), n*valueSize)
+		return v, nil
+	}
+	if n > len(s.valueSlab) {
+		if err := s.Charge(slabValues * valueSize); err != nil {
+			return nil, err
+		}
+		s.valueSlab = make([]Value, slabValues)
+		s.note(addressOf(s.valueSlab), slabValues*valueSize)
+	}
+	v := s.valueSlab[:n:n]
+	s.valueSlab = s.valueSlab[n:]
+	return v, nil
+}
+
+// newNodes makes an empty list of nodes with room for n, a power of two, and
+// the heads of its chains.
+func (s *State) newNodes(n int) ([]node, []int32, error) {
+	if n == 0 {
+		return nil, nil, nil
+	}
+	if s == nil {
+		return make([]node, 0, n), make([]int32, n), nil
+	}
+	if n > smallNodes {
+		if err := s.Charge(n * (nodeSize + 4)); err != nil {
+			return nil, nil, err
+		}
+		nodes, heads := make([]node, n), make([]int32, n)
+		s.note(addressOf(nodes), n*nodeSize)
+		s.note(addressOf(heads), n*4)
+		return nodes[:0], heads, nil
+	}
+	if n > len(s.nodeSlab) {
+		if err := s.Charge(slabNodes * nodeSize); err != nil {
+			return nil, nil, err
+		}
+		s.nodeSlab = make([]node, slabNodes)
+		s.note(addressOf(s.nodeSlab), slabNodes*nodeSize)
+	}
+	if n > len(s.headSlab) {
+		if err := s.Charge(slabHeads * 4); err != nil {
+			return nil, nil, err
+		}
+		s.headSlab = make([]int32, slabHeads)
+		s.note(addressOf(s.headSlab), slabHeads*4)
+	}
+	nodes, heads := s.nodeSlab[:0:n], s.headSlab[:n:n]
+	s.nodeSlab, s.headSlab = s.nodeSlab[n:], s.headSlab[n:]
+	return nodes, heads, nil
+}
+
+func (s *State) memoryError() error { return s.Throw(stringValue("not enough memory")) }
