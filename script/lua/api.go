@@ -61,12 +61,6 @@ func (s *State) RawSetString(t *Table, k string, v Value) error {
 // Embed sets t[k] also in a table that is read-only for scripts.
 func (t *Table) Embed(k string, v Value) { _ = t.set(nil, stringValue(k), v) }
 
-// Throw raises v as an error.
-func (s *State) Throw(v Value) error {
-	s.thrown = v
-	return errThrown
-}
-
 // Errorf raises an error with the position of the Lua function that called the
 // running Go function, if it was one, as luaL_error does.
 func (s *State) Errorf(format string, args ...any) error {
@@ -232,16 +226,20 @@ func AppendValue(b []byte, v Value) (out []byte, ok bool) {
 }
 
 // Window is the window of the running Go function, where the stack has it now.
-func (s *State) Window() []Value { return s.th.stack[s.goBase:s.goTop] }
+func (s *State) Window() []Value {
+	f := &s.th.frames[s.th.n]
+	return s.th.stack[f.base:f.top:f.top]
+}
 
 // Need is the window of the running Go function with room for at least size
 // values; what is in it stays.
 func (s *State) Need(size int) ([]Value, error) {
-	if s.goBase+size > s.goTop {
-		if err := s.growStack(s.goBase + size); err != nil {
+	f := &s.th.frames[s.th.n]
+	if top := int(f.base) + size; top > int(f.top) {
+		if err := s.reach(top); err != nil {
 			return nil, err
 		}
-		s.goTop = s.goBase + size
+		f.top = int32(top)
 	}
 	return s.Window(), nil
 }

@@ -1,5 +1,7 @@
 package lua
 
+import "math"
+
 // Memory is Go's, and its collector frees it. Small strings are cut from
 // chunks without pointers, small tables from slabs, none of which is ever used
 // twice, so nothing can dangle. What is taken is charged to the run.
@@ -204,4 +206,18 @@ func (s *State) newNodes(n int) ([]node, []int32, error) {
 	return nodes, heads, nil
 }
 
-func (s *State) memoryError() error { return s.Throw(stringValue("not enough memory")) }
+// resetMemory begins a run's account.
+func (s *State) resetMemory() {
+	s.used = 0
+	s.allowed = math.MaxInt
+	if s.opt.Memory > 0 {
+		s.allowed = s.opt.Memory
+	}
+	s.allocs = s.allocs[:0]
+}
+
+// overdrawn is called where the charge of n bytes went over the bound.
+func (s *State) overdrawn(n int) error {
+	s.used -= n
+	return s.memoryError()
+}

@@ -2,6 +2,9 @@ package lua
 
 import (
 	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
 	"sync/atomic"
 )
 
@@ -39,35 +42,39 @@ type State struct {
 	th    *thread
 	steps int // counts down to the next look at the flag
 
-	globals *Table
 	// StringMeta is the metatable of all strings.
 	StringMeta *Table
 	// Host is for whoever embeds the State: what its Go functions need to know
 	// about the run.
 	Host any
 
-	main     *thread
-	opt      Options
-	interupt atomic.Bool // set by Interrupt from any goroutine
-	thrown   Value       // the value that goes with errThrown
-	scratch  []byte      // kept between runs for strings in the making
+	globals   *Table
+	main      *thread
+	opt       Options
+	interrupt atomic.Bool // set by Interrupt from any goroutine
+	thrown    Value       // the value that goes with errThrown
+	errSource string      // where the error was raised that nothing has caught yet
+	errLine   int         // -1: not known
+	nested    int         // loops that run on Go's stack
+	handling  int         // handlers of errors that run
+	scratch   []byte      // kept between runs for strings in the making
+	instances map[*Proto]*instance
+	nextValue Value // the functions that pairs and ipairs return
+	inext     Value
 
 	// Where memory is cut from; see memory.go.
-	chunk       []byte
-	valueSlab   []Value
-	nodeSlab    []node
-	headSlab    []int32
-	tableSlab   []Table
-	used        int // bytes charged to this run
-	allowed     int // where used makes the walk necessary
-	allocs      []span
-	epoch       uint32
+	chunk     []byte
+	valueSlab []Value
+	nodeSlab  []node
+	headSlab  []int32
+	tableSlab []Table
+	used      int // bytes charged to this run
+	allowed   int // where used makes the walk necessary
+	allocs    []span
+	epoch     uint32
+
 	hashes      [256]hashEntry
-	metaNames   [metaCount]Value
-	goBase      int // where the window of the running Go function begins
-	goTop       int // where it ends
-	libraries   map[string]*Table
-	tostringBuf [32]byte
+	tostringBuf [48]byte
 }
 
 // hashEntry remembers the hash of a string. It holds the string itself, so its
@@ -90,9 +97,145 @@ var (
 // the value is in State.thrown.
 var errThrown = errors.New("lua: error thrown")
 
+// New makes a machine with all libraries.
+func New(opt Options) *State {
+	s := &State{opt: opt, steps: stepsPerTick, instances: map[*Proto]*instance{}, allowed: math.MaxInt}
+	s.main = &thread{stack: make([]Value, firstStack), frames: make([]frame, firstFrames), status: threadRunning}
+	s.main.frames[0].kind = frameHost
+	s.th = s.main
+	s.globals = &Table{}
+	s.main.env = s.globals
+	openBase(s)
+	openLibraries(s)
+	s.resetMemory()
+	return s
+}
+
+// Function makes a function of a chunk, with the globals as its environment;
+// each call makes another one.
+func (s *State) Function(p *Proto) Value {
+	return closureValue(&closure{inst: s.instance(p), env: s.globals})
+}
+
+// FunctionWith is Function with another environment.
+func (s *State) FunctionWith(p *Proto, env *Table) Value {
+	return closureValue(&closure{inst: s.instance(p), env: env})
+}
+
+// Run runs a chunk. The results are good until the next use of the State. The
+// error is an *Error, ErrKilled, or ErrSuspended, after which Continue goes on.
+func (s *State) Run(p *Proto, args ...Value) ([]Value, error) {
+	inst := s.instance(p)
+	if inst.main == nil {
+		inst.main = &closure{inst: inst}
+	}
+	inst.main.env = s.globals
+	return s.Call(closureValue(inst.main), args...)
+}
+
+// Call calls a function, or what has __call. From a Go function it is a part of
+// the run; the results lie on the stack then, and the error is to be returned
+// as it is. From outside it is a run of its own, as Run is.
+func (s *State) Call(f Value, args ...Value) ([]Value, error) {
+	if s.th.n > 0 || s.th != s.main {
+		return s.call(f, args)
+	}
+	s.resetMemory()
+	th := s.main
+	th.calls, s.errLine, s.errSource = 0, -1, ""
+	if err := s.reach(len(args) + 1); err != nil {
+		return nil, s.endRun(err)
+	}
+	th.stack[0] = f
+	copy(th.stack[1:], args)
+	return s.run(false, len(args))
+}
+
+// Continue goes on with a run that was suspended.
+func (s *State) Continue() ([]Value, error) { return s.run(true, 0) }
+
+func (s *State) run(again bool, n int) (results []Value, err error) {
+	defer s.recovered(&results, &err)
+	if again {
+		err = s.execute()
+	} else {
+		err = s.callAt(0, n, multi)
+	}
+	if err == ErrSuspended {
+		return nil, err
+	}
+	if err != nil {
+		return nil, s.endRun(err)
+	}
+	th := s.main
+	n = th.top
+	clear(th.stack[n:th.soft])
+	th.soft = n
+	return th.stack[:n], nil
+}
+
+// endRun makes the State as new after an error, and the error that the caller
+// gets.
+func (s *State) endRun(err error) error {
+	source, line, v := s.errSource, max(s.errLine, 0), s.thrown
+	s.reset()
+	if err == errThrown {
+		return &Error{Value: v, Source: source, Line: line, Memory: v.same(outOfMemory)}
+	}
+	return err
+}
+
+func (s *State) reset() {
+	th := s.main
+	th.closeUpvals(0)
+	clear(th.stack[:th.soft])
+	th.soft, th.n, th.top, th.calls = 0, 0, 0, 0
+	th.status, th.parent = threadRunning, nil
+	th.frames[0].kind = frameHost
+	if len(th.stack) > 16*firstStack {
+		th.stack = make([]Value, firstStack)
+	}
+	if len(th.frames) > 16*firstFrames {
+		th.frames = make([]frame, firstFrames)
+		th.frames[0].kind = frameHost
+	}
+	s.th = th
+	s.nested, s.handling = 0, 0
+	s.thrown, s.errSource = Nil, ""
+}
+
+// recovered turns a panic, which is a fault of this package or of a Go
+// function, into an error, so that it does not end the process.
+func (s *State) recovered(results *[]Value, err *error) {
+	if r := recover(); r != nil {
+		s.reset()
+		*results, *err = nil, fmt.Errorf("lua: internal error: %v\n%s", r, debug.Stack())
+	}
+}
+
+// tick looks whether the run is to end or to wait.
+func (s *State) tick(atTop bool) error {
+	s.steps = stepsPerTick
+	if s.interrupt.Load() {
+		s.interrupt.Store(false)
+		return ErrKilled
+	}
+	if s.opt.Tick != nil {
+		switch s.opt.Tick(s) {
+		case Kill:
+			return ErrKilled
+		case Suspend:
+			if atTop {
+				return ErrSuspended
+			}
+		}
+	}
+	return nil
+}
+
 // Interrupt ends the running script, or the next one that is started, with
 // ErrKilled. Any goroutine may call it.
-func (s *State) Interrupt() { s.interupt.Store(true) }
+func (s *State) Interrupt() { s.interrupt.Store(true) }
 
 // Step counts n steps of a loop and returns an error where the run must end.
 func (s *State) Step(n int) error {
@@ -100,5 +243,5 @@ func (s *State) Step(n int) error {
 	if s.steps >= 0 {
 		return nil
 	}
-	return s.tick(true)
+	return s.tick(false)
 }

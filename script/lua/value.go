@@ -110,9 +110,11 @@ func RawEquals(a, b Value) bool {
 
 // function is a function written in Go.
 type function struct {
-	fn   GoFunction
-	kind uint8 // which special function it is to the loop, or 0
-	env  *Table
+	fn      GoFunction
+	special uint8   // which special function it is to the loop, or 0
+	thread  *thread // of a function that coroutine.wrap made
+	env     *Table
+	epoch   uint32
 }
 
 // userdata is what newproxy makes: an identity with a metatable.

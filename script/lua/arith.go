@@ -1,0 +1,35 @@
+package lua
+
+import "math"
+
+func compute(op opcode, x, y float64) float64 {
+	switch op {
+	case opAdd:
+		return x + y
+	case opSub:
+		return x - y
+	case opMul:
+		return x * y
+	case opDiv:
+		return x / y
+	case opMod:
+		return luaMod(x, y)
+	case opPow:
+		return luaPow(x, y)
+	}
+	return -x
+}
+
+// luaMod is a - floor(a/b)*b, in three roundings as the reference
+// implementation does it; the conversion forbids to fuse two of them.
+func luaMod(a, b float64) float64 { return a - float64(math.Floor(a/b)*b) }
+
+func luaPow(a, b float64) float64 {
+	if b == 2 {
+		return a * a
+	}
+	if b == 0.5 && !math.IsInf(a, 0) && a != 0 {
+		return math.Sqrt(a)
+	}
+	return math.Pow(a, b)
+}

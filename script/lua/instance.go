@@ -1,0 +1,32 @@
+package lua
+
+// instance is a Proto as one State runs it: the code of the hot loop with its
+// inline caches.
+type instance struct {
+	p      *Proto
+	code   []uint64
+	protos []*instance
+	main   *closure // kept for runs of a whole chunk
+}
+
+func (s *State) instance(p *Proto) *instance {
+	if i, ok := s.instances[p]; ok {
+		return i
+	}
+	i := s.newInstance(p)
+	s.instances[p] = i
+	return i
+}
+
+func (s *State) newInstance(p *Proto) *instance {
+	i := &instance{p: p, protos: make([]*instance, len(p.protos))}
+	for n, inner := range p.protos {
+		i.protos[n] = s.newInstance(inner)
+	}
+	i.code = translate(p)
+	return i
+}
+
+// Forget lets go of what the State keeps for a Proto that will not be run
+// again.
+func (s *State) Forget(p *Proto) { delete(s.instances, p) }
