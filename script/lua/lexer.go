@@ -167,7 +167,7 @@ func (l *lexer) fail(msg string, t token) {
 
 func (l *lexer) syntaxError(msg string) { l.fail(msg, l.tok) }
 
-func digit(c int) bool { return c >= '0' && c <= '9' }
+func digit(c int) bool  { return c >= '0' && c <= '9' }
 func letter(c int) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' && c < 128 && c >= 0 }
 func isNewline(c int) bool {
 	return c == '\n' || c == '\r'
