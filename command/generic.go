@@ -330,7 +330,7 @@ func (c *Ctx) object() (e keyspace.Entry, ok bool) {
 
 func cmdObjectEncoding(c *Ctx) {
 	if e, ok := c.object(); ok {
-		c.W.BulkString(e.Encoding().String())
+		c.W.BulkString(types.EncodingName(e.Type(), e.Encoding()))
 	}
 }
 

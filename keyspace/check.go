@@ -3,6 +3,7 @@ package keyspace
 import (
 	"fmt"
 
+	"kvd/types"
 	"kvd/types/slab"
 )
 
@@ -45,7 +46,7 @@ func (st *stripe) check() error {
 					var e Entry
 					st.readEntry(l, &e)
 					entries += int64(st.entries.Size(l))
-					if len(e.mem) > st.entries.Size(l) || int(e.Type()) == 0 || e.Type() > 6 {
+					if len(e.mem) > st.entries.Size(l) || int(e.Type()) == 0 || e.Type() > types.TypeMax {
 						return fmt.Errorf("key %q: bad entry header % x", e.Key(), e.mem[:8])
 					}
 					if d := e.Deadline(); d != 0 {

@@ -5,11 +5,12 @@ import (
 
 	"kvd/resp/wire"
 	"kvd/types"
+	"kvd/types/stream"
 )
 
 // The base of a log may be commands instead of a snapshot
 // (aof-use-rdb-preamble no): SELECT, then for each key SET, RPUSH, SADD, HSET or
-// ZADD, and PEXPIREAT; HPEXPIREAT for fields, which have no form that Redis 7.0
+// ZADD, and PEXPIREAT; for streams see commands_stream.go; HPEXPIREAT for fields, which have no form that Redis 7.0
 // knows.
 
 // commandItems is how many elements one command of a base adds at most, as in
@@ -88,6 +89,8 @@ func (c *commander) value(dst, key []byte, typ types.Type, enc types.Encoding, p
 			}
 			return true
 		})
+	case types.TStream:
+		c.stream(key, obj.(*stream.Stream))
 	default:
 		panic("persist: no commands make a " + typ.String())
 	}

@@ -22,13 +22,15 @@ var mayImport = map[string][]string{
 	"glob":        {},
 	"logf":        {},
 	"script/lua":  {},
-	"persist/rdb": {"types"},
+	"persist/rdb": {"types", "types/stream"},
 	"keyspace":    {"types", "types/slab"},
-	"command":     {"keyspace", "types", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob"},
+	"command":     {"keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob"},
 	"resp":        {"command", "resp/wire", "config", "logf", "keyspace"},
-	"persist":     {"persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
+	"persist":     {"persist/rdb", "keyspace", "types", "types/stream", "resp/wire", "config", "logf"},
 	"replica":     {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
 	"cmd/kvd":     {"command", "config", "keyspace", "logf", "resp", "persist", "replica"},
+
+	"types/stream": {"types"},
 }
 
 // TestImports holds the rule, in shipped code and (but for keyspace, which

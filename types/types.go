@@ -1,5 +1,5 @@
 // Package types holds the values of the keyspace: String, List, Set, Hash and
-// SortedSet. A value knows no key, client, file or clock: whatever depends on
+// SortedSet; types/stream holds streams. A value knows no key, client, file or clock: whatever depends on
 // those is passed in or decided by the caller. Nothing here locks; the caller
 // holds whatever protects the value.
 //
@@ -25,6 +25,9 @@ const (
 	TZSet
 	THash
 	TStream
+
+	// TypeMax is the highest type.
+	TypeMax = TStream
 )
 
 var typeNames = [...]string{"none", "string", "list", "set", "zset", "hash", "stream"}
@@ -47,12 +50,25 @@ const (
 	EncQuicklist                  // list: Object
 	EncHashtable                  // set, hash: Object
 	EncSkiplist                   // sorted set: Object
+	// EncObject is the encoding of all types whose only form is an Object: an
+	// entry's header has room for sixteen, and the type tells the rest.
+	EncObject
 )
 
-var encodingNames = [...]string{"raw", "int", "embstr", "raw", "listpack", "intset", "listpackex", "quicklist", "hashtable", "skiplist"}
+var encodingNames = [...]string{"raw", "int", "embstr", "raw", "listpack", "intset", "listpackex", "quicklist", "hashtable", "skiplist", "object"}
 
-// String is the name that OBJECT ENCODING answers.
+// String is the name that OBJECT ENCODING answers, but of EncObject; see
+// EncodingName.
 func (e Encoding) String() string { return encodingNames[e] }
+
+// EncodingName is the name that OBJECT ENCODING answers. A type that has one
+// form only is called by its own name.
+func EncodingName(t Type, e Encoding) string {
+	if e == EncObject {
+		return t.String()
+	}
+	return e.String()
+}
 
 // IsObject tells whether the value is an Object behind a handle.
 func (e Encoding) IsObject() bool {

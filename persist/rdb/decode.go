@@ -33,7 +33,7 @@ type Value struct {
 }
 
 // DecodeValue reads the body of a value of the type t. Every form up to those
-// of Redis 7.4 is read but streams and modules, and every one is checked: the
+// of Redis 7.4 is read but modules, and every one is checked: the
 // coding, the order of what must be ordered, and that nothing stands twice.
 func DecodeValue(r *Reader, t byte, limits *Limits) (Value, error) {
 	var v Value
@@ -49,6 +49,8 @@ func DecodeValue(r *Reader, t byte, limits *Limits) (Value, error) {
 	case TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack,
 		TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL:
 		v = decodeHash(r, t, limits)
+	case TypeStream, TypeStream2, TypeStream3, TypeStreamKvd:
+		v = decodeStream(r, t)
 	default:
 		r.fail(fmt.Errorf("%w %d", ErrUnknown, t))
 	}

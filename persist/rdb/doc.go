@@ -1,7 +1,7 @@
 // Package rdb is the coding of values in RDB files and DUMP payloads. It turns
 // a value as the keyspace keeps it (type, encoding, packed bytes or Object)
 // into bytes and back. It knows no key, file, client or clock, and stands on
-// package types alone; the frame of a file (opcodes, keys, databases) is drawn
+// packages types and types/stream alone; the frame of a file (opcodes, keys, databases) is drawn
 // by those who write and load files, with the Reader and the Append functions
 // from here.
 //
@@ -53,7 +53,23 @@
 //	22, 23                     24 and 25 of 7.4's candidates, without the first 8
 //	                           bytes; 22 has deadlines themselves
 //
-// Types 6 and 7 (modules), and 15, 19, 21 and above 25 (streams and others) are not read.
+// Streams are 15, 19 and 21, and 191, which is kvd's own. IDs are two lengths,
+// raw IDs 16 bytes, big endian. A body is
+//
+//	length, pairs of strings: raw ID and listpack of each node (types/stream)
+//	length: entries; ID: last; from 19 on IDs: first, highest deleted; length: ever added
+//	length, groups: string; ID: last delivered; from 19 on length: entries read (-1 unknown);
+//	        length, pending: raw ID, 8 bytes time of delivery, length: deliveries;
+//	        length, consumers: string; 8 bytes last seen; from 21 on 8 bytes last active (-1 never);
+//	                length, raw IDs: its pending entries
+//	191: for each group length, raw IDs: the pending entries that are nobody's, in their order;
+//	     byte 0, or 1 and what is remembered of producers: 4 lengths: seconds, IDs at most (0: as
+//	     configured), added, duplicates; length, producers: string; length, messages: string,
+//	     ID, 8 bytes time
+//
+// Times are Unix milliseconds, little endian.
+//
+// Types 6 and 7 (modules), and other ones above 25 are not read.
 //
 // A listpack is 4 bytes of size and 2 of count (65535: unknown), little endian,
 // the elements (see types.Packed) and FF; ziplist and zipmap are drawn in
@@ -67,5 +83,8 @@
 //
 // The forms of RDB version 10, which Redis 7.0 and all later ones load: lists as
 // 18, sets as 2 or 11, small sorted sets and hashes as 17 and 16, others as 5 and 4.
-// Only hashes with deadlines are 24 or 25, which is version 12.
+// Only hashes with deadlines are 24 or 25, which is version 12. Streams are 19; 21
+// (version 11 in payloads) where a consumer was seen at another time than it was
+// active, which 19 cannot tell apart, and 191 where pending entries are nobody's or
+// messages of idempotent producers are remembered.
 package rdb

@@ -23,8 +23,11 @@ func AppendDump(dst []byte, compress bool, typ types.Type, enc types.Encoding, p
 	e.Compress = true
 	e.release()
 	version := uint16(Version)
-	if t == TypeHashTTL || t == TypeListpackTTL {
+	switch t {
+	case TypeHashTTL, TypeListpackTTL, TypeStreamKvd:
 		version = VersionTTL
+	case TypeStream3:
+		version = VersionStream3
 	}
 	dst = binary.LittleEndian.AppendUint16(dst, version)
 	return binary.LittleEndian.AppendUint64(dst, Checksum(0, dst[at:]))

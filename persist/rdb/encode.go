@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"kvd/types"
+	"kvd/types/stream"
 )
 
 // The types of values in files and payloads; see the package comment.
@@ -32,14 +33,20 @@ const (
 	TypeListpackTTLPre = 23
 	TypeHashTTL        = 24
 	TypeListpackTTL    = 25
+	TypeStream         = 15
+	TypeStream2        = 19
+	TypeStream3        = 21
+	TypeStreamKvd      = 191
 )
 
 // Version is what is written, VersionTTL where some field has a deadline, and
 // MaxVersion the newest that is read: Redis 8's, as far as it knows the types.
+// VersionStream3 is that of a payload with a TypeStream3.
 const (
-	Version    = 10
-	VersionTTL = 12
-	MaxVersion = 15
+	Version        = 10
+	VersionStream3 = 11
+	VersionTTL     = 12
+	MaxVersion     = 15
 )
 
 // The kinds of a TypeQuicklist2's nodes.
@@ -74,7 +81,8 @@ type Encoder struct {
 	Spill func(b []byte) []byte
 	// NoFieldDeadlines, where not 0, is a moment in Unix milliseconds: hashes
 	// are written without the deadlines of their fields, which version 10 has
-	// no form for, and without the fields that are due by then.
+	// no form for, and without the fields that are due by then; streams likewise
+	// without what version 10 does not know.
 	NoFieldDeadlines int64
 
 	lzf   *lzfTable
@@ -120,6 +128,8 @@ func (e *Encoder) ValueType(typ types.Type, enc types.Encoding, packed []byte, o
 			return TypeHashTTL
 		}
 		return TypeHash
+	case types.TStream:
+		return e.streamType(obj.(*stream.Stream))
 	}
 	panic("rdb: no such type of value: " + typ.String())
 }
@@ -138,6 +148,8 @@ func (e *Encoder) EncodeValue(dst []byte, typ types.Type, enc types.Encoding, pa
 		return e.zsetBody(dst, enc, packed, obj)
 	case types.THash:
 		return e.hashBody(dst, enc, packed, obj)
+	case types.TStream:
+		return e.streamBody(dst, obj.(*stream.Stream))
 	}
 	panic("rdb: no such type of value: " + typ.String())
 }

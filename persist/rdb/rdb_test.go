@@ -18,6 +18,7 @@ import (
 
 	"kvd/tests/harness"
 	"kvd/types"
+	"kvd/types/stream"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
@@ -63,6 +64,8 @@ func text(v Value) string {
 			return true
 		})
 		sort.Strings(out)
+	case types.TStream:
+		return streamText(v.Obj.(*stream.Stream))
 	}
 	return strings.Join(out, "|")
 }
@@ -156,6 +159,8 @@ func random(rng *rand.Rand, typ types.Type, n int) Value {
 			}
 		}
 		v.Enc, v.Packed, v.Obj = h.Stored()
+	case types.TStream:
+		v.Enc, v.Obj = types.EncObject, randomStream(rng, n)
 	}
 	return v
 }
@@ -173,7 +178,7 @@ func (v Value) dump(compress bool) []byte {
 func TestRoundTrip(t *testing.T) {
 	rng := newRand(t)
 	for i := range 600 {
-		typ := []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash}[i%5]
+		typ := []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash, types.TStream}[i%6]
 		n := []int{1, 3, 50, 129, 600}[rng.IntN(5)]
 		v := random(rng, typ, n)
 		want := text(v)
@@ -485,7 +490,12 @@ func TestDamaged(t *testing.T) {
 		"empty hash":                 {TypeHashListpack, str(string(listpack())), ErrEmpty},
 		"empty ttl hash":             {TypeListpackTTLPre, str(string(listpack())), ErrEmpty},
 		"empty zset":                 {TypeZSet2, "\x00", ErrEmpty},
-		"stream":                     {15, "\x00", ErrUnknown},
+		"stream":                     {26, "\x00", ErrUnknown},
+		"stream cut off":             {TypeStream, "\x00", ErrShort},
+		"stream length":              {TypeStream, "\x00\x01\x00\x00\x00", ErrDamaged},
+		"stream consumer twice":      {TypeStream, "\x00\x00\x00\x00\x01" + str("g") + "\x00\x00\x00\x02" + str("c") + le64(1) + "\x00" + str("c") + le64(1) + "\x00", ErrDamaged},
+		"stream group twice":         {TypeStream, "\x00\x00\x00\x00\x02" + str("g") + "\x00\x00\x00\x00" + str("g") + "\x00\x00\x00\x00", ErrDamaged},
+		"stream nobody's":            {TypeStream, "\x00\x00\x00\x00\x01" + str("g") + "\x00\x00\x01" + le64(0) + le64(0) + le64(1) + "\x01\x00", ErrDamaged},
 		"module":                     {7, "\x00", ErrUnknown},
 	} {
 		v, err := DecodeValue(NewBytes([]byte(c.body)), c.t, &limits)
@@ -530,7 +540,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 50 {
-		v := random(rng, []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash}[i%5], 1+rng.IntN(140))
+		v := random(rng, []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash, types.TStream}[i%6], 1+rng.IntN(140))
 		d := v.dump(i%2 == 0)
 		f.Add(d[0], d[1:len(d)-10])
 	}
@@ -591,6 +601,30 @@ func redisText(t *testing.T, c *harness.Conn, key string, typ types.Type) string
 			out = append(out, kv[i]+"="+kv[i+1]+"@0")
 		}
 		sort.Strings(out)
+	case types.TStream:
+		// There is no command that shows all of a stream but DUMP; what XRANGE
+		// shows must be what that has.
+		v, err := DecodeDump([]byte(c.MustDo(t, "DUMP", key).Str), &limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := v.Obj.(*stream.Stream)
+		it := s.Seek(stream.ID{})
+		for _, e := range c.MustDo(t, "XRANGE", key, "-", "+").Elems {
+			fields := e.Elems[1].Strings()
+			if !it.Next() || it.ID.String() != e.Elems[0].Str || it.Fields != len(fields)/2 {
+				t.Fatalf("XRANGE shows %s, DUMP %s", e.Elems[0].Str, it.ID)
+			}
+			for i := 0; i < len(fields); i += 2 {
+				if f, v := it.Pair(); string(f.Append(nil)) != fields[i] || string(v.Append(nil)) != fields[i+1] {
+					t.Fatalf("XRANGE shows %q in %s", fields, it.ID)
+				}
+			}
+		}
+		if it.Next() {
+			t.Fatalf("DUMP shows %s, XRANGE does not", it.ID)
+		}
+		return streamText(s)
 	}
 	return strings.Join(out, "|")
 }
@@ -601,7 +635,7 @@ func TestRedis(t *testing.T) {
 	c := s.MustDial(t)
 	rng := newRand(t)
 	for i := range 400 {
-		typ := []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash}[i%5]
+		typ := []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash, types.TStream}[i%6]
 		v := random(rng, typ, []int{1, 3, 50, 129, 600}[rng.IntN(5)])
 		want := text(v)
 		d := v.dump(i%3 != 0)
@@ -623,7 +657,7 @@ func TestRedis(t *testing.T) {
 			t.Fatalf("%v: DUMP %q: %v, %q, want %q", typ, d, err, text(back), want)
 		}
 		if enc := c.MustDo(t, "OBJECT", "ENCODING", "k").Str; typ == types.TZSet || typ == types.THash || typ == types.TString {
-			if enc != back.Enc.String() {
+			if enc != types.EncodingName(typ, back.Enc) {
 				t.Fatalf("%v: encoding %v, Redis has %s", typ, back.Enc, enc)
 			}
 		}

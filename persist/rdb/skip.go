@@ -53,6 +53,8 @@ func TypeOf(t byte) types.Type {
 	case TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack,
 		TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL:
 		return types.THash
+	case TypeStream, TypeStream2, TypeStream3, TypeStreamKvd:
+		return types.TStream
 	}
 	return types.NoType
 }
@@ -88,6 +90,8 @@ func Skip(r *Reader, t byte) {
 				r.Next(int(size))
 			}
 		}
+	case TypeStream, TypeStream2, TypeStream3, TypeStreamKvd:
+		r.skipStream(t)
 	default:
 		r.fail(ErrUnknown)
 	}
