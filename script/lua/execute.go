@@ -46,8 +46,10 @@ func (s *State) enterLua(cl *closure, fn, n, want int, fresh bool) error {
 	if err != nil {
 		return err
 	}
-	*f = frame{cl: cl, base: int32(base), fn: int32(fn), want: int32(want), fresh: fresh}
-	stack := s.th.stack
+	th := s.th
+	simple := !fresh && th.frames[th.n-1].kind == frameLua
+	*f = frame{cl: cl, base: int32(base), fn: int32(fn), want: int32(want), fresh: fresh, simple: simple}
+	stack := th.stack
 	for i := n; i < p.params; i++ {
 		stack[fn+1+i] = Nil
 	}

@@ -7,6 +7,12 @@ type instance struct {
 	code   []uint64
 	protos []*instance
 	main   *closure // kept for runs of a whole chunk
+
+	// For the hot loop.
+	consts pointer
+	stack  uintptr // bytes of registers
+	params uint64
+	plain  bool // takes no variable arguments
 }
 
 func (s *State) instance(p *Proto) *instance {
@@ -24,6 +30,8 @@ func (s *State) newInstance(p *Proto) *instance {
 		i.protos[n] = s.newInstance(inner)
 	}
 	i.code = translate(p)
+	i.consts = first(p.consts)
+	i.stack, i.params, i.plain = uintptr(p.stack*valueSize), uint64(p.params), p.vararg == 0
 	return i
 }
 

@@ -309,10 +309,10 @@ func (s *State) ToString(v Value) (Value, error) {
 		}
 		return stringValue("false"), nil
 	case KindLightUserdata:
-		if v.n<<8 == 0 {
+		if uint32(v.n) == 0 {
 			return stringValue("userdata: (nil)"), nil
 		}
-		return s.NewString(appendHex(append(s.tostringBuf[:0], "userdata: 0x"...), v.n<<8>>8))
+		return s.NewString(appendHex(append(s.tostringBuf[:0], "userdata: 0x"...), uint64(uint32(v.n))))
 	}
 	b := append(append(s.tostringBuf[:0], v.kind().String()...), ": 0x"...)
 	return s.NewString(appendHex(b, uint64(v.address())))

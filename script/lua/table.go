@@ -446,11 +446,15 @@ func (t *Table) growArray(s *State, size int) error {
 	return t.resize(s, size, cap(t.nodes))
 }
 
-// clear empties the table and keeps its memory where that is small.
-func (t *Table) clear() {
+// Clear empties the table for another use: values, keys and metatable go, and
+// the memory stays where it is small.
+func (t *Table) Clear() {
+	if len(t.arr) > smallValues {
+		t.arr = nil
+	}
 	clear(t.arr)
-	clear(t.nodes)
-	t.nodes = t.nodes[:0]
-	clear(t.heads)
+	if len(t.nodes) > 0 {
+		t.nodes, t.heads = nil, nil
+	}
 	t.iter, t.absent, t.meta = 0, 0, nil
 }

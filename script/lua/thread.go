@@ -53,6 +53,9 @@ type frame struct {
 	tail  int32    // tail calls that took the frame's place
 	kind  frameKind
 	fresh bool // execute returns to its caller when the frame does
+	// simple tells that the frame is a Lua function's, called by a Lua function
+	// of the same execute, so that the hot loop may end it.
+	simple bool
 }
 
 // upval is a variable that closures share. p is &v once it is closed.

@@ -15,10 +15,12 @@ type pointer = unsafe.Pointer
 // Value is any Lua value; the zero Value is nil.
 //
 // Invariant: p is nil for nil only. A number's p is &numberTag and n its bits,
-// a boolean's p is &booleanTag and n 0 or 1, light userdata's p is &lightTag
-// and n kind and id. Else the top byte of n is the kind and p an object of that
-// kind, or a string's first byte, with the string's length in the rest of n.
-// An empty string's p is &emptyTag.
+// a boolean's p is &booleanTag and n 0 or 1, light userdata's p is &lightTag.
+// Of all other kinds, and of light userdata, the upper 16 bits of n are the
+// kind plus kindBase, which no number has: these would be NaNs of other payloads
+// than arithmetic makes, and Number does not let them in. So one comparison
+// with n tells a table. p is an object of the kind, or a string's first byte,
+// with the string's length in the rest of n. An empty string's p is &emptyTag.
 type Value struct {
 	p unsafe.Pointer
 	n uint64
@@ -28,7 +30,18 @@ type Value struct {
 // that no two share an address.
 var numberTag, booleanTag, lightTag, emptyTag uint64
 
-const kindShift = 56
+const (
+	kindShift = 48
+	kindBase  = 0xFFFF - uint64(kindClosure)
+
+	tableBits    = (kindBase + uint64(KindTable)) << kindShift
+	closureBits  = (kindBase + uint64(kindClosure)) << kindShift
+	functionBits = (kindBase + uint64(KindFunction)) << kindShift
+	stringBits   = (kindBase + uint64(KindString)) << kindShift
+	lightBits    = (kindBase + uint64(KindLightUserdata)) << kindShift
+	userdataBits = (kindBase + uint64(KindUserdata)) << kindShift
+	threadBits   = (kindBase + uint64(KindThread)) << kindShift
+)
 
 func numberValue(f float64) Value { return Value{unsafe.Pointer(&numberTag), math.Float64bits(f)} }
 
@@ -41,22 +54,22 @@ func boolValue(b bool) Value {
 }
 
 func lightValue(id uint32) Value {
-	return Value{unsafe.Pointer(&lightTag), uint64(KindLightUserdata)<<kindShift | uint64(id)}
+	return Value{unsafe.Pointer(&lightTag), lightBits | uint64(id)}
 }
 
 func stringValue(s string) Value {
 	if len(s) == 0 {
-		return Value{unsafe.Pointer(&emptyTag), uint64(KindString) << kindShift}
+		return Value{unsafe.Pointer(&emptyTag), stringBits}
 	}
-	return Value{unsafe.Pointer(unsafe.StringData(s)), uint64(KindString)<<kindShift | uint64(len(s))}
+	return Value{unsafe.Pointer(unsafe.StringData(s)), stringBits | uint64(len(s))}
 }
 
 // bytesValue is a string over b's memory, which nobody may change any more.
 func bytesValue(b []byte) Value {
 	if len(b) == 0 {
-		return Value{unsafe.Pointer(&emptyTag), uint64(KindString) << kindShift}
+		return Value{unsafe.Pointer(&emptyTag), stringBits}
 	}
-	return Value{unsafe.Pointer(unsafe.SliceData(b)), uint64(KindString)<<kindShift | uint64(len(b))}
+	return Value{unsafe.Pointer(unsafe.SliceData(b)), stringBits | uint64(len(b))}
 }
 
 func (v Value) kind() Kind {
@@ -68,7 +81,7 @@ func (v Value) kind() Kind {
 	case unsafe.Pointer(&booleanTag):
 		return KindBoolean
 	}
-	return Kind(v.n >> kindShift)
+	return Kind(v.n>>kindShift - kindBase)
 }
 
 func (v Value) isNumber() bool { return v.p == unsafe.Pointer(&numberTag) }
@@ -76,11 +89,8 @@ func (v Value) isFalse() bool {
 	return v.p == nil || (v.p == unsafe.Pointer(&booleanTag) && v.n == 0)
 }
 
-// isKind is for the kinds that are objects, and strings. A number's bits may
-// look like such a kind, hence the test of p.
-func (v Value) isKind(k Kind) bool {
-	return Kind(v.n>>kindShift) == k && v.p != unsafe.Pointer(&numberTag)
-}
+// isKind is for strings and the kinds that are objects.
+func (v Value) isKind(k Kind) bool { return v.n>>kindShift == uint64(k)+kindBase }
 
 func (v Value) num() float64 { return math.Float64frombits(v.n) }
 func (v Value) strLen() int  { return int(v.n & (1<<kindShift - 1)) }
@@ -97,19 +107,19 @@ func (v Value) userdata() *userdata   { return (*userdata)(v.p) }
 func (v Value) address() uintptr      { return uintptr(v.p) }
 
 func tableValue(t *Table) Value {
-	return Value{unsafe.Pointer(t), uint64(KindTable) << kindShift}
+	return Value{unsafe.Pointer(t), tableBits}
 }
 func closureValue(c *closure) Value {
-	return Value{unsafe.Pointer(c), uint64(kindClosure) << kindShift}
+	return Value{unsafe.Pointer(c), closureBits}
 }
 func functionValue(f *function) Value {
-	return Value{unsafe.Pointer(f), uint64(KindFunction) << kindShift}
+	return Value{unsafe.Pointer(f), functionBits}
 }
 func threadValue(t *thread) Value {
-	return Value{unsafe.Pointer(t), uint64(KindThread) << kindShift}
+	return Value{unsafe.Pointer(t), threadBits}
 }
 func userdataValue(u *userdata) Value {
-	return Value{unsafe.Pointer(u), uint64(KindUserdata) << kindShift}
+	return Value{unsafe.Pointer(u), userdataBits}
 }
 
 // addressOf is where a slice's memory begins, for the record of allocations.
@@ -119,4 +129,75 @@ const (
 	valueSize = int(unsafe.Sizeof(Value{}))
 	nodeSize  = int(unsafe.Sizeof(node{}))
 	tableSize = int(unsafe.Sizeof(Table{}))
+)
+
+// What follows is for the hot loop: addresses in place of slices, without
+// checks of bounds. Invariant: a frame's registers lie in the thread's stack, an
+// instruction's operands are registers or constants of its function, and pc
+// never leaves the code (translate makes one instruction more than there are).
+
+func first[T any](s []T) pointer { return unsafe.Pointer(unsafe.SliceData(s)) }
+
+func offset(stack pointer, i int) pointer { return unsafe.Add(stack, i*valueSize) }
+
+func at(base pointer, off uint64) *Value { return (*Value)(unsafe.Add(base, off)) }
+
+func after(v *Value, n uint64) *Value {
+	return (*Value)(unsafe.Add(unsafe.Pointer(v), n*uint64(valueSize)))
+}
+
+func pointerTo(v *Value) pointer { return unsafe.Pointer(v) }
+
+// past tells whether size bytes from v on go beyond the limit.
+func past(v *Value, size uintptr, limit pointer) bool {
+	return uintptr(unsafe.Pointer(v))+size > uintptr(limit)
+}
+
+func fetch(pc pointer) uint64                      { return *(*uint64)(pc) }
+func nextInstruction(pc pointer) pointer           { return unsafe.Add(pc, 8) }
+func jumpBy(pc pointer, d int64) pointer           { return unsafe.Add(pc, d<<3) }
+func instructionAt(code pointer, pc int32) pointer { return unsafe.Add(code, int(pc)<<3) }
+func distance(code, pc pointer) int32              { return int32((uintptr(pc) - uintptr(code)) >> 3) }
+
+func nextFrame(f *frame) *frame { return (*frame)(unsafe.Add(unsafe.Pointer(f), frameSize)) }
+func previousFrame(f *frame) *frame {
+	return (*frame)(unsafe.Add(unsafe.Pointer(f), -int(frameSize)))
+}
+
+func (t *Table) node(i int64) *node {
+	return (*node)(unsafe.Add(first(t.nodes), i*int64(nodeSize)))
+}
+func (t *Table) slot(i int) *Value { return (*Value)(unsafe.Add(first(t.arr), i*valueSize)) }
+func (t *Table) head(hash uint32) int32 {
+	return *(*int32)(unsafe.Add(first(t.heads), uintptr(hash&uint32(len(t.heads)-1))*4))
+}
+
+func (c *closure) upval(i uint64) *upval { return *(**upval)(unsafe.Add(first(c.ups), i*pointerSize)) }
+
+func (v *Value) byteAt(i int) byte { return *(*byte)(unsafe.Add(v.p, i)) }
+
+// setNumber writes the pointer only where it differs: that saves the write
+// barrier where a number follows a number.
+func (v *Value) setNumber(f float64) {
+	if v.p != unsafe.Pointer(&numberTag) {
+		v.p = unsafe.Pointer(&numberTag)
+	}
+	v.n = math.Float64bits(f)
+}
+
+func (v *Value) setBool(n uint64) {
+	v.p = unsafe.Pointer(&booleanTag)
+	v.n = n
+}
+
+func (v *Value) assign(x *Value) {
+	if v.p != x.p {
+		v.p = x.p
+	}
+	v.n = x.n
+}
+
+const (
+	frameSize   = unsafe.Sizeof(frame{})
+	pointerSize = uint64(unsafe.Sizeof(uintptr(0)))
 )

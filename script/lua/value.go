@@ -1,5 +1,7 @@
 package lua
 
+import "math"
+
 // Kind is the kind of a value.
 type Kind uint8
 
@@ -8,8 +10,8 @@ type Kind uint8
 const (
 	KindNil Kind = iota
 	KindBoolean
-	KindLightUserdata
 	KindNumber
+	KindLightUserdata
 	KindString
 	KindTable
 	KindFunction
@@ -18,7 +20,7 @@ const (
 	kindClosure
 )
 
-var kindNames = [...]string{"nil", "boolean", "userdata", "number", "string", "table", "function", "userdata", "thread", "function"}
+var kindNames = [...]string{"nil", "boolean", "number", "userdata", "string", "table", "function", "userdata", "thread", "function"}
 
 // String is Lua's name of the kind, as type() returns it.
 func (k Kind) String() string { return kindNames[k] }
@@ -29,8 +31,13 @@ var Nil Value
 // Bool makes a boolean.
 func Bool(b bool) Value { return boolValue(b) }
 
-// Number makes a number.
-func Number(f float64) Value { return numberValue(f) }
+// Number makes a number. Of a NaN only the sign is kept.
+func Number(f float64) Value {
+	if f != f {
+		f = math.Copysign(math.NaN(), f)
+	}
+	return numberValue(f)
+}
 
 // String makes a string over s's own memory; nothing is copied or charged. It
 // is meant for constants and for views of other strings of the script (see
