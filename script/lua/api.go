@@ -20,6 +20,18 @@ func (s *State) NewFunction(fn GoFunction) Value {
 	return functionValue(&function{fn: fn, env: s.globals})
 }
 
+// NewFunctionHolding is NewFunction for a closure that a script can make any
+// number of, such as an iterator: it is charged, and held are the values that
+// the closure keeps.
+func (s *State) NewFunctionHolding(fn GoFunction, held ...Value) (Value, error) {
+	if err := s.Charge(112 + len(held)*valueSize); err != nil {
+		return Nil, err
+	}
+	kept := make([]Value, len(held))
+	copy(kept, held)
+	return functionValue(&function{fn: fn, env: s.globals, held: kept}), nil
+}
+
 // Globals is the table of globals.
 func (s *State) Globals() *Table { return s.globals }
 

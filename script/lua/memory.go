@@ -215,9 +215,3 @@ func (s *State) resetMemory() {
 	}
 	s.allocs = s.allocs[:0]
 }
-
-// overdrawn is called where the charge of n bytes went over the bound.
-func (s *State) overdrawn(n int) error {
-	s.used -= n
-	return s.memoryError()
-}

@@ -86,7 +86,7 @@ const (
 
 func (s *State) newThread() (*thread, error) {
 	const stack, frames = 64, 8
-	if err := s.Charge(stack*valueSize + frames*48 + 160); err != nil {
+	if err := s.Charge(stack*valueSize + frames*int(frameSize) + 160); err != nil {
 		return nil, err
 	}
 	t := &thread{stack: make([]Value, stack), frames: make([]frame, frames), env: s.th.env}
@@ -135,7 +135,7 @@ func (s *State) push() (*frame, error) {
 			return nil, s.runError("stack overflow")
 		}
 		n := min(2*len(th.frames), maxFrames)
-		if err := s.Charge((n - len(th.frames)) * 48); err != nil {
+		if err := s.Charge((n - len(th.frames)) * int(frameSize)); err != nil {
 			return nil, err
 		}
 		frames := make([]frame, n)

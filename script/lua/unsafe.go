@@ -96,6 +96,8 @@ func (v Value) num() float64 { return math.Float64frombits(v.n) }
 func (v Value) strLen() int  { return int(v.n & (1<<kindShift - 1)) }
 func (v Value) str() string  { return unsafe.String((*byte)(v.p), v.strLen()) }
 
+func (v Value) bytes() []byte { return unsafe.Slice((*byte)(v.p), v.strLen()) }
+
 // Two values with equal words are the same value, but for NaN.
 func (v Value) same(w Value) bool { return v.p == w.p && v.n == w.n }
 

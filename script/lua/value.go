@@ -120,6 +120,7 @@ type function struct {
 	fn      GoFunction
 	special uint8   // which special function it is to the loop, or 0
 	thread  *thread // of a function that coroutine.wrap made
+	held    []Value // what fn keeps, for the walk at the bound of memory
 	env     *Table
 	epoch   uint32
 }
@@ -130,3 +131,6 @@ type userdata struct {
 	env   *Table
 	epoch uint32
 }
+
+// Bytes is a string's bytes as Str gives them; nobody may change them.
+func (v Value) Bytes() []byte { return v.bytes() }
