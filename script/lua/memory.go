@@ -1,6 +1,9 @@
 package lua
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // Memory is Go's, and its collector frees it. Small strings are cut from
 // chunks without pointers, small tables from slabs, none of which is ever used
@@ -153,6 +156,14 @@ func (s *State) newValues(n int) ([]Value, error) {
 		if err := s.Charge(n * valueSize); err != nil {
 			return nil, err
 		}
+		if c := bits.Len(uint(n)) - recycleFrom; c < recycleClasses && n == 1<<(c+recycleFrom-1) && len(s.oldValues[c]) > 0 {
+			list := s.oldValues[c]
+			v := list[len(list)-1]
+			list[len(list)-1] = nil
+			s.oldValues[c] = list[:len(list)-1]
+			s.note(addressOf(v), n*valueSize)
+			return v, nil
+		}
 		v := make([]Value, n)
 		s.note(addressOf(v), n*valueSize)
 		return v, nil
@@ -169,6 +180,37 @@ func (s *State) newValues(n int) ([]Value, error) {
 	return v, nil
 }
 
+// A table that grows leaves its old array and nodes behind, which nothing else
+// refers to; those of 32 to 2,048 elements are cleared and used again, two of
+// each size. (Half of what growing tables take is what they leave.)
+const (
+	recycleFrom    = 6 // bits.Len of the least size
+	recycleClasses = 7
+	recycleKept    = 2
+)
+
+type nodeList struct {
+	nodes []node // empty, with its capacity
+	heads []int32
+}
+
+func (s *State) recycleValues(v []Value) {
+	n := len(v)
+	if c := bits.Len(uint(n)) - recycleFrom; c >= 0 && c < recycleClasses && n == 1<<(c+recycleFrom-1) && len(s.oldValues[c]) < recycleKept {
+		clear(v)
+		s.oldValues[c] = append(s.oldValues[c], v)
+	}
+}
+
+func (s *State) recycleNodes(nodes []node, heads []int32) {
+	n := len(heads)
+	if c := bits.Len(uint(n)) - recycleFrom; c >= 0 && c < recycleClasses && len(s.oldNodes[c]) < recycleKept {
+		clear(nodes)
+		clear(heads)
+		s.oldNodes[c] = append(s.oldNodes[c], nodeList{nodes[:0], heads})
+	}
+}
+
 // newNodes makes an empty list of nodes with room for n, a power of two, and
 // the heads of its chains.
 func (s *State) newNodes(n int) ([]node, []int32, error) {
@@ -181,6 +223,15 @@ func (s *State) newNodes(n int) ([]node, []int32, error) {
 	if n > smallNodes {
 		if err := s.Charge(n * (nodeSize + 4)); err != nil {
 			return nil, nil, err
+		}
+		if c := bits.Len(uint(n)) - recycleFrom; c < recycleClasses && len(s.oldNodes[c]) > 0 {
+			list := s.oldNodes[c]
+			old := list[len(list)-1]
+			list[len(list)-1] = nodeList{}
+			s.oldNodes[c] = list[:len(list)-1]
+			s.note(addressOf(old.nodes[:1]), n*nodeSize)
+			s.note(addressOf(old.heads), n*4)
+			return old.nodes, old.heads, nil
 		}
 		nodes, heads := make([]node, n), make([]int32, n)
 		s.note(addressOf(nodes), n*nodeSize)

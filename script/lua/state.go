@@ -68,6 +68,8 @@ type State struct {
 	nodeSlab  []node
 	headSlab  []int32
 	tableSlab []Table
+	oldValues [recycleClasses][][]Value
+	oldNodes  [recycleClasses][]nodeList
 	used      int // bytes charged to this run
 	allowed   int // where used makes the walk necessary
 	allocs    []span

@@ -266,7 +266,8 @@ func (t *Table) position(k Value) int {
 }
 
 // Array is the array part: the values at 1 to its length, some of which may be
-// nil. What follows may lie in the other part.
+// nil. What follows may lie in the other part. It is good until the table is
+// written to or Lua runs: the memory of a table that grows is used again.
 func (t *Table) Array() []Value { return t.arr }
 
 // Metatable is the table's metatable or nil.
@@ -401,7 +402,7 @@ func (t *Table) resize(s *State, size, n int) error {
 	if room > 1<<maxNodeBits {
 		return s.memoryError()
 	}
-	oldArr, oldNodes := t.arr, t.nodes
+	oldArr, oldNodes, oldHeads := t.arr, t.nodes, t.heads
 	if size != len(t.arr) {
 		arr, err := s.newValues(size)
 		if err != nil {
@@ -434,6 +435,12 @@ func (t *Table) resize(s *State, size, n int) error {
 			}
 		}
 		t.appendNode(n.key, n.hash, n.val)
+	}
+	if s != nil {
+		if size != len(oldArr) {
+			s.recycleValues(oldArr)
+		}
+		s.recycleNodes(oldNodes, oldHeads)
 	}
 	return nil
 }
