@@ -54,6 +54,7 @@ func (s *State) enterLua(cl *closure, fn, n, want int, fresh bool) error {
 		stack[fn+1+i] = Nil
 	}
 	if p.vararg != 0 {
+		s.steps -= n >> 4
 		for i := range p.params {
 			stack[base+i] = stack[fn+1+i]
 			stack[fn+1+i] = Nil
@@ -447,6 +448,7 @@ func (s *State) loop() error {
 				th.top = base + a + n
 				R = th.stack[base:]
 			}
+			s.steps -= n >> 4
 			from := th.stack[base-have:]
 			for j := range n {
 				if j < have {
@@ -509,6 +511,7 @@ func (s *State) tailCall(f *frame, fn, n int) (done bool, err error) {
 		th.closeUpvals(int(f.base))
 	}
 	want, fresh, tail := int(f.want), f.fresh, f.tail
+	s.steps -= n >> 4
 	copy(th.stack[at:], th.stack[fn:fn+n+1])
 	th.n--
 	if err := s.enterLua(v.closure(), at, n, want, fresh); err != nil {

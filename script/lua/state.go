@@ -159,7 +159,9 @@ func (s *State) Continue() ([]Value, error) { return s.run(true, 0) }
 func (s *State) run(again bool, n int) (results []Value, err error) {
 	defer s.recovered(&results, &err)
 	if again {
+		s.main.calls = 1
 		err = s.execute()
+		s.main.calls = 0
 	} else {
 		err = s.callAt(0, n, multi)
 	}

@@ -1,0 +1,216 @@
+package lua
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// evalOn compiles and runs a source, and gives the results as text.
+func evalOn(t testing.TB, s *State, src string) (string, error) {
+	t.Helper()
+	p, err := Compile(src, "@user_script")
+	if err != nil {
+		return "", err
+	}
+	r, err := s.Run(p)
+	if err != nil {
+		return "", err
+	}
+	var parts []string
+	for _, v := range r {
+		b, ok := AppendValue(nil, v)
+		if !ok {
+			b = []byte(v.Kind().String())
+			if v.Kind() == KindBoolean {
+				b = []byte(map[bool]string{true: "true", false: "false"}[v.Truth()])
+			}
+		}
+		parts = append(parts, string(b))
+	}
+	return strings.Join(parts, " "), nil
+}
+
+// stillWorks checks that the machine is as new: the stack is empty and clear,
+// and a script runs.
+func stillWorks(t *testing.T, s *State) {
+	t.Helper()
+	if s.th != s.main || s.main.n != 0 || s.main.open != nil || s.nested != 0 || s.main.calls != 0 {
+		t.Errorf("the machine is not as new: n %d, nested %d, calls %d", s.main.n, s.nested, s.main.calls)
+	}
+	got, err := evalOn(t, s, "local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f(1000), (pcall(error))")
+	if err != nil || got != "1000 false" {
+		t.Errorf("the next script gives %q, %v", got, err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	s := New(Options{})
+	for src, want := range map[string]string{
+		"local x x.y = 1":                           "user_script:1: attempt to index local 'x' (a nil value)",
+		"\n\nreturn a.b.c":                          "user_script:3: attempt to index global 'a' (a nil value)",
+		"local t = {} return t.x.y":                 "user_script:1: attempt to index field 'x' (a nil value)",
+		"local t = {} t:m()":                        "user_script:1: attempt to call method 'm' (a nil value)",
+		"local a = {} return a + 1":                 "user_script:1: attempt to perform arithmetic on local 'a' (a table value)",
+		"return 'a' .. {}":                          "user_script:1: attempt to concatenate a table value",
+		"return 1 < 'x'":                            "user_script:1: attempt to compare number with string",
+		"return {} < {}":                            "user_script:1: attempt to compare two table values",
+		"return #nil":                               "user_script:1: attempt to get length of a nil value",
+		"error('m')":                                "user_script:1: m",
+		"error('m', 0)":                             "m",
+		"error({})":                                 "(error object is a table value)",
+		"for i = 1, 'x' do end":                     "user_script:1: 'for' limit must be a number",
+		"local function f() return f() + 1 end f()": "user_script:1: stack overflow",
+		"return 1 +":                                "user_script:1: unexpected symbol near '<eof>'",
+		"x = = 1":                                   "user_script:1: unexpected symbol near '='",
+		"coroutine.yield()":                         "attempt to yield across metamethod/C-call boundary",
+		"setmetatable(1, {})":                       "user_script:1: bad argument #1 to 'setmetatable' (table expected, got number)",
+		"local t = {} t[nil] = 1":                   "user_script:1: table index is nil",
+		"unpack({}, 1, 8000)":                       "user_script:1: too many results to unpack",
+	} {
+		_, err := evalOn(t, s, src)
+		var e *Error
+		if !errors.As(err, &e) || e.Error() != want {
+			t.Errorf("%s: %v, want %s", src, err, want)
+		}
+		stillWorks(t, s)
+	}
+	_, err := evalOn(t, s, "\nlocal f = function() error({}) end\nf()")
+	if e := err.(*Error); e.Source != "@user_script" || e.Line != 2 {
+		t.Errorf("a thrown table comes from %s:%d", e.Source, e.Line)
+	}
+}
+
+func TestReadonly(t *testing.T) {
+	s := New(Options{})
+	s.Globals().SetReadonly(true)
+	for _, src := range []string{"x = 1", "rawset(_G, 'x', 1)", "setmetatable(_G, {})", "pcall = nil"} {
+		if _, err := evalOn(t, s, src); err == nil || !strings.HasSuffix(err.Error(), "Attempt to modify a readonly table") {
+			t.Errorf("%s: %v", src, err)
+		}
+	}
+	stillWorks(t, s)
+}
+
+// TestInterrupt ends scripts that would run for ever, whatever they catch.
+func TestInterrupt(t *testing.T) {
+	for _, src := range []string{
+		"while true do end",
+		"repeat until false",
+		"for i = 1, 1e300 do end",
+		"local function f() return f() end f()",
+		"while true do pcall(function() while true do end end) end",
+		"while true do pcall(error) end",
+		"local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end",
+		"local t = setmetatable({}, {__index = function() while true do end end}) return t.x",
+		"xpcall(function() while true do end end, function() while true do end end)",
+		"local s = '' while true do s = s .. 'x' if #s > 1000 then s = '' end end",
+		"local function f(n) if n > 0 then f(n - 1) end return 0 end while true do f(100) end",
+		"while true do for k, v in pairs({1, 2, 3}) do end end",
+		"while true do loadstring('return 1') end",
+		"while true do unpack({}, 1, 7000) end",
+		"local function f(...) return f(1, ...) end f()",
+	} {
+		s := New(Options{})
+		done := make(chan error, 1)
+		go func() {
+			_, err := evalOn(t, s, src)
+			done <- err
+		}()
+		time.Sleep(5 * time.Millisecond)
+		s.Interrupt()
+		select {
+		case err := <-done:
+			if err != ErrKilled {
+				t.Errorf("%s: %v", src, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: not interrupted", src)
+		}
+		stillWorks(t, s)
+	}
+}
+
+// TestSuspend lets scripts wait at every look, and goes on with them on other
+// goroutines.
+func TestSuspend(t *testing.T) {
+	for src, want := range map[string]string{
+		"local n = 0 for i = 1, 100000 do n = n + i end return n":                                            "5000050000",
+		"local function f(n) if n < 2 then return n end return f(n-1) + f(n-2) end return f(20)":             "6765",
+		"local ok, n = pcall(function() local n = 0 while n < 50000 do n = n + 1 end return n end) return n": "50000",
+		`local co = coroutine.wrap(function() for i = 1, 1e9 do if i % 50 == 0 then coroutine.yield(i) end end end)
+		local s = 0 for i = 1, 2000 do s = s + co() end return s`: "100050000",
+	} {
+		waits := 0
+		s := New(Options{Tick: func(*State) Action { waits++; return Suspend }})
+		got, err := evalOn(t, s, src)
+		for n := 0; err == ErrSuspended; n++ {
+			if n > 100000 {
+				t.Fatal("it never ends")
+			}
+			done := make(chan struct{})
+			go func() {
+				var r []Value
+				if r, err = s.Continue(); err == nil {
+					b, _ := AppendValue(nil, r[0])
+					got = string(b)
+				}
+				close(done)
+			}()
+			<-done
+		}
+		if err != nil || got != want || waits == 0 {
+			t.Errorf("%s: %q, %v after %d waits", src, got, err, waits)
+		}
+		stillWorks(t, s)
+	}
+}
+
+// TestMemory runs scripts that take more than they may, and such that only
+// take much one after the other.
+func TestMemory(t *testing.T) {
+	const bound = 8 << 20
+	for _, src := range []string{
+		"local t = {} for i = 1, 1e9 do t[i] = i end",
+		"local t = {} for i = 1, 1e9 do t['k' .. i] = i end",
+		"local t = {} while true do t = {t} end",
+		"local s = 'x' while true do s = s .. s end",
+		"local t = {} for i = 1, 1e9 do t[i] = function() return i end end",
+		"local t = {} for i = 1, 1e9 do t[i] = coroutine.create(function() end) end",
+		"local t = {} for i = 1, 1e9 do t[i] = 'a string of its own ' .. i end",
+		"local t = {} for i = 1, 1e9 do t[i] = loadstring('return ' .. i) end",
+		"local co co = function() local c = coroutine.wrap(co) return c() end co()",
+	} {
+		s := New(Options{Memory: bound})
+		var m runtime.MemStats
+		_, err := evalOn(t, s, src)
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%s: %v", src, err)
+		} else if !e.Memory && !strings.Contains(e.Error(), "overflow") {
+			t.Errorf("%s: %v", src, err)
+		}
+		stillWorks(t, s)
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		if m.HeapAlloc > 64<<20 {
+			t.Errorf("%s: %d MB are held", src, m.HeapAlloc>>20)
+		}
+	}
+	for _, src := range []string{
+		"for i = 1, 200 do local t = {} for j = 1, 10000 do t[j] = j end end return 'ok'",
+		"for i = 1, 300000 do local s = 'some string with a number ' .. i end return 'ok'",
+		"for i = 1, 300000 do local t = {i, i} end return 'ok'",
+		"for i = 1, 300000 do local f = function() return i end end return 'ok'",
+		"for i = 1, 10000 do coroutine.wrap(function() end)() end return 'ok'",
+		"local s = '' for i = 1, 3000 do s = s .. 'some more bytes' end return 'ok'",
+		"local t = {} for i = 1, 300000 do t[i % 10] = {i} end return 'ok'",
+	} {
+		s := New(Options{Memory: bound})
+		if got, err := evalOn(t, s, src); err != nil || got != "ok" {
+			t.Errorf("%s: %q, %v", src, got, err)
+		}
+	}
+}
