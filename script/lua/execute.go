@@ -47,7 +47,8 @@ func (s *State) enterLua(cl *closure, fn, n, want int, fresh bool) error {
 		return err
 	}
 	th := s.th
-	simple := !fresh && th.frames[th.n-1].kind == frameLua
+	below := &th.frames[th.n-1]
+	simple := !fresh && (below.kind == frameLua || below.kind == framePcall && below.simple)
 	*f = frame{cl: cl, base: int32(base), fn: int32(fn), want: int32(want), fresh: fresh, simple: simple}
 	stack := th.stack
 	for i := n; i < p.params; i++ {

@@ -657,32 +657,75 @@ func (s *State) hot() {
 			continue
 		case hCall:
 			v := at(base, opA(i))
-			if v.n != closureBits {
+			n := opB(i)
+			if v.n == closureBits {
+				c := v.closure()
+				inst := c.inst
+				to := after(v, 1)
+				if !inst.plain || f == last || past(to, inst.stack, limit) {
+					break
+				}
+				if steps--; steps < 0 {
+					break
+				}
+				for ; n < inst.params; n++ {
+					*after(to, n) = Value{}
+				}
+				f.pc = distance(code, pc)
+				fn := f.base + int32(opA(i)/uint64(valueSize))
+				f = nextFrame(f)
+				if f.cl != c {
+					f.cl = c
+				}
+				f.base, f.fn = fn+1, fn
+				f.want = int32(opC(i)) - 1
+				f.kind, f.fresh, f.simple = frameLua, false, true
+				f.tail = 0
+				th.n++
+				cl = c
+				base = pointerTo(to)
+				code = first(inst.code)
+				pc = code
+				k = inst.consts
+				continue
+			}
+			// pcall of a Lua function: two frames.
+			to := after(v, 1)
+			if v.n != functionBits || n == 0 || to.n != closureBits || v.goFunction().special != specialPcall {
 				break
 			}
-			c := v.closure()
+			c := to.closure()
 			inst := c.inst
-			to := after(v, 1)
-			if !inst.plain || f == last || past(to, inst.stack, limit) {
+			n--
+			to = after(v, 2)
+			if !inst.plain || f == last || nextFrame(f) == last || past(to, inst.stack, limit) || th.calls >= maxNesting-1 {
 				break
 			}
 			if steps--; steps < 0 {
 				break
 			}
-			for n := opB(i); n < inst.params; n++ {
+			for ; n < inst.params; n++ {
 				*after(to, n) = Value{}
 			}
 			f.pc = distance(code, pc)
 			fn := f.base + int32(opA(i)/uint64(valueSize))
 			f = nextFrame(f)
+			f.base, f.fn = fn+1, fn
+			f.want = int32(opC(i)) - 1
+			f.pc = int32(th.calls)
+			f.top = fn + 2
+			f.tail = 0
+			f.kind, f.fresh, f.simple = framePcall, false, true
+			f = nextFrame(f)
 			if f.cl != c {
 				f.cl = c
 			}
-			f.base, f.fn = fn+1, fn
-			f.want = int32(opC(i)) - 1
+			f.base, f.fn = fn+2, fn+1
+			f.want = multi
 			f.kind, f.fresh, f.simple = frameLua, false, true
 			f.tail = 0
-			th.n++
+			th.n += 2
+			th.calls++
 			cl = c
 			base = pointerTo(to)
 			code = first(inst.code)
@@ -715,6 +758,22 @@ func (s *State) hot() {
 			}
 			th.n--
 			f = previousFrame(f)
+			if f.kind == framePcall {
+				// The results and true before them are pcall's.
+				th.calls = int(f.pc)
+				to := offset(stack, int(f.fn))
+				at(to, 0).setBool(1)
+				n++
+				if f.want >= 0 {
+					for ; n < uint64(f.want); n++ {
+						*after((*Value)(to), n) = Value{}
+					}
+				} else {
+					th.top = int(f.fn) + int(n)
+				}
+				th.n--
+				f = previousFrame(f)
+			}
 			cl = f.cl
 			inst := cl.inst
 			base = offset(stack, int(f.base))

@@ -54,7 +54,8 @@ type frame struct {
 	kind  frameKind
 	fresh bool // execute returns to its caller when the frame does
 	// simple tells that the frame is a Lua function's, called by a Lua function
-	// of the same execute, so that the hot loop may end it.
+	// of the same execute or by a simple pcall, or a pcall's that the hot loop
+	// made: the hot loop may end it.
 	simple bool
 }
 
