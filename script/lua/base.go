@@ -86,6 +86,10 @@ func baseError(s *State, w []Value, n int) (int, error) {
 	v := Arg(w, n, 0)
 	if isText(v) && int32(level) > 0 {
 		b := s.appendWhere(s.Scratch(), int(int32(level)))
+		if len(b) == 0 && v.isKind(KindString) {
+			s.PutScratch(b)
+			return 0, s.Throw(v)
+		}
 		b, _ = AppendValue(b, v)
 		v, err = s.NewString(b)
 		s.PutScratch(b)

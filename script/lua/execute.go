@@ -70,7 +70,9 @@ func (s *State) enterLua(cl *closure, fn, n, want int, fresh bool) error {
 			if err != nil {
 				return err
 			}
-			copy(t.arr, stack[fn+1+p.params:fn+1+n])
+			if rest > 0 {
+				copy(t.arr, stack[fn+1+p.params:fn+1+n])
+			}
 			if err := t.set(s, stringValue("n"), numberValue(float64(rest))); err != nil {
 				return err
 			}
