@@ -28,8 +28,8 @@ func luaPow(a, b float64) float64 {
 	if b == 2 {
 		return a * a
 	}
-	if b == 0.5 && !math.IsInf(a, 0) && a != 0 {
+	if b == 0.5 && !math.IsInf(a, 0) && a > 0 {
 		return math.Sqrt(a)
 	}
-	return math.Pow(a, b)
+	return pow(a, b)
 }

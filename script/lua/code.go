@@ -309,7 +309,11 @@ func (f *funcState) stringConst(s string) int {
 }
 
 func (f *funcState) numberConst(n float64) int {
-	return f.addConst(constKey{kind: KindNumber, bits: math.Float64bits(n)}, numberValue(n))
+	k := constKey{kind: KindNumber, bits: math.Float64bits(n)}
+	if n == 0 {
+		k.bits = 0 // 0 and -0 are one key in the reference implementation too: the first is both
+	}
+	return f.addConst(k, numberValue(n))
 }
 
 func (f *funcState) setReturns(e *expr, results int) {

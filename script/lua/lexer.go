@@ -323,6 +323,9 @@ func (l *lexer) long(level int, what string) string {
 		case ']':
 			if l.separator() == level {
 				l.save()
+				if what == "comment" {
+					return "" // whose bytes were not kept
+				}
 				return string(l.buf[level+2 : len(l.buf)-level-2])
 			}
 		case '\n', '\r':

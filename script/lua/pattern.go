@@ -92,6 +92,9 @@ type patItem struct {
 type pattern struct {
 	text  string
 	items []patItem
+	// first is an item that every match begins with, or nil: where it does not take a
+	// byte no match needs to be tried.
+	first *patItem
 }
 
 // patItemSize is what one byte of a pattern costs at most once it is translated.
@@ -100,22 +103,36 @@ const patItemSize = 64
 // compilePattern translates p. Errors are found when matching reaches them, as in PUC.
 func compilePattern(p string) *pattern {
 	pat := &pattern{text: p, items: make([]patItem, 0, min(len(p), 1<<16)+1)}
+	pat.translate(p)
+	i := 0
+	for i < 4 && (pat.items[i].op == patOpen || pat.items[i].op == patPosition) {
+		i++
+	}
+	switch it := &pat.items[i]; it.op {
+	case patChar, patSet:
+		if it.suffix == 0 || it.suffix == '+' {
+			pat.first = it
+		}
+	}
+	return pat
+}
+
+func (pat *pattern) translate(p string) {
 	at := func(i int) byte { // PUC's patterns are C strings: a zero byte ends them
 		if i < len(p) {
 			return p[i]
 		}
 		return 0
 	}
-	fail := func(message string) *pattern {
+	fail := func(message string) {
 		pat.items = append(pat.items, patItem{op: patFail, fail: message})
-		return pat
 	}
 	for i := 0; ; {
 		var it patItem
 		switch c := at(i); c {
 		case 0:
 			pat.items = append(pat.items, patItem{op: patEnd})
-			return pat
+			return
 		case '(':
 			it.op = patOpen
 			if i++; at(i) == ')' {
@@ -131,7 +148,7 @@ func compilePattern(p string) *pattern {
 		case '$':
 			if at(i+1) == 0 {
 				pat.items = append(pat.items, patItem{op: patTail})
-				return pat
+				return
 			}
 			it.op, it.c = patChar, '$'
 			i++
@@ -139,7 +156,8 @@ func compilePattern(p string) *pattern {
 			switch c := at(i + 1); {
 			case c == 'b':
 				if at(i+2) == 0 || at(i+3) == 0 {
-					return fail("unbalanced pattern")
+					fail("unbalanced pattern")
+					return
 				}
 				pat.items = append(pat.items, patItem{op: patBalance, c: p[i+2], c2: p[i+3]})
 				i += 4
@@ -147,11 +165,13 @@ func compilePattern(p string) *pattern {
 			case c == 'f':
 				i += 2
 				if at(i) != '[' {
-					return fail("missing '[' after '%f' in pattern")
+					fail("missing '[' after '%f' in pattern")
+					return
 				}
 				end := setEnd(p, i)
 				if end < 0 {
-					return fail("malformed pattern (missing ']')")
+					fail("malformed pattern (missing ']')")
+					return
 				}
 				it.op = patFrontier
 				it.readSet(p[i:end])
@@ -163,7 +183,8 @@ func compilePattern(p string) *pattern {
 				i += 2
 				continue
 			case c == 0:
-				return fail("malformed pattern (ends with '%')")
+				fail("malformed pattern (ends with '%')")
+				return
 			case c < 128 && classes[c|0x20] != nil && c|0x20-'a' < 26:
 				it.op = patSet
 				it.set.addClass(c)
@@ -174,7 +195,8 @@ func compilePattern(p string) *pattern {
 		case '[':
 			end := setEnd(p, i)
 			if end < 0 {
-				return fail("malformed pattern (missing ']')")
+				fail("malformed pattern (missing ']')")
+				return
 			}
 			it.op = patSet
 			it.readSet(p[i:end])
@@ -294,14 +316,43 @@ type matcher struct {
 	depth   int
 	steps   int // counted since the last look
 	level   int // captures so far, finished or not
-	look    func(steps int) error
-	err     error  // what look said
+	state   *State
+	err     error  // what ended the match, if not a fault of the pattern
 	fail    string // the message of an error in the pattern
 	capture [maxCaptures]struct{ start, n int }
 }
 
 // lookEach is after how many steps a matcher asks whether it may go on.
 const lookEach = 2000
+
+// start is where, from s on, the next match may begin, or -1.
+func (m *matcher) start(first *patItem, s int) int {
+	if first == nil {
+		return s
+	}
+	if s >= len(m.src) {
+		return -1
+	}
+	i := 0
+	rest := m.src[s:]
+	if first.op == patChar {
+		if i = strings.IndexByte(rest, first.c); i < 0 {
+			m.steps += len(rest) / 32
+			return -1
+		}
+		m.steps += i / 32
+	} else {
+		set := first.set
+		for i < len(rest) && set[rest[i]>>6]>>(rest[i]&63)&1 == 0 {
+			i++
+		}
+		m.steps += i / 4
+		if i == len(rest) {
+			return -1
+		}
+	}
+	return s + i
+}
 
 func (m *matcher) failed(message string) int {
 	m.fail = message
@@ -312,7 +363,7 @@ func (m *matcher) failed(message string) int {
 func (m *matcher) stepsDue() bool {
 	n := m.steps
 	m.steps = 0
-	m.err = m.look(n)
+	m.err = m.state.Step(n)
 	return m.err == nil
 }
 

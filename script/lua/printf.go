@@ -270,20 +270,12 @@ func (c *conversion) appendText(dst []byte, s string) []byte {
 	return c.pad(dst, start, 0, false)
 }
 
-// truncInt is C's conversion of a double to long on x86: what does not fit is the least one.
-func truncInt(f float64) int64 {
-	if f >= -1<<63 && f < 1<<63 {
-		return int64(f)
-	}
-	return math.MinInt64
-}
-
 // truncUint is the conversion to unsigned long as compilers for x86 do it.
 func truncUint(f float64) uint64 {
 	if f >= 1<<63 {
-		return uint64(truncInt(f-1<<63)) ^ 1<<63
+		return uint64(ToInt64(f-1<<63)) ^ 1<<63
 	}
-	return uint64(truncInt(f))
+	return uint64(ToInt64(f))
 }
 
 // truncInt32 is the conversion to int on x86.
@@ -292,4 +284,18 @@ func truncInt32(f float64) int32 {
 		return int32(f)
 	}
 	return math.MinInt32
+}
+
+// appendChar appends one byte as %c. A zero byte ends C's string, with what follows it.
+func (c *conversion) appendChar(dst []byte, ch byte) []byte {
+	start := len(dst)
+	if ch == 0 {
+		if !c.minus {
+			for i := 1; i < c.width; i++ {
+				dst = append(dst, ' ')
+			}
+		}
+		return dst
+	}
+	return c.pad(append(dst, ch), start, 0, false)
 }

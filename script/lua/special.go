@@ -159,7 +159,8 @@ func openCoroutine(s *State) {
 	})
 	s.Register(t, "running", func(s *State, w []Value, n int) (int, error) {
 		if s.th == s.main {
-			return 0, nil
+			w[0] = Nil
+			return 1, nil
 		}
 		w[0] = threadValue(s.th)
 		return 1, nil

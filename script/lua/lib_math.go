@@ -1,0 +1,317 @@
+package lua
+
+import "math"
+
+// mathLib is what random and randomseed share in one State: the 48 bits of Redis's own
+// generator, which is that of lrand48 and so the same on all machines.
+type mathLib struct{ x uint64 }
+
+const (
+	rand48A    = 0x5DEECE66D
+	rand48C    = 0xB
+	rand48Mask = 1<<48 - 1
+	rand48Init = 0x1234ABCD330E
+	rand48Max  = 1<<31 - 1
+)
+
+func (m *mathLib) next() int32 {
+	m.x = (m.x*rand48A + rand48C) & rand48Mask
+	return int32(m.x >> 17)
+}
+
+func (m *mathLib) seed(n int32) { m.x = uint64(uint32(n))<<16 | 0x330E }
+
+// The value of pi/180 as C computes it at run time from the rounded pi.
+var (
+	piValue          = float64(math.Pi)
+	radiansPerDegree = piValue / degreesOfPi()
+)
+
+func degreesOfPi() float64 { return 180 }
+
+// negNaN is what x86's own instructions make of an invalid operation.
+var negNaN = math.Float64frombits(0xfff8000000000000)
+
+// posNaN is the other one.
+var posNaN = math.Float64frombits(0x7ff8000000000000)
+
+// OpenMath makes the table math.
+func OpenMath(s *State) {
+	m := &mathLib{x: rand48Init}
+	t := &Table{}
+	for _, f := range []struct {
+		name string
+		fn   func(float64) float64
+	}{
+		{"abs", math.Abs},
+		{"acos", invalid(math.Acos, posNaN)},
+		{"asin", invalid(math.Asin, posNaN)},
+		{"atan", invalid(math.Atan, negNaN)},
+		{"ceil", invalid(math.Ceil, negNaN)},
+		{"cos", invalid(math.Cos, negNaN)},
+		{"cosh", invalid(math.Cosh, negNaN)},
+		{"deg", func(f float64) float64 { return f / radiansPerDegree }},
+		{"exp", invalid(math.Exp, negNaN)},
+		{"log", invalid(log, negNaN)},
+		{"log10", invalid(log10, posNaN)},
+		{"rad", func(f float64) float64 { return f * radiansPerDegree }},
+		{"sin", invalid(math.Sin, negNaN)},
+		{"sinh", invalid(math.Sinh, negNaN)},
+		{"sqrt", invalid(math.Sqrt, negNaN)},
+		{"tan", invalid(math.Tan, negNaN)},
+		{"tanh", invalid(math.Tanh, negNaN)},
+	} {
+		fn := f.fn
+		s.Register(t, f.name, func(s *State, w []Value, n int) (int, error) {
+			f, err := s.ArgNumber(w, n, 0)
+			if err != nil {
+				return 0, err
+			}
+			w[0] = Number(fn(f))
+			return 1, nil
+		})
+	}
+	for _, f := range []struct {
+		name string
+		fn   func(a, b float64) float64
+	}{
+		{"atan2", atan2},
+		{"fmod", fmod},
+		{"pow", pow},
+	} {
+		fn := f.fn
+		s.Register(t, f.name, func(s *State, w []Value, n int) (int, error) {
+			// The second is looked at first, as compilers for x86 do it.
+			b, err := s.ArgNumber(w, n, 1)
+			if err != nil {
+				return 0, err
+			}
+			a, err := s.ArgNumber(w, n, 0)
+			if err != nil {
+				return 0, err
+			}
+			w[0] = Number(fn(a, b))
+			return 1, nil
+		})
+	}
+	s.Register(t, "floor", mathFloor)
+	s.Register(t, "frexp", mathFrexp)
+	s.Register(t, "ldexp", mathLdexp)
+	s.Register(t, "max", mathMax)
+	s.Register(t, "min", mathMin)
+	s.Register(t, "modf", mathModf)
+	s.Register(t, "random", m.random)
+	s.Register(t, "randomseed", m.randomseed)
+	t.Embed("mod", t.GetString("fmod"))
+	t.Embed("pi", Number(math.Pi))
+	t.Embed("huge", Number(math.Inf(1)))
+	s.globals.Embed("math", t.Value())
+}
+
+// invalid gives the function the not-a-number that C's has where Go's result is none
+// though the argument is a number: its sign is printed.
+func invalid(fn func(float64) float64, nan float64) func(float64) float64 {
+	return func(f float64) float64 {
+		v := fn(f)
+		if v != v {
+			if f != f {
+				return f
+			}
+			return nan
+		}
+		return v
+	}
+}
+
+// log is math.Log, which is wrong for subnormal numbers on some processors.
+func log(f float64) float64 {
+	if f > 0 && f < 0x1p-1022 {
+		return math.Log(f*0x1p54) - 54*math.Ln2
+	}
+	return math.Log(f)
+}
+
+// log10 is exact for powers of ten, where Go's is not.
+func log10(f float64) float64 {
+	if f > 0 && f < 0x1p-1022 {
+		return log10(f*0x1p54) - 54*(math.Ln2/math.Ln10)
+	}
+	v := math.Log10(f)
+	if n := math.Round(v); n >= 0 && n < float64(len(pow10)) && pow10[int(n)] == f {
+		return n
+	}
+	return v
+}
+
+// pow is math.Pow with C's signs of not-a-number.
+func pow(a, b float64) float64 {
+	v := math.Pow(a, b)
+	if v != v {
+		switch {
+		case a != a:
+			return a
+		case b != b:
+			return b
+		}
+		return negNaN
+	}
+	return v
+}
+
+// atan2 keeps the sign of a not-a-number.
+func atan2(a, b float64) float64 {
+	switch {
+	case a != a:
+		return a
+	case b != b:
+		return b
+	}
+	return math.Atan2(a, b)
+}
+
+func fmod(a, b float64) float64 {
+	v := math.Mod(a, b)
+	if v != v {
+		switch {
+		case a != a:
+			return a
+		case b != b:
+			return b
+		}
+		return negNaN
+	}
+	return v
+}
+
+func mathFloor(s *State, w []Value, n int) (int, error) {
+	f, err := s.ArgNumber(w, n, 0)
+	if err != nil {
+		return 0, err
+	}
+	w[0] = Number(math.Floor(f))
+	return 1, nil
+}
+
+func mathModf(s *State, w []Value, n int) (int, error) {
+	f, err := s.ArgNumber(w, n, 0)
+	if err != nil {
+		return 0, err
+	}
+	whole, frac := f, f
+	if math.IsInf(f, 0) {
+		frac = math.Copysign(0, f)
+	} else if f == f {
+		whole = math.Trunc(f)
+		frac = math.Copysign(f-whole, f)
+	}
+	w[0], w[1] = Number(whole), Number(frac)
+	return 2, nil
+}
+
+func mathFrexp(s *State, w []Value, n int) (int, error) {
+	f, err := s.ArgNumber(w, n, 0)
+	if err != nil {
+		return 0, err
+	}
+	m, e := f, 0
+	if f == f {
+		m, e = math.Frexp(f)
+	}
+	w[0], w[1] = Number(m), Number(float64(e))
+	return 2, nil
+}
+
+func mathLdexp(s *State, w []Value, n int) (int, error) {
+	e, err := s.ArgInt(w, n, 1)
+	if err != nil {
+		return 0, err
+	}
+	f, err := s.ArgNumber(w, n, 0)
+	if err != nil {
+		return 0, err
+	}
+	if f == f {
+		f = math.Ldexp(f, min(max(int(int32(e)), -5000), 5000))
+	}
+	w[0] = Number(f)
+	return 1, nil
+}
+
+func mathMax(s *State, w []Value, n int) (int, error) {
+	most, err := s.ArgNumber(w, n, 0)
+	if err != nil {
+		return 0, err
+	}
+	for i := 1; i < n; i++ {
+		f, err := s.ArgNumber(w, n, i)
+		if err != nil {
+			return 0, err
+		}
+		if f > most {
+			most = f
+		}
+	}
+	w[0] = Number(most)
+	return 1, nil
+}
+
+func mathMin(s *State, w []Value, n int) (int, error) {
+	least, err := s.ArgNumber(w, n, 0)
+	if err != nil {
+		return 0, err
+	}
+	for i := 1; i < n; i++ {
+		f, err := s.ArgNumber(w, n, i)
+		if err != nil {
+			return 0, err
+		}
+		if f < least {
+			least = f
+		}
+	}
+	w[0] = Number(least)
+	return 1, nil
+}
+
+func (m *mathLib) random(s *State, w []Value, n int) (int, error) {
+	r := float64(m.next()%rand48Max) / rand48Max
+	switch n {
+	case 0:
+		w[0] = Number(r)
+		return 1, nil
+	case 1:
+		u, err := s.ArgInt(w, n, 0)
+		if err != nil {
+			return 0, err
+		}
+		if int32(u) < 1 {
+			return 0, s.ArgError(0, "interval is empty")
+		}
+		w[0] = Number(math.Floor(float64(r*float64(int32(u)))) + 1)
+		return 1, nil
+	case 2:
+		l, err := s.ArgInt(w, n, 0)
+		if err != nil {
+			return 0, err
+		}
+		u, err := s.ArgInt(w, n, 1)
+		if err != nil {
+			return 0, err
+		}
+		if int32(l) > int32(u) {
+			return 0, s.ArgError(1, "interval is empty")
+		}
+		w[0] = Number(math.Floor(float64(r*float64(int32(u)-int32(l)+1))) + float64(int32(l)))
+		return 1, nil
+	}
+	return 0, s.Errorf("wrong number of arguments")
+}
+
+func (m *mathLib) randomseed(s *State, w []Value, n int) (int, error) {
+	seed, err := s.ArgInt(w, n, 0)
+	if err != nil {
+		return 0, err
+	}
+	m.seed(int32(seed))
+	return 0, nil
+}

@@ -1,0 +1,89 @@
+package lua
+
+import (
+	"bufio"
+	"bytes"
+	_ "embed"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"sync"
+	"testing"
+)
+
+//go:embed testdata/driver.lua
+var driverSource string
+
+// batchMain reads programs from the standard input, each behind its length, and writes what
+// came of them in the same shape. A program that runs too long is given up.
+const batchMain = `
+local run = (function(...) %s end)()
+while true do
+	local n = io.read("*l")
+	if not n then break end
+	local src = io.read(tonumber(n))
+	debug.sethook(function() debug.sethook() error("too long", 0) end, "", 3000000)
+	local ok, out = pcall(run, src)
+	debug.sethook()
+	out = tostring(out)
+	io.write(#out, "\n", out)
+end`
+
+// lua51Batch runs the programs with Debian's lua5.1, all in one process, and returns what
+// came of each. The test is skipped where lua5.1 is missing.
+func lua51Batch(t testing.TB, programs []string) []string {
+	t.Helper()
+	if _, err := exec.LookPath("lua5.1"); err != nil {
+		t.Skip("lua5.1 is not installed")
+	}
+	var in bytes.Buffer
+	for _, p := range programs {
+		fmt.Fprintf(&in, "%d\n%s", len(p), p)
+	}
+	out := lua51(t, fmt.Sprintf(batchMain, driverSource), in.Bytes())
+	r := bufio.NewReader(bytes.NewReader(out))
+	results := make([]string, len(programs))
+	for i := range results {
+		head, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("lua5.1 ended at program %d: %s", i, programs[i])
+		}
+		n, _ := strconv.Atoi(head[:len(head)-1])
+		body := make([]byte, n)
+		if _, err := io.ReadFull(r, body); err != nil {
+			t.Fatal(err)
+		}
+		results[i] = string(body)
+	}
+	return results
+}
+
+var driverProto = sync.OnceValues(func() (*Proto, error) { return Compile(driverSource, "=driver") })
+
+// driverOf is the driver's function in a State.
+func driverOf(s *State) (Value, error) {
+	p, err := driverProto()
+	if err != nil {
+		return Nil, err
+	}
+	results, err := s.Run(p)
+	if err != nil {
+		return Nil, err
+	}
+	return results[0], nil
+}
+
+// runProgram runs a program in a State of its own and returns what the driver says of it.
+func runProgram(program string) string {
+	s := New(Options{Deprecated: true, Memory: 256 << 20})
+	run, err := driverOf(s)
+	if err != nil {
+		return "driver: " + err.Error()
+	}
+	results, err := s.Call(run, String(program))
+	if err != nil {
+		return "driver: " + err.Error()
+	}
+	return results[0].Str()
+}
