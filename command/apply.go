@@ -14,6 +14,11 @@ import (
 // state of the server stops them, nothing expires behind their back, and they
 // never wait. MULTI and EXEC frame units as they do for clients.
 //
+// Nothing else is run. A leader, or whoever forged a log, may do what a client could
+// do to the data, and no more: no DEBUG, no change of roles or of the configuration,
+// no save, no connection elsewhere. (Such commands would also wait for the goroutine that
+// applies them.) Commands that only read are passed over.
+//
 // An Applier is used by one goroutine.
 type Applier struct {
 	s *Server
@@ -32,6 +37,34 @@ func (s *Server) NewApplier() *Applier {
 	x := s.NewExec()
 	x.applies = true
 	return &Applier{s: s, x: x, c: c}
+}
+
+// NewStreamApplier is NewApplier for a leader's stream, which is bound by the limit
+// of a string's length as clients are. (What a log holds was within the limit of its
+// time.)
+func (s *Server) NewStreamApplier() *Applier {
+	a := s.NewApplier()
+	a.c.streams = true
+	return a
+}
+
+// loggedStringMax is the length in bytes up to which a log may make a string,
+// whatever proto-max-bulk-len is now.
+const loggedStringMax = 4 << 30
+
+// framing are the commands of a stream that are no effects themselves.
+var framing = map[string]bool{"select": true, "multi": true, "exec": true, "discard": true, "ping": true}
+
+// effect tells whether the command may stand in a log or in a leader's stream.
+func (r *Row) effect() bool {
+	return framing[r.full] || r.Flags&(Write|MayReplicate) != 0 && r.Flags&(Admin|Protected) == 0 && r.full != "migrate"
+}
+
+// notApplied is for a command that has no place among effects.
+func (x *Exec) notApplied(ctx *Ctx) {
+	if ctx.Row.Flags&ReadOnly == 0 {
+		x.reject(ctx, "ERR the command may not stand in a log or in a leader's stream")
+	}
 }
 
 // Reset drops an open MULTI and selects database 0.

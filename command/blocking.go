@@ -41,8 +41,8 @@ type waiter struct {
 	wait Wait
 
 	state atomic.Int32
-	timer *time.Timer // nil: none
-	ns    int64       // what the command took before it waited; under the keys' stripe locks
+	timer atomic.Pointer[time.Timer] // nil: none
+	ns    int64                      // what the command took before it waited; under the keys' stripe locks
 }
 
 // Wait is what a blocking command waits for.
@@ -173,6 +173,12 @@ func (c *Ctx) CanBlock() bool { return !c.inExec && c.C.Conn != nil }
 // Block parks the client until one of the declared keys is ready for it. The
 // command must have replied nothing.
 func (c *Ctx) Block(keys []keyspace.Key, w Wait) {
+	c.park(keys, w).arm(c.S)
+}
+
+// park is Block but for the clock: the caller, who may enter the waiter elsewhere
+// first, has it armed.
+func (c *Ctx) park(keys []keyspace.Key, w Wait) *waiter {
 	wt := &waiter{c: c.C, db: c.DB(), row: c.Row, wait: w}
 	for _, list := range [][]keyspace.Key{keys, w.Needs} {
 		for _, k := range list {
@@ -185,20 +191,30 @@ func (c *Ctx) Block(keys []keyspace.Key, w Wait) {
 	for _, a := range c.Args {
 		wt.args = append(wt.args, slices.Clone(a))
 	}
-	// Whoever ends the wait from outside may do so at once; it then waits for
-	// the stripe locks that this command holds, to leave the lists.
-	if w.Timeout > 0 {
-		d := time.Duration(min(w.Timeout, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
-		srv := c.S // c is of another command by then
-		wt.timer = time.AfterFunc(d, func() { srv.timeOut(wt) })
-	}
 	for i := range wt.keys {
 		c.S.waiters.add(&wt.keys[i], wt)
 	}
 	c.S.waiters.blocked.Add(1)
 	c.C.set(stateBlocked, true)
+	// Whoever ends the wait from outside may do so at once; it then waits for
+	// the stripe locks that this command holds, to leave the lists.
 	c.C.blocked.Store(wt)
 	c.outcome = Parked
+	return wt
+}
+
+// arm starts the clock of a wait, when all that its end must find is in place: it
+// may come before arm returns, and with no key nothing holds it back.
+func (wt *waiter) arm(s *Server) {
+	if wt.wait.Timeout <= 0 {
+		return
+	}
+	d := time.Duration(min(wt.wait.Timeout, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+	t := time.AfterFunc(d, func() { s.timeOut(wt) })
+	wt.timer.Store(t)
+	if wt.state.Load() == ended { // whoever ended it may not have seen the timer
+		t.Stop()
+	}
 }
 
 // Ready says that the command put something at k that clients may wait for.
@@ -386,8 +402,8 @@ func (wt *waiter) release(s *Server, reply []byte) {
 
 // stop ends what is left of a wait that the caller has claimed.
 func (wt *waiter) stop(s *Server) {
-	if wt.timer != nil {
-		wt.timer.Stop()
+	if t := wt.timer.Load(); t != nil {
+		t.Stop()
 	}
 	s.waiters.blocked.Add(-1)
 	wt.c.set(stateBlocked, false)

@@ -81,6 +81,7 @@ type Client struct {
 	replconf *replconf // nil mostly
 
 	applies bool // belongs to an Applier
+	streams bool // to one of a leader's stream
 	Authed  bool
 	Reply   ReplyMode
 	NoTouch bool

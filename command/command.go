@@ -99,7 +99,9 @@ type Row struct {
 	parent *Row
 	// endsMulti and walks: it is in the lists of these names (walks: undeclared).
 	endsMulti, walks bool
-	renamed          bool // by Rename: Name is not what clients call it
+	// applied: an Applier runs it; see effect.
+	applied bool
+	renamed bool // by Rename: Name is not what clients call it
 
 	notKeys bool   // First, Last and Step name shard channels
 	reads   bool   // its look-ups are hits and misses of INFO
@@ -144,6 +146,7 @@ func (r *Row) enter(parent *Row) {
 	allRows = append(allRows, r)
 	r.notKeys = r.KeyFlags == "not_key"
 	r.reads, r.endsMulti, r.walks = r.countsReads(), endsMulti[r.full], undeclared[r.full]
+	r.applied = r.effect()
 	if r.Fn == nil && len(r.Sub) == 0 || r.Arity == 0 || r.Since == "" || r.Group == "" || r.Summary == "" || r.Name != strings.ToLower(r.Name) {
 		panic(fmt.Sprintf("command: the row of %s is not complete", r.full))
 	}

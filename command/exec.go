@@ -402,7 +402,11 @@ func (x *Exec) admit(ctx *Ctx) bool {
 		x.reject(ctx, "ERR wrong number of arguments for '"+row.full+"' command")
 		return false
 	}
-	if row.Flags&Protected != 0 && !c.applies && !x.protectedOK(ctx) {
+	if c.applies && !row.applied {
+		x.notApplied(ctx)
+		return false
+	}
+	if row.Flags&Protected != 0 && !x.protectedOK(ctx) {
 		x.stats[row.num].Rejected.Add(1)
 		return false
 	}
@@ -560,7 +564,11 @@ func (x *Exec) setKeys(ctx *Ctx) {
 
 // start points the Tx at the client's database and the batch's moment.
 func (x *Exec) start(ctx *Ctx) {
-	ctx.Use(int(ctx.C.db.Load()))
+	if len(ctx.Keys) > 0 || x.held != (keyspace.Held{}) {
+		ctx.Use(int(ctx.C.db.Load()))
+	} else {
+		ctx.UseNone(int(ctx.C.db.Load()))
+	}
 	ctx.Now, ctx.Clock = x.nowMs, x.clock
 	ctx.NoTouch = ctx.C.NoTouch && ctx.Row.Name != "touch"
 	if ctx.C.applies {

@@ -165,8 +165,17 @@ func (s *Server) wakeAcks() {
 	if r.waiting.Load() == 0 {
 		return
 	}
-	var done []ackWait
+	for _, a := range r.haveAcks() {
+		w := wire.Writer{Proto: a.wt.c.Proto()}
+		a.reply(&w)
+		a.wt.release(s, w.Buf)
+	}
+}
+
+// haveAcks takes those out of acks, claimed, who have what they waited for.
+func (r *replication) haveAcks() (done []ackWait) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	rest := r.acks[:0]
 	for _, a := range r.acks {
 		switch {
@@ -180,25 +189,20 @@ func (s *Server) wakeAcks() {
 	clear(r.acks[len(rest):])
 	r.acks = rest
 	r.waiting.Store(int32(len(rest)))
-	r.mu.Unlock()
-	for _, a := range done {
-		w := wire.Writer{Proto: a.wt.c.Proto()}
-		a.reply(&w)
-		a.wt.release(s, w.Buf)
-	}
+	return done
 }
 
 // blockForAcks parks the client until ready says so; reply is written then, or
 // when the time is over.
 func (c *Ctx) blockForAcks(timeout int64, ready func() bool, reply func(w *wire.Writer)) {
 	s := c.S
-	c.Block(nil, Wait{Timeout: timeout, TimedOut: reply})
-	wt := c.C.blocked.Load()
+	wt := c.park(nil, Wait{Timeout: timeout, TimedOut: reply})
 	r := &s.replication
 	r.mu.Lock()
 	r.acks = append(r.acks, ackWait{wt, ready, reply})
 	r.waiting.Store(int32(len(r.acks)))
 	r.mu.Unlock()
+	wt.arm(s)
 	s.askAcks()
 	s.wakeAcks() // what has come since ready was first asked
 }

@@ -123,10 +123,17 @@ func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, vers
 
 // NewClient registers a connection. The address pair is what CLIENT LIST shows.
 func (s *Server) NewClient(conn Conn, addr, laddr string, fd int) *Client {
+	return s.Accept(conn, addr, laddr, fd, func(*Client) {})
+}
+
+// Accept is NewClient. before is called with the client while nobody else knows
+// it: what others may ask of it and of conn must be there then.
+func (s *Server) Accept(conn Conn, addr, laddr string, fd int, before func(*Client)) *Client {
 	c := &Client{ID: s.clients.next.Add(1), Addr: addr, LAddr: laddr, FD: fd, Created: time.Now(), Conn: conn}
 	c.proto.Store(2)
 	c.active.Store(c.Created.UnixMilli())
 	c.Authed = s.Config.RequirePass.Load() == ""
+	before(c)
 	s.clients.add(c)
 	s.Stats.Connections.Add(1)
 	return c

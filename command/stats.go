@@ -346,18 +346,24 @@ const (
 
 // take takes a sample, unless another goroutine does.
 func (r *rates) take(s *Server, now int64) {
+	if r.sample(s, now) {
+		s.memoryUse(false) // notes the peak; locks stripes, under which INFO inside EXEC waits for mu
+	}
+}
+
+// sample takes a sample if one is due; peak: the memory is to be looked at.
+func (r *rates) sample(s *Server, now int64) (peak bool) {
 	if !r.mu.TryLock() {
-		return
+		return false
 	}
 	defer r.mu.Unlock()
 	if now < r.next.Load() {
-		return
+		return false
 	}
 	r.next.Store(now + rateEvery)
 	r.ring[r.n%rateSamples] = s.rateSample(now)
-	if r.n++; r.n%peakEvery == 0 {
-		s.memoryUse(false) // notes the peak
-	}
+	r.n++
+	return r.n%peakEvery == 0
 }
 
 func (s *Server) rateSample(now int64) rateSample {

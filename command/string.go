@@ -695,12 +695,12 @@ func (c *Ctx) putNumberText(k *keyspace.Key, text []byte, deadline int64) {
 }
 
 // checkLen tells whether a string may become n bytes long; if not it replies.
-// What was allowed once is not asked again when it is replayed.
 func (c *Ctx) checkLen(n int64) bool {
-	if c.Replaying {
-		return true
+	limit := int64(c.S.Config.ProtoMaxBulkLen.Load())
+	if c.Replaying && !c.C.streams {
+		limit = max(limit, loggedStringMax)
 	}
-	if limit := int64(c.S.Config.ProtoMaxBulkLen.Load()); n < 0 || n > limit {
+	if n < 0 || n > limit {
 		c.Err(errTooLong)
 		return false
 	}

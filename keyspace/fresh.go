@@ -1,6 +1,10 @@
 package keyspace
 
-import "github.com/tidwall/btree"
+import (
+	"slices"
+
+	"github.com/tidwall/btree"
+)
 
 // Fresh is a set of databases that is being filled beside those that are
 // served: a follower loads its leader's contents into one while the old
@@ -36,14 +40,14 @@ func (f *Fresh) Exchange(now int64, at func()) {
 	ks := f.ks
 	h := ks.LockAll()
 	defer ks.Unlock(&h)
-	old := ks.dbs
+	old := slices.Clone(ks.dbs)
 	if ks.observed.Load() {
 		for db := range old {
 			there := func(k *Key) bool { return ks.there(db, k, now) }
 			ks.hooks.Emptied(nil, db, func(k *Key) bool { return there(k) || thereIn(ks, f.dbs[db], k, now) })
 		}
 	}
-	ks.dbs = f.dbs
+	copy(ks.dbs, f.dbs)
 	ks.fresh = nil
 	for _, db := range old {
 		ks.retire(db)

@@ -38,7 +38,8 @@ type Keyspace struct {
 	stripes []stripe
 	shift   uint // slot >> shift is the stripe
 
-	// dbs is read with any stripe locked and swapped with all of them locked.
+	// dbs never changes its length, so len needs no lock. What stands in it is read
+	// with any stripe locked and swapped with all of them locked.
 	dbs []*DB
 
 	Journal Journal

@@ -61,8 +61,12 @@ func (ks *Keyspace) TxOn(db int) *Tx {
 func (t *Tx) Keyspace() *Keyspace { return t.ks }
 
 // Use selects a database. It must be called after locking: SWAPDB exchanges
-// databases with all stripes locked.
+// databases with all stripes locked. See UseNone.
 func (t *Tx) Use(db int) { t.db, t.num, t.unseen = t.ks.dbs[db], db, false }
+
+// UseNone is Use for a command that has locked no stripe: it knows the
+// database by its number only.
+func (t *Tx) UseNone(db int) { t.db, t.num, t.unseen = nil, db, false }
 
 // DB is the number of the database in use.
 func (t *Tx) DB() int { return t.num }

@@ -184,8 +184,7 @@ func (t *goroutines) accept(nc net.Conn, unix bool) {
 		addr = t.srv.cfg.UnixSocket.Load() + ":0" // LocalAddr may be where it was made
 		laddr = addr
 	}
-	c.c = t.srv.cmd.NewClient(c, addr, laddr, 0)
-	c.c.Unix = unix
+	t.srv.cmd.Accept(c, addr, laddr, 0, func(cl *command.Client) { c.c, cl.Unix = cl, unix })
 	t.mu.Lock()
 	t.conns[c] = struct{}{}
 	t.mu.Unlock()

@@ -399,8 +399,7 @@ func (l *loop) accept(fd int) {
 		l.t.next++
 		c := &conn{l: to, fd: nfd}
 		addr, laddr := l.addresses(nfd, sa, unix)
-		c.c = l.srv.cmd.NewClient(c, addr, laddr, nfd)
-		c.c.Unix = unix
+		l.srv.cmd.Accept(c, addr, laddr, nfd, func(cl *command.Client) { c.c, cl.Unix = cl, unix })
 		if to == l {
 			l.add(c)
 		} else {
@@ -410,6 +409,9 @@ func (l *loop) accept(fd int) {
 }
 
 func (l *loop) add(c *conn) {
+	if c.gone { // CLIENT KILL came first
+		return
+	}
 	if err := l.watch(c.fd, connEvents); err != nil {
 		l.srv.cmd.Log.Warningf("Error registering fd event for the new client: %v", err)
 		l.srv.cmd.DropClient(c.c)
