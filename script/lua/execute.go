@@ -49,7 +49,13 @@ func (s *State) enterLua(cl *closure, fn, n, want int, fresh bool) error {
 	th := s.th
 	below := &th.frames[th.n-1]
 	simple := !fresh && (below.kind == frameLua || below.kind == framePcall && below.simple)
-	*f = frame{cl: cl, base: int32(base), fn: int32(fn), want: int32(want), fresh: fresh, simple: simple}
+	// Field by field: a frame that is made and then copied as a whole waits for
+	// its own stores.
+	if f.cl != cl {
+		f.cl = cl
+	}
+	f.base, f.fn, f.pc, f.want = int32(base), int32(fn), 0, int32(want)
+	f.tail, f.kind, f.fresh, f.simple = 0, frameLua, fresh, simple
 	stack := th.stack
 	for i := n; i < p.params; i++ {
 		stack[fn+1+i] = Nil
@@ -91,7 +97,8 @@ func (s *State) enterGo(g *function, fn, n, want int, fresh bool) (done bool, er
 	if err != nil {
 		return false, err
 	}
-	*f = frame{base: int32(base), fn: int32(fn), want: int32(want), top: int32(base + n + goWindow), kind: frameGo, fresh: fresh}
+	f.base, f.fn, f.pc, f.want = int32(base), int32(fn), 0, int32(want)
+	f.top, f.tail, f.kind, f.fresh, f.simple = int32(base+n+goWindow), 0, frameGo, fresh, false
 	if g.special != 0 {
 		return s.enterSpecial(g, f, n)
 	}
@@ -100,6 +107,50 @@ func (s *State) enterGo(g *function, fn, n, want int, fresh bool) (done bool, er
 		return false, err
 	}
 	return s.finish(base, r), nil
+}
+
+// callGo calls a Go function for a Lua function's frame: what enterGo and finish
+// do, on the shortest way.
+func (s *State) callGo(g *function, fn, n, want int) error {
+	th := s.th
+	top := fn + 1 + n + goWindow
+	if top > th.soft {
+		if err := s.growStack(top); err != nil {
+			return err
+		}
+	}
+	f, err := s.push()
+	if err != nil {
+		return err
+	}
+	f.base, f.fn, f.pc, f.want = int32(fn+1), int32(fn), 0, int32(want)
+	f.top, f.tail, f.kind, f.fresh, f.simple = int32(top), 0, frameGo, false, false
+	r, err := g.fn(s, th.stack[fn+1:top:top], n)
+	if err != nil {
+		return err
+	}
+	th.n--
+	stack := th.stack[fn:]
+	switch {
+	case want == 1:
+		if r > 0 {
+			stack[0] = stack[1]
+		} else {
+			stack[0] = Nil
+		}
+	case want >= 0:
+		for j := range want {
+			if j < r {
+				stack[j] = stack[j+1]
+			} else {
+				stack[j] = Nil
+			}
+		}
+	default:
+		copy(stack, stack[1:1+r])
+		th.top = fn + r
+	}
+	return nil
 }
 
 // finish ends the running frame with the n results from stack[src] on, and all
@@ -365,7 +416,11 @@ func (s *State) loop() error {
 			if n < 0 {
 				n = th.top - (base + a) - 1
 			}
-			done, err = s.enter(base+a, n, i.c()-1, false)
+			if v := R[a]; v.isKind(KindFunction) && v.goFunction().special == 0 {
+				err = s.callGo(v.goFunction(), base+a, n, i.c()-1)
+			} else {
+				done, err = s.enter(base+a, n, i.c()-1, false)
+			}
 		case opTailCall:
 			n := i.b() - 1
 			if n < 0 {

@@ -173,8 +173,8 @@ func (s *State) run(again bool, n int) (results []Value, err error) {
 	}
 	th := s.main
 	n = th.top
-	clear(th.stack[n:th.soft])
-	th.soft = n
+	th.forgetFrames()
+	th.forgetValues(n)
 	return th.stack[:n], nil
 }
 
@@ -193,15 +193,12 @@ func (s *State) reset() {
 	th := s.main
 	th.closeUpvals(0)
 	clear(th.stack[:th.soft])
+	th.forgetFrames()
 	th.soft, th.n, th.top, th.calls = 0, 0, 0, 0
 	th.status, th.parent = threadRunning, nil
 	th.frames[0].kind = frameHost
 	if len(th.stack) > 16*firstStack {
 		th.stack = make([]Value, firstStack)
-	}
-	if len(th.frames) > 16*firstFrames {
-		th.frames = make([]frame, firstFrames)
-		th.frames[0].kind = frameHost
 	}
 	s.th = th
 	s.nested, s.handling = 0, 0

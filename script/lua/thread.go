@@ -81,7 +81,7 @@ const (
 	goWindow    = 20    // free values that a Go function finds
 	firstStack  = 1000
 	firstFrames = 32
-	softStep    = 64
+	softStep    = 16
 	maxStackLen = 1 << 24
 )
 
@@ -179,4 +179,31 @@ func (th *thread) closeUpvals(index int) {
 		u.p = &u.v
 		u.next = nil
 	}
+}
+
+// forgetFrames lets go of the functions that frames of the last run refer to,
+// and of frames that a deep recursion needed.
+func (th *thread) forgetFrames() {
+	if len(th.frames) > 16*firstFrames {
+		th.frames = make([]frame, firstFrames)
+		th.frames[0].kind = frameHost
+		return
+	}
+	for i := range th.frames {
+		if th.frames[i].cl != nil {
+			th.frames[i].cl = nil
+		}
+	}
+}
+
+// forgetValues lets go of what stack[n:soft] refers to. Numbers stay where they
+// are: to clear them too would only cost write barriers.
+func (th *thread) forgetValues(n int) {
+	used := th.stack[n:th.soft]
+	for i := range used {
+		if used[i].isObject() {
+			used[i] = Value{}
+		}
+	}
+	th.soft = n
 }

@@ -92,6 +92,9 @@ func (v Value) isFalse() bool {
 // isKind is for strings and the kinds that are objects.
 func (v Value) isKind(k Kind) bool { return v.n>>kindShift == uint64(k)+kindBase }
 
+// isObject is true for all that refers to memory.
+func (v Value) isObject() bool { return v.n >= lightBits }
+
 func (v Value) num() float64 { return math.Float64frombits(v.n) }
 func (v Value) strLen() int  { return int(v.n & (1<<kindShift - 1)) }
 func (v Value) str() string  { return unsafe.String((*byte)(v.p), v.strLen()) }
