@@ -47,6 +47,7 @@ type values struct {
 	set    setValues
 	zset   zsetValues
 	geo    geoValues
+	hll    hllValues
 	places []int  // of LPOS
 	name   []byte // of SORT's patterns, as is
 	text   []byte // the number that one means

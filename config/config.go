@@ -70,6 +70,7 @@ type Config struct {
 	SetMaxListpackEntries  *Int `directive:"set-max-listpack-entries"`
 	SetMaxListpackValue    *Int `directive:"set-max-listpack-value"` // bytes
 	ZSetMaxListpackEntries *Int `directive:"zset-max-listpack-entries"`
+	HLLSparseMaxBytes      *Int `directive:"hll-sparse-max-bytes"`
 	ZSetMaxListpackValue   *Int `directive:"zset-max-listpack-value"` // bytes
 
 	LazyfreeLazyEviction  *Bool `directive:"lazyfree-lazy-eviction"`

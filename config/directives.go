@@ -358,7 +358,7 @@ var directives = []Directive{
 	memory("set-max-listpack-value", "64", 0, maxLong, 0, Acts, groupTypes, "Member length up to which another set is packed (Redis 7.2)."),
 	integer("zset-max-listpack-entries", "128", 0, maxLong, 0, Acts, groupTypes, "Members up to which a sorted set is packed.").as("zset-max-ziplist-entries"),
 	memory("zset-max-listpack-value", "64", 0, maxLong, 0, Acts, groupTypes, "Member length up to which a sorted set is packed.").as("zset-max-ziplist-value"),
-	memory("hll-sparse-max-bytes", "3000", 0, maxLong, 0, Inert, groupTypes, "Size up to which a HyperLogLog is sparse."),
+	memory("hll-sparse-max-bytes", "3000", 0, maxLong, 0, Acts, groupTypes, "Size up to which a HyperLogLog is sparse."),
 	memory("stream-node-max-bytes", "4096", 0, maxLong, 0, Inert, groupTypes, "Bytes in one stream block."),
 	integer("stream-node-max-entries", "100", 0, maxLong, 0, Inert, groupTypes, "Entries in one stream block."),
 

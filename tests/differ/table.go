@@ -299,6 +299,24 @@ GEORADIUS <geo> <lon> <lat> <length> <unit> [COUNT <count>] [ASC | DESC] (STORE 
 GEORADIUS_RO <geo> <lon> <lat> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count>] [ANY] [ASC | DESC]
 @around GEORADIUSBYMEMBER_RO <geo> <elem> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count>] [ANY] [ASC | DESC]
 `},
+	{"hlls", "y", `
+PFADD <hll> {<elem>}
+PFADD <hll>
+PFADD <hll> <val> <val> <elem> <float> <int> <int> <int> <int>
+PFADD <hll> <float> <float> <float> <float> <float> <float> <float> <float>
+PFCOUNT <hll>
+PFCOUNT {<hll>}
+PFMERGE <hll> {<hll>}
+PFMERGE <hll>
+PFDEBUG (ENCODING | DECODE | GETREG | TODENSE | <word>) <hll>
+PFDEBUG (ENCODING | DECODE) <hll>
+GET <hll>
+STRLEN <hll>
+~ DEL <hll>
+~ SET <hll> <val>
+~ APPEND <hll> <val>
+! CONFIG SET (hll-sparse-max-bytes <limit> | hll-sparse-max-bytes 3000)
+`},
 	{"sort", "lezwo", `
 SET <weight> <score>
 SET <weight> <elem>
