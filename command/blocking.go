@@ -22,7 +22,8 @@ import (
 // serve the waiter after all gives it back, so nothing is taken from a key
 // for a client that is not there any more.
 //
-// Replies leave after the unlock, when what happened has been journaled.
+// A reply leaves when what happened has been journaled, and before the events that
+// serving its client has caused.
 
 const (
 	waiting int32 = iota
@@ -64,13 +65,6 @@ type Wait struct {
 type readyKey struct {
 	db  int
 	key keyspace.Key
-}
-
-// delivery is the reply to a waiter that was served, on its way.
-type delivery struct {
-	wt    *waiter
-	reply []byte
-	left  bool // the waiter stands in no list any more
 }
 
 // waitTable holds the lists of waiters, by stripe.
@@ -362,33 +356,34 @@ func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 		wt.state.Store(waiting)
 		return false
 	}
+	defer x.publishEvents()
 	wt.state.Store(ended)
 	x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 	x.journal(ctx)
 	x.countFailure(wt.row, x.answer.Buf)
 	x.countServed(wt, clock()-began)
-	d := delivery{wt: wt, reply: x.answer.Buf, left: true}
+	left := true // it stands in no list any more
 	for i := range wt.keys {
 		switch other := &wt.keys[i]; {
 		case string(other.B) == string(k.B):
 		case x.s.Keyspace.Holds(&x.held, other.Slot):
 			x.s.waiters.forget(other, wt)
 		default:
-			d.left = false
+			left = false
 		}
 	}
-	x.served = append(x.served, d)
+	if !left {
+		x.served = append(x.served, wt)
+	}
+	wt.release(x.s, x.answer.Buf)
 	return true
 }
 
-// deliver sends the replies to those who were served; no stripe is locked.
-func (x *Exec) deliver() {
-	for i := range x.served {
-		d := &x.served[i]
-		if !d.left {
-			x.s.leave(d.wt)
-		}
-		d.wt.release(x.s, d.reply)
+// leaveServed takes those who were served out of the lists in which they still stand;
+// no stripe is locked.
+func (x *Exec) leaveServed() {
+	for _, wt := range x.served {
+		x.s.leave(wt)
 	}
 	clear(x.served)
 	x.served = x.served[:0]

@@ -89,10 +89,14 @@ type Exec struct {
 	// Blocked clients; see blocking.go.
 	trying *waiter // being served right now
 	answer wire.Writer
-	served []delivery // to be sent once the locks are free
+	served []*waiter // that still stand in lists
+	events []event   // that serving has caused; see Ctx.Notify
 
-	client  *Client       // whose command runs
-	invalid invalidations // what it has caused; see tracking.go
+	client *Client // whose command runs
+	own    []byte  // messages that it has caused to itself; see tellOwn
+
+	publishes bool // holds pubsub.order
+	toldAll   bool // the command has told all who track that all keys changed
 
 	values values
 
@@ -285,7 +289,7 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
 	ctx.outcome, ctx.explicit, ctx.unmuted, ctx.Dirty = Done, false, false, 0
-	x.client = c
+	x.client, x.toldAll = c, false
 	w.Proto = int(c.proto.Load())
 	defer x.recover(c, w, at, &out)
 	if c.active.Load() != x.nowMs {
@@ -301,7 +305,7 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 		}
 		x.mute(c, w, min(at, len(w.Buf)))
 	}
-	if len(x.invalid.own) > 0 {
+	if len(x.own) > 0 {
 		x.tellOwn(c, w, out)
 	}
 	if c.track.caching && c.multi == nil && (ctx.Row == nil || ctx.Row.parent == nil || ctx.Row.parent.Name != "client") {
@@ -314,11 +318,11 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 // reply if that is written.
 func (x *Exec) tellOwn(c *Client, w *wire.Writer, out Outcome) {
 	if out == Done || out == Close {
-		w.Buf = append(w.Buf, x.invalid.own...)
+		w.Buf = append(w.Buf, x.own...)
 	} else if c.Conn != nil {
-		c.Conn.Push(bytes.Clone(x.invalid.own))
+		c.Conn.Push(bytes.Clone(x.own))
 	}
-	x.invalid.own = x.invalid.own[:0]
+	x.own = x.own[:0]
 }
 
 // mute takes back a reply that CLIENT REPLY does not want.
@@ -345,17 +349,13 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 			x.ctx.Changed(&x.ctx.Keys[i])
 		}
 	}
-	x.invalidate()
+	x.endPublish()
 	x.s.Keyspace.Unlock(&x.held)
 	if x.trying != nil {
 		x.trying.state.Store(waiting)
-		x.trying = nil
+		x.trying, x.events = nil, nil
 	}
-	for i := range x.served {
-		x.served[i].left = false // the list may not have been put in order
-	}
-	x.deliver()
-	x.invalidateServed()
+	x.leaveServed()
 	name := "?"
 	if x.ctx.Row != nil {
 		name = x.ctx.Row.full
@@ -518,9 +518,6 @@ func (x *Exec) call(ctx *Ctx) {
 		x.due.Now = x.nowMs
 		x.s.Keyspace.Assist(&x.held, &x.due)
 	}
-	if x.invalid.pending() {
-		x.invalidate()
-	}
 	if x.held != (keyspace.Held{}) {
 		x.s.Keyspace.Unlock(&x.held)
 	}
@@ -528,10 +525,7 @@ func (x *Exec) call(ctx *Ctx) {
 		noteMax(&x.s.Stats.MaxCommandNs, keyspace.ThreadCPU()-cpu)
 	}
 	if len(x.served) > 0 {
-		x.deliver()
-		if len(x.invalid.late) > 0 {
-			x.invalidateServed()
-		}
+		x.leaveServed()
 	}
 	if ctx.after != nil {
 		x.runAfter(ctx)
@@ -636,6 +630,9 @@ func (x *Exec) finish(ctx *Ctx) {
 		x.serveReady(ctx)
 	}
 	x.journal(ctx)
+	if x.publishes {
+		x.endPublish()
+	}
 }
 
 // journal appends the effects said so far as one unit.
@@ -733,7 +730,8 @@ func (x *Exec) runAfter(ctx *Ctx) {
 		f()
 		return
 	}
-	cl, reply := ctx.C, slices.Clone(ctx.W.Buf[x.replyAt:])
+	cl, reply := ctx.C, slices.Concat(ctx.W.Buf[x.replyAt:], x.own)
+	x.own = x.own[:0]
 	ctx.W.Buf = ctx.W.Buf[:x.replyAt]
 	ctx.outcome = Parked
 	go func() {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,12 +37,35 @@ var eventBits = func() (bits [128]uint32) {
 // Notify says that an event of a keyspace-notification class happened at a
 // key. The classes are the letters of notify-keyspace-events.
 func (c *Ctx) Notify(class byte, event string, k *keyspace.Key) {
-	c.S.notify(class, event, c.DB(), k.B)
+	c.NotifyIn(c.DB(), class, event, k)
 }
 
 // NotifyIn is Notify for another database.
-func (c *Ctx) NotifyIn(db int, class byte, event string, k *keyspace.Key) {
-	c.S.notify(class, event, db, k.B)
+func (c *Ctx) NotifyIn(db int, class byte, name string, k *keyspace.Key) {
+	if on := c.S.Config.NotifyKeyspaceEvents.Load(); on&eventBits[class] != 0 {
+		if c.x != nil && c.x.trying != nil {
+			// The reply to the client that is being served comes first.
+			c.x.events = append(c.x.events, event{on, name, db, slices.Clone(k.B)})
+			return
+		}
+		c.S.publishEvent(on, name, db, k.B)
+	}
+}
+
+// event is an event on its way.
+type event struct {
+	on   uint32
+	name string
+	db   int
+	key  []byte
+}
+
+// publishEvents publishes the events that wait for the reply to a client that was served.
+func (x *Exec) publishEvents() {
+	for _, e := range x.events {
+		x.s.publishEvent(e.on, e.name, e.db, e.key)
+	}
+	x.events = nil
 }
 
 // notify publishes an event if its class is wanted: one load where none is.

@@ -26,6 +26,12 @@ type pubsub struct {
 	channels channelTable
 	shard    channelTable // shard channels: a name space of its own, without patterns
 	patterns patternTable
+
+	// order is held from when a message of PUBLISH is handed to its subscribers until
+	// the command is journaled, so that followers' subscribers see all messages in the
+	// order in which those here do. It is taken under stripe locks, over those of channels
+	// and of the journal; where nobody reads the journal it is not needed.
+	order sync.Mutex
 }
 
 // channelShards is into how many parts a table is divided, each with its lock.

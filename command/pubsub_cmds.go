@@ -180,9 +180,21 @@ func cmdPublish(c *Ctx)  { c.publish(&c.S.pubsub.channels) }
 func cmdSPublish(c *Ctx) { c.publish(&c.S.pubsub.shard) }
 
 func (c *Ctx) publish(t *channelTable) {
+	if x := c.x; c.Journaling() && !x.publishes {
+		x.publishes = true // until the effect is journaled, for EXEC with all of its own
+		c.S.pubsub.order.Lock()
+	}
 	n := c.S.pubsub.publish(t, c.Args[1], c.Args[2])
 	c.Effect(c.Args...) // followers have subscribers of their own
 	c.W.Int(int64(n))
+}
+
+// endPublish ends what publish began.
+func (x *Exec) endPublish() {
+	if x.publishes {
+		x.publishes = false
+		x.s.pubsub.order.Unlock()
+	}
 }
 
 // manyChannels is how many are listed on the loop; more go to a worker.

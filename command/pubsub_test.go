@@ -18,10 +18,28 @@ type pushes struct {
 	got []string
 }
 
-// testOutlet is an event loop that sends at once.
+// testOutlet is an event loop that sends at once, and what is made Later when the
+// test looks.
 type testOutlet struct {
-	mu     sync.Mutex // protects got of its connections
+	mu     sync.Mutex // protects got of its connections, and later
 	fanned int
+	later  []func(send func(Conn, []byte))
+}
+
+func (o *testOutlet) Later(f func(send func(Conn, []byte))) {
+	o.mu.Lock()
+	o.later = append(o.later, f)
+	o.mu.Unlock()
+}
+
+func (o *testOutlet) turn() {
+	o.mu.Lock()
+	later := o.later
+	o.later = nil
+	o.mu.Unlock()
+	for _, f := range later {
+		f(func(c Conn, b []byte) { c.Push(b) })
+	}
 }
 
 func (o *testOutlet) Fanout(b []byte, to []Conn) {
@@ -68,6 +86,7 @@ func (s *testServer) subscriber(o *testOutlet) (*Client, *pushes) {
 
 func (p *pushes) want(t *testing.T, msgs ...string) {
 	t.Helper()
+	p.out.turn()
 	p.out.mu.Lock()
 	defer p.out.mu.Unlock()
 	if got, want := strings.Join(p.got, ""), strings.ReplaceAll(strings.Join(msgs, ""), "\n", "\r\n"); got != want {

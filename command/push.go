@@ -13,6 +13,10 @@ type Outlet interface {
 	// Calls of one goroutine keep their order, and calls that a lock puts in
 	// order keep that. Neither b nor to may change afterwards.
 	Fanout(b []byte, to []Conn)
+	// Later calls f once, when what was given to the Outlet before has been handed to
+	// its connections. With send f hands further pushes to connections, before what comes
+	// behind f. f is not called with any lock held.
+	Later(f func(send func(c Conn, b []byte)))
 }
 
 // pushConn is what connections of the front end can do besides Conn.

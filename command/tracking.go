@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,13 +31,17 @@ import (
 //   - Whoever reads after the invalidation waits for the writer's stripes, which
 //     are locked until all its changes are made, EXEC's from first to last.
 //
-// A writer collects its messages and hands them over before it lets go of its
-// stripes: whoever sees the new value, or writes the key again and has a reply,
-// does so when the message is on its way already. So a client that hears of the
-// new value elsewhere, and then sends any command, has the invalidation before
-// the reply. Only to a blocked client that is served by the very command that
-// changes a key does its message go behind its reply. What expires is told at
-// once.
+// A message is handed over when the change is told, with the stripe locked: whoever
+// sees the new value, or writes the key again and has a reply, does so when the
+// message is on its way already. So a client that hears of the new value elsewhere,
+// and then sends any command, has the invalidation before the reply. And everything
+// else that the change causes (keyspace events, messages of the same EXEC, replies to
+// blocked clients) is handed over later, to the same queue of a connection's loop, so
+// whoever reacts to it has been told to forget the old value. Only to the client
+// whose command makes the change does the message come behind its reply.
+//
+// For clients in broadcasting mode a loop notes the keys that have changed until its
+// turn comes, and then sends one message for each prefix; see cast.
 
 // tracking is who has read what.
 type tracking struct {
@@ -55,6 +60,24 @@ type tracking struct {
 	numbers  map[uint32]*Client // clients that have tracked, by their numbers
 	last     uint32             // number given
 	prefixes map[string]map[*Client]struct{}
+	casts    []*cast
+}
+
+// cast is the clients in broadcasting mode whose messages go to one event loop, or to
+// none. Under tracking.mu.
+type cast struct {
+	to       Outlet
+	prefixes map[string]map[*Client]struct{}
+
+	mu      sync.Mutex // protects what follows; under tracking.mu, over loops' queues
+	changed []changedKey
+	queued  bool // the outlet will come for changed
+}
+
+// changedKey is a key that was changed by a command of a client, nil: of several, or of none.
+type changedKey struct {
+	key []byte
+	by  *Client
 }
 
 // trackStripe is the remembered keys of a stripe, protected by its lock. A
@@ -231,9 +254,8 @@ func (t *tracking) shrink() {
 	}
 }
 
-// forget removes a record and tells its clients: x hands the messages over
-// later, nil does it at once. evicted: the key itself does not change, so who
-// runs the command is told, too.
+// forget removes a record and tells its clients. evicted: the key itself does not
+// change, so who runs the command is told, too.
 func (t *tracking) forget(x *Exec, st *trackStripe, hash uint64, l slab.Loc, evicted bool) {
 	r := st.record(l)
 	n := r.clients()
@@ -242,17 +264,13 @@ func (t *tracking) forget(x *Exec, st *trackStripe, hash uint64, l slab.Loc, evi
 	defer t.mu.RUnlock()
 	for i := range n {
 		c := t.numbers[r.id(i)]
-		if c == nil || !c.has(stateTracking) || c.has(stateBroadcast) || !evicted && x != nil && c == x.client && c.has(stateNoLoop) {
+		if c == nil || !c.has(stateTracking) || c.has(stateBroadcast) || !evicted && x != nil && c == x.ctx.C && c.has(stateNoLoop) {
 			continue
 		}
 		if m == nil {
 			m = &invalidation{keys: [][]byte{slices.Clone(r.key())}}
 		}
-		if x == nil {
-			t.post(nil, c, m)
-		} else {
-			x.invalid.add(c, m)
-		}
+		t.post(x, c, m)
 	}
 	delete(st.places, hash)
 	st.mem.Free(l)
@@ -292,10 +310,14 @@ func (t *tracking) emptied(x *Exec) {
 	if !t.used.Load() {
 		return
 	}
-	if x != nil {
-		x.invalid.all = true
-	} else if t.keys.Load() == 0 && t.broadcasts.Load() == 0 {
+	if x == nil && t.keys.Load() == 0 && t.broadcasts.Load() == 0 {
 		return // nobody has read anything since he was told
+	}
+	if x != nil {
+		if x.toldAll && t.keys.Load() == 0 {
+			return // FLUSHALL empties one after the other
+		}
+		x.toldAll = true
 	}
 	for i := range t.stripes {
 		t.stripes[i].drop()
@@ -303,10 +325,11 @@ func (t *tracking) emptied(x *Exec) {
 	t.keys.Store(0)
 	t.items.Store(0)
 	t.bytes.Store(0)
-	if x == nil {
-		t.mu.RLock()
-		t.postAll(nil)
-		t.mu.RUnlock()
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	m := &invalidation{}
+	for _, c := range t.numbers {
+		t.post(x, c, m)
 	}
 }
 
@@ -314,56 +337,114 @@ func (t *tracking) emptied(x *Exec) {
 func (t *tracking) broadcast(x *Exec, key []byte) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	wanted := false
-	for p := range t.prefixes {
-		wanted = wanted || hasPrefix(key, p)
+	var k changedKey
+	for _, o := range t.casts {
+		if !o.wants(key) {
+			continue
+		}
+		if k.key == nil {
+			k.key = slices.Clone(key)
+			if x != nil {
+				k.by = x.ctx.C
+			}
+		}
+		o.mu.Lock()
+		o.changed = append(o.changed, k)
+		first := !o.queued
+		o.queued = true
+		o.mu.Unlock()
+		switch {
+		case !first:
+		case o.to != nil:
+			o.to.Later(func(send func(c Conn, b []byte)) { t.sendCast(o, send) })
+		default:
+			t.postChanged(x, o)
+		}
 	}
-	switch {
-	case !wanted:
-	case x == nil:
-		t.postChanged(nil, [][]byte{slices.Clone(key)})
-	default:
-		x.invalid.changed = append(x.invalid.changed, slices.Clone(key))
+}
+
+func (o *cast) wants(key []byte) bool {
+	for p := range o.prefixes {
+		if hasPrefix(key, p) {
+			return true
+		}
 	}
+	return false
 }
 
 func hasPrefix(key []byte, p string) bool { return len(key) >= len(p) && string(key[:len(p)]) == p }
 
-// postChanged tells the clients in broadcasting mode of changed keys: a message
-// for each prefix. t.mu is read-locked.
-func (t *tracking) postChanged(x *Exec, keys [][]byte) {
-	slices.SortFunc(keys, bytes.Compare)
-	keys = slices.CompactFunc(keys, bytes.Equal)
-	names := make([]string, 0, len(t.prefixes))
-	for p := range t.prefixes {
-		names = append(names, p)
+// sendCast is called by an outlet when its turn comes.
+func (t *tracking) sendCast(o *cast, send func(c Conn, b []byte)) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	t.postChanged(pushFunc(send), o)
+}
+
+// pushFunc is a pusher that an outlet gives.
+type pushFunc func(c Conn, b []byte)
+
+func (f pushFunc) push(c *Client, b []byte) {
+	if c.Conn != nil {
+		f(c.Conn, b)
 	}
-	slices.Sort(names)
-	for _, p := range names {
+}
+
+// postChanged tells clients in broadcasting mode of the changed keys: a message for
+// each prefix, in order. t.mu is read-locked.
+func (t *tracking) postChanged(p pusher, o *cast) {
+	o.mu.Lock()
+	changed := o.changed
+	o.changed, o.queued = nil, false
+	o.mu.Unlock()
+	slices.SortFunc(changed, func(a, b changedKey) int { return bytes.Compare(a.key, b.key) })
+	n := 0
+	for _, k := range changed {
+		if n > 0 && bytes.Equal(changed[n-1].key, k.key) {
+			if changed[n-1].by != k.by {
+				changed[n-1].by = nil
+			}
+			continue
+		}
+		changed[n] = k
+		n++
+	}
+	changed = changed[:n]
+	for _, prefix := range slices.Sorted(maps.Keys(o.prefixes)) {
 		m := &invalidation{}
-		for _, k := range keys {
-			if hasPrefix(k, p) {
-				m.keys = append(m.keys, k)
+		for _, k := range changed {
+			if hasPrefix(k.key, prefix) {
+				m.keys = append(m.keys, k.key)
 			}
 		}
 		if m.keys == nil {
 			continue
 		}
-		for c := range t.prefixes[p] {
-			if x == nil || c != x.client || !c.has(stateNoLoop) {
-				t.post(x, c, m)
+		for c := range o.prefixes[prefix] {
+			to := m
+			if c.has(stateNoLoop) {
+				to = withoutOwn(m, changed, prefix, c)
+			}
+			if to.keys != nil {
+				t.post(p, c, to)
 			}
 		}
 	}
 }
 
-// postAll tells every tracking client that all keys have changed. t.mu is
-// read-locked.
-func (t *tracking) postAll(x *Exec) {
-	m := &invalidation{}
-	for _, c := range t.numbers {
-		t.post(x, c, m)
+// withoutOwn is m but for the keys that only the client itself has changed.
+func withoutOwn(m *invalidation, changed []changedKey, prefix string, c *Client) *invalidation {
+	own := func(k changedKey) bool { return k.by == c }
+	if !slices.ContainsFunc(changed, own) {
+		return m
 	}
+	m = &invalidation{}
+	for _, k := range changed {
+		if !own(k) && hasPrefix(k.key, prefix) {
+			m.keys = append(m.keys, k.key)
+		}
+	}
+	return m
 }
 
 // invalidation is a message: keys, or none for all keys.
@@ -386,9 +467,12 @@ func (m *invalidation) body(w *wire.Writer) {
 	}
 }
 
-// post hands a message for a tracking client to the connection that gets it;
-// x's own client gets it behind its reply. t.mu is read-locked.
-func (t *tracking) post(x *Exec, c *Client, m *invalidation) {
+// pusher hands a push to a connection.
+type pusher interface{ push(c *Client, b []byte) }
+
+// post hands a message for a tracking client to the connection that gets it.
+// t.mu is read-locked.
+func (t *tracking) post(p pusher, c *Client, m *invalidation) {
 	if !c.has(stateTracking) {
 		return
 	}
@@ -401,7 +485,7 @@ func (t *tracking) post(x *Exec, c *Client, m *invalidation) {
 				w.Push(2)
 				w.BulkString("tracking-redir-broken")
 				w.Int(id)
-				x.push(c, w.Buf)
+				p.push(c, w.Buf)
 			}
 			return
 		}
@@ -415,7 +499,7 @@ func (t *tracking) post(x *Exec, c *Client, m *invalidation) {
 			m.body(&w)
 			m.push = w.Buf
 		}
-		x.push(to, m.push)
+		p.push(to, m.push)
 	case id != 0 && to.has(statePubSub):
 		if m.message == nil {
 			w := wire.Writer{Proto: 2}
@@ -425,87 +509,19 @@ func (t *tracking) post(x *Exec, c *Client, m *invalidation) {
 			m.body(&w)
 			m.message = w.Buf
 		}
-		x.push(to, m.message)
+		p.push(to, m.message)
 	}
 }
 
-// push sends a message to a client, to the one whose command runs behind its
-// reply. x may be nil.
+// push sends a message to a client: to the one whose command runs behind its
+// reply, if that is still to be written. x may be nil.
 func (x *Exec) push(c *Client, b []byte) {
 	switch {
-	case x != nil && c == x.client:
-		x.invalid.own = append(x.invalid.own, b...)
+	case x != nil && c == x.client && x.ctx.outcome != Parked:
+		x.own = append(x.own, b...)
 	case c.Conn != nil:
 		c.Conn.Push(b)
 	}
-}
-
-// invalidations are the messages that a command has caused.
-type invalidations struct {
-	all     bool // a database was emptied
-	list    []clientInvalidation
-	late    []clientInvalidation // for clients that are served
-	changed [][]byte             // keys for clients in broadcasting mode
-	own     []byte               // messages to the client itself
-}
-
-type clientInvalidation struct {
-	c *Client
-	m *invalidation
-}
-
-func (v *invalidations) add(c *Client, m *invalidation) {
-	v.list = append(v.list, clientInvalidation{c, m})
-}
-
-// pending tells whether there is anything to hand over.
-func (v *invalidations) pending() bool { return v.all || len(v.list) > 0 || len(v.changed) > 0 }
-
-// invalidate hands over the messages that the command has caused, with its
-// stripes locked; those to clients that it serves wait for invalidateServed.
-func (x *Exec) invalidate() {
-	t, v := &x.s.tracking, &x.invalid
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for _, p := range v.list {
-		if x.serves(p.c) {
-			v.late = append(v.late, p)
-			continue
-		}
-		t.post(x, p.c, p.m)
-	}
-	if len(v.changed) > 0 {
-		t.postChanged(x, v.changed)
-	}
-	if v.all {
-		t.postAll(x)
-	}
-	clear(v.list)
-	clear(v.changed)
-	v.list, v.changed, v.all = v.list[:0], v.changed[:0], false
-}
-
-// invalidateServed hands over the messages to clients that have been served,
-// behind their replies.
-func (x *Exec) invalidateServed() {
-	t, v := &x.s.tracking, &x.invalid
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for _, p := range v.late {
-		t.post(x, p.c, p.m)
-	}
-	clear(v.late)
-	v.late = v.late[:0]
-}
-
-// serves tells whether a client gets a reply from the command of another one.
-func (x *Exec) serves(c *Client) bool {
-	for i := range x.served {
-		if x.served[i].wt.c == c {
-			return true
-		}
-	}
-	return false
 }
 
 // trackState is a client's tracking as its own commands see it.
@@ -525,11 +541,11 @@ func (t *tracking) untrack(c *Client) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for p, list := range t.prefixes {
-		if delete(list, c); len(list) == 0 {
-			delete(t.prefixes, p)
-		}
-	}
+	forget(t.prefixes, c)
+	t.casts = slices.DeleteFunc(t.casts, func(o *cast) bool {
+		forget(o.prefixes, c)
+		return len(o.prefixes) == 0
+	})
 	t.broadcasts.Store(int32(len(t.prefixes)))
 	c.prefixMem.Store(0)
 	c.set(stateTracking|stateBrokenRedirect|stateBroadcast|stateNoLoop, false)
@@ -563,19 +579,63 @@ func (t *tracking) track(c *Client, redirect int64, bits uint32, optIn, optOut b
 	c.set(stateBrokenRedirect|stateBroadcast|stateNoLoop, false)
 	c.set(stateTracking|bits, true)
 	for _, p := range prefixes {
-		if t.prefixes[p] == nil {
-			t.prefixes[p] = make(map[*Client]struct{})
-		}
-		if _, known := t.prefixes[p][c]; !known {
-			t.prefixes[p][c] = struct{}{}
+		if enter(t.prefixes, p, c) {
 			c.prefixMem.Add(int64(subBytes + len(p)))
 		}
+	}
+	if bits&stateBroadcast != 0 {
+		t.enterCast(c)
 	}
 	t.broadcasts.Store(int32(len(t.prefixes)))
 	// Whatever this client reads from now on, it reads with a stripe locked that
 	// a later writer locks, who therefore sees this.
 	t.used.Store(true)
 	t.s.Keyspace.Observe(true)
+}
+
+// enterCast enters all prefixes of a client where its messages go. t.mu is locked.
+func (t *tracking) enterCast(c *Client) {
+	getter := c
+	if to := t.s.clients.get(c.redirect.Load()); to != nil {
+		getter = to
+	}
+	to := outletOf(getter.Conn)
+	var at *cast
+	for _, o := range t.casts {
+		if o.to == to {
+			at = o
+		} else {
+			forget(o.prefixes, c) // it may have been sent elsewhere
+		}
+	}
+	if at == nil {
+		at = &cast{to: to, prefixes: make(map[string]map[*Client]struct{})}
+		t.casts = append(t.casts, at)
+	}
+	for p, clients := range t.prefixes {
+		if _, has := clients[c]; has {
+			enter(at.prefixes, p, c)
+		}
+	}
+}
+
+// enter enters a client under a prefix; false: it was there.
+func enter(prefixes map[string]map[*Client]struct{}, p string, c *Client) bool {
+	if prefixes[p] == nil {
+		prefixes[p] = make(map[*Client]struct{})
+	}
+	_, known := prefixes[p][c]
+	prefixes[p][c] = struct{}{}
+	return !known
+}
+
+// forget takes a client out from under all prefixes.
+func forget(prefixes map[string]map[*Client]struct{}, c *Client) {
+	for p, list := range prefixes {
+		if delete(list, c); len(list) == 0 {
+			delete(prefixes, p)
+		}
+	}
 }
 
 // prefixesOf are the prefixes that a client asked for, in order.

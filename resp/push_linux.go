@@ -1,6 +1,8 @@
 package resp
 
 import (
+	"math"
+
 	"kvd/command"
 	"kvd/resp/wire"
 )
@@ -17,9 +19,10 @@ import (
 // its next command runs.
 
 // item is what others want of a loop, between two commands: a function to be
-// run, or a push to one connection or to many.
+// run, a function that makes pushes, or a push to one connection or to many.
 type item struct {
 	f   func()
+	g   func(send func(c command.Conn, b []byte))
 	b   []byte // shared; nobody changes it
 	c   *conn
 	to  []command.Conn // shared, likewise
@@ -73,6 +76,8 @@ func (l *loop) runQueue() {
 		switch {
 		case it.f != nil:
 			it.f()
+		case it.g != nil:
+			it.g(l.sendNow)
 		case it.c != nil:
 			it.c.take(it)
 		default:
@@ -178,6 +183,19 @@ func (c *conn) Outlet() command.Outlet { return c.l }
 
 // Fanout is Push for many connections of this loop.
 func (l *loop) Fanout(b []byte, to []command.Conn) { l.enqueue(item{b: b, to: to}) }
+
+// Later has f called when the queue comes to it.
+func (l *loop) Later(f func(send func(c command.Conn, b []byte))) { l.enqueue(item{g: f}) }
+
+// sendNow is what an item's g makes pushes with. Those to a connection of this loop are
+// part of the item that runs; what Settle has sent before knows nothing of them.
+func (l *loop) sendNow(to command.Conn, b []byte) {
+	if c, ok := to.(*conn); ok && c.l == l {
+		c.take(&item{b: b, c: c, seq: math.MaxUint64})
+	} else {
+		to.Push(b)
+	}
+}
 
 // Settle appends the pushes that wait in the queue, for a command of this
 // client that is about to reply; those noted were sent before it ran.
