@@ -114,6 +114,9 @@ type ackWait struct {
 	wt    *waiter
 	ready func() bool
 	reply func(w *wire.Writer)
+	// never, if not nil, says why what is waited for can not come any more; "":
+	// it can.
+	never func() string
 }
 
 // counters are those of INFO; see totals.
@@ -167,12 +170,25 @@ func (s *Server) wakeAcks() {
 	}
 	for _, a := range r.haveAcks() {
 		w := wire.Writer{Proto: a.wt.c.Proto()}
-		a.reply(&w)
+		if text := a.hopeless(); text != "" {
+			s.countError(text)
+			w.Error(text)
+		} else {
+			a.reply(&w)
+		}
 		a.wt.release(s, w.Buf)
 	}
 }
 
-// haveAcks takes those out of acks, claimed, who have what they waited for.
+func (a *ackWait) hopeless() string {
+	if a.never == nil {
+		return ""
+	}
+	return a.never()
+}
+
+// haveAcks takes those out of acks, claimed, who have what they waited for, or
+// wait in vain.
 func (r *replication) haveAcks() (done []ackWait) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -180,7 +196,7 @@ func (r *replication) haveAcks() (done []ackWait) {
 	for _, a := range r.acks {
 		switch {
 		case a.wt.state.Load() == ended: // timed out, or the connection is gone
-		case a.ready() && a.wt.claim():
+		case (a.ready() || a.hopeless() != "") && a.wt.claim():
 			done = append(done, a)
 		default:
 			rest = append(rest, a)
@@ -193,13 +209,13 @@ func (r *replication) haveAcks() (done []ackWait) {
 }
 
 // blockForAcks parks the client until ready says so; reply is written then, or
-// when the time is over.
-func (c *Ctx) blockForAcks(timeout int64, ready func() bool, reply func(w *wire.Writer)) {
+// when the time is over. never may be nil; see ackWait.
+func (c *Ctx) blockForAcks(timeout int64, ready func() bool, reply func(w *wire.Writer), never func() string) {
 	s := c.S
 	wt := c.park(nil, Wait{Timeout: timeout, TimedOut: reply})
 	r := &s.replication
 	r.mu.Lock()
-	r.acks = append(r.acks, ackWait{wt, ready, reply})
+	r.acks = append(r.acks, ackWait{wt, ready, reply, never})
 	r.waiting.Store(int32(len(r.acks)))
 	r.mu.Unlock()
 	wt.arm(s)
@@ -239,7 +255,7 @@ func cmdWait(c *Ctx) {
 		c.W.Int(n)
 		return
 	}
-	c.blockForAcks(timeout, func() bool { return count() >= want }, func(w *wire.Writer) { w.Int(count()) })
+	c.blockForAcks(timeout, func() bool { return count() >= want }, func(w *wire.Writer) { w.Int(count()) }, nil)
 }
 
 // waitTimeout reads a timeout in milliseconds.
@@ -257,6 +273,8 @@ func (c *Ctx) waitTimeout(i int) (int64, bool) {
 	}
 	return 0, false
 }
+
+const errNoLog = "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."
 
 // cmdWaitAOF waits for disks: this server's log, and those of its followers.
 func cmdWaitAOF(c *Ctx) {
@@ -282,7 +300,7 @@ func cmdWaitAOF(c *Ctx) {
 		return
 	}
 	if local > 0 && !c.S.Config.AppendOnly.Load() {
-		c.Err("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
+		c.Err(errNoLog)
 		return
 	}
 	s, p, offset, logged := c.S, c.S.persist, c.C.written.Load(), c.C.logged.Load()
@@ -303,7 +321,12 @@ func cmdWaitAOF(c *Ctx) {
 		reply(c.W)
 		return
 	}
-	c.blockForAcks(timeout, ready, reply)
+	c.blockForAcks(timeout, ready, reply, func() string {
+		if local > 0 && !s.Config.AppendOnly.Load() {
+			return errNoLog
+		}
+		return ""
+	})
 	if local > 0 {
 		p.Kick()
 		c.S.pollAcks()

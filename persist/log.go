@@ -104,6 +104,7 @@ type logState struct {
 	scheduled bool // a rewrite is wanted as soon as no snapshot is being written
 	beginning bool // CONFIG SET appendonly asked for a rewrite, and the manager is about to begin it
 	running   bool // a base is being written
+	quitting  bool // CONFIG SET appendonly no was called, and the manager is about to give that up
 	started   time.Time
 	took      time.Duration // of the last rewrite; -1 none
 	ok        bool          // how the last rewrite went
@@ -196,8 +197,17 @@ func (l *Log) Synced() int64 {
 }
 
 // Fsynced is the offset, in the terms of Appended, up to which the log is on
-// the disk, whatever appendfsync says.
-func (l *Log) Fsynced() int64 { return l.synced.Load() }
+// the disk, whatever appendfsync says, and would be loaded: -1 while no base is in
+// force that goes with what is written, and while no file is trusted. At once.
+func (l *Log) Fsynced() int64 {
+	l.state.Lock()
+	defer l.state.Unlock()
+	if l.state.mode != logOn || l.state.err != nil {
+		return -1
+	}
+	// Whoever pretends that all is synced has changed the state before that.
+	return l.synced.Load()
+}
 
 // Stalled tells whether writes have to wait for the disk. At once.
 func (l *Log) Stalled() bool { return l.stalled.Load() }
@@ -250,6 +260,7 @@ func (l *Log) switched() {
 	l.state.wanted = l.Config.AppendOnly.Load()
 	l.state.scheduled = l.state.wanted && l.Busy()
 	l.state.beginning = l.state.wanted && !l.state.scheduled && l.state.mode == logOff
+	l.state.quitting = !l.state.wanted && l.state.running
 	l.state.Unlock()
 	l.manageNow()
 }
@@ -386,7 +397,7 @@ func (l *Log) ScheduleRewrite() {
 func (l *Log) Rewriting() bool {
 	l.state.Lock()
 	defer l.state.Unlock()
-	return l.state.running
+	return l.state.running && !l.state.quitting
 }
 
 // Starting tells whether the first base is still to be written. At once.
@@ -514,9 +525,9 @@ func (l *Log) stop() {
 	l.mu.Lock()
 	l.broken, l.db = nil, -1
 	l.mu.Unlock()
-	l.synced.Store(l.appended.Load())
 	l.settled, l.retryAt = false, time.Time{}
 	l.set(func(st *logState) { st.mode, st.err, st.scheduled = logOff, nil, false })
+	l.synced.Store(l.appended.Load()) // after the mode: see Fsynced
 	l.Changed()
 }
 
@@ -532,8 +543,8 @@ func (l *Log) Info(field func(name string, value any)) {
 	if st.took >= 0 {
 		took = seconds(st.took)
 	}
-	running := st.running || st.beginning
-	if st.running {
+	running := st.running && !st.quitting || st.beginning
+	if st.running && !st.quitting {
 		current = seconds(time.Since(st.started))
 	}
 	field("aof_enabled", st.wanted)

@@ -158,7 +158,7 @@ func (l *Log) finished(err error) {
 		l.Log.Noticef("Background AOF rewrite finished successfully")
 	}
 	l.set(func(st *logState) {
-		st.running = false
+		st.running, st.quitting = false, false
 		st.took = now.Sub(rw.started)
 		st.ok = err == nil
 		if err != nil {

@@ -486,6 +486,9 @@ func TestLogFails(t *testing.T) {
 					t.Error("what was lost counted as synced")
 				}
 				poll(t, "reads to go on", func() bool { _, wait := n.aof.Pending(); return !wait && n.aof.Synced() >= at })
+				if r := n.run("waitaof 1 0 0"); r != "*2\r\n:0\r\n:0\r\n" {
+					t.Errorf("WAITAOF, of what is lost: %q", r)
+				}
 				time.Sleep(1200 * time.Millisecond) // a new base fails as well
 				if r := n.run("set a 1"); !strings.HasPrefix(r, "-MISCONF") {
 					t.Errorf("a write: %q", r)
@@ -493,6 +496,8 @@ func TestLogFails(t *testing.T) {
 				fail.Store(false)
 				poll(t, "the disk to be well", func() bool { return n.info("aof_last_write_status") == "ok" })
 				n.must("set after 1")
+				n.aof.Kick()
+				poll(t, "WAITAOF", func() bool { return n.run("waitaof 1 0 0") == "*2\r\n:1\r\n:0\r\n" })
 				want := n.digest()
 				n.stop()
 				if list, _ := os.ReadDir("appendonlydir"); len(list) != 4 {
