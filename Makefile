@@ -1,4 +1,4 @@
-# Targets: build run test race sentinel replication tracking conformance bench profile fuzz kill cuts check cross clean.
+# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill cuts check cross clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -6,7 +6,7 @@ CACHE   ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/kvd
 
 # How long `make fuzz` spends on each fuzz target, and where they are.
 FUZZTIME ?= 10m
-FUZZPKG  ?= ./resp/wire ./persist/rdb ./persist ./types/hll
+FUZZPKG  ?= ./resp/wire ./persist/rdb ./persist ./script/lua ./types/hll
 
 # Units of Redis's suite for `make conformance`; empty means those in tests/conformance/floor.
 UNITS ?=
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race sentinel replication tracking conformance bench profile fuzz kill cuts check cross clean
+.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill cuts check cross clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -34,6 +34,14 @@ test:
 # The whole-server tests run without -race in `test`: they are long, and most of what they run is another process.
 race:
 	CGO_ENABLED=1 go test -race -pgo=off $$(go list ./... | grep -v 'kvd/tests')
+
+# A million random programs beside lua5.1, and 200,000 calls of each of cjson, cmsgpack, struct and bit beside redis-server.
+LUA_PROGRAMS ?= 1000000
+LUA_CALLS    ?= 200000
+
+lua:
+	tests/setup/install.sh
+	go test ./script/lua -count=1 -timeout 0 -v -run 'AsLua51|AsRedis|OneLine' -args -numbers 5000000 -random-programs $(LUA_PROGRAMS) -library-calls $(LUA_CALLS)
 
 # Sentinel fails over from leaders that are killed, ten times.
 sentinel:

@@ -23,10 +23,11 @@ while true do
 	local n = io.read("*l")
 	if not n then break end
 	local src = io.read(tonumber(n))
-	debug.sethook(function() debug.sethook() error("too long", 0) end, "", 3000000)
+	local late = false
+	debug.sethook(function() late = true error("too long", 0) end, "", 1000000)
 	local ok, out = pcall(run, src)
 	debug.sethook()
-	out = tostring(out)
+	out = late and "too long" or tostring(out)
 	io.write(#out, "\n", out)
 end`
 
@@ -76,7 +77,13 @@ func driverOf(s *State) (Value, error) {
 
 // runProgram runs a program in a State of its own and returns what the driver says of it.
 func runProgram(program string) string {
-	s := New(Options{Deprecated: true, Memory: 256 << 20})
+	ticks := 0
+	s := New(Options{Deprecated: true, Memory: 256 << 20, Tick: func(*State) Action {
+		if ticks++; ticks > 5000 {
+			return Kill
+		}
+		return Continue
+	}})
 	run, err := driverOf(s)
 	if err != nil {
 		return "driver: " + err.Error()

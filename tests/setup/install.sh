@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the tests use and this machine lacks:
-#   redis-server, redis-sentinel, redis-tools, tcl, procps    Debian packages, through apt-get, as root or with sudo
+#   redis-server, redis-sentinel, redis-tools, lua5.1, tcl, procps    Debian packages, through apt-get, as root or with sudo
 #   redis-py                                  its newest release, into a venv under the cache directory
 #   go-redis                                  as tests/clients/go/go.sum has it, into Go's module cache
 #   ioredis and redis of Node                 as tests/clients/node has them locked, into the cache
@@ -67,6 +67,7 @@ need() {
 	fi
 }
 
+need lua5.1 lua5.1
 need redis-cli redis-tools
 need tclsh tcl
 need pgrep procps
@@ -116,6 +117,7 @@ say "redis-server: $(version redis-server --version || echo none)"
 say "redis-py: $("$venv/bin/python3" -c 'import redis; print(redis.__version__)' 2>/dev/null || echo none)"
 say "go-redis: $(cd "$clients/go" && GOPROXY=off go list -m -f '{{.Version}}' github.com/redis/go-redis/v9 2>/dev/null || echo none)"
 say "ioredis and redis of Node: $(cd "$cache/node" 2>/dev/null && node_packages && node -p '["ioredis","redis"].map((p) => require("./node_modules/" + p + "/package.json").version).join(", ")' 2>/dev/null || echo none)"
+say "lua5.1: $(lua5.1 -v 2>&1 | head -n 1 || echo none)"
 say "tcl: $(echo 'puts [info patchlevel]' | tclsh 2>/dev/null || echo none)"
 if [ ${#lacking[@]} -gt 0 ]; then
 	say "COULD NOT GET: $(IFS=,; echo "${lacking[*]}" | sed 's/,/, /g')"
