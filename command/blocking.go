@@ -2,7 +2,9 @@ package command
 
 import (
 	"math"
+	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +62,10 @@ type Wait struct {
 	Needs []keyspace.Key
 	// TimedOut writes the reply when the time is over.
 	TimedOut func(w *wire.Writer)
+	// Gone: Serve is also called when a key has gone, or changed in any way.
+	Gone bool
+	// Claims: it waits for pending entries of a stream to become idle.
+	Claims bool
 }
 
 type readyKey struct {
@@ -73,6 +79,7 @@ type waitTable struct {
 	stripes []waitStripe
 
 	blocked  atomic.Int64  // clients that wait
+	gone     atomic.Int64  // entries of lists whose waiters have Gone
 	moving   atomic.Int64  // entries of lists whose waiters have Needs
 	searches atomic.Uint64 // see needs
 }
@@ -86,7 +93,10 @@ type waitStripe struct {
 type waitList struct {
 	waiters []*waiter // in the order in which they blocked
 	moving  int       // those with Needs
+	gone    int       // those with Gone
+	claims  int       // those with Claims
 	search  uint64    // the last search for needs that came by
+	wake    int64     // when wakeAt has them served, Unix ms; 0: not
 }
 
 func (t *waitTable) init(ks *keyspace.Keyspace) {
@@ -129,6 +139,15 @@ func (t *waitTable) add(k *keyspace.Key, wt *waiter) {
 		l.moving++
 		t.moving.Add(1)
 	}
+	if wt.wait.Claims {
+		l.claims++
+	}
+	if wt.wait.Gone {
+		l.gone++
+		if t.gone.Add(1) == 1 {
+			t.ks.Observe(true)
+		}
+	}
 }
 
 // remove takes the waiters from to up to to out of a key's list.
@@ -137,6 +156,13 @@ func (t *waitTable) remove(k *keyspace.Key, l *waitList, from, to int) {
 		if len(wt.wait.Needs) > 0 {
 			l.moving--
 			t.moving.Add(-1)
+		}
+		if wt.wait.Claims {
+			l.claims--
+		}
+		if wt.wait.Gone {
+			l.gone--
+			t.gone.Add(-1)
 		}
 	}
 	if from == 0 {
@@ -318,10 +344,11 @@ func (x *Exec) serveKey(ctx *Ctx, db int, k *keyspace.Key) {
 	for ; i < len(l.waiters); i++ {
 		wt := l.waiters[i]
 		if wt.db == db {
-			if !ctx.Exists(k) {
-				break
-			}
-			if x.serveOne(ctx, wt, k) || wt.state.Load() == ended {
+			if !wt.wait.Gone && !ctx.Exists(k) {
+				if l.gone == 0 {
+					break
+				}
+			} else if x.serveOne(ctx, wt, k) || wt.state.Load() == ended {
 				continue
 			}
 		}
@@ -464,3 +491,103 @@ func (s *Server) Unblock(c *Client, withError bool) bool {
 
 // BlockedClients is the number of clients that wait in a blocking command.
 func (s *Server) BlockedClients() int { return int(s.waiters.blocked.Load()) }
+
+// lockedKey tells whether a key's stripe is locked by the command that runs.
+func (c *Ctx) lockedKey(k *keyspace.Key) bool { return c.x.s.Keyspace.Holds(&c.x.held, k.Slot) }
+
+// changed makes a key ready for those of its waiters that want to know when it
+// goes. It is called before the key changes, with its stripe locked, by whoever
+// x runs for; nil: nobody, as when it expires.
+func (t *waitTable) changed(s *Server, x *Exec, db int, k *keyspace.Key) {
+	if t.gone.Load() == 0 {
+		return
+	}
+	if l := t.list(k); l != nil && l.gone > 0 {
+		s.readyGone(x, db, k)
+	}
+}
+
+// emptied is changed for all keys of a database; all stripes are locked.
+func (t *waitTable) emptied(s *Server, x *Exec, db int) {
+	if t.gone.Load() == 0 {
+		return
+	}
+	for i := range t.stripes {
+		for name, l := range t.stripes[i].lists {
+			if l.gone > 0 && slices.ContainsFunc(l.waiters, func(wt *waiter) bool { return wt.db == db && wt.wait.Gone }) {
+				k := keyspace.MakeKey([]byte(name))
+				s.readyGone(x, db, &k)
+			}
+		}
+	}
+}
+
+func (s *Server) readyGone(x *Exec, db int, k *keyspace.Key) {
+	if x != nil && x.held != (keyspace.Held{}) {
+		x.ctx.ReadyIn(db, k)
+		return
+	}
+	key := *k
+	key.B = slices.Clone(k.B)
+	go s.serveLater(db, key)
+}
+
+// wakeAt has those who wait for a key served at a time, in Unix milliseconds. The
+// key's stripe is locked.
+func (s *Server) wakeAt(db int, k *keyspace.Key, at int64) {
+	l := s.waiters.list(k)
+	if l == nil || l.wake != 0 && l.wake <= at {
+		return
+	}
+	l.wake = at
+	key := *k
+	key.B = slices.Clone(k.B)
+	time.AfterFunc(time.Until(time.UnixMilli(at)), func() { s.serveLater(db, key) })
+}
+
+// lateServer serves waiters on nobody's behalf.
+type lateServer struct {
+	mu sync.Mutex // protects x, which is made when it is first wanted
+	x  *Exec
+}
+
+// serveLater serves those who wait for a key, without a command that made it
+// ready. No stripe is locked by the caller. While writes are paused it waits.
+func (s *Server) serveLater(db int, k keyspace.Key) {
+	for s.pause.mode.Load() != pauseOff {
+		time.Sleep(pausePoll)
+	}
+	s.late.mu.Lock()
+	defer s.late.mu.Unlock()
+	if s.late.x == nil {
+		s.late.x = s.NewExec()
+	}
+	x := s.late.x
+	defer func() {
+		if r := recover(); r != nil {
+			s.Keyspace.Unlock(&x.held)
+			s.Log.Warningf("Panic while blocked clients were served: %v\n%s", r, debug.Stack())
+			s.late.x = nil // another one: nothing is known of this one's state
+		}
+	}()
+	x.SetTime(time.Now())
+	keys := []keyspace.Key{k}
+	s.Keyspace.LockKeysInto(keys, &x.held)
+	x.widen(keys)
+	if l := s.waiters.list(&k); l != nil && s.gate.Load()&gateReadOnly == 0 {
+		l.wake = 0
+		ctx := &x.ctx
+		ctx.Now, ctx.Clock, ctx.LFU = x.nowMs, x.clock, s.access.touch()
+		ctx.ready = append(ctx.ready, readyKey{db, k})
+		x.serveReady(ctx)
+	}
+	if x.invalid.pending() {
+		x.invalidate()
+	}
+	s.Keyspace.Unlock(&x.held)
+	x.deliver()
+	if len(x.invalid.late) > 0 {
+		x.invalidateServed()
+	}
+	x.enter()
+}

@@ -5,6 +5,7 @@ import (
 
 	"kvd/keyspace"
 	"kvd/types"
+	"kvd/types/stream"
 )
 
 // What lists, sets, hashes and sorted sets have in common: the keyspace holds
@@ -48,6 +49,7 @@ type values struct {
 	zset   zsetValues
 	geo    geoValues
 	hll    hllValues
+	ids    []stream.ID
 	places []int  // of LPOS
 	name   []byte // of SORT's patterns, as is
 	text   []byte // the number that one means

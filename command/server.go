@@ -34,6 +34,7 @@ type Server struct {
 
 	Stats    ServerStats
 	waiters  waitTable
+	late     lateServer
 	watches  watchTable
 	tracking tracking
 	pubsub   pubsub
@@ -153,12 +154,14 @@ func (s *Server) DropClient(c *Client) {
 // changed is called before a key changes, with its stripe locked.
 func (s *Server) changed(by any, db int, k *keyspace.Key) {
 	s.watches.changed(db, k)
+	s.waiters.changed(s, execOf(by), db, k)
 	s.tracking.changed(execOf(by), k)
 }
 
 // emptied is called before a database is emptied or exchanged.
 func (s *Server) emptied(by any, db int, there func(k *keyspace.Key) bool) {
 	s.watches.emptied(db, there)
+	s.waiters.emptied(s, execOf(by), db)
 	s.tracking.emptied(execOf(by))
 }
 

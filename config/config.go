@@ -67,6 +67,10 @@ type Config struct {
 	ListMaxListpackSize    *Int `directive:"list-max-listpack-size"`
 	ListCompressDepth      *Int `directive:"list-compress-depth"`
 	SetMaxIntsetEntries    *Int `directive:"set-max-intset-entries"`
+	StreamNodeMaxBytes     *Int `directive:"stream-node-max-bytes"`
+	StreamNodeMaxEntries   *Int `directive:"stream-node-max-entries"`
+	StreamIdmpDuration     *Int `directive:"stream-idmp-duration"`
+	StreamIdmpMaxsize      *Int `directive:"stream-idmp-maxsize"`
 	SetMaxListpackEntries  *Int `directive:"set-max-listpack-entries"`
 	SetMaxListpackValue    *Int `directive:"set-max-listpack-value"` // bytes
 	ZSetMaxListpackEntries *Int `directive:"zset-max-listpack-entries"`

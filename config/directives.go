@@ -359,8 +359,10 @@ var directives = []Directive{
 	integer("zset-max-listpack-entries", "128", 0, maxLong, 0, Acts, groupTypes, "Members up to which a sorted set is packed.").as("zset-max-ziplist-entries"),
 	memory("zset-max-listpack-value", "64", 0, maxLong, 0, Acts, groupTypes, "Member length up to which a sorted set is packed.").as("zset-max-ziplist-value"),
 	memory("hll-sparse-max-bytes", "3000", 0, maxLong, 0, Acts, groupTypes, "Size up to which a HyperLogLog is sparse."),
-	memory("stream-node-max-bytes", "4096", 0, maxLong, 0, Inert, groupTypes, "Bytes in one stream block."),
-	integer("stream-node-max-entries", "100", 0, maxLong, 0, Inert, groupTypes, "Entries in one stream block."),
+	memory("stream-node-max-bytes", "4096", 0, maxLong, 0, Acts, groupTypes, "Bytes in one stream block."),
+	integer("stream-node-max-entries", "100", 0, maxLong, 0, Acts, groupTypes, "Entries in one stream block."),
+	integer("stream-idmp-duration", "100", 1, 86400, 0, Acts, groupTypes, "Seconds for which a stream remembers its producers' IDs of messages (Redis 8.6)."),
+	integer("stream-idmp-maxsize", "100", 1, 10000, 0, Acts, groupTypes, "IDs of messages that a stream remembers for each producer (Redis 8.6)."),
 
 	// Lazy freeing.
 	yesno("lazyfree-lazy-eviction", "no", 0, Acts, groupLazy, "Free evicted values in the background."),

@@ -1,0 +1,1025 @@
+package command
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/types"
+	"kvd/types/stream"
+)
+
+// XADD, XCFGSET, XDEL, XDELEX, XIDMPRECORD, XLEN, XRANGE, XREVRANGE, XSETID,
+// XTRIM. XREAD and XREADGROUP are in stream_read.go, what groups have besides in
+// stream_group.go, XINFO in stream_info.go.
+
+func init() {
+	register(
+		&Row{Name: "xadd", Fn: cmdXAdd, Arity: -5, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "5.0.0", Group: "stream", Summary: "Adds an entry to the end of a stream, creating it where there is none, and returns its ID.",
+			Complexity: "O(1), and O(N) in the number of entries trimmed", Tips: "nondeterministic_output",
+			Syntax: "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO pid | IDMP pid iid] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]"},
+		&Row{Name: "xcfgset", Fn: cmdXCfgSet, Arity: -2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "8.6.0", Group: "stream", Summary: "Sets how long, and how many, IDs of idempotent producers a stream remembers, and forgets those that it does.", Complexity: "O(1)",
+			Syntax: "key [IDMP-DURATION idmp-duration] [IDMP-MAXSIZE idmp-maxsize]"},
+		&Row{Name: "xdel", Fn: cmdXDel, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+			Since: "5.0.0", Group: "stream", Summary: "Removes entries from a stream and counts them.", Complexity: "O(1) for each entry", Syntax: "key id [id ...]"},
+		&Row{Name: "xdelex", Fn: cmdXDelEx, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+			Since: "8.2.0", Group: "stream", Summary: "Removes entries from a stream, with an eye on the groups in which they are pending.", Complexity: "O(1) for each entry and group",
+			Syntax: "key [KEEPREF | DELREF | ACKED] IDS numids id [id ...]"},
+		&Row{Name: "xidmprecord", Fn: cmdXIdmpRecord, Arity: 5, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "8.6.2", Group: "stream", Summary: "Has a stream remember a producer's ID of an entry. It is for logs.", Complexity: "O(1)", Syntax: "key pid iid stream-id"},
+		&Row{Name: "xlen", Fn: cmdXLen, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+			Since: "5.0.0", Group: "stream", Summary: "Returns the number of entries of a stream.", Complexity: "O(1)", Syntax: "key"},
+		&Row{Name: "xrange", Fn: func(c *Ctx) { xrange(c, false) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "5.0.0", Group: "stream", Summary: "Returns the entries of a stream within a range of IDs.", Complexity: "O(log(N)+M) in the number of nodes and of entries returned",
+			Syntax: "key start end [COUNT count]"},
+		&Row{Name: "xrevrange", Fn: func(c *Ctx) { xrange(c, true) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+			Since: "5.0.0", Group: "stream", Summary: "Returns the entries of a stream within a range of IDs, the last one first.", Complexity: "O(log(N)+M) in the number of nodes and of entries returned",
+			Syntax: "key end start [COUNT count]"},
+		&Row{Name: "xsetid", Fn: cmdXSetID, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+			Since: "5.0.0", Group: "stream", Summary: "Sets the last ID of a stream, and its counters. It is for logs.", Complexity: "O(1)",
+			Syntax: "key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-id]"},
+		&Row{Name: "xtrim", Fn: cmdXTrim, Arity: -4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+			Since: "5.0.0", Group: "stream", Summary: "Removes entries from the front of a stream.", Complexity: "O(N) in the number of nodes removed; of entries, with DELREF and ACKED", Tips: "nondeterministic_output",
+			Syntax: "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]"},
+	)
+	digestFns[types.TStream] = func(_ *Ctx, d *digest, e *keyspace.Entry) {
+		var b []byte
+		it := e.Object().(*stream.Stream).Seek(stream.ID{})
+		for it.Next() {
+			b = it.ID.Append(b[:0])
+			b[bytes.IndexByte(b, '-')] = '.'
+			d.mix(b)
+			for range it.Fields {
+				f, v := it.Pair()
+				b = f.Append(b[:0])
+				d.mix(b)
+				b = v.Append(b[:0])
+				d.mix(b)
+			}
+		}
+	}
+}
+
+const errStreamID = "ERR Invalid stream ID specified as stream command argument"
+
+// readStream is the stream at a key for reading, nil where there is none; ok is
+// false where something else is there, and that is replied.
+func (c *Ctx) readStream(k *keyspace.Key) (s *stream.Stream, ok bool) {
+	var e keyspace.Entry
+	if ok = c.findType(k, types.TStream, &e); !ok || !e.Exists() {
+		return nil, ok
+	}
+	return e.Object().(*stream.Stream), true
+}
+
+// streamEdit is a stream that is being changed.
+type streamEdit struct {
+	*stream.Stream
+	k     *keyspace.Key
+	bytes int64 // as the keyspace has noted them
+}
+
+// editStream is readStream for changes, which closeStream ends.
+func (c *Ctx) editStream(k *keyspace.Key) (s streamEdit, ok bool) {
+	var e keyspace.Entry
+	if ok = c.findType(k, types.TStream, &e); !ok || !e.Exists() {
+		return s, ok
+	}
+	return c.openStream(k, &e), true
+}
+
+func (c *Ctx) openStream(k *keyspace.Key, e *keyspace.Entry) streamEdit {
+	s := c.WritableObject(k, e).(*stream.Stream)
+	return streamEdit{s, k, s.Bytes()}
+}
+
+// closeStream ends what editStream began. Entries, not groups, are what watchers
+// and caches are told of, as in Redis.
+func (c *Ctx) closeStream(s *streamEdit, entries bool) {
+	c.Grew(s.k, s.Bytes()-s.bytes)
+	s.bytes = s.Bytes()
+	if entries {
+		c.Changed(s.k)
+	}
+}
+
+// parseStreamID reads an ID as Redis does: ms-seq, or ms alone, which means seq;
+// numbers as C's strtoull reads them.
+func parseStreamID(b []byte, seq uint64) (id stream.ID, ok bool) {
+	if len(b) > 127 {
+		return id, false
+	}
+	b, _, _ = bytes.Cut(b, []byte{0})
+	ms, rest, whole := bytes.Cut(b, []byte{'-'})
+	if id.Ms, ok = parseUnsigned(ms); !ok || !whole {
+		id.Seq = seq
+		return id, ok
+	}
+	id.Seq, ok = parseUnsigned(rest)
+	return id, ok
+}
+
+func parseUnsigned(b []byte) (n uint64, ok bool) {
+	for len(b) > 0 && (b[0] == ' ' || b[0]-'\t' < 5) {
+		b = b[1:]
+	}
+	if len(b) > 0 && b[0] == '+' {
+		b = b[1:]
+	}
+	if len(b) == 0 {
+		return 0, false
+	}
+	for _, c := range b {
+		d := uint64(c - '0')
+		if d > 9 || n > math.MaxUint64/10 || n*10 > math.MaxUint64-d {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, true
+}
+
+// streamID reads argument i as an ID; what is none is replied to.
+func (c *Ctx) streamID(i int) (stream.ID, bool) {
+	id, ok := parseStreamID(c.Args[i], 0)
+	if !ok {
+		c.Err(errStreamID)
+	}
+	return id, ok
+}
+
+// streamIDs reads arguments i to, but without, end.
+func (c *Ctx) streamIDs(i, end int) ([]stream.ID, bool) {
+	ids := c.x.values.ids[:0]
+	for ; i < end; i++ {
+		id, ok := c.streamID(i)
+		if !ok {
+			return nil, false
+		}
+		ids = append(ids, id)
+	}
+	c.x.values.ids = ids
+	return ids, true
+}
+
+// streamBound reads argument i as an end of a range: an ID, one after "(" that is
+// not meant itself, - or +. end says that it is the upper one.
+func (c *Ctx) streamBound(i int, end bool) (id stream.ID, ok bool) {
+	arg := c.Args[i]
+	switch {
+	case len(arg) == 1 && arg[0] == '-':
+		return stream.ID{}, true
+	case len(arg) == 1 && arg[0] == '+':
+		return stream.MaxID, true
+	}
+	open := len(arg) > 1 && arg[0] == '('
+	if open {
+		arg = arg[1:]
+	}
+	seq := uint64(0)
+	if end {
+		seq = math.MaxUint64
+	}
+	if id, ok = parseStreamID(arg, seq); !ok {
+		c.Err(errStreamID)
+		return id, false
+	}
+	switch {
+	case open && end:
+		if id, ok = id.Prev(); !ok {
+			c.Err("ERR invalid end ID for the interval")
+		}
+	case open:
+		if id, ok = id.Next(); !ok {
+			c.Err("ERR invalid start ID for the interval")
+		}
+	}
+	return id, ok
+}
+
+func writeStreamID(w *wire.Writer, id stream.ID) {
+	var buf [48]byte
+	w.Bulk(id.Append(buf[:0]))
+}
+
+// writeEntry replies with the fields and values of the current entry.
+func writeFields(w *wire.Writer, it *stream.Iter) {
+	w.Array(2 * it.Fields)
+	for range it.Fields {
+		f, v := it.Pair()
+		writeElem(w, f)
+		writeElem(w, v)
+	}
+}
+
+func writeEntry(w *wire.Writer, it *stream.Iter) {
+	w.Array(2)
+	writeStreamID(w, it.ID)
+	writeFields(w, it)
+}
+
+// adding are the options of XADD and XTRIM.
+type adding struct {
+	id            stream.ID
+	auto, autoSeq bool // the ID, or its number, is to be made
+	at            int  // position of the ID
+	noMake        bool
+	refs          stream.Refs
+	refsGiven     bool
+	pid, iid      []byte // IDMP; iid is nil with IDMPAUTO
+	trim          stream.Trim
+	trims         bool
+	trimAt        int // position of the threshold
+	limit         bool
+}
+
+func (o *adding) parse(c *Ctx, xadd bool) bool {
+	i := 2
+loop:
+	for ; i < len(c.Args); i++ {
+		more := len(c.Args) - 1 - i
+		arg := c.Args[i]
+		switch {
+		case xadd && len(arg) == 1 && arg[0] == '*':
+			o.auto = true
+			break loop
+		case more > 0 && c.Word(i, "maxlen"), more > 0 && c.Word(i, "minid"):
+			if o.trims {
+				c.Err("ERR syntax error, MAXLEN and MINID options at the same time are not compatible")
+				return false
+			}
+			o.trims, o.trim.ByID = true, c.Word(i, "minid")
+			if next := c.Args[i+1]; more >= 2 && len(next) == 1 && (next[0] == '~' || next[0] == '=') {
+				o.trim.Approx = next[0] == '~'
+				i++
+			}
+			i++
+			o.trimAt = i
+			if o.trim.ByID {
+				var ok bool
+				if o.trim.MinID, ok = c.streamID(i); !ok {
+					return false
+				}
+				continue
+			}
+			n, ok := c.IntMin(i, 0, "ERR The MAXLEN argument must be >= 0.")
+			if !ok {
+				return false
+			}
+			o.trim.MaxLen = uint64(n)
+		case more > 0 && c.Word(i, "limit"):
+			i++
+			var ok bool
+			if o.trim.Limit, ok = c.IntMin(i, 0, "ERR The LIMIT argument must be >= 0."); !ok {
+				return false
+			}
+			o.limit = true
+		case xadd && c.Word(i, "nomkstream"):
+			o.noMake = true
+		case c.refsWord(i, &o.refs, &o.refsGiven):
+			if !o.refsGiven {
+				return false
+			}
+		case xadd && more > 0 && c.Word(i, "idmpauto"), xadd && more > 1 && c.Word(i, "idmp"):
+			if o.pid != nil {
+				c.Err("ERR syntax error, IDMP and IDMPAUTO options at the same time are not compatible")
+				return false
+			}
+			auto := c.Word(i, "idmpauto")
+			i++
+			o.pid = c.Args[i]
+			if !auto {
+				i++
+				o.iid = c.Args[i]
+			}
+			if len(o.pid) == 0 || !auto && len(o.iid) == 0 {
+				c.Err("ERR IDMP and IDMPAUTO need a producer ID and an idempotent ID that are not empty")
+				return false
+			}
+		case xadd:
+			var ok bool
+			if n := len(arg); n > 2 && n < 128 && string(arg[n-2:]) == "-*" {
+				o.id.Ms, ok = parseUnsigned(arg[:n-2])
+				o.autoSeq = true
+			} else {
+				o.id, ok = parseStreamID(arg, 0)
+			}
+			if !ok {
+				c.Err(errStreamID)
+				return false
+			}
+			break loop
+		default:
+			c.Err(errSyntax)
+			return false
+		}
+	}
+	o.at = i
+	return o.check(c, xadd)
+}
+
+// refsWord reads argument i as KEEPREF, DELREF or ACKED, if it is one of them. A
+// second one is an error, which given being false says.
+func (c *Ctx) refsWord(i int, refs *stream.Refs, given *bool) bool {
+	switch {
+	case c.Word(i, "keepref"), c.Word(i, "delref"), c.Word(i, "acked"):
+	default:
+		return false
+	}
+	if *given {
+		c.Err(errSyntax)
+		*given = false
+		return true
+	}
+	*given = true
+	switch c.Args[i][0] | 0x20 {
+	case 'd':
+		*refs = stream.DelRefs
+	case 'a':
+		*refs = stream.Acked
+	}
+	return true
+}
+
+func (o *adding) check(c *Ctx, xadd bool) bool {
+	o.trim.Refs = o.refs
+	switch {
+	case o.trim.Limit > 0 && !o.trims:
+		c.Err("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy")
+		return false
+	case !xadd && !o.trims:
+		c.Err("ERR syntax error, XTRIM must be called with a trimming strategy")
+		return false
+	case o.pid != nil && !o.auto:
+		c.Err("ERR IDMP and IDMPAUTO can be used with the ID * only")
+		return false
+	}
+	switch {
+	case c.C.applies:
+		o.trim.Limit = 0 // how much was trimmed is what the arguments say
+	case o.limit && !o.trim.Approx:
+		c.Err("ERR syntax error, LIMIT cannot be used without the special ~ option")
+		return false
+	case !o.limit && o.trim.Approx:
+		if o.trim.Limit = 100 * c.S.Config.StreamNodeMaxEntries.Load(); o.trim.Limit <= 0 {
+			o.trim.Limit = 10_000
+		}
+		o.trim.Limit = min(o.trim.Limit, 1_000_000)
+	}
+	return true
+}
+
+func (c *Ctx) streamLimits() stream.Limits {
+	return stream.Limits{MaxBytes: c.S.Config.StreamNodeMaxBytes.Load(), MaxEntries: c.S.Config.StreamNodeMaxEntries.Load()}
+}
+
+func cmdXAdd(c *Ctx) {
+	var o adding
+	if !o.parse(c, true) {
+		return
+	}
+	if o.at+1 >= len(c.Args) || (len(c.Args)-o.at)&1 == 0 {
+		c.WrongArity()
+		return
+	}
+	fields := c.Args[o.at+1:]
+	if !o.auto && !o.autoSeq && o.id.IsZero() {
+		c.Err("ERR The ID specified in XADD must be greater than 0-0")
+		return
+	}
+	k := &c.Keys[0]
+	var e keyspace.Entry
+	if !c.findType(k, types.TStream, &e) {
+		return
+	}
+	var s streamEdit
+	var last stream.ID
+	if e.Exists() {
+		last = e.Object().(*stream.Stream).LastID()
+	} else if o.noMake {
+		c.W.Null()
+		return
+	}
+	if last == stream.MaxID {
+		c.Err("ERR The stream has exhausted the last possible ID, unable to add more items")
+		return
+	}
+	if e.Exists() {
+		s = c.openStream(k, &e)
+	}
+	if o.pid != nil && s.Stream != nil && c.knownMessage(&o, &s, fields) {
+		return
+	}
+	id, ok := o.newID(last, c.Now)
+	if !ok || !last.Less(id) {
+		c.Err("ERR The ID specified in XADD is equal or smaller than the target stream top item")
+		return
+	}
+	size := 0
+	for _, f := range fields {
+		size += len(f)
+	}
+	if size > stream.MaxSize {
+		c.Err("ERR Elements are too large to be stored")
+		return
+	}
+	fresh := s.Stream == nil
+	if fresh {
+		s = streamEdit{Stream: stream.New(), k: k}
+	}
+	s.Append(id, fields, c.streamLimits())
+	if o.pid != nil {
+		c.remember(&s, o.pid, o.iidOf(fields), id, true)
+	}
+	writeStreamID(c.W, id)
+	c.Notify('t', "xadd", k)
+	c.Dirty++
+	trimmed := 0
+	if o.trims {
+		if trimmed = s.Trim(&o.trim); trimmed > 0 {
+			c.Notify('t', "xtrim", k)
+		}
+	}
+	if fresh {
+		c.PutObject(k, types.TStream, types.EncObject, s.Stream, 0)
+	} else {
+		c.closeStream(&s, true)
+	}
+	if c.Journaling() {
+		o.journal(c, &s, id, trimmed)
+	}
+	c.Ready(k)
+}
+
+// newID is the ID of a new entry; false: there is no further one in the
+// millisecond that was asked for.
+func (o *adding) newID(last stream.ID, now int64) (stream.ID, bool) {
+	switch {
+	case o.auto:
+		if ms := uint64(now); ms > last.Ms {
+			return stream.ID{Ms: ms}, true
+		}
+		return last.Next()
+	case o.autoSeq:
+		if o.id.Ms == last.Ms {
+			return stream.ID{Ms: last.Ms, Seq: last.Seq + 1}, last.Seq < math.MaxUint64
+		}
+		return stream.ID{Ms: o.id.Ms}, true
+	}
+	return o.id, true
+}
+
+// journal says what XADD did where the command as it came would do something
+// else: the ID is that which was made, and what was trimmed is told exactly.
+func (o *adding) journal(c *Ctx, s *streamEdit, id stream.ID, trimmed int) {
+	if !o.auto && !o.autoSeq && !(o.trims && (o.trim.Approx || o.refs != stream.KeepRefs)) {
+		return
+	}
+	args := make([][]byte, 0, len(c.Args))
+	args = append(args, []byte("XADD"), c.Args[1])
+	if o.noMake {
+		args = append(args, []byte("NOMKSTREAM"))
+	}
+	// What groups allow is trimmed by an effect of its own.
+	apart := o.refs != stream.KeepRefs
+	if o.trims && !apart {
+		args = o.appendTrim(args, s, c.Args)
+	}
+	args = append(append(args, id.Append(nil)), c.Args[o.at+1:]...)
+	c.Effect(args...)
+	if apart && trimmed > 0 {
+		c.trimEffect(s, &o.trim)
+	}
+	if o.pid != nil {
+		c.Effect([]byte("XIDMPRECORD"), c.Args[1], o.pid, o.iidOf(c.Args[o.at+1:]), id.Append(nil))
+	}
+}
+
+// appendTrim adds the options of trimming that leads to what it has led to.
+func (o *adding) appendTrim(args [][]byte, s *streamEdit, given [][]byte) [][]byte {
+	word, threshold := []byte("MAXLEN"), given[o.trimAt]
+	if o.trim.ByID {
+		word = []byte("MINID")
+	}
+	if o.trim.Approx {
+		switch {
+		case !o.trim.ByID:
+			threshold = intArg(int64(s.Len()))
+		case s.Len() == 0:
+			threshold = stream.MaxID.Append(nil)
+		default:
+			threshold = s.FirstID().Append(nil)
+		}
+	}
+	return append(args, word, []byte("="), threshold)
+}
+
+// trimEffect journals a trim that has looked at the groups: all that they allow
+// up to an ID is gone.
+func (c *Ctx) trimEffect(s *streamEdit, t *stream.Trim) {
+	if !c.Journaling() {
+		c.NoEffect()
+		return
+	}
+	end, ok := t.After.Next()
+	if !ok {
+		end = stream.MaxID
+	}
+	word := []byte("DELREF")
+	if t.Refs == stream.Acked {
+		word = []byte("ACKED")
+	}
+	c.Effect([]byte("XTRIM"), s.k.B, []byte("MINID"), []byte("="), end.Append(nil), word)
+}
+
+// iidOf is the ID of a message: the producer's own, or a sum of the fields.
+func (o *adding) iidOf(fields [][]byte) []byte {
+	if o.iid != nil {
+		return o.iid
+	}
+	h := sha256.New()
+	var n [8]byte
+	for _, f := range fields {
+		binary.LittleEndian.PutUint64(n[:], uint64(len(f)))
+		h.Write(n[:])
+		h.Write(f)
+	}
+	return h.Sum(nil)[:16]
+}
+
+// idmpSince is the moment before which messages are forgotten, and the number of
+// them for each producer.
+func (c *Ctx) idmpLimits(s *stream.Stream) (since, most int64) {
+	duration, most := s.IdmpConfig()
+	if duration == 0 {
+		duration = c.S.Config.StreamIdmpDuration.Load()
+	}
+	if most == 0 {
+		most = c.S.Config.StreamIdmpMaxsize.Load()
+	}
+	return c.Now - duration*1000, most
+}
+
+// knownMessage replies with what a message has become that was sent before.
+func (c *Ctx) knownMessage(o *adding, s *streamEdit, fields [][]byte) bool {
+	since, _ := c.idmpLimits(s.Stream)
+	id, ok := s.IdmpFind(o.pid, o.iidOf(fields), since)
+	if ok {
+		s.IdmpDuplicate()
+		c.closeStream(s, false)
+		writeStreamID(c.W, id)
+		c.NoEffect()
+	}
+	return ok
+}
+
+func (c *Ctx) remember(s *streamEdit, pid, iid []byte, id stream.ID, counted bool) {
+	since, most := c.idmpLimits(s.Stream)
+	s.IdmpAdd(pid, iid, id, c.Now, since, most, counted)
+}
+
+func cmdXCfgSet(c *Ctx) {
+	duration, most := int64(-1), int64(-1)
+	for i := 2; i < len(c.Args); i += 2 {
+		value, max, bad := &duration, int64(86400), "ERR invalid duration"
+		switch {
+		case i+1 == len(c.Args):
+			c.Err(errSyntax)
+			return
+		case c.Word(i, "idmp-duration"):
+		case c.Word(i, "idmp-maxsize"):
+			value, max, bad = &most, 10_000, "ERR invalid maxsize"
+		default:
+			c.Err(errSyntax)
+			return
+		}
+		n, ok := parseInt(c.Args[i+1])
+		if !ok || n < 1 || n > max {
+			c.Err(bad)
+			return
+		}
+		*value = n
+	}
+	if duration < 0 && most < 0 {
+		c.Err(errSyntax)
+		return
+	}
+	s, ok := c.editStream(&c.Keys[0])
+	switch {
+	case !ok:
+		return
+	case s.Stream == nil:
+		c.Err(errNoKey)
+		return
+	}
+	oldDuration, oldMost := s.IdmpConfig()
+	if duration < 0 {
+		duration = oldDuration
+	}
+	if most < 0 {
+		most = oldMost
+	}
+	s.SetIdmpConfig(duration, most)
+	c.closeStream(&s, false)
+	c.Dirty++
+	c.W.OK()
+}
+
+func cmdXIdmpRecord(c *Ctx) {
+	id, ok := c.streamID(4)
+	if !ok {
+		return
+	}
+	pid, iid := c.Args[2], c.Args[3]
+	s, ok := c.editStream(&c.Keys[0])
+	switch {
+	case !ok:
+		return
+	case s.Stream == nil:
+		c.Err(errNoKey)
+		return
+	case len(pid) == 0 || len(iid) == 0:
+		c.Err("ERR the producer ID and the idempotent ID must not be empty")
+		return
+	case !c.C.applies && !s.Has(id): // a log tells of messages that were deleted since
+		c.Err("ERR no such entry")
+		return
+	}
+	since, _ := c.idmpLimits(s.Stream)
+	if known, there := s.IdmpFind(pid, iid, since); there {
+		if known != id {
+			c.Err("ERR the idempotent ID belongs to another entry")
+			return
+		}
+		c.W.OK()
+		return
+	}
+	c.remember(&s, pid, iid, id, true)
+	c.closeStream(&s, false)
+	c.Dirty++
+	c.W.OK()
+}
+
+func cmdXLen(c *Ctx) {
+	s, ok := c.readStream(&c.Keys[0])
+	switch {
+	case !ok:
+	case s == nil:
+		c.W.Int(0)
+	default:
+		c.W.Int(int64(s.Len()))
+	}
+}
+
+func xrange(c *Ctx, rev bool) {
+	first, last := 2, 3
+	if rev {
+		first, last = 3, 2
+	}
+	from, ok := c.streamBound(first, false)
+	if !ok {
+		return
+	}
+	to, ok := c.streamBound(last, true)
+	if !ok {
+		return
+	}
+	count := int64(-1)
+	for i := 4; i < len(c.Args); i += 2 {
+		if !c.Word(i, "count") || i+1 == len(c.Args) {
+			c.Err(errSyntax)
+			return
+		}
+		if count, ok = c.Int(i + 1); !ok {
+			return
+		}
+		count = max(count, 0)
+	}
+	s, ok := c.readStream(&c.Keys[0])
+	switch {
+	case !ok:
+		return
+	case s == nil:
+		c.W.Array(0)
+		return
+	case count == 0:
+		c.W.NullArray()
+		return
+	}
+	r := streamRange{from, to, count, rev}
+	if n := r.most(s); longToRead(s, n, s.Len()) {
+		view := s.Copy()
+		c.Aside(func(w *wire.Writer) {
+			defer freeAll(view)
+			r.write(w, view.(*stream.Stream))
+		})
+		return
+	}
+	r.write(c.W, s)
+}
+
+// streamRange is a range of entries, at most count unless that is negative.
+type streamRange struct {
+	from, to stream.ID
+	count    int64
+	rev      bool
+}
+
+// most is at least the number of entries, quickly where it is small.
+func (r *streamRange) most(s *stream.Stream) int {
+	n := s.Len()
+	if r.count >= 0 && r.count < int64(n) {
+		n = int(r.count)
+	}
+	if n > 100 && n > longRead/100 {
+		in := s.Count(r.from) - s.Count(r.to) + 1
+		n = min(n, max(in, 0))
+	}
+	return n
+}
+
+func (r *streamRange) write(w *wire.Writer, s *stream.Stream) {
+	at, n := w.DeferArray(), 0
+	if r.rev {
+		it := s.SeekBack(r.to)
+		for int64(n) != r.count && it.Prev() && !it.ID.Less(r.from) {
+			writeEntry(w, &it)
+			n++
+		}
+	} else {
+		it := s.Seek(r.from)
+		for int64(n) != r.count && it.Next() && !r.to.Less(it.ID) {
+			writeEntry(w, &it)
+			n++
+		}
+	}
+	w.SetArray(at, n)
+}
+
+func cmdXDel(c *Ctx) {
+	k := &c.Keys[0]
+	s, ok := c.editStream(k)
+	switch {
+	case !ok:
+		return
+	case s.Stream == nil:
+		c.W.Int(0)
+		return
+	}
+	ids, ok := c.streamIDs(2, len(c.Args))
+	if !ok {
+		return
+	}
+	n := 0
+	for _, id := range ids {
+		if s.Delete(id) {
+			n++
+		}
+	}
+	c.closeStream(&s, n > 0)
+	if n > 0 {
+		c.Notify('t', "xdel", k)
+		c.Dirty += n
+	}
+	c.W.Int(int64(n))
+}
+
+// idBlock are the options of XDELEX, XACKDEL and XNACK: IDS numids id [id ...].
+type idBlock struct {
+	refs stream.Refs
+	ids  []stream.ID
+}
+
+// parse reads the arguments from i on; option reads what is no such option, and
+// returns how many arguments it was, 0 for none (an error is replied).
+func (b *idBlock) parse(c *Ctx, i int, option func(i int) int) bool {
+	given, seen := false, false
+	for i < len(c.Args) {
+		switch {
+		case c.Word(i, "ids") && i+1 < len(c.Args) && !seen:
+			n, ok := parseInt(c.Args[i+1])
+			if !ok || n < 1 {
+				c.Err("ERR Number of IDs must be a positive integer")
+				return false
+			}
+			if n > int64(len(c.Args)-i-2) {
+				c.Err("ERR The `numids` parameter must match the number of arguments")
+				return false
+			}
+			if b.ids, ok = c.streamIDs(i+2, i+2+int(n)); !ok {
+				return false
+			}
+			seen = true
+			i += 2 + int(n)
+		case option == nil && c.refsWord(i, &b.refs, &given):
+			if !given {
+				return false
+			}
+			i++
+		default:
+			n := 0
+			if option != nil {
+				if n = option(i); n < 0 {
+					return false
+				}
+			}
+			if n == 0 {
+				c.Err(errSyntax)
+				return false
+			}
+			i += n
+		}
+	}
+	if !seen {
+		c.Err(errSyntax)
+	}
+	return seen
+}
+
+// The answers of XDELEX and XACKDEL.
+const (
+	idMissing = -1
+	idDeleted = 1
+	idKept    = 2
+)
+
+func cmdXDelEx(c *Ctx) {
+	var b idBlock
+	if !b.parse(c, 2, nil) {
+		return
+	}
+	k := &c.Keys[0]
+	s, ok := c.editStream(k)
+	if !ok {
+		return
+	}
+	c.W.Array(len(b.ids))
+	if s.Stream == nil {
+		for range b.ids {
+			c.W.Int(idMissing)
+		}
+		return
+	}
+	n, refs := 0, 0
+	for _, id := range b.ids {
+		answer := int64(idMissing)
+		if b.refs == stream.Acked && s.Has(id) && !s.Acked(id) {
+			answer = idKept
+		} else if s.Delete(id) {
+			answer = idDeleted
+			n++
+		}
+		if b.refs == stream.DelRefs && s.DropRefs(id) {
+			refs++
+		}
+		c.W.Int(answer)
+	}
+	c.closeStream(&s, n > 0)
+	if n > 0 {
+		c.Notify('t', "xdel", k)
+	}
+	c.Dirty += n + refs
+}
+
+// trimAtOnce is how many entries XTRIM looks at without letting go of the stripe,
+// where it has to look at each: less than half a millisecond.
+const trimAtOnce = 1000
+
+func cmdXTrim(c *Ctx) {
+	var o adding
+	if !o.parse(c, false) {
+		return
+	}
+	k := &c.Keys[0]
+	s, ok := c.editStream(k)
+	switch {
+	case !ok:
+		return
+	case s.Stream == nil:
+		c.W.Int(0)
+		return
+	}
+	if o.refs != stream.KeepRefs && len(s.Groups()) > 0 && !c.inExec && c.C.Conn != nil && !c.C.applies {
+		o.trim.Budget = trimAtOnce
+	}
+	n := s.Trim(&o.trim)
+	c.closeStream(&s, n > 0)
+	if n > 0 {
+		c.Notify('t', "xtrim", k)
+		c.Dirty += n
+		if o.refs != stream.KeepRefs {
+			c.trimEffect(&s, &o.trim)
+		} else if o.trim.Approx && c.Journaling() {
+			c.Effect(o.appendTrim([][]byte{[]byte("XTRIM"), k.B}, &s, c.Args)...)
+		}
+	}
+	if o.trim.More {
+		c.trimOn(k, &o.trim, n)
+		return
+	}
+	c.W.Int(int64(n))
+}
+
+// trimOn goes on with a trim bit by bit, letting go of the stripe in between. It
+// ends early where the stream is another one, or gone.
+func (c *Ctx) trimOn(k *keyspace.Key, t *stream.Trim, n int) {
+	srv, db, trim := c.S, c.DB(), *t
+	key := *k
+	key.B = slices.Clone(k.B)
+	c.Background(func(w *wire.Writer, _ bool) {
+		keys := []keyspace.Key{key}
+		for more := true; more; {
+			more = false
+			srv.ChangeLater(db, keys, func(c *Ctx) {
+				e := c.Tx.Peek(&keys[0])
+				if e.Type() != types.TStream {
+					return
+				}
+				s := c.openStream(&keys[0], &e)
+				step := s.Trim(&trim)
+				c.closeStream(&s, step > 0)
+				if step > 0 {
+					c.trimEffect(&s, &trim)
+					c.Dirty += step
+					n += step
+				}
+				more = trim.More
+			})
+		}
+		w.Int(int64(n))
+	})
+}
+
+func cmdXSetID(c *Ctx) {
+	id, ok := c.streamID(2)
+	if !ok {
+		return
+	}
+	added := int64(-1)
+	var deleted stream.ID
+	for i := 3; i < len(c.Args); i += 2 {
+		switch {
+		case c.Word(i, "entriesadded") && i+1 < len(c.Args):
+			if added, ok = c.IntMin(i+1, 0, "ERR entries_added must be positive"); !ok {
+				return
+			}
+		case c.Word(i, "maxdeletedid") && i+1 < len(c.Args):
+			if deleted, ok = c.streamID(i + 1); !ok {
+				return
+			}
+			if id.Less(deleted) {
+				c.Err("ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id")
+				return
+			}
+		default:
+			c.Err(errSyntax)
+			return
+		}
+	}
+	k := &c.Keys[0]
+	s, ok := c.editStream(k)
+	switch {
+	case !ok:
+		return
+	case s.Stream == nil:
+		c.Err(errNoKey)
+		return
+	case id.Less(s.MaxDeletedID()):
+		c.Err("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id")
+		return
+	}
+	if last, there := s.Last(); there && id.Less(last) {
+		c.Err("ERR The ID specified in XSETID is smaller than the target stream top item")
+		return
+	}
+	if id.Less(s.LastAny()) { // which has been deleted: MAXDELETEDID said otherwise
+		c.Err("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id")
+		return
+	}
+	if added >= 0 && int64(s.Len()) > added {
+		c.Err("ERR The entries_added specified in XSETID is smaller than the target stream length")
+		return
+	}
+	s.SetLast(id)
+	if added >= 0 {
+		s.SetAdded(uint64(added))
+		for _, g := range s.Groups() {
+			if g.Read > added {
+				s.EditGroup([]byte(g.Name)).Read = added
+			}
+		}
+	}
+	if !deleted.IsZero() {
+		s.SetMaxDeleted(deleted)
+	}
+	c.closeStream(&s, false)
+	c.Notify('t', "xsetid", k)
+	c.Dirty++
+	c.W.OK()
+}
