@@ -50,9 +50,10 @@ type values struct {
 	geo    geoValues
 	hll    hllValues
 	ids    []stream.ID
-	places []int  // of LPOS
-	name   []byte // of SORT's patterns, as is
-	text   []byte // the number that one means
+	wanted []wanted // of XREAD
+	places []int    // of LPOS
+	name   []byte   // of SORT's patterns, as is
+	text   []byte   // the number that one means
 }
 
 // findType finds the value at a key as an access to it; it is false where

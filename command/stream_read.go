@@ -184,7 +184,11 @@ func noGroupToRead(k *keyspace.Key, group []byte) string {
 
 // resolve reads the IDs, and verifies that keys and groups are there.
 func (r *reading) resolve(c *Ctx) bool {
-	r.ids = make([]wanted, len(c.Keys))
+	if cap(c.x.values.wanted) < len(c.Keys) {
+		c.x.values.wanted = make([]wanted, len(c.Keys))
+	}
+	r.ids = c.x.values.wanted[:len(c.Keys)]
+	clear(r.ids)
 	for n := range c.Keys {
 		k, arg := &c.Keys[n], c.Args[r.key+len(c.Keys)+n]
 		s, ok := c.readStream(k)
@@ -378,7 +382,7 @@ func (r *reading) aside(c *Ctx) bool {
 		v.key.B = slices.Clone(v.key.B)
 		v.s = v.s.Copy().(*stream.Stream)
 	}
-	o := *r
+	o := *r // its IDs are in views
 	c.Aside(func(w *wire.Writer) {
 		a := readAnswer{w: w}
 		for i := range views {
@@ -583,7 +587,7 @@ func (r *reading) ready(c *Ctx, s *streamEdit, g *stream.Group) bool {
 func (r *reading) wait(c *Ctx) {
 	o := *r
 	o.group, o.consumer = slices.Clone(r.group), slices.Clone(r.consumer)
-	o.ids = slices.Clip(o.ids)
+	o.ids = slices.Clone(r.ids)
 	c.Block(c.Keys, Wait{Timeout: r.block, TimedOut: nullArray, Gone: r.groups, Claims: r.claim >= 0,
 		Serve: func(c *Ctx, k *keyspace.Key) bool { return o.serveWaiting(c, k) }})
 	if r.claim >= 0 {

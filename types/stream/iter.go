@@ -122,7 +122,11 @@ func (s *Stream) SeekBack(id ID) (it Iter) {
 // backward notes where the entries of the node begin that are not deleted and
 // at most id.
 func (it *Iter) backward(id ID) {
-	it.v = it.s.dir.leaves[it.li].view(it.ni)
+	l := it.s.dir.leaves[it.li]
+	it.v = l.view(it.ni)
+	if n := int(l.nodes[it.ni].live); cap(it.begins) < n {
+		it.begins = make([]int, 0, max(n, 100))
+	}
 	it.begins = it.begins[:0]
 	for off := it.v.start; off < len(it.v.b); {
 		e := it.v.item(off)
