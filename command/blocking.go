@@ -581,13 +581,7 @@ func (s *Server) serveLater(db int, k keyspace.Key) {
 		ctx.ready = append(ctx.ready, readyKey{db, k})
 		x.serveReady(ctx)
 	}
-	if x.invalid.pending() {
-		x.invalidate()
-	}
 	s.Keyspace.Unlock(&x.held)
-	x.deliver()
-	if len(x.invalid.late) > 0 {
-		x.invalidateServed()
-	}
+	x.leaveServed()
 	x.enter()
 }

@@ -35,6 +35,13 @@ func fillAll(t *testing.T, c *harness.Conn) {
 		c.MustDo(t, "SET", fmt.Sprint("string:", n), strings.Repeat("text ", n*4))
 		c.MustDo(t, "SET", fmt.Sprint("int:", n), fmt.Sprint(n*1234567))
 		c.MustDo(t, "SET", fmt.Sprint("volatile:", n), "v", "PX", fmt.Sprint(1000000*n))
+		s := fmt.Sprint("XADD:", n)
+		for i := range min(n, 700) {
+			c.MustDo(t, "XADD", s, fmt.Sprintf("%d-%d", 1+i/3, i), "field", fmt.Sprint(i), "other", strings.Repeat("x", i%90))
+		}
+		c.MustDo(t, "XGROUP", "CREATE", s, "group", "0")
+		c.MustDo(t, "XREADGROUP", "GROUP", "group", "a consumer", "COUNT", fmt.Sprint(1+n/2), "STREAMS", s, ">")
+		c.MustDo(t, "XDEL", s, "1-0", "2-4", "5-13")
 		c.MustDo(t, "SELECT", "5")
 		c.MustDo(t, "SET", fmt.Sprint("there:", n), "\x00\xff")
 		c.MustDo(t, "SELECT", "0")
