@@ -2,7 +2,17 @@ package lua
 
 import "math"
 
+// compute is the operation on numbers. A NaN that it makes of other numbers is
+// negative on every processor, as on x86.
 func compute(op opcode, x, y float64) float64 {
+	r := operate(op, x, y)
+	if positiveNaN && r != r && x == x && y == y {
+		return math.Copysign(r, -1)
+	}
+	return r
+}
+
+func operate(op opcode, x, y float64) float64 {
 	switch op {
 	case opAdd:
 		return x + y

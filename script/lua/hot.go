@@ -1,5 +1,7 @@
 package lua
 
+import "runtime"
+
 // The hot loop runs the frequent instructions and calls no function at all, so
 // that the compiler keeps its state in registers (a test looks at the machine
 // code). What is rare, needs memory or may fail is left to the slow loop: hot
@@ -236,6 +238,10 @@ func translate(p *Proto) []uint64 {
 	return code
 }
 
+// positiveNaN tells that the processor's own NaN is positive, so that 0/0 would
+// print as nan and not as -nan, as on x86. The slow loop mends that.
+const positiveNaN = runtime.GOARCH != "amd64" && runtime.GOARCH != "386"
+
 // hot runs from the running frame's pc on to the next instruction that is for
 // the slow loop.
 func (s *State) hot() {
@@ -420,63 +426,87 @@ func (s *State) hot() {
 			}
 		case hAddRR:
 			if x, y := at(base, opB(i)), at(base, opC(i)); x.isNumber() && y.isNumber() {
-				at(base, opA(i)).setNumber(x.num() + y.num())
-				continue
+				if r := x.num() + y.num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hAddRK:
 			if x := at(base, opB(i)); x.isNumber() {
-				at(base, opA(i)).setNumber(x.num() + at(k, opC(i)).num())
-				continue
+				if r := x.num() + at(k, opC(i)).num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hAddKR:
 			if y := at(base, opC(i)); y.isNumber() {
-				at(base, opA(i)).setNumber(at(k, opB(i)).num() + y.num())
-				continue
+				if r := at(k, opB(i)).num() + y.num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hSubRR:
 			if x, y := at(base, opB(i)), at(base, opC(i)); x.isNumber() && y.isNumber() {
-				at(base, opA(i)).setNumber(x.num() - y.num())
-				continue
+				if r := x.num() - y.num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hSubRK:
 			if x := at(base, opB(i)); x.isNumber() {
-				at(base, opA(i)).setNumber(x.num() - at(k, opC(i)).num())
-				continue
+				if r := x.num() - at(k, opC(i)).num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hSubKR:
 			if y := at(base, opC(i)); y.isNumber() {
-				at(base, opA(i)).setNumber(at(k, opB(i)).num() - y.num())
-				continue
+				if r := at(k, opB(i)).num() - y.num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hMulRR:
 			if x, y := at(base, opB(i)), at(base, opC(i)); x.isNumber() && y.isNumber() {
-				at(base, opA(i)).setNumber(x.num() * y.num())
-				continue
+				if r := x.num() * y.num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hMulRK:
 			if x := at(base, opB(i)); x.isNumber() {
-				at(base, opA(i)).setNumber(x.num() * at(k, opC(i)).num())
-				continue
+				if r := x.num() * at(k, opC(i)).num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hMulKR:
 			if y := at(base, opC(i)); y.isNumber() {
-				at(base, opA(i)).setNumber(at(k, opB(i)).num() * y.num())
-				continue
+				if r := at(k, opB(i)).num() * y.num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hDivRR:
 			if x, y := at(base, opB(i)), at(base, opC(i)); x.isNumber() && y.isNumber() {
-				at(base, opA(i)).setNumber(x.num() / y.num())
-				continue
+				if r := x.num() / y.num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hDivRK:
 			if x := at(base, opB(i)); x.isNumber() {
-				at(base, opA(i)).setNumber(x.num() / at(k, opC(i)).num())
-				continue
+				if r := x.num() / at(k, opC(i)).num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hDivKR:
 			if y := at(base, opC(i)); y.isNumber() {
-				at(base, opA(i)).setNumber(at(k, opB(i)).num() / y.num())
-				continue
+				if r := at(k, opB(i)).num() / y.num(); !positiveNaN || r == r {
+					at(base, opA(i)).setNumber(r)
+					continue
+				}
 			}
 		case hModRR, hModRK:
 			x, y := at(base, opB(i)), at(base, opC(i))
