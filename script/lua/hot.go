@@ -245,17 +245,13 @@ const positiveNaN = runtime.GOARCH != "amd64" && runtime.GOARCH != "386"
 // hot runs from the running frame's pc on to the next instruction that is for
 // the slow loop.
 func (s *State) hot() {
-	th := s.th
-	f := &th.frames[th.n]
-	last := &th.frames[len(th.frames)-1]
-	stack := first(th.stack)
-	limit := offset(stack, th.soft) // registers end here at most
+	// As little as possible is kept beside these six: what calls need is read
+	// again there.
+	f := &s.th.frames[s.th.n]
 	cl := f.cl
-	code := first(cl.inst.code)
-	pc := instructionAt(code, f.pc)
-	k := first(cl.inst.p.consts)
-	base := offset(stack, int(f.base))
-	steps := s.steps
+	pc := instructionAt(first(cl.inst.code), f.pc)
+	k := cl.inst.consts
+	base := offset(first(s.th.stack), int(f.base))
 	for {
 		i := fetch(pc)
 		pc = nextInstruction(pc)
@@ -327,7 +323,7 @@ func (s *State) hot() {
 			}
 			t := v.table()
 			if key.isNumber() {
-				x := key.num()
+				x := key.float()
 				j := int(x)
 				if float64(j) == x && uint(j-1) < uint(len(t.arr)) {
 					r := t.slot(j - 1)
@@ -399,7 +395,7 @@ func (s *State) hot() {
 				x = at(k, opC(i))
 			}
 			if key.isNumber() {
-				y := key.num()
+				y := key.float()
 				j := int(y)
 				if float64(j) == y && uint(j-1) < uint(len(t.arr)) {
 					r := t.slot(j - 1)
@@ -426,84 +422,84 @@ func (s *State) hot() {
 			}
 		case hAddRR:
 			if x, y := at(base, opB(i)), at(base, opC(i)); x.isNumber() && y.isNumber() {
-				if r := x.num() + y.num(); !positiveNaN || r == r {
+				if r := x.float() + y.float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hAddRK:
 			if x := at(base, opB(i)); x.isNumber() {
-				if r := x.num() + at(k, opC(i)).num(); !positiveNaN || r == r {
+				if r := x.float() + at(k, opC(i)).float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hAddKR:
 			if y := at(base, opC(i)); y.isNumber() {
-				if r := at(k, opB(i)).num() + y.num(); !positiveNaN || r == r {
+				if r := at(k, opB(i)).float() + y.float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hSubRR:
 			if x, y := at(base, opB(i)), at(base, opC(i)); x.isNumber() && y.isNumber() {
-				if r := x.num() - y.num(); !positiveNaN || r == r {
+				if r := x.float() - y.float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hSubRK:
 			if x := at(base, opB(i)); x.isNumber() {
-				if r := x.num() - at(k, opC(i)).num(); !positiveNaN || r == r {
+				if r := x.float() - at(k, opC(i)).float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hSubKR:
 			if y := at(base, opC(i)); y.isNumber() {
-				if r := at(k, opB(i)).num() - y.num(); !positiveNaN || r == r {
+				if r := at(k, opB(i)).float() - y.float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hMulRR:
 			if x, y := at(base, opB(i)), at(base, opC(i)); x.isNumber() && y.isNumber() {
-				if r := x.num() * y.num(); !positiveNaN || r == r {
+				if r := x.float() * y.float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hMulRK:
 			if x := at(base, opB(i)); x.isNumber() {
-				if r := x.num() * at(k, opC(i)).num(); !positiveNaN || r == r {
+				if r := x.float() * at(k, opC(i)).float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hMulKR:
 			if y := at(base, opC(i)); y.isNumber() {
-				if r := at(k, opB(i)).num() * y.num(); !positiveNaN || r == r {
+				if r := at(k, opB(i)).float() * y.float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hDivRR:
 			if x, y := at(base, opB(i)), at(base, opC(i)); x.isNumber() && y.isNumber() {
-				if r := x.num() / y.num(); !positiveNaN || r == r {
+				if r := x.float() / y.float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hDivRK:
 			if x := at(base, opB(i)); x.isNumber() {
-				if r := x.num() / at(k, opC(i)).num(); !positiveNaN || r == r {
+				if r := x.float() / at(k, opC(i)).float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
 			}
 		case hDivKR:
 			if y := at(base, opC(i)); y.isNumber() {
-				if r := at(k, opB(i)).num() / y.num(); !positiveNaN || r == r {
+				if r := at(k, opB(i)).float() / y.float(); !positiveNaN || r == r {
 					at(base, opA(i)).setNumber(r)
 					continue
 				}
@@ -516,7 +512,7 @@ func (s *State) hot() {
 			if x.isNumber() && y.isNumber() {
 				// floor(q) by rounding to the nearest whole number, which the
 				// sum does for |q| < 2^51, and a step down where that is above.
-				a, b := x.num(), y.num()
+				a, b := x.float(), y.float()
 				q := a / b
 				if q < 1<<51 && q > -1<<51 {
 					const big = 3 << 51
@@ -530,7 +526,7 @@ func (s *State) hot() {
 			}
 		case hUnm:
 			if x := at(base, opB(i)); x.isNumber() {
-				at(base, opA(i)).setNumber(-x.num())
+				at(base, opA(i)).setNumber(-x.float())
 				continue
 			}
 		case hNot:
@@ -570,7 +566,7 @@ func (s *State) hot() {
 			pc = jumpBy(pc, opD(i))
 			continue
 		case hJmpBack:
-			if steps--; steps >= 0 {
+			if s.steps--; s.steps >= 0 {
 				pc = jumpBy(pc, opD(i))
 				continue
 			}
@@ -582,7 +578,7 @@ func (s *State) hot() {
 			var r uint64
 			switch {
 			case x.isNumber() && y.isNumber():
-				if x.num() == y.num() {
+				if x.float() == y.float() {
 					r = 1
 				}
 			case x.same(*y):
@@ -606,7 +602,7 @@ func (s *State) hot() {
 			}
 			if r == opA(i) {
 				if int64(i) < 0 {
-					if steps--; steps < 0 {
+					if s.steps--; s.steps < 0 {
 						break
 					}
 				}
@@ -626,12 +622,12 @@ func (s *State) hot() {
 				break
 			}
 			var r uint64
-			if x.num() < y.num() {
+			if x.float() < y.float() {
 				r = 1
 			}
 			if r == opA(i) {
 				if int64(i) < 0 {
-					if steps--; steps < 0 {
+					if s.steps--; s.steps < 0 {
 						break
 					}
 				}
@@ -651,12 +647,12 @@ func (s *State) hot() {
 				break
 			}
 			var r uint64
-			if x.num() <= y.num() {
+			if x.float() <= y.float() {
 				r = 1
 			}
 			if r == opA(i) {
 				if int64(i) < 0 {
-					if steps--; steps < 0 {
+					if s.steps--; s.steps < 0 {
 						break
 					}
 				}
@@ -668,7 +664,7 @@ func (s *State) hot() {
 		case hTest:
 			if at(base, opA(i)).isFalse() != (opC(i) != 0) {
 				if int64(i) < 0 {
-					if steps--; steps < 0 {
+					if s.steps--; s.steps < 0 {
 						break
 					}
 				}
@@ -692,16 +688,17 @@ func (s *State) hot() {
 				c := v.closure()
 				inst := c.inst
 				to := after(v, 1)
-				if !inst.plain || f == last || past(to, inst.stack, limit) {
+				th := s.th
+				if !inst.plain || th.n+1 >= len(th.frames) || th.past(to, inst.stack) {
 					break
 				}
-				if steps--; steps < 0 {
+				if s.steps--; s.steps < 0 {
 					break
 				}
 				for ; n < inst.params; n++ {
 					*after(to, n) = Value{}
 				}
-				f.pc = distance(code, pc)
+				f.pc = distance(first(cl.inst.code), pc)
 				fn := f.base + int32(opA(i)/uint64(valueSize))
 				f = nextFrame(f)
 				if f.cl != c {
@@ -714,8 +711,7 @@ func (s *State) hot() {
 				th.n++
 				cl = c
 				base = pointerTo(to)
-				code = first(inst.code)
-				pc = code
+				pc = first(inst.code)
 				k = inst.consts
 				continue
 			}
@@ -728,16 +724,17 @@ func (s *State) hot() {
 			inst := c.inst
 			n--
 			to = after(v, 2)
-			if !inst.plain || f == last || nextFrame(f) == last || past(to, inst.stack, limit) || th.calls >= maxNesting-1 {
+			th := s.th
+			if !inst.plain || th.n+2 >= len(th.frames) || th.past(to, inst.stack) || th.calls >= maxNesting-1 {
 				break
 			}
-			if steps--; steps < 0 {
+			if s.steps--; s.steps < 0 {
 				break
 			}
 			for ; n < inst.params; n++ {
 				*after(to, n) = Value{}
 			}
-			f.pc = distance(code, pc)
+			f.pc = distance(first(cl.inst.code), pc)
 			fn := f.base + int32(opA(i)/uint64(valueSize))
 			f = nextFrame(f)
 			f.base, f.fn = fn+1, fn
@@ -758,14 +755,15 @@ func (s *State) hot() {
 			th.calls++
 			cl = c
 			base = pointerTo(to)
-			code = first(inst.code)
-			pc = code
+			pc = first(inst.code)
 			k = inst.consts
 			continue
 		case hReturn:
+			th := s.th
 			if !f.simple || th.open != nil {
 				break
 			}
+			stack := first(th.stack)
 			from := at(base, opA(i))
 			n := opB(i)
 			want := uint64(int64(f.want))
@@ -807,14 +805,13 @@ func (s *State) hot() {
 			cl = f.cl
 			inst := cl.inst
 			base = offset(stack, int(f.base))
-			code = first(inst.code)
-			pc = instructionAt(code, f.pc)
+			pc = instructionAt(first(inst.code), f.pc)
 			k = inst.consts
 			continue
 		case hForLoop:
 			v := at(base, opA(i))
-			step := after(v, 2).num()
-			x, end := v.num()+step, after(v, 1).num()
+			step := after(v, 2).float()
+			x, end := v.float()+step, after(v, 1).float()
 			if step > 0 {
 				if !(x <= end) {
 					continue
@@ -822,7 +819,7 @@ func (s *State) hot() {
 			} else if !(end <= x) {
 				continue
 			}
-			if steps--; steps < 0 {
+			if s.steps--; s.steps < 0 {
 				break
 			}
 			v.setNumber(x)
@@ -832,7 +829,7 @@ func (s *State) hot() {
 		case hForPrep:
 			v := at(base, opA(i))
 			if step := after(v, 2); v.isNumber() && after(v, 1).isNumber() && step.isNumber() {
-				v.setNumber(v.num() - step.num())
+				v.setNumber(v.float() - step.float())
 				pc = jumpBy(pc, opD(i))
 				continue
 			}
@@ -843,14 +840,14 @@ func (s *State) hot() {
 				break
 			}
 			t := tv.table()
-			if steps--; steps < 0 {
+			if s.steps--; s.steps < 0 {
 				break
 			}
 			if v.p == s.nextValue.p {
 				var j int
 				if ctl.IsNil() {
 				} else if ctl.isNumber() {
-					x := ctl.num()
+					x := ctl.float()
 					j = int(x)
 					if float64(j) != x || uint(j-1) >= uint(len(t.arr)) {
 						j = int(t.iter)
@@ -890,7 +887,7 @@ func (s *State) hot() {
 				continue
 			}
 			if v.p == s.inext.p && ctl.isNumber() {
-				x := ctl.num()
+				x := ctl.float()
 				j := int(x)
 				if float64(j) == x && uint(j) < uint(len(t.arr)) {
 					r := t.slot(j)
@@ -908,8 +905,7 @@ func (s *State) hot() {
 			}
 		}
 	slow:
-		f.pc = distance(code, pc) - 1
-		s.steps = steps
+		f.pc = distance(first(cl.inst.code), pc) - 1
 		return
 	next:
 	}

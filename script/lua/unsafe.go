@@ -153,10 +153,13 @@ func after(v *Value, n uint64) *Value {
 
 func pointerTo(v *Value) pointer { return unsafe.Pointer(v) }
 
-// past tells whether size bytes from v on go beyond the limit.
-func past(v *Value, size uintptr, limit pointer) bool {
-	return uintptr(unsafe.Pointer(v))+size > uintptr(limit)
+// past tells whether size bytes from v on go beyond the used part of the stack.
+func (th *thread) past(v *Value, size uintptr) bool {
+	return uintptr(unsafe.Pointer(v))+size-uintptr(first(th.stack)) > uintptr(th.soft)*uintptr(valueSize)
 }
+
+// float is num without a detour over the other kind of register.
+func (v *Value) float() float64 { return *(*float64)(unsafe.Pointer(&v.n)) }
 
 func fetch(pc pointer) uint64                      { return *(*uint64)(pc) }
 func nextInstruction(pc pointer) pointer           { return unsafe.Add(pc, 8) }
