@@ -214,3 +214,39 @@ func TestMemory(t *testing.T) {
 		}
 	}
 }
+
+// TestRecycle runs scripts whose tables grow in many ways one after the other
+// on one machine, with the memory of the last run used again.
+func TestRecycle(t *testing.T) {
+	s := New(Options{})
+	src := `local n, seed = ...
+	local t, u, sum = {}, {}, 0
+	for i = 1, n do
+		seed = (seed * 16807) % 2147483647
+		local k = seed % (2 * n)
+		t[i] = k
+		u['k' .. k] = k
+		if seed % 3 == 0 then t[i] = nil end
+	end
+	for i = 1, n do if t[i] then sum = sum + t[i] end end
+	for k, v in pairs(u) do if k ~= 'k' .. v then error(k) end sum = sum + v end
+	return sum`
+	p, err := Compile(src, "@user_script")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n < 4000; n = n*5/4 + 1 {
+		for seed := 1; seed < 4; seed++ {
+			args := []Value{Number(float64(n)), Number(float64(seed * 7919))}
+			r, err := New(Options{}).Run(p, args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := r[0].Num()
+			if r, err = s.Run(p, args...); err != nil || r[0].Num() != want {
+				t.Fatalf("n %d, seed %d: %v, %v, want %v", n, seed, r, err, want)
+			}
+			s.Recycle()
+		}
+	}
+}

@@ -211,6 +211,48 @@ func (s *State) recycleNodes(nodes []node, heads []int32) {
 	}
 }
 
+// maxGrown is how many tables of a run are remembered for Recycle.
+const maxGrown = 64
+
+// track notes that a table has an array or nodes for Recycle, or, where they
+// have become too big for that, no longer.
+func (s *State) track(t *Table, size int) {
+	small := size < 1<<(recycleFrom+recycleClasses-1)
+	switch {
+	case t.tracked > 0 && !small:
+		s.grown[t.tracked-1] = nil
+		t.tracked = 0
+	case t.tracked == 0 && small && len(s.grown) < maxGrown:
+		s.grown = append(s.grown, t)
+		t.tracked = uint8(len(s.grown))
+	}
+}
+
+// Recycle may be called after a run of which nothing is left: its results were
+// used, and neither a Go function nor a closure of an earlier run has kept any
+// table of it. That is so for chunks whose globals are read-only. Arrays and
+// nodes of the run's tables are then used again by the next one, which spares
+// the collector most of its work.
+func (s *State) Recycle() {
+	if s.th != s.main || s.main.n > 0 {
+		return
+	}
+	for i, t := range s.grown {
+		if t == nil {
+			continue
+		}
+		if len(t.arr) > smallValues {
+			s.recycleValues(t.arr)
+		}
+		if len(t.heads) > smallNodes {
+			s.recycleNodes(t.nodes, t.heads)
+		}
+		*t = Table{}
+		s.grown[i] = nil
+	}
+	s.grown = s.grown[:0]
+}
+
 // newNodes makes an empty list of nodes with room for n, a power of two, and
 // the heads of its chains.
 func (s *State) newNodes(n int) ([]node, []int32, error) {
@@ -265,4 +307,11 @@ func (s *State) resetMemory() {
 		s.allowed = s.opt.Memory
 	}
 	s.allocs = s.allocs[:0]
+	for _, t := range s.grown {
+		if t != nil {
+			t.tracked = 0
+		}
+	}
+	clear(s.grown)
+	s.grown = s.grown[:0]
 }

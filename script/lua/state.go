@@ -70,6 +70,7 @@ type State struct {
 	tableSlab []Table
 	oldValues [recycleClasses][][]Value
 	oldNodes  [recycleClasses][]nodeList
+	grown     []*Table // tables of this run with arrays or nodes of a size that is used again
 	used      int // bytes charged to this run
 	allowed   int // where used makes the walk necessary
 	allocs    []span
@@ -132,6 +133,7 @@ func (s *State) Run(p *Proto, args ...Value) ([]Value, error) {
 		inst.main = &closure{inst: inst}
 	}
 	inst.main.env = s.globals
+	s.main.env = s.globals
 	return s.Call(closureValue(inst.main), args...)
 }
 

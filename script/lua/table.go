@@ -25,8 +25,9 @@ type Table struct {
 
 	iter     int32 // index of the node that a traversal met last
 	epoch    uint32
-	absent   uint8 // metamethods known to be absent, see metaEvent
+	absent   uint8 // metamethods known to be absent, see event
 	readonly bool
+	tracked  uint8 // index in State.grown plus 1, or 0
 }
 
 // node is one pair outside of the array part.
@@ -441,6 +442,9 @@ func (t *Table) resize(s *State, size, n int) error {
 			s.recycleValues(oldArr)
 		}
 		s.recycleNodes(oldNodes, oldHeads)
+		if size > smallValues || room > smallNodes || t.tracked > 0 {
+			s.track(t, max(size, room))
+		}
 	}
 	return nil
 }
