@@ -71,8 +71,8 @@ type State struct {
 	oldValues [recycleClasses][][]Value
 	oldNodes  [recycleClasses][]nodeList
 	grown     []*Table // tables of this run with arrays or nodes of a size that is used again
-	used      int // bytes charged to this run
-	allowed   int // where used makes the walk necessary
+	used      int      // bytes charged to this run
+	allowed   int      // where used makes the walk necessary
 	allocs    []span
 	epoch     uint32
 
