@@ -153,6 +153,42 @@ func (s *State) callGo(g *function, fn, n, want int) error {
 	return nil
 }
 
+// pcallGo is pcall of a Go function, called by a Lua function: stack[fn] is
+// pcall, and n its arguments with the function. What it throws is caught here.
+func (s *State) pcallGo(g *function, fn, n, want int) error {
+	th := s.th
+	depth, calls := th.n, th.calls
+	f, err := s.push()
+	if err != nil {
+		return err
+	}
+	f.base, f.fn, f.pc, f.want = int32(fn+1), int32(fn), int32(calls), int32(want)
+	f.top, f.tail, f.kind, f.fresh, f.simple = int32(fn+1+n), 0, framePcall, false, false
+	if calls >= maxNesting-1 {
+		if err := s.deeper(); err != nil {
+			return err
+		}
+	} else {
+		th.calls++
+	}
+	if err = s.callGo(g, fn+1, n-1, multi); err != nil {
+		if err != errThrown {
+			return err
+		}
+		th.stack[fn+1] = s.thrown
+		th.top = fn + 2
+	}
+	th.n, th.calls = depth, calls
+	stack := th.stack[fn:]
+	stack[0] = boolValue(err == nil)
+	if want >= 0 {
+		for j := th.top - fn; j < want; j++ {
+			stack[j] = Nil
+		}
+	}
+	return nil
+}
+
 // finish ends the running frame with the n results from stack[src] on, and all
 // frames around it that only wait for that. It tells whether one of these was
 // fresh, so that execute has to return.
@@ -416,11 +452,18 @@ func (s *State) loop() error {
 			if n < 0 {
 				n = th.top - (base + a) - 1
 			}
-			if v := R[a]; v.isKind(KindFunction) && v.goFunction().special == 0 {
-				err = s.callGo(v.goFunction(), base+a, n, i.c()-1)
-			} else {
-				done, err = s.enter(base+a, n, i.c()-1, false)
+			if v := R[a]; v.n == functionBits {
+				g := v.goFunction()
+				if g.special == 0 {
+					err = s.callGo(g, base+a, n, i.c()-1)
+					break
+				}
+				if g.special == specialPcall && n > 0 && R[a+1].n == functionBits && R[a+1].goFunction().special == 0 {
+					err = s.pcallGo(R[a+1].goFunction(), base+a, n, i.c()-1)
+					break
+				}
 			}
+			done, err = s.enter(base+a, n, i.c()-1, false)
 		case opTailCall:
 			n := i.b() - 1
 			if n < 0 {

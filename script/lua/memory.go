@@ -128,15 +128,11 @@ func (s *State) PutScratch(b []byte) {
 
 // NewTable makes a table with room for array values at 1.. and fields others.
 func (s *State) NewTable(array, fields int) (*Table, error) {
-	if len(s.tableSlab) == 0 {
-		if err := s.Charge(slabTables * tableSize); err != nil {
-			return nil, err
-		}
-		s.tableSlab = make([]Table, slabTables)
-		s.note(addressOf(s.tableSlab), slabTables*tableSize)
+	tables, err := s.tables.take(s, 1, slabTables, tableSize)
+	if err != nil {
+		return nil, err
 	}
-	t := &s.tableSlab[0]
-	s.tableSlab = s.tableSlab[1:]
+	t := &tables[0]
 	if array > 0 || fields > 0 {
 		if err := t.resize(s, array, fields); err != nil {
 			return nil, err
@@ -168,16 +164,34 @@ func (s *State) newValues(n int) ([]Value, error) {
 		s.note(addressOf(v), n*valueSize)
 		return v, nil
 	}
-	if n > len(s.valueSlab) {
-		if err := s.Charge(slabValues * valueSize); err != nil {
+	return s.values.take(s, n, slabValues, valueSize)
+}
+
+// slab is memory that small things are cut from.
+type slab[T any] struct {
+	all   []T
+	next  int // all[next:] is free
+	begin int // what the run has taken begins here
+}
+
+func (b *slab[T]) take(s *State, n, size, bytes int) ([]T, error) {
+	if b.next+n > len(b.all) {
+		if err := s.Charge(size * bytes); err != nil {
 			return nil, err
 		}
-		s.valueSlab = make([]Value, slabValues)
-		s.note(addressOf(s.valueSlab), slabValues*valueSize)
+		b.all = make([]T, size)
+		b.next, b.begin = 0, 0
+		s.note(addressOf(b.all), size*bytes)
 	}
-	v := s.valueSlab[:n:n]
-	s.valueSlab = s.valueSlab[n:]
+	v := b.all[b.next : b.next+n : b.next+n]
+	b.next += n
 	return v, nil
+}
+
+// rewind takes back what the run has taken.
+func (b *slab[T]) rewind() {
+	clear(b.all[b.begin:b.next])
+	b.next = b.begin
 }
 
 // A table that grows leaves its old array and nodes behind, which nothing else
@@ -230,9 +244,10 @@ func (s *State) track(t *Table, size int) {
 
 // Recycle may be called after a run of which nothing is left: its results were
 // used, and neither a Go function nor a closure of an earlier run has kept any
-// table of it. That is so for chunks whose globals are read-only. Arrays and
-// nodes of the run's tables are then used again by the next one, which spares
-// the collector most of its work.
+// table of it, nor was one made since. That is so for chunks whose globals are
+// read-only. The memory of the run's tables is then used again by the next one,
+// which spares the collector most of its work; strings and functions are left to
+// the collector.
 func (s *State) Recycle() {
 	if s.th != s.main || s.main.n > 0 {
 		return
@@ -251,6 +266,10 @@ func (s *State) Recycle() {
 		s.grown[i] = nil
 	}
 	s.grown = s.grown[:0]
+	s.tables.rewind()
+	s.values.rewind()
+	s.nodes.rewind()
+	s.heads.rewind()
 }
 
 // newNodes makes an empty list of nodes with room for n, a power of two, and
@@ -280,23 +299,15 @@ func (s *State) newNodes(n int) ([]node, []int32, error) {
 		s.note(addressOf(heads), n*4)
 		return nodes[:0], heads, nil
 	}
-	if n > len(s.nodeSlab) {
-		if err := s.Charge(slabNodes * nodeSize); err != nil {
-			return nil, nil, err
-		}
-		s.nodeSlab = make([]node, slabNodes)
-		s.note(addressOf(s.nodeSlab), slabNodes*nodeSize)
+	nodes, err := s.nodes.take(s, n, slabNodes, nodeSize)
+	if err != nil {
+		return nil, nil, err
 	}
-	if n > len(s.headSlab) {
-		if err := s.Charge(slabHeads * 4); err != nil {
-			return nil, nil, err
-		}
-		s.headSlab = make([]int32, slabHeads)
-		s.note(addressOf(s.headSlab), slabHeads*4)
+	heads, err := s.heads.take(s, n, slabHeads, 4)
+	if err != nil {
+		return nil, nil, err
 	}
-	nodes, heads := s.nodeSlab[:0:n], s.headSlab[:n:n]
-	s.nodeSlab, s.headSlab = s.nodeSlab[n:], s.headSlab[n:]
-	return nodes, heads, nil
+	return nodes[:0], heads, nil
 }
 
 // resetMemory begins a run's account.
@@ -314,4 +325,6 @@ func (s *State) resetMemory() {
 	}
 	clear(s.grown)
 	s.grown = s.grown[:0]
+	s.tables.begin, s.values.begin = s.tables.next, s.values.next
+	s.nodes.begin, s.heads.begin = s.nodes.next, s.heads.next
 }

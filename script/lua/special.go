@@ -25,19 +25,6 @@ func (s *State) enterSpecial(g *function, f *frame, n int) (done bool, err error
 		if err := s.deeper(); err != nil {
 			return false, err
 		}
-		if callee := th.stack[at+1]; callee.isKind(KindFunction) && callee.goFunction().special == 0 {
-			// A Go function's error is caught right here.
-			depth := th.n
-			done, err := s.enterGo(callee.goFunction(), at+1, n-1, multi, false)
-			if err == errThrown {
-				th.n = depth
-				th.calls--
-				th.stack[at] = boolValue(false)
-				th.stack[at+1] = s.thrown
-				return s.finish(at, 2), nil
-			}
-			return done, err
-		}
 		return s.enter(at+1, n-1, multi, false)
 	case specialXpcall:
 		if n < 2 {

@@ -64,10 +64,10 @@ type State struct {
 
 	// Where memory is cut from; see memory.go.
 	chunk     []byte
-	valueSlab []Value
-	nodeSlab  []node
-	headSlab  []int32
-	tableSlab []Table
+	values    slab[Value]
+	nodes     slab[node]
+	heads     slab[int32]
+	tables    slab[Table]
 	oldValues [recycleClasses][][]Value
 	oldNodes  [recycleClasses][]nodeList
 	grown     []*Table // tables of this run with arrays or nodes of a size that is used again

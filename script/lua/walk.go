@@ -54,8 +54,8 @@ func (s *State) overdrawn(n int) error {
 func (w *walker) walk() bool {
 	s := w.s
 	clear(s.hashes[:]) // these keep strings alive for nothing
-	for _, base := range []uintptr{addressOf(s.chunk), addressOf(s.valueSlab), addressOf(s.nodeSlab),
-		addressOf(s.headSlab), addressOf(s.tableSlab)} {
+	for _, base := range []uintptr{addressOf(s.chunk), addressOf(s.values.all), addressOf(s.nodes.all),
+		addressOf(s.heads.all), addressOf(s.tables.all)} {
 		w.mark(base) // what is left of them is still given out
 	}
 	w.push(tableValue(s.globals))
