@@ -79,6 +79,16 @@ func baseGCInfo(s *State, w []Value, n int) (int, error) {
 }
 
 func baseError(s *State, w []Value, n int) (int, error) {
+	if n == 1 && s.th.frames[s.th.n-1].kind != frameLua {
+		// Called by pcall, say: there is no position.
+		if w[0].isNumber() {
+			_, err := s.ArgString(w, n, 0)
+			if err != nil {
+				return 0, err
+			}
+		}
+		return 0, s.Throw(w[0])
+	}
 	level, err := s.OptInt(w, n, 1, 1)
 	if err != nil {
 		return 0, err
