@@ -760,7 +760,7 @@ func (s *State) hot() {
 			continue
 		case hReturn:
 			th := s.th
-			if !f.simple || th.open != nil {
+			if !f.simple || (th.open != nil && th.open.index >= int(f.base)) {
 				break
 			}
 			stack := first(th.stack)
