@@ -802,11 +802,12 @@ func (s *State) hot() {
 				th.n--
 				f = previousFrame(f)
 			}
-			cl = f.cl
-			inst := cl.inst
 			base = offset(stack, int(f.base))
-			pc = instructionAt(first(inst.code), f.pc)
-			k = inst.consts
+			if c := f.cl; c != cl {
+				cl = c
+				k = c.inst.consts
+			}
+			pc = instructionAt(first(cl.inst.code), f.pc)
 			continue
 		case hForLoop:
 			v := at(base, opA(i))
