@@ -171,10 +171,10 @@ func (c *Checker) file(name string) *FileReport {
 		c.manifest(r, f)
 		return r
 	}
-	head := make([]byte, len(header))
+	head := make([]byte, sniff)
 	n, _ := f.ReadAt(head, 0)
 	rd := rdb.NewReader(f, true)
-	isRDB := string(head[:n]) == header
+	isRDB := isSnapshot(head[:n])
 	switch {
 	case isRDB && strings.HasSuffix(name, ".aof"):
 		r.Kind = "log that begins with a snapshot"

@@ -48,8 +48,8 @@ func (s *Saver) HasFile() bool {
 	if name == "" {
 		return false
 	}
-	_, dir, err := s.Disk.Stat(name)
-	return err == nil && !dir || err != nil && !errors.Is(err, os.ErrNotExist)
+	_, _, err := s.Disk.Stat(name) // what is no file is there, too, and cannot be loaded
+	return !errors.Is(err, os.ErrNotExist)
 }
 
 // SetLoading says that Load will be called, so that clients that come before
@@ -181,6 +181,8 @@ type manner struct {
 	part bool
 	// leftOut, if not nil, is told of the others, one at a time.
 	leftOut func(db int, key []byte)
+	// proof: the snapshot is only tried; see Verify.
+	proof bool
 }
 
 // loadStream reads a whole snapshot from r into the keyspace: as much as it is
@@ -189,17 +191,18 @@ type manner struct {
 // facts that its head holds, end is how many bytes it took. No stripe is
 // locked. Errors are *LoadError, with name as the file.
 func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (aux map[string]string, end int64, err error) {
-	if !how.part {
+	if !how.part && !how.proof {
 		s.total.Store(size)
 		s.done.Store(0)
 	}
-	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), manner: how, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}}
-	policy := s.Config.MaxMemoryPolicy.Load()
-	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
-	l.begun = l.now
-	l.batch = new(batch)
-	l.own = l.newWorker()
+	l := s.newLoader(r, name, how)
 	at, err := l.read()
+	if how.proof {
+		if err != nil {
+			return nil, 0, &LoadError{File: name, Offset: at, Err: err}
+		}
+		return l.facts, at, nil
+	}
 	s.mu.Lock()
 	s.expired, s.loaded = l.expired.Load(), l.loaded.Load()
 	s.mu.Unlock()
@@ -215,6 +218,16 @@ func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (au
 	return l.facts, at, nil
 }
 
+func (s *Saver) newLoader(r io.Reader, name string, how manner) *loader {
+	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), manner: how, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}, check: how.proof}
+	policy := s.Config.MaxMemoryPolicy.Load()
+	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
+	l.begun = l.now
+	l.batch = new(batch)
+	l.own = l.newWorker()
+	return l
+}
+
 // loader reads one file: it draws the frame, cuts out the keys with their
 // values, and leaves decoding and entering them to workers (load_workers.go).
 type loader struct {
@@ -227,6 +240,7 @@ type loader struct {
 	now, begun, told time.Time
 	lru, lfu         bool
 	version          int
+	valkey           bool // it is a version of Valkey's own
 
 	db       int
 	deadline int64  // of the next key; 0 none
@@ -238,8 +252,10 @@ type loader struct {
 	keys      int64 // that were read
 	steps     int
 	functions int // libraries
+	metas     int // keys with something of modules attached
 
-	// check: values are verified and counted, and go nowhere; s has no keyspace.
+	// check: values are verified and counted, and go nowhere; s has no keyspace,
+	// unless it is a proof, which is also to tell whether the file fits here.
 	check bool
 	long  int64 // values that were too long for that
 }
@@ -289,6 +305,14 @@ func (l *loader) head() error {
 	if b == nil {
 		return l.r.Err()
 	}
+	if version, ok := strings.CutPrefix(string(b), headerValkey); ok {
+		n, err := strconv.Atoi(version)
+		if err != nil || n < valkeyFirst || n > valkeyLast {
+			return fmt.Errorf("Valkey's RDB version %q is not known, only %d to %d", version, valkeyFirst, valkeyLast)
+		}
+		l.version, l.valkey = n, true
+		return nil
+	}
 	n, err := strconv.Atoi(string(b[len(header):]))
 	if string(b[:len(header)]) != header || err != nil {
 		return errors.New("this is no RDB file")
@@ -299,6 +323,12 @@ func (l *loader) head() error {
 	l.version = n
 	return nil
 }
+
+// Valkey's own versions of RDB that are read: those of Valkey 9.0 and 9.2.
+const (
+	valkeyFirst = 80
+	valkeyLast  = 81
+)
 
 // foot verifies the checksum. A file of a version that has none ends here: one
 // that does not is of another version, whose number is damaged.
@@ -315,7 +345,7 @@ func (l *loader) foot() error {
 		return err
 	}
 	switch {
-	case !l.s.Config.RDBChecksum.Load():
+	case !l.s.Config.RDBChecksum.Load() || got == 0 && l.proof:
 	case got == 0:
 		l.s.Log.Noticef("RDB file was saved with checksum disabled: no check performed.")
 	case got != want:
@@ -356,7 +386,7 @@ func (l *loader) step(op byte) error {
 		}
 	case opSelectDB:
 		n := r.Length()
-		if l.check {
+		if l.check && !l.proof {
 			n = min(n, math.MaxInt32)
 		} else if r.Err() == nil && n >= uint64(l.s.Keyspace.Databases()) {
 			return fmt.Errorf("the file holds database %d, but there are only %d (see the directive databases)", n, l.s.Keyspace.Databases())
@@ -376,6 +406,11 @@ func (l *loader) step(op byte) error {
 		l.aux(name, value)
 	case opModuleAux:
 		return l.moduleAux()
+	case opKeyMeta:
+		if l.valkey { // there it is something else
+			return l.value(op)
+		}
+		return l.keyMeta()
 	case opFunction:
 		r.String()
 		l.skippedFunction()
@@ -388,6 +423,9 @@ func (l *loader) step(op byte) error {
 		r.String() // code
 		l.skippedFunction()
 	default:
+		if l.valkey {
+			op = rdb.ValkeyType(op)
+		}
 		return l.value(op)
 	}
 	return r.Err()
@@ -401,7 +439,7 @@ func (l *loader) setDeadline(ms int64) {
 }
 
 func (l *loader) skippedFunction() {
-	if l.functions++; l.functions == 1 {
+	if l.functions++; l.functions == 1 && !l.proof {
 		l.s.Log.Warningf("%s holds functions, which this version of kvd does not have: they are left out, and will be missing from the next snapshot", l.name)
 	}
 }
@@ -409,7 +447,7 @@ func (l *loader) skippedFunction() {
 // aux logs what the file says of itself.
 func (l *loader) aux(name, value string) {
 	switch {
-	case l.r.Err() != nil:
+	case l.r.Err() != nil || l.proof:
 	case name == "redis-ver":
 		l.s.Log.Noticef("Loading RDB produced by version %.40q", value)
 	case name == "ctime":
@@ -424,18 +462,41 @@ func (l *loader) aux(name, value string) {
 }
 
 // moduleAux skips what a module has written: values each with its kind before
-// it. Source: RDB_MODULE_OPCODE_... in Redis's src/rdb.h.
+// it, and 0 at the end. Source: RDB_MODULE_OPCODE_... in Redis's src/rdb.h.
 func (l *loader) moduleAux() error {
 	r := l.r
 	id := r.Length()
 	r.Length() // the kind of what follows, a length,
 	r.Length() // which says when in loading the module wants it
+	err := l.moduleValues()
+	if err == nil && !l.proof {
+		l.s.Log.Warningf("%s holds data of the module %s: it is left out", l.name, moduleName(id))
+	}
+	return err
+}
+
+// keyMeta skips what modules have attached to the next key: for each of them its
+// class (a name of four characters, a version and flags, in 4 bytes) and values.
+// Source: the description of Redis's pull request 14445.
+func (l *loader) keyMeta() error {
+	for n := l.r.Length(); n > 0; n-- {
+		l.r.Next(4)
+		if err := l.moduleValues(); err != nil {
+			return err
+		}
+	}
+	if l.metas++; l.metas == 1 && l.r.Err() == nil && !l.proof {
+		l.s.Log.Warningf("%s holds what modules have attached to keys: it is left out", l.name)
+	}
+	return l.r.Err()
+}
+
+// moduleValues skips values of a module, up to their end.
+func (l *loader) moduleValues() error {
+	r := l.r
 	for r.Err() == nil {
 		switch kind := r.Length(); kind {
 		case 0:
-			if r.Err() == nil {
-				l.s.Log.Warningf("%s holds data of the module %s: it is left out", l.name, moduleName(id))
-			}
 			return r.Err()
 		case 1, 2:
 			r.Length()
@@ -469,12 +530,12 @@ func moduleName(id uint64) string {
 func (l *loader) value(t byte) error {
 	defer l.next()
 	l.keys++
-	if d := l.s.Config.KeyLoadDelay.Load(); d != 0 {
+	if d := l.s.Config.KeyLoadDelay.Load(); d != 0 && !l.proof {
 		l.pause(d)
 	}
 	rec := record{typ: t, db: l.db, deadline: l.deadline, clock: l.clock, at: l.r.Offset()}
 	most := rawMax
-	if l.check {
+	if l.check && !l.proof {
 		most = checkMax
 	}
 	l.r.Mark(most)
@@ -486,7 +547,7 @@ func (l *loader) value(t byte) error {
 	// It is too long to be kept twice, or damaged, or of an unknown type.
 	long := rdb.IsLong(l.r.Err())
 	l.r.Rewind()
-	if l.check && long {
+	if l.check && !l.proof && long {
 		l.long++
 		rdb.SkipString(l.r)
 		rdb.Skip(l.r, t)
@@ -513,6 +574,9 @@ func (l *loader) pause(delay int64) {
 
 // look tells how far loading has come, and ends it if it is to end.
 func (l *loader) look() error {
+	if l.proof {
+		return nil // the reader knows when it is to end
+	}
 	l.s.done.Store(l.r.Offset())
 	if l.s.stopLoad.Load() {
 		return errStopped

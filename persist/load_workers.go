@@ -217,7 +217,7 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 	switch {
 	case errors.Is(err, rdb.ErrEmpty):
 		w.empty++
-		if w.l.empty.Load()+w.empty <= emptyNamed {
+		if w.l.empty.Load()+w.empty <= emptyNamed && !w.l.proof {
 			w.l.s.Log.Noticef("Loading RDB: skipping empty key: %.80s", rec.key)
 		}
 		return nil
@@ -225,7 +225,7 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 		return fmt.Errorf("the value of the key %.80q: %w", rec.key, err)
 	}
 	late := rec.deadline != 0 && rec.deadline <= w.l.now.UnixMilli() && !w.l.keep
-	if w.l.check {
+	if w.l.check && !w.l.proof {
 		w.seen.note(rec, v.Type)
 	}
 	if late || w.l.check {

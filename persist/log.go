@@ -48,6 +48,12 @@ type Log struct {
 	// other lock. file is nil where nothing is written.
 	syncing sync.Mutex
 	file    atomic.Pointer[File]
+	// beside takes what file takes; nil but while the log moves. It changes under
+	// syncing, by the writer or by who has found it broken; besideErr is why it is
+	// gone.
+	beside    File
+	besideErr atomic.Pointer[error]
+	moves     bool // the writer's own: there may be a file beside
 
 	kick, look, want chan struct{} // wake the writer, the watch, the manager
 	over             chan struct{} // closed when the writer has ended
@@ -61,6 +67,7 @@ type Log struct {
 	holds   atomic.Bool // replies wait for the sync
 	stamps  atomic.Bool // aof-timestamp-enabled
 	inSync  atomic.Bool
+	stray   atomic.Bool // CONFIG SET dir: the manager is to look where the log belongs
 	waiters atomic.Pointer[Waiters]
 
 	fileSize, restSize atomic.Int64 // bytes in the file being written, and in the others in force
@@ -167,6 +174,7 @@ func NewLog(s *Saver, applier func() Applier) *Log {
 	change("appendfsync", func() { l.setHolds(); l.Kick() })
 	change("aof-timestamp-enabled", func() { l.stamps.Store(l.Config.AOFTimestampEnabled.Load()) })
 	change("aof-disable-auto-gc", l.manageNow)
+	change("dir", func() { l.stray.Store(true); l.manageNow() })
 	return l
 }
 
@@ -340,6 +348,9 @@ func (l *Log) turn() {
 		}
 		l.set(func(st *logState) { st.mode, st.scheduled = logStarting, true })
 	}
+	if l.stray.Load() && l.stray.Swap(false) && st.mode == logOn && l.strayed() {
+		l.set(func(st *logState) { st.scheduled = true })
+	}
 	if l.rewrite == nil && !l.Busy() && !now.Before(l.retryAt) {
 		l.state.Lock()
 		due := l.state.scheduled
@@ -407,13 +418,17 @@ func (l *Log) Starting() bool {
 	return l.state.mode == logStarting
 }
 
-// place decides where the log's files are, and locks the place.
-func (l *Log) place() error {
+// where is where the configuration wants the log's files.
+func (l *Log) where() (logDir, error) {
 	cwd, err := os.Getwd()
-	if err != nil {
+	return logDir{disk: l.Disk, dir: filepath.Join(cwd, l.Config.AppendDirname.Load()), of: l.Config.AppendFilename.Load()}, err
+}
+
+// place decides where the log's files are, and locks the place.
+func (l *Log) place() (err error) {
+	if l.dir, err = l.where(); err != nil {
 		return err
 	}
-	l.dir = logDir{disk: l.Disk, dir: filepath.Join(cwd, l.Config.AppendDirname.Load()), of: l.Config.AppendFilename.Load()}
 	if err := l.dir.make(); err != nil {
 		return err
 	}
@@ -431,7 +446,7 @@ func (l *Log) open() error {
 		rdb := l.Config.AOFUseRDBPreamble.Load()
 		name := m.newBase(l.dir.of, rdb)
 		done := make(chan error, 1)
-		for l.Begin(l.snapshot(name, rdb, nil, func(err error) { done <- err })) {
+		for l.Begin(l.snapshot(&l.dir, name, rdb, nil, func(err error) { done <- err })) {
 			l.Wait()
 		}
 		if err := <-done; err != nil {

@@ -54,6 +54,11 @@ func (l *Log) Load() error {
 	if err := l.upgrade(); err != nil {
 		return err
 	}
+	if l.files.empty() {
+		if err := l.refuseOrphans(); err != nil {
+			return err
+		}
+	}
 	if err := l.loadFiles(); err != nil {
 		return err
 	}
@@ -80,6 +85,9 @@ func (l *Log) upgrade() error {
 	l.files = m
 	of := l.dir.of
 	old := filepath.Join(filepath.Dir(l.dir.dir), of)
+	if err := l.refuseOldDirectory(old); err != nil && m.empty() {
+		return fmt.Errorf("Reading the append-only log %s: %w. Restore the file, or remove the directory to start empty", of, err)
+	}
 	if _, dir, err := l.Disk.Stat(old); err != nil || dir {
 		return nil
 	}
@@ -176,8 +184,8 @@ func (r *logReader) load() (err error) {
 		return &LogError{File: r.name, Text: fmt.Sprintf("Fatal error: can't open the append log file %s for reading: %v", r.name, err)}
 	}
 	defer r.file.Close()
-	var sig [len(header)]byte
-	if n, _ := r.file.ReadAt(sig[:], 0); n == len(sig) && string(sig[:]) == header {
+	var sig [sniff]byte
+	if n, _ := r.file.ReadAt(sig[:], 0); isSnapshot(sig[:n]) {
 		what := "base file"
 		if r.name == l.dir.of {
 			what = "preamble of the AOF file"

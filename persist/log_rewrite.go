@@ -25,6 +25,9 @@ type rewriting struct {
 	rdb  bool
 	next File // the new increment; nil where the log is off
 	temp bool // next is the temporary one
+	// move is not nil where the rewrite is also a move to another directory; next
+	// is a temporary one there then.
+	move *moving
 	// switched: the writer was told of next. It is set at the instant.
 	switched bool
 	started  time.Time
@@ -35,8 +38,8 @@ type rewriting struct {
 const retryAfterFailure = time.Second
 
 // snapshot is a base to be written. Next, if not nil, takes over at the instant.
-func (l *Log) snapshot(name string, rdb bool, at func() []string, done func(error)) Snapshot {
-	return Snapshot{Path: l.dir.path(name), Temp: l.dir.path(fmt.Sprintf("temp-rewriteaof-%s.%d", l.dir.of, os.Getpid())),
+func (l *Log) snapshot(dir *logDir, name string, rdb bool, at func() []string, done func(error)) Snapshot {
+	return Snapshot{Path: dir.path(name), Temp: dir.path(fmt.Sprintf("temp-rewriteaof-%s.%d", dir.of, os.Getpid())),
 		Commands: !rdb, Rewrite: true, Aux: []string{"aof-base", "1"}, At: at, Done: done}
 }
 
@@ -52,13 +55,28 @@ func (l *Log) begin() (err error) {
 	l.state.Lock()
 	mode := l.state.mode
 	l.state.Unlock()
-	if mode != logOn { // else it has its place
+	rw := &rewriting{rdb: l.Config.AOFUseRDBPreamble.Load(), started: time.Now()}
+	dir, files := &l.dir, l.files
+	switch {
+	case mode != logOn || l.settled && l.strayed(): // else it has its place
 		if err := l.placeAndRead(); err != nil {
 			return err
 		}
+		files = l.files
+	case !l.settled:
+		if rw.move, err = l.moved(); err != nil {
+			return err
+		}
+		if rw.move != nil {
+			dir, files = &rw.move.to, rw.move.files
+			defer func() {
+				if err != nil {
+					rw.move.lock.release()
+				}
+			}()
+		}
 	}
-	rw := &rewriting{rdb: l.Config.AOFUseRDBPreamble.Load(), started: time.Now()}
-	rw.base = baseName(l.dir.of, l.files.baseSeq+1, rw.rdb)
+	rw.base = baseName(dir.of, files.baseSeq+1, rw.rdb)
 	const flag = os.O_WRONLY | os.O_APPEND | os.O_CREATE | os.O_TRUNC
 	switch {
 	case mode == logStarting || l.settled:
@@ -67,6 +85,12 @@ func (l *Log) begin() (err error) {
 			return err
 		}
 		l.Log.Noticef("Creating AOF incr file %s on background rewrite", l.dir.tempIncr())
+	case rw.move != nil:
+		if rw.next, err = l.Disk.OpenFile(dir.path(dir.tempIncr()), flag, 0o644); err != nil {
+			return err
+		}
+		l.besideErr.Store(nil)
+		l.Log.Noticef("The append-only log moves to %s", dir.dir)
 	case mode == logOn:
 		m := l.files.clone()
 		name := m.newIncr(l.dir.of)
@@ -80,7 +104,7 @@ func (l *Log) begin() (err error) {
 		l.files = m
 		l.Log.Noticef("Creating AOF incr file %s on background rewrite", name)
 	}
-	busy := l.Begin(l.snapshot(rw.base, rw.rdb, func() []string { l.instant(rw); return nil }, func(err error) { l.results <- err }))
+	busy := l.Begin(l.snapshot(dir, rw.base, rw.rdb, func() []string { l.instant(rw); return nil }, func(err error) { l.results <- err }))
 	if busy {
 		if rw.next != nil {
 			rw.next.Close()
@@ -102,7 +126,7 @@ func (l *Log) placeAndRead() error {
 	if err := l.place(); err != nil {
 		return err
 	}
-	m, err := l.dir.read()
+	m, err := l.dir.readTo()
 	if err == nil {
 		l.files = m
 	}
@@ -116,7 +140,15 @@ func (l *Log) instant(rw *rewriting) {
 	}
 	rw.switched = true
 	l.mu.Lock()
-	if l.broken == nil || rw.temp {
+	switch {
+	case rw.move != nil:
+		if l.broken == nil {
+			l.putLocked(mark{beside: rw.next})
+			l.db, l.stamp = -1, 0 // the file beside begins here
+		} else {
+			rw.next.Close()
+		}
+	case l.broken == nil || rw.temp:
 		l.putLocked(mark{file: rw.next})
 		l.taking, l.db, l.stamp, l.unit = true, -1, 0, unitNone
 		if rw.temp {
@@ -147,6 +179,9 @@ func (l *Log) finished(err error) {
 	}
 	if err != nil && rw.temp {
 		l.dropTemp()
+	}
+	if err != nil && rw.move != nil {
+		l.stay(rw)
 	}
 	now := time.Now()
 	if err == nil && !l.Config.AOFDisableAutoGC.Load() {
@@ -186,6 +221,15 @@ func (l *Log) commit(rw *rewriting) error {
 		if err != nil {
 			return err
 		}
+	}
+	if rw.move != nil {
+		if err := l.settleIn(rw); err != nil {
+			l.Log.Warningf("The append-only log could not be moved to %s: %v", rw.move.to.dir, err)
+			return err
+		}
+		l.restSize.Store(l.sizes() - l.fileSize.Load())
+		l.baseSize.Store(l.restSize.Load() + l.fileSize.Load())
+		return nil
 	}
 	m := l.files.clone()
 	name := m.newBase(l.dir.of, rw.rdb)

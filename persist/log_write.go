@@ -40,6 +40,10 @@ type mark struct {
 	file File
 	// close: likewise, but nothing follows.
 	close bool
+	// beside, where not nil, takes what follows too; over: it takes the place of
+	// the file; alone: it is given up. See log_move.go.
+	beside      File
+	over, alone bool
 	// done, where not nil, is told how writing and syncing went.
 	done chan error
 }
@@ -255,6 +259,9 @@ func (l *Log) step(p *pile, marks []mark, always bool) {
 		if m.file != nil || m.close {
 			l.change(m.file)
 		}
+		if m.beside != nil || m.over || m.alone {
+			err = l.changeBeside(m, err)
+		}
 		if m.done != nil {
 			m.done <- err
 		}
@@ -282,6 +289,9 @@ func (l *Log) bring(b []byte) {
 		if err != nil {
 			l.fail(fmt.Errorf("writing: %w", err))
 		}
+		if l.moves { // only the writer changes it
+			l.writeBeside(b)
+		}
 	}
 	l.written.Add(int64(len(b)))
 }
@@ -302,6 +312,11 @@ func (l *Log) sync() error {
 	l.inSync.Store(true)
 	err := (*f).Sync()
 	l.inSync.Store(false)
+	if l.beside != nil && err == nil {
+		if err := l.beside.Sync(); err != nil {
+			l.dropBeside(err)
+		}
+	}
 	if err != nil {
 		err = fmt.Errorf("syncing: %w", err)
 		l.failLocked(err)

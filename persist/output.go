@@ -22,9 +22,10 @@ import (
 // The opcodes of a file's frame, which stand where a value's type may stand.
 // Source: RDB_OPCODE_... in Redis's src/rdb.h; 244 is of Redis 7.4.
 const (
+	opKeyMeta      = 243 // what modules know of the next key; of Redis 8.6
 	opSlotInfo     = 244 // slot, keys and volatile keys in it
-	opFunctionOld  = 245 // as 7.0's candidates wrote it
-	opFunction     = 246 // code of a library
+	opFunction     = 245 // code of a library of functions
+	opFunctionOld  = 246 // likewise, as 7.0's candidates wrote it
 	opModuleAux    = 247
 	opIdle         = 248 // seconds since the next key's last access
 	opFreq         = 249 // counter of accesses of the next key, a byte
@@ -36,8 +37,21 @@ const (
 	opEOF          = 255 // 8 bytes of checksum follow since version 5
 )
 
-// header begins a file: 4 digits of version follow.
-const header = "REDIS"
+// header begins a file: 4 digits of version follow. Valkey's own versions, from
+// 80 on, have another one and 3 digits.
+const (
+	header       = "REDIS"
+	headerValkey = "VALKEY"
+)
+
+// isSnapshot tells whether a file that begins with b, at least sniff bytes of it,
+// is RDB.
+func isSnapshot(b []byte) bool {
+	return bytes.HasPrefix(b, []byte(header)) || bytes.HasPrefix(b, []byte(headerValkey))
+}
+
+// sniff is the length of the longest header.
+const sniff = len(headerValkey)
 
 const (
 	// chunkSize is how many bytes are gathered before they are queued.

@@ -22,6 +22,14 @@ type Replacement struct {
 	At func(aux map[string]string)
 }
 
+// Verify tells whether the snapshot that r yields can be loaded here: it is read
+// whole, and its values are decoded one by one and dropped. name is the source,
+// for messages. Errors are *LoadError. No stripe is locked, and nothing changes.
+func (s *Saver) Verify(r io.Reader, name string) error {
+	_, _, err := s.loadStream(r, name, 0, manner{proof: true, keep: true})
+	return err
+}
+
 // Replace loads the snapshot that r yields in place of the contents. After an
 // error, a *LoadError, the contents are what they were with Beside, and empty
 // without. No stripe is locked; other loads and saves are kept away by the

@@ -673,6 +673,15 @@ func (l *lockedDir) take(d Disk, dir, name, verb string) error {
 	return nil
 }
 
+// adopt takes another one's lock in place of its own.
+func (l *lockedDir) adopt(of *lockedDir) {
+	l.release()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.file, l.dir = of.file, of.dir
+	of.file = nil
+}
+
 func (l *lockedDir) release() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -33,8 +33,10 @@ type Applier interface {
 
 // Contents is what a Follower wants of package persist's Log or Saver.
 type Contents interface {
-	// Replace loads a snapshot in place of the contents, Keep makes a whole
-	// snapshot file the one that the next start loads.
+	// Verify tells whether a snapshot can be loaded, Replace loads it in place of
+	// the contents, and Keep makes a whole snapshot file the one that the next
+	// start loads.
+	Verify(r io.Reader, name string) error
 	Replace(r io.Reader, o persist.Replacement) error
 	Keep(path string) error
 }

@@ -90,22 +90,36 @@ func (l *link) fullSync(nc net.Conn, br *bufio.Reader, id string, offset int64) 
 
 	var source io.Reader = in
 	size := l.total.Load()
+	path := "" // of the file
 	if !direct {
-		path := fmt.Sprintf("temp-%d.%d.rdb", time.Now().Unix(), os.Getpid())
+		dir, err := os.Getwd() // CONFIG SET dir may come
+		if err != nil {
+			return err
+		}
+		path = filepath.Join(dir, fmt.Sprintf("temp-%d.%d.rdb", time.Now().Unix(), os.Getpid()))
+		defer os.Remove(path) // unless it is kept
 		n, err := receive(path, in)
 		if err != nil {
-			os.Remove(path)
 			return fmt.Errorf("I/O error trying to sync with MASTER: %w", err)
 		}
 		f, err := os.Open(path)
-		if err == nil {
-			err = l.keep(path)
-		}
 		if err != nil {
-			os.Remove(path)
-			return fmt.Errorf("the leader's snapshot cannot be kept: %w", err)
+			return fmt.Errorf("the leader's snapshot cannot be read: %w", err)
 		}
 		defer f.Close()
+		// The own data and the own file are given up only for a snapshot that can be
+		// loaded. To decode it twice costs time, but none of the memory that two sets
+		// of data would.
+		if err := l.Saver.Verify(&whileWanted{l, f}, "the leader "+l.address); err != nil {
+			if l.ctx.Err() != nil {
+				return err
+			}
+			l.Log.Warningf("Failed trying to load the MASTER synchronization DB, check server logs. The data stays what it was.")
+			return errUnfit{err}
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return fmt.Errorf("the leader's snapshot cannot be read: %w", err)
+		}
 		source, size = &whileWanted{l, f}, n
 	}
 	// From here on nobody may go on from what we had.
@@ -136,6 +150,8 @@ func (l *link) fullSync(nc net.Conn, br *bufio.Reader, id string, offset int64) 
 		if _, err := io.Copy(io.Discard, in); err != nil { // up to the mark
 			return err
 		}
+	} else if err := l.keep(path); err != nil {
+		l.Log.Warningf("The leader's snapshot cannot be kept as a file, so the next start loads the one before: %v", err)
 	}
 	l.Log.Noticef("MASTER <-> REPLICA sync: Finished with success")
 	return nil
@@ -151,11 +167,11 @@ func (l *link) empty() bool {
 	return true
 }
 
-// keep makes a received file the snapshot of the next start, or removes it where
-// the configuration wants no file that only replication needed. It is open.
+// keep makes a received file the snapshot of the next start, unless the
+// configuration wants no file that only replication needed.
 func (l *link) keep(path string) error {
-	if l.Config.RDBDelSyncFiles.Load() && len(l.Config.Save.Load()) == 0 && l.Config.Get("appendonly")[0].Value == "no" {
-		return os.Remove(path)
+	if l.Config.RDBDelSyncFiles.Load() && len(l.Config.Save.Load()) == 0 && !l.Config.AppendOnly.Load() {
+		return nil
 	}
 	return l.Saver.Keep(path)
 }

@@ -21,8 +21,10 @@ const (
 	// as Redis's cron does.
 	retryEvery = time.Second
 	// retrySlow is that after the leader sent what cannot be applied here: every
-	// attempt costs the leader a snapshot.
-	retrySlow = 30 * time.Second
+	// attempt costs the leader a snapshot. It doubles with each attempt, up to
+	// retrySlowest.
+	retrySlow    = 30 * time.Second
+	retrySlowest = 30 * time.Minute
 	// ackEvery is how often the leader is told the offset.
 	ackEvery = time.Second
 	// readBytes is the most that is read, and so applied, at once.
@@ -100,7 +102,9 @@ func (l *link) readOffset(applied int64) int64 { return applied + l.got.Load() }
 
 func (l *link) run() {
 	defer close(l.done)
+	var pause unfitPause
 	for l.ctx.Err() == nil {
+		begun := time.Now()
 		worked, err := l.connect()
 		if l.ctx.Err() != nil {
 			break
@@ -109,8 +113,9 @@ func (l *link) run() {
 		var unfit errUnfit
 		switch rest := retryEvery; {
 		case errors.As(err, &unfit):
-			l.Log.Warningf("The leader sent what cannot be applied here, so the link is ended and a full synchronization tried in %v: %v", retrySlow, err)
-			l.sleep(retrySlow)
+			rest = pause.next(time.Since(begun))
+			l.Log.Warningf("The leader sent what cannot be applied here, so the link is ended and a full synchronization tried in %v: %v", rest, err)
+			l.sleep(rest)
 		case worked: // try again at once, while the leader still has the bytes
 			l.Log.Warningf("Connection with master lost: %v", err)
 			l.Log.Noticef("Reconnecting to MASTER %s", l.address)
@@ -120,6 +125,19 @@ func (l *link) run() {
 		}
 	}
 	l.setState(StateConnect)
+}
+
+// unfitPause is the rest after the leader sent what cannot be applied here.
+type unfitPause struct{ last time.Duration }
+
+// next is how long to rest after a link that lasted so long: twice as long as
+// the time before, unless the link did better than that.
+func (p *unfitPause) next(lasted time.Duration) time.Duration {
+	if lasted > 2*p.last {
+		p.last = 0
+	}
+	p.last = min(max(2*p.last, retrySlow), retrySlowest)
+	return p.last
 }
 
 func (l *link) sleep(d time.Duration) {
@@ -320,7 +338,8 @@ func (l *link) handshake(nc net.Conn, br *bufio.Reader) error {
 func (l *link) psync(nc net.Conn, br *bufio.Reader) (id string, offset int64, err error) {
 	have, _, at, _ := l.Stream.IDs()
 	args := []string{"PSYNC", have, strconv.FormatInt(at+1, 10)}
-	if l.stale.Load() {
+	// Without a backlog no byte was ever numbered, so no leader knows the history.
+	if l.stale.Load() || !l.Stream.Backlog().Active {
 		args = []string{"PSYNC", "?", "-1"}
 		l.Log.Noticef("Partial resynchronization not possible (no cached master)")
 	} else {
@@ -348,7 +367,7 @@ func (l *link) psync(nc net.Conn, br *bufio.Reader) (id string, offset int64, er
 		l.Log.Noticef("Full resync from master: %s:%d", words[1], offset)
 		return words[1], offset, nil
 	case strings.HasPrefix(reply, "+CONTINUE"):
-		if l.stale.Load() {
+		if args[1] == "?" {
 			return "", 0, errors.New("the leader continues a stream that it was not asked for")
 		}
 		l.Log.Noticef("Successful partial resynchronization with master.")

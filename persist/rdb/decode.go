@@ -2,7 +2,6 @@ package rdb
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 
 	"kvd/types"
@@ -47,12 +46,12 @@ func DecodeValue(r *Reader, t byte, limits *Limits) (Value, error) {
 	case TypeZSet, TypeZSet2, TypeZSetZiplist, TypeZSetListpack:
 		v = decodeZSet(r, t, limits)
 	case TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack,
-		TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL:
+		TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL, TypeValkeyHash:
 		v = decodeHash(r, t, limits)
 	case TypeStream, TypeStream2, TypeStream3, TypeStreamKvd:
 		v = decodeStream(r, t)
 	default:
-		r.fail(fmt.Errorf("%w %d", ErrUnknown, t))
+		r.fail(errUnknown(t))
 	}
 	if r.err != nil {
 		return Value{}, r.err
@@ -363,7 +362,7 @@ func (r *Reader) textScore() float64 {
 func decodeHash(r *Reader, t byte, limits *Limits) Value {
 	h := types.Hash{Limits: limits.Hash}
 	switch t {
-	case TypeHash, TypeHashTTL, TypeHashTTLPre:
+	case TypeHash, TypeHashTTL, TypeHashTTLPre, TypeValkeyHash:
 		decodeFields(r, t, &h)
 	default:
 		decodePackedHash(r, t, &h)
@@ -387,7 +386,7 @@ func decodeFields(r *Reader, t byte, h *types.Hash) {
 	bulk := n > uint64(max(h.Limits.MaxListpackEntries, 0)) // no packed form
 	for ; n > 0 && r.err == nil; n-- {
 		deadline := uint64(0)
-		if t != TypeHash {
+		if t == TypeHashTTL || t == TypeHashTTLPre {
 			deadline = r.Length()
 			if t == TypeHashTTL && deadline != 0 {
 				deadline += first - 1
@@ -395,6 +394,12 @@ func decodeFields(r *Reader, t byte, h *types.Hash) {
 		}
 		field = append(field[:0], r.String()...)
 		value := r.String()
+		if t == TypeValkeyHash {
+			value = append([]byte(nil), value...) // what follows may move it
+			if deadline = r.Uint64(); deadline == math.MaxUint64 {
+				deadline = 0 // none
+			}
+		}
 		switch {
 		case r.err != nil:
 		case deadline > math.MaxInt64 || first > math.MaxInt64:

@@ -2,6 +2,7 @@ package rdb
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -37,7 +38,41 @@ const (
 	TypeStream2        = 19
 	TypeStream3        = 21
 	TypeStreamKvd      = 191
+	// TypeValkeyHash is Valkey's hash with deadlines of fields, whose byte is
+	// valkeyHash: that of another type of Redis's. No byte of a file is this one.
+	TypeValkeyHash = 200
+
+	valkeyHash = 22
 )
+
+// ValkeyType is the type that the byte t of one of Valkey's own files (version 80
+// on) means. Source: Valkey's src/rdb.h.
+func ValkeyType(t byte) byte {
+	switch {
+	case t == valkeyHash:
+		return TypeValkeyHash
+	case t > valkeyHash && t <= TypeValkeyHash: // Redis's, or not known
+		return TypeValkeyHash + 1
+	}
+	return t
+}
+
+// kinds names what this package does not read, by the byte that says so: types
+// of values, and opcodes that stand in their place. Sources: Redis 7.2's and
+// Valkey 9's src/rdb.h, and the notes on the releases of Redis's librdb.
+var kinds = map[byte]string{
+	6: "a value of a module, as Redis 4.0's candidates wrote it", 7: "a value of a module",
+	26: "a stream of Redis 8.6", 27: "a stream or an array of Redis 8.8", 28: "a stream or an array of Redis 8.8", TypeValkeyHash + 1: "a type of Valkey 9.2 or later",
+	242: "changes beside a snapshot of Valkey's", 243: "the state of a migration of slots in Valkey",
+}
+
+// errUnknown names a type that is not read.
+func errUnknown(t byte) error {
+	if name := kinds[t]; name != "" {
+		return fmt.Errorf("%w: %d, %s", ErrUnknown, t, name)
+	}
+	return fmt.Errorf("%w: %d", ErrUnknown, t)
+}
 
 // Version is what is written, VersionTTL where some field has a deadline, and
 // MaxVersion the newest that is read: Redis 8's, as far as it knows the types.

@@ -51,7 +51,7 @@ func TypeOf(t byte) types.Type {
 	case TypeZSet, TypeZSet2, TypeZSetZiplist, TypeZSetListpack:
 		return types.TZSet
 	case TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack,
-		TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL:
+		TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL, TypeValkeyHash:
 		return types.THash
 	case TypeStream, TypeStream2, TypeStream3, TypeStreamKvd:
 		return types.TStream
@@ -78,6 +78,8 @@ func Skip(r *Reader, t byte) {
 		r.skipTuples(0, 2, 0)
 	case TypeZSet2:
 		r.skipTuples(0, 1, 8)
+	case TypeValkeyHash:
+		r.skipTuples(0, 2, 8)
 	case TypeHashTTL:
 		r.Next(8)
 		r.skipTuples(1, 2, 0)
