@@ -217,6 +217,15 @@ func (l *Log) Fsynced() int64 {
 	return l.synced.Load()
 }
 
+// Lasting is Fsynced; ok is false where the files in force do not hold what was
+// given to the log up to there: it is off, or a base is still to be written.
+func (l *Log) Lasting() (at int64, ok bool) {
+	at = l.synced.Load() // before the state: after a failure it is set last
+	l.state.Lock()
+	defer l.state.Unlock()
+	return at, l.state.mode == logOn && l.state.err == nil
+}
+
 // Stalled tells whether writes have to wait for the disk. At once.
 func (l *Log) Stalled() bool { return l.stalled.Load() }
 
@@ -275,10 +284,11 @@ func (l *Log) switched() {
 
 // setHolds says whether replies wait; after appendfsync or the mode changed.
 func (l *Log) setHolds() {
-	l.state.Lock()
+	l.state.Lock() // over the swap, too: of two that come together the later one must win
 	on := l.state.mode == logOn && l.policy() == fsyncAlways
+	was := l.holds.Swap(on)
 	l.state.Unlock()
-	if l.holds.Swap(on) && !on {
+	if was && !on {
 		if w := l.waiters.Load(); w != nil {
 			(*w).Synced()
 		}

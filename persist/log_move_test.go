@@ -2,10 +2,14 @@ package persist_test
 
 import (
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"kvd/persist"
 )
 
 var logYes = []string{"enable-protected-configs", "yes", "appendonly", "yes", "appendfsync", "always", "save", ""}
@@ -165,5 +169,28 @@ func TestDirectoryForAFile(t *testing.T) {
 				t.Errorf("the start says %v", err)
 			}
 		})
+	}
+}
+
+// deniedDisk is a file system whose locks cannot be made: the directory cannot be written.
+type deniedDisk struct{ persist.Disk }
+
+func (deniedDisk) Lock(name string) (io.Closer, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+}
+
+// TestReadOnlyDirectory: a directory that can only be read is served, with a warning.
+func TestReadOnlyDirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	n := mustStart(t, nil, "save", "")
+	n.must("set a 1")
+	n.do("save")
+	n.stop()
+	m := mustStart(t, deniedDisk{persist.OSDisk}, "save", "3600 1")
+	if err := m.aof.LockDir(); err != nil {
+		t.Errorf("the start is refused: %v", err)
+	}
+	if out := m.run("get a"); out != "$1\r\n1\r\n" || !strings.Contains(m.text(), "cannot be written") {
+		t.Errorf("%q\n%s", out, m.text())
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"kvd/config"
@@ -692,7 +694,8 @@ func (l *lockedDir) release() {
 }
 
 // LockDir locks the working directory if snapshots will be saved into it by
-// themselves. The error names who is in the way.
+// themselves. The error names who is in the way. One that cannot be written is no
+// reason not to start: what is in it can be served.
 func (s *Saver) LockDir() error {
 	if len(s.Config.Save.Load()) == 0 {
 		return nil
@@ -701,5 +704,10 @@ func (s *Saver) LockDir() error {
 	if err != nil {
 		return err
 	}
-	return s.lock.take(s.Disk, dir, LockName, "saves")
+	err = s.lock.take(s.Disk, dir, LockName, "saves")
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		s.Log.Warningf("The directory %s cannot be written, so no snapshot can be saved there: %v", dir, err)
+		return nil
+	}
+	return err
 }
