@@ -120,10 +120,13 @@ func (w *infoWriter) server() {
 	w.fields("atomicvar_api:sync/atomic", "gcc_version:0.0.0") // as of a Redis that gcc did not compile
 	w.field("go_version", strings.TrimPrefix(runtime.Version(), "go"))
 	w.field("process_id", os.Getpid())
-	w.field("process_supervised", "no")
+	w.field("process_supervised", Supervisor(w.s.Config))
 	w.field("run_id", s.RunID)
 	w.field("tcp_port", s.Config.Port.Load())
 	w.field("server_time_usec", now.UnixMicro())
+	if until := w.s.shutdown.until.Load(); until != 0 {
+		w.field("shutdown_in_milliseconds", max(0, until-time.Now().UnixMilli()))
+	}
 	w.field("uptime_in_seconds", up)
 	w.field("uptime_in_days", up/86400)
 	w.field("hz", s.Config.Hz.Load())

@@ -2,7 +2,6 @@ package command
 
 import (
 	"errors"
-	"math"
 	"time"
 
 	"kvd/persist/rdb"
@@ -160,7 +159,7 @@ func cmdShutdown(c *Ctx) {
 		case c.Word(i, "save"):
 			save = true
 		case c.Word(i, "now"):
-			now = true // there is nothing that a shutdown would wait for
+			now = true
 		case c.Word(i, "force"):
 			force = true
 		case c.Word(i, "abort"):
@@ -173,7 +172,10 @@ func cmdShutdown(c *Ctx) {
 	switch {
 	case abort && (save || nosave || now || force) || save && nosave:
 		c.Err(errSyntax)
-	case abort: // while one is under way nobody is listened to
+	case abort && c.S.shutdown.until.Load() != 0:
+		c.S.shutdown.abort.Store(true)
+		c.W.OK()
+	case abort: // later than that nobody is listened to
 		c.Err("ERR No shutdown in progress.")
 	case c.S.Shutdown == nil:
 		c.Err(errShutdownReply)
@@ -182,7 +184,7 @@ func cmdShutdown(c *Ctx) {
 		cl, s := c.C, c.S
 		c.outcome = Parked
 		end := func() bool {
-			if s.PrepareShutdown(save, nosave, force) != nil {
+			if s.PrepareShutdown(save, nosave, now, force) != nil {
 				return false
 			}
 			s.Shutdown()
@@ -204,73 +206,6 @@ func cmdShutdown(c *Ctx) {
 }
 
 const errShutdownReply = "ERR Errors trying to SHUTDOWN. Check logs."
-
-// errShutdown: the server is being ended already.
-var errShutdown = errors.New("a shutdown is already under way")
-
-// errFirstLog: without the log's first base the data would be lost.
-var errFirstLog = errors.New("the first base of the append-only log is not written yet")
-
-// PrepareShutdown does what must be done before the server may end: nobody is
-// served any more, loading and a running snapshot are given up, and the data is
-// saved if save points are configured. save and nosave say otherwise. After an
-// error, which force does not let happen, everything goes on. It waits; no
-// stripe is locked.
-func (s *Server) PrepareShutdown(save, nosave, force bool) error {
-	if !s.ending.CompareAndSwap(false, true) {
-		return errShutdown
-	}
-	s.Log.Warningf("User requested shutdown...")
-	p := s.persist
-	if p.StopLoading() {
-		return nil // nobody was served, so there is nothing to be saved or flushed
-	}
-	// From here on commands wait, so that what is acknowledged is saved.
-	s.startPause(pauseAll, math.MaxInt64)
-	if p.Starting() && !nosave && !force {
-		s.Log.Warningf("Writing initial AOF, can't exit.")
-		s.endPause()
-		s.ending.Store(false)
-		return errFirstLog
-	}
-	if p.Busy() {
-		s.Log.Warningf("There is a snapshot being written. It is given up.")
-		p.Abort()
-		p.Wait()
-	}
-	if s.Config.AppendOnly.Load() {
-		s.Log.Noticef("Calling fsync() on the AOF file.")
-		if err := p.Flush(); err != nil {
-			s.Log.Warningf("Fail to fsync the AOF file: %v.", err)
-		}
-	}
-	if !save && (nosave || len(s.Config.Save.Load()) == 0) {
-		return nil
-	}
-	s.Log.Noticef("Saving the final RDB snapshot before exiting.")
-	// A command that was admitted just before the pause may run just after the
-	// instant; it has long ended when the file is there, and was counted.
-	for range 3 {
-		err := p.SaveAfter()
-		if err != nil && !force {
-			s.Log.Warningf("Error trying to save the DB, can't exit.")
-			s.endPause()
-			s.ending.Store(false)
-			return err
-		}
-		if err != nil {
-			s.Log.Warningf("Error trying to save the DB, exiting anyway: FORCE was given.")
-			return nil
-		}
-		if s.Stats.DirtySinceSave.Load() == 0 {
-			break
-		}
-	}
-	return nil
-}
-
-// Ending tells whether the server is about to end.
-func (s *Server) Ending() bool { return s.ending.Load() }
 
 // debugReload saves, empties and loads, with all other clients waiting.
 func debugReload(c *Ctx, args [][]byte) {

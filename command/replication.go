@@ -76,6 +76,9 @@ type Replication interface {
 	// SyncedBy how many have them in a log on their disk.
 	AckedBy(offset int64) int
 	SyncedBy(offset int64) int
+	// Behind describes the followers in the stream that have not acknowledged the
+	// bytes up to offset; all is how many are in the stream.
+	Behind(offset int64) (lagging []string, all int)
 	// RequestAcks asks the followers how far they are.
 	RequestAcks()
 	// Good is how many followers were heard of within min-replicas-max-lag.
@@ -547,6 +550,7 @@ func (noReplication) ID() string                                      { return s
 func (noReplication) Offset() int64                                   { return 0 }
 func (noReplication) AckedBy(int64) int                               { return 0 }
 func (noReplication) SyncedBy(int64) int                              { return 0 }
+func (noReplication) Behind(int64) ([]string, int)                    { return nil, 0 }
 func (noReplication) RequestAcks()                                    {}
 func (noReplication) Good() int                                       { return 0 }
 func (noReplication) Followers() int                                  { return 0 }

@@ -69,8 +69,9 @@ type Server struct {
 	followMu  sync.Mutex // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
-	gate   atomic.Uint32
-	ending atomic.Bool // PrepareShutdown is under way
+	gate atomic.Uint32
+
+	shutdown shutdown
 
 	httpLogged atomic.Int64 // when hangUp last wrote to the log, Unix seconds
 }

@@ -113,10 +113,12 @@ type Config struct {
 	AOFTimestampEnabled       *Bool   `directive:"aof-timestamp-enabled"`
 	AOFRewriteIncrementalSync *Bool   `directive:"aof-rewrite-incremental-fsync"`
 	AOFDisableAutoGC          *Bool   `directive:"aof-disable-auto-gc"`
+	Supervised                *Enum   `directive:"supervised"`
 
 	ReplBacklogSize             *Int  `directive:"repl-backlog-size"`        // bytes
 	ReplBacklogFileLimit        *Int  `directive:"repl-backlog-file-limit"`  // bytes
 	ReplBacklogTTL              *Int  `directive:"repl-backlog-ttl"`         // seconds
+	ShutdownTimeout             *Int  `directive:"shutdown-timeout"`         // seconds
 	ReplTimeout                 *Int  `directive:"repl-timeout"`             // seconds
 	ReplPingReplicaPeriod       *Int  `directive:"repl-ping-replica-period"` // seconds
 	ReplDisableTCPNoDelay       *Bool `directive:"repl-disable-tcp-nodelay"`

@@ -60,6 +60,11 @@ type FollowerOptions struct {
 	DropFollowers func()
 	// Candidates are this server's own followers. At once.
 	Candidates func() []Candidate
+	// Logged is how much the own append-only log was given, and Lasts how much of
+	// that is on the disk; ok is false where no log is in force. Both are nil
+	// without a log. At once.
+	Logged func() int64
+	Lasts  func() (logged int64, ok bool)
 	// HoldWrites keeps writes waiting while on. At once.
 	HoldWrites func(on bool)
 }
@@ -92,6 +97,8 @@ type Follower struct {
 	downSince time.Time      // when the last link that was in sync broke; zero: none was
 	handOver  *handOver      // a FAILOVER on its way
 
+	durable durable // what of the stream is in the own log on the disk
+
 	// stale: the contents are not those that the stream says, so that a link may
 	// only begin with a full synchronization.
 	stale atomic.Bool
@@ -103,6 +110,7 @@ type Follower struct {
 // uses the Stream yet.
 func NewFollower(o FollowerOptions) *Follower {
 	f := &Follower{FollowerOptions: o}
+	f.durable.reset()
 	if f.leader = o.Config.ReplicaOf.Load(); f.leader.Host != "" {
 		o.Stream.Follow()
 		o.Log.SetRole(logf.RoleReplica)
@@ -159,7 +167,7 @@ func (f *Follower) follow(host string, port int, takeOver func(error)) {
 	defer f.switching.Unlock()
 	f.endLink()
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &link{Follower: f, address: net.JoinHostPort(host, strconv.Itoa(port)), ctx: ctx, cancel: cancel, done: make(chan struct{}), takeOver: takeOver}
+	l := &link{Follower: f, address: net.JoinHostPort(host, strconv.Itoa(port)), ctx: ctx, cancel: cancel, done: make(chan struct{}), takeOver: takeOver, asked: make(chan int64, 1)}
 	l.state.Store(string(StateConnect))
 	f.mu.Lock()
 	led := f.leader.Host == ""

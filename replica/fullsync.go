@@ -131,6 +131,7 @@ func (l *link) fullSync(nc net.Conn, br *bufio.Reader, id string, offset int64) 
 	l.Log.Noticef("MASTER <-> REPLICA sync: Loading DB in memory")
 	loaded := persist.Replacement{Name: "the leader " + l.address, Size: size, Beside: beside, Serve: beside && id == have,
 		At: func(aux map[string]string) {
+			l.durable.reset()
 			l.Stream.Adopt(id, offset)
 			db, _ := strconv.Atoi(aux["repl-stream-db"])
 			l.Applier.Reset()

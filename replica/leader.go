@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -181,6 +182,22 @@ func (l *Leader) SyncedBy(offset int64) (n int) {
 		}
 	}
 	return
+}
+
+// Behind describes the followers in the stream that have not acknowledged all
+// bytes up to offset; all is how many are in the stream.
+func (l *Leader) Behind(offset int64) (lagging []string, all int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.followers {
+		if f.state != online || f.Old { // who sent SYNC acknowledges nothing
+			continue
+		}
+		if all++; f.acked < offset {
+			lagging = append(lagging, fmt.Sprintf("%s reported offset %d behind master, lag=%d, state=%s.", f.name(), offset-f.acked, int64(time.Since(f.ackTime)/time.Second), f.state))
+		}
+	}
+	return lagging, all
 }
 
 // RequestAcks asks the followers how far they are.

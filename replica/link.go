@@ -58,6 +58,8 @@ type link struct {
 	connMu sync.Mutex // protects conn; held for moments
 	conn   net.Conn   // nil while there is none
 
+	asked chan int64 // offsets that the leader wants on the disk; see ackEach
+
 	writeMu sync.Mutex // keeps lines to the leader whole; held during a write
 }
 
@@ -202,6 +204,7 @@ func (l *link) connect() (worked bool, err error) {
 			return false, err
 		}
 	}
+	l.note()
 	gone := l.Linked(nc, l.drop)
 	defer gone()
 	stopAcks := make(chan struct{})
@@ -384,7 +387,8 @@ func (l *link) psync(nc net.Conn, br *bufio.Reader) (id string, offset int64, er
 	return "", 0, fmt.Errorf("Unexpected reply to PSYNC from master: %s", reply)
 }
 
-// ackEach tells the leader the offset, at once and from then on regularly.
+// ackEach tells the leader the offset, at once and from then on regularly, and
+// soon when the disk has what the leader has asked for.
 func (l *link) ackEach(nc net.Conn, stop <-chan struct{}) {
 	tick := time.NewTicker(ackEvery)
 	defer tick.Stop()
@@ -393,12 +397,60 @@ func (l *link) ackEach(nc net.Conn, stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-tick.C:
+		case want := <-l.asked:
+			for l.lasts() < want && l.hasLog() {
+				select {
+				case <-stop:
+					return
+				case <-tick.C: // the leader is to know that this server is alive
+					if l.ack(nc) != nil {
+						return
+					}
+				case <-time.After(fackPoll):
+				}
+			}
 		}
 	}
 }
 
+// fackPoll is how often a follower that was asked looks whether its disk has it.
+const fackPoll = 5 * time.Millisecond
+
+// lasts is the offset up to which the own log is on the disk; -1: not known.
+func (l *link) lasts() int64 {
+	if l.Lasts == nil {
+		return -1
+	}
+	logged, ok := l.Lasts()
+	if !ok {
+		return -1
+	}
+	return l.durable.lasts(logged)
+}
+
+// hasLog tells whether an own log is in force.
+func (l *link) hasLog() bool {
+	if l.Lasts == nil {
+		return false
+	}
+	_, ok := l.Lasts()
+	return ok
+}
+
+// note pairs the stream's place with the log's.
+func (l *link) note() {
+	if l.Logged != nil {
+		l.durable.note(l.Stream.Offset(), l.Logged())
+	}
+}
+
 func (l *link) ack(nc net.Conn) error {
-	return l.send(nc, "REPLCONF", "ACK", strconv.FormatInt(l.Stream.Offset(), 10))
+	n := l.lasts() // before the offset, which is never less then
+	args := []string{"REPLCONF", "ACK", strconv.FormatInt(l.Stream.Offset(), 10)}
+	if n >= 0 {
+		args = append(args, "FACK", strconv.FormatInt(n, 10))
+	}
+	return l.send(nc, args...)
 }
 
 // stream applies what the leader sends, until the connection ends.
@@ -528,6 +580,12 @@ func (in *input) command(args [][]byte) error {
 	case name == "replconf":
 		if len(args) > 1 && strings.EqualFold(string(args[1]), "getack") {
 			in.relay() // the answer counts all that came before
+			if at := l.Stream.Offset(); l.hasLog() && l.lasts() < at {
+				select {
+				case l.asked <- at:
+				default: // it is being seen to, and a tick tells of the rest
+				}
+			}
 			return l.ack(in.nc)
 		}
 		return nil
@@ -549,6 +607,7 @@ func (in *input) relay() {
 	if in.whole > in.unit {
 		l.Stream.Selected(l.Applier.DB())
 		l.Stream.AppendRaw(in.buf[in.unit:in.whole])
+		l.note()
 		in.unit = in.whole
 		l.got.Store(int64(len(in.buf) - in.unit))
 	}

@@ -187,6 +187,11 @@ func (t *goroutines) accept(nc net.Conn, unix bool) {
 	t.srv.cmd.Accept(c, addr, laddr, 0, func(cl *command.Client) { c.c, cl.Unix = cl, unix })
 	t.mu.Lock()
 	t.conns[c] = struct{}{}
+	select {
+	case <-t.done: // stop may have looked already
+		c.Kill(false)
+	default:
+	}
 	t.mu.Unlock()
 	t.srv.wg.Add(1)
 	go c.serve()

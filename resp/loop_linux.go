@@ -148,6 +148,11 @@ func (t *loops) start() error {
 	for i := range n {
 		l, err := t.newLoop(i)
 		if err != nil {
+			for _, l := range t.all {
+				l.closeFiles()
+			}
+			t.all = nil
+			t.spare.Close()
 			return err
 		}
 		t.all = append(t.all, l)
@@ -237,10 +242,21 @@ func (t *loops) newLoop(i int) (*loop, error) {
 	}
 	r, _, e := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if e != 0 {
+		syscall.Close(epfd)
 		return nil, os.NewSyscallError("eventfd2", e)
 	}
 	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize), log: t.srv.cmd.AppendLog()}
-	return l, l.watch(l.wake, syscall.EPOLLIN)
+	if err := l.watch(l.wake, syscall.EPOLLIN); err != nil {
+		l.closeFiles()
+		return nil, os.NewSyscallError("epoll_ctl", err)
+	}
+	return l, nil
+}
+
+// closeFiles gives up what newLoop has opened.
+func (l *loop) closeFiles() {
+	syscall.Close(l.epfd)
+	syscall.Close(l.wake)
 }
 
 func (l *loop) watch(fd int, events uint32) error {
@@ -292,8 +308,7 @@ func (l *loop) run() {
 	for _, c := range l.conns {
 		c.close()
 	}
-	syscall.Close(l.epfd)
-	syscall.Close(l.wake)
+	l.closeFiles()
 }
 
 // readAgain reads on from connections that the last turn has not read out, and

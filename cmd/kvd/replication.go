@@ -47,9 +47,10 @@ func restore(srv *command.Server, saver *persist.Saver, stream *replica.Stream, 
 }
 
 // newFollower wires the end of replication that follows.
-func newFollower(srv *command.Server, saver replica.Contents, stream *replica.Stream, leader *replica.Leader) *replica.Follower {
+func newFollower(srv *command.Server, log *persist.Log, stream *replica.Stream, leader *replica.Leader) *replica.Follower {
 	f := replica.NewFollower(replica.FollowerOptions{
-		Config: srv.Config, Log: srv.Log, Keyspace: srv.Keyspace, Saver: saver, Stream: stream, Applier: srv.NewStreamApplier(),
+		Config: srv.Config, Log: srv.Log, Keyspace: srv.Keyspace, Saver: log, Stream: stream, Applier: srv.NewStreamApplier(),
+		Logged: log.Appended, Lasts: log.Lasting,
 		Changed: srv.FollowingChanged,
 		Linked: func(nc net.Conn, kill func()) func() {
 			c := srv.LinkUp(nc, kill)

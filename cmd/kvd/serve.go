@@ -22,9 +22,10 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(stop)
+	// A terminal that is closed ends nothing, nor does a log whose reader has gone.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	collector := tuneCollector()
-
-	log.Noticef("kvd is starting, version %s", Version)
+	boss := newSupervisor(cfg, log)
 
 	for _, r := range cfg.Renames() {
 		if err := command.Rename(r.Name, r.Value); err != nil {
@@ -76,6 +77,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 			follower.Follow(of.Host, of.Port)
 		}
 		saver.Serve()
+		log.Noticef("Ready to accept connections")
 	}
 	loaded := make(chan error, 1)
 	loading := aof.HasFile()
@@ -94,7 +96,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	if loading {
 		go func() { loaded <- aof.Load() }()
 	} else {
-		log.Noticef("Ready to accept connections")
+		boss.ready()
 	}
 	for running := true; running; {
 		select {
@@ -108,7 +110,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 				return err
 			}
 			ready()
-			log.Noticef("Ready to accept connections")
+			boss.ready()
 		case <-done:
 			running = false
 		case sig := <-stop:
@@ -118,7 +120,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 			}
 			log.Warningf("Received %s scheduling shutdown...", name)
 			go func() {
-				if err := srv.PrepareShutdown(false, false, false); err != nil {
+				if err := srv.PrepareShutdown(false, false, false, false); err != nil {
 					log.Warningf("%s received but errors trying to shut down the server, check the logs for more information", name)
 					return
 				}
@@ -126,6 +128,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 			}()
 		}
 	}
+	boss.stopping()
 	front.Close()
 	if loading { // the memory that it fills is about to be given up
 		<-loaded

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// stopSelf does nothing: there is no Upstart here.
+func stopSelf() {}

@@ -1,0 +1,150 @@
+package tests
+
+import (
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"kvd/tests/harness"
+)
+
+// lagging is a leader with a follower that stands still, and the leader's connection with keys that the
+// follower does not have; goOn ends that.
+func lagging(t *testing.T, args ...string) (ls, fs *harness.Server, leader *harness.Conn, goOn func()) {
+	t.Helper()
+	ls = harness.StartKVD(t, append([]string{"--repl-diskless-sync-delay", "0"}, args...)...)
+	fs = harness.StartKVD(t)
+	leader = ls.MustDial(t)
+	follow(t, fs.MustDial(t), ls.Addr)
+	within(t, 10*time.Second, "the follower online", func() bool { return strings.Contains(info(t, leader, "replication", "slave0"), "state=online") })
+	goOn = func() { syscall.Kill(fs.PID(), syscall.SIGCONT) }
+	if err := syscall.Kill(fs.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(goOn)
+	value := strings.Repeat("v", 5000)
+	for i := range laggingKeys {
+		leader.Send("SET", "k"+strconv.Itoa(i), value)
+	}
+	leader.Flush()
+	for range laggingKeys {
+		if _, err := leader.Receive(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return
+}
+
+const laggingKeys = 2000
+
+// TestShutdownWaits: what is acknowledged reaches the followers before the leader ends.
+func TestShutdownWaits(t *testing.T) {
+	for _, how := range []string{"SIGTERM", "SHUTDOWN"} {
+		t.Run(how, func(t *testing.T) {
+			ls, fs, leader, goOn := lagging(t)
+			if how == "SIGTERM" {
+				syscall.Kill(ls.PID(), syscall.SIGTERM)
+			} else {
+				leader.Send("SHUTDOWN")
+				leader.Flush()
+			}
+			c := ls.MustDial(t)
+			within(t, 5*time.Second, "the wait", func() bool { return info(t, c, "server", "shutdown_in_milliseconds") != "" })
+			if r := c.MustDo(t, "GET", "k1"); len(r.Str) != 5000 {
+				t.Errorf("reads do not go on: %s", r)
+			}
+			goOn()
+			within(t, 15*time.Second, "the end of the leader", func() bool { return !ls.Running() })
+			follower := fs.MustDial(t)
+			within(t, 5*time.Second, "all keys", func() bool { return follower.MustDo(t, "DBSIZE").Int == laggingKeys })
+			if err := ls.Restart(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestShutdownWaitEnds: the wait has an end, and can be cut short or given up.
+func TestShutdownWaitEnds(t *testing.T) {
+	ls, _, leader, goOn := lagging(t, "--shutdown-timeout", "2")
+	defer goOn()
+	begin := func() *harness.Conn {
+		t.Helper()
+		c := ls.MustDial(t)
+		c.Send("SHUTDOWN")
+		c.Flush()
+		within(t, 5*time.Second, "the wait", func() bool { return info(t, leader, "server", "shutdown_in_milliseconds") != "" })
+		return c
+	}
+	if r := leader.MustDo(t, "SHUTDOWN", "ABORT"); r.Err() != "ERR No shutdown in progress." {
+		t.Error(r)
+	}
+	c := begin()
+	w := ls.MustDial(t)
+	w.Send("SET", "later", "1") // waits for the outcome
+	w.Flush()
+	if r := leader.MustDo(t, "SHUTDOWN", "ABORT"); r.String() != "OK" && string(r.Raw) != "+OK\r\n" {
+		t.Error(r)
+	}
+	if r, err := c.Receive(); err != nil || r.Err() != "ERR Errors trying to SHUTDOWN. Check logs." {
+		t.Errorf("who asked is told %v, %v", r, err)
+	}
+	if r, err := w.Receive(); err != nil || string(r.Raw) != "+OK\r\n" {
+		t.Errorf("the write is answered %v, %v", r, err)
+	}
+	if v := info(t, leader, "server", "shutdown_in_milliseconds"); v != "" {
+		t.Errorf("it waits on: %s", v)
+	}
+	leader.MustDo(t, "CONFIG", "SET", "shutdown-timeout", "600")
+	begin()
+	n := ls.MustDial(t)
+	begun := time.Now()
+	n.Send("SHUTDOWN", "NOW")
+	n.Flush()
+	within(t, 5*time.Second, "the end of the leader", func() bool { return !ls.Running() })
+	if time.Since(begun) > 4*time.Second {
+		t.Errorf("NOW has taken %v", time.Since(begun))
+	}
+	if err := ls.Restart(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestShutdownTimeout: a follower that does not come back holds the leader no longer than that.
+func TestShutdownTimeout(t *testing.T) {
+	ls, _, _, goOn := lagging(t, "--shutdown-timeout", "1")
+	defer goOn()
+	begun := time.Now()
+	if err := ls.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took < 900*time.Millisecond || took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if err := ls.Restart(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWaitAOFOfFollowers: a follower tells what its disk has.
+func TestWaitAOFOfFollowers(t *testing.T) {
+	for _, policy := range []string{"always", "everysec"} {
+		ls := harness.StartKVD(t, "--repl-diskless-sync-delay", "0")
+		fs := harness.StartKVD(t, "--appendonly", "yes", "--appendfsync", policy)
+		leader, follower := ls.MustDial(t), fs.MustDial(t)
+		follow(t, follower, ls.Addr)
+		for range 5 {
+			leader.MustDo(t, "SET", "k", "v")
+			if r := leader.MustDo(t, "WAITAOF", "0", "1", "10000"); string(r.Raw) != "*2\r\n:0\r\n:1\r\n" {
+				t.Errorf("%s: %q", policy, r.Raw)
+			}
+		}
+		follower.MustDo(t, "CONFIG", "SET", "appendonly", "no")
+		leader.MustDo(t, "SET", "k", "w")
+		if r := leader.MustDo(t, "WAITAOF", "0", "1", "1500"); string(r.Raw) != "*2\r\n:0\r\n:0\r\n" {
+			t.Errorf("%s, without a log: %q", policy, r.Raw)
+		}
+	}
+}
