@@ -60,7 +60,7 @@ type Client struct {
 	libVer  atomic.Pointer[string]
 	lastCmd atomic.Pointer[Row]
 	proto   atomic.Int32 // 2 or 3
-	active  atomic.Int64 // Unix ms of the last command
+	active  atomic.Int64 // Unix ms of the last command, or bytes of one or of a reply
 	state   atomic.Uint32
 
 	queued, queuedMem atomic.Int64 // commands queued since MULTI, and their bytes
@@ -132,6 +132,12 @@ func (c *Client) set(bit uint32, on bool) {
 		}
 	}
 }
+
+// Heard notes that bytes came from the client, or were taken by it, at now.
+func (c *Client) Heard(now time.Time) { c.active.Store(now.UnixMilli()) }
+
+// Monitors tells whether the client is a MONITOR.
+func (c *Client) Monitors() bool { return c.has(stateMonitor) }
 
 func (c *Client) has(bit uint32) bool { return c.state.Load()&bit != 0 }
 

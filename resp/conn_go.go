@@ -291,7 +291,7 @@ func (c *goConn) serve() {
 		if !errors.As(err, &ne) || !ne.Timeout() {
 			break
 		}
-		if !c.hasMail() && c.t.srv.idleTooLong(c.c, time.Now()) {
+		if !c.hasMail() && c.t.srv.idleTooLong(&c.session, time.Now()) {
 			c.t.srv.cmd.Log.Verbosef("Closing idle client")
 			break
 		}
@@ -355,6 +355,7 @@ func (c *goConn) write(w *wire.Writer) bool {
 	c.over()
 	c.mu.Unlock()
 	c.t.srv.cmd.Stats.Sent(n)
+	c.c.Heard(time.Now())
 	if w.Buf = w.Buf[:0]; cap(w.Buf) > keepBuffer {
 		w.Buf = nil
 	}

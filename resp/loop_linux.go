@@ -372,7 +372,7 @@ func (l *loop) sweep() {
 	}
 	l.swept = now
 	for _, c := range l.conns {
-		if l.srv.idleTooLong(c.c, now) {
+		if len(c.unsynced.waits) == 0 && l.srv.idleTooLong(&c.session, now) {
 			l.srv.cmd.Log.Verbosef("Closing idle client")
 			c.close()
 		} else {
@@ -650,7 +650,8 @@ func (c *conn) transmit(w *wire.Writer) {
 // send sends of what waits as much as one turn may. Where the socket was full
 // nothing is tried before it says that it is not any more.
 func (c *conn) send(writable bool) {
-	for total := 0; total < sendTurn && c.out.n > 0 && (writable || !c.watching); {
+	total := 0
+	for total < sendTurn && c.out.n > 0 && (writable || !c.watching) {
 		n := c.out.write(c.fd, sendTurn-total)
 		if n < 0 {
 			e := syscall.Errno(-n)
@@ -666,6 +667,9 @@ func (c *conn) send(writable bool) {
 		total += n
 		c.l.srv.cmd.Stats.Sent(n)
 		c.out.sent(n)
+	}
+	if total > 0 {
+		c.c.Heard(time.Now())
 	}
 	c.sent()
 }
@@ -819,6 +823,7 @@ func (c *conn) deliver(parts [][]byte, synced bool) {
 		return
 	}
 	c.parked, c.c.Working = false, false
+	c.c.Heard(time.Now()) // it was not idle until now
 	for _, b := range parts[:last] {
 		c.out.keepPart(b)
 	}

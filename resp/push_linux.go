@@ -2,6 +2,7 @@ package resp
 
 import (
 	"math"
+	"time"
 
 	"kvd/command"
 	"kvd/resp/wire"
@@ -161,6 +162,9 @@ func (c *conn) sendPushes() {
 		} else {
 			c.out.addPush(b, proto)
 		}
+	}
+	if l.srv.cfg.Timeout.Load() > 0 {
+		c.c.Heard(time.Now())
 	}
 	if copied {
 		c.flush(w)

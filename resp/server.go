@@ -313,8 +313,10 @@ func (s *Server) tooMuchInput(c *command.Client) {
 // smallOut is output that no limit is so low as to forbid.
 const smallOut = 16 << 10
 
-// idleTooLong tells whether the timeout directive ends this client.
-func (s *Server) idleTooLong(c *command.Client, now time.Time) bool {
-	t := s.cfg.Timeout.Load()
-	return t > 0 && !c.Blocked() && !c.Leader() && !c.Subscribed() && now.UnixMilli()-c.IdleSince() > int64(t)*1000
+// idleTooLong tells whether the timeout directive ends this client. One that is
+// parked waits for the server (a blocking command, a pause, a stalled log, a
+// worker) and is not idle.
+func (s *Server) idleTooLong(se *session, now time.Time) bool {
+	t, c := s.cfg.Timeout.Load(), se.c
+	return t > 0 && !se.parked && !c.Blocked() && !c.Monitors() && !c.Leader() && !c.Subscribed() && now.UnixMilli()-c.IdleSince() > int64(t)*1000
 }

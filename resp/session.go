@@ -3,6 +3,7 @@ package resp
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"kvd/command"
 	"kvd/resp/wire"
@@ -38,6 +39,9 @@ func (s *session) feed(srv *Server, x *command.Exec, w *wire.Writer, data []byte
 	}
 	used := s.run(srv, x, w, buf)
 	rest := buf[used:]
+	if used == 0 && len(rest) > 0 { // else a command has noted it
+		s.c.Heard(time.Now())
+	}
 	if s.closing {
 		s.in = nil
 		return nil
