@@ -37,6 +37,9 @@ type AppendLog interface {
 	Broken() error
 	Stalled() bool
 	Buffered() int64
+	// Distrust says that the contents have changed and the log was not told: writes
+	// are refused until there is a new base. At once.
+	Distrust(why error)
 	// Pending is the offset up to which the log must last before a reply that is
 	// written now may leave, and wait whether it does not yet; Synced is the
 	// offset up to which it does; Kick has the log work on that. At once.
@@ -157,3 +160,4 @@ func (noPersistence) Synced() int64          { return 0 }
 func (noPersistence) Appended() int64        { return 0 }
 func (noPersistence) Fsynced() int64         { return 0 }
 func (noPersistence) Kick()                  {}
+func (noPersistence) Distrust(error)         {}

@@ -349,6 +349,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 			x.ctx.Changed(&x.ctx.Keys[i])
 		}
 	}
+	x.afterPanic(r)
 	x.endPublish()
 	x.s.Keyspace.Unlock(&x.held)
 	if x.trying != nil {
@@ -366,6 +367,37 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	x.ctx.Tx = x.newTx()
 	x.tellOwn(c, w, Done)
 	*out = Done
+}
+
+// afterPanic keeps log and followers true to the contents after a panic with r. What
+// commands of an EXEC before it have done is journaled; what a command that writes
+// has done nobody knows. The stripes are still locked.
+func (x *Exec) afterPanic(r any) {
+	ctx := &x.ctx
+	defer func() {
+		if again := recover(); again != nil { // it was the journal itself
+			x.s.distrust(ctx.C, again)
+		}
+	}()
+	if ctx.Row != nil && ctx.Row.Flags&Write != 0 || x.trying != nil {
+		x.s.distrust(ctx.C, r)
+	}
+	if len(ctx.effects) > 0 {
+		x.journal(ctx)
+	}
+}
+
+// distrust is for changes that neither log nor followers know: the log begins
+// anew, and followers synchronize anew. On c, if it applies a leader's stream, that
+// ends the link as well, and what follows is a full synchronization. Stripes may
+// be locked.
+func (s *Server) distrust(c *Client, why any) {
+	if c == nil || !c.applies {
+		s.replication.Distrust()
+	}
+	if c == nil || !c.applies || c.streams { // else the log is being loaded
+		s.persist.Distrust(fmt.Errorf("a command failed half way: %v", why))
+	}
 }
 
 // admit does the checks that stand before a command, and replies where one
@@ -759,6 +791,12 @@ func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 		h = s.Keyspace.LockKeys(keys)
 	}
 	defer s.Keyspace.Unlock(&h)
+	defer func() {
+		if r := recover(); r != nil {
+			s.distrust(nil, r)
+			panic(r)
+		}
+	}()
 	if s.gate.Load()&gateReadOnly != 0 {
 		return // the leader's stream would not have it
 	}

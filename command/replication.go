@@ -68,6 +68,9 @@ type Replication interface {
 	// true, EndTurn must follow, which sends what they have put into the stream.
 	BeginTurn() bool
 	EndTurn()
+	// Distrust says that the contents have changed and the stream was not told: the
+	// followers are dropped, and need a full synchronization.
+	Distrust()
 	// ID is the name of the history.
 	ID() string
 	// Offset is the number of the stream's last byte.
@@ -546,6 +549,7 @@ func (noReplication) Serve(SyncRequest, net.Conn, []byte)             {}
 func (noReplication) Kill(int64)                                      {}
 func (noReplication) BeginTurn() bool                                 { return false }
 func (noReplication) EndTurn()                                        {}
+func (noReplication) Distrust()                                       {}
 func (noReplication) ID() string                                      { return strings.Repeat("0", 40) }
 func (noReplication) Offset() int64                                   { return 0 }
 func (noReplication) AckedBy(int64) int                               { return 0 }

@@ -359,6 +359,28 @@ func (l *Log) fail(err error) {
 	l.syncing.Unlock()
 }
 
+// Distrust gives the file up because contents have changed that the log was not
+// told of; writes are refused until there is a new base. Stripes may be locked.
+func (l *Log) Distrust(why error) {
+	l.mu.Lock()
+	on, f := l.taking, l.file.Load()
+	if on { // nothing more goes to the file
+		l.taking, l.broken = false, why
+	}
+	l.mu.Unlock()
+	if !on {
+		return
+	}
+	l.manageNow()
+	go func() { // it may be in a sync now, and the next one may be in its place after that
+		l.syncing.Lock()
+		defer l.syncing.Unlock()
+		if f != nil && l.file.CompareAndSwap(f, nil) {
+			(*f).Close()
+		}
+	}()
+}
+
 func (l *Log) failLocked(err error) {
 	f := l.file.Swap(nil)
 	if f == nil {

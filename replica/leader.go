@@ -121,6 +121,15 @@ func (l *Leader) Disconnect() {
 	}
 }
 
+// Distrust has all followers synchronize in full when they come back: the contents
+// have changed and the stream does not say how. Stripes may be locked.
+func (l *Leader) Distrust() {
+	l.Stream.ChangeID()
+	l.Stream.ForgetSecond()
+	l.Log.Warningf("The replication stream does not say all that has changed: it gets a new name, and replicas have to synchronize in full")
+	l.Disconnect()
+}
+
 // Followers is the number of followers in any state.
 func (l *Leader) Followers() int {
 	l.mu.Lock()
