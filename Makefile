@@ -1,4 +1,4 @@
-# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill cuts check cross clean.
+# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm cuts check cross clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill cuts check cross clean
+.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm cuts check cross clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -94,6 +94,13 @@ KILLS ?= 1000
 
 kill:
 	go test ./tests/kill -count=1 -v -timeout 0 -kills $(KILLS)
+
+# How long `make storm` lasts for each of 1, 2 and 4 event loops.
+STORM ?= 10m
+
+# Random commands of all families beside snapshots, rewrites, CONFIG SET and changes of roles: no stall, no panic, equal digests.
+storm:
+	go test ./tests/storm -count=1 -v -timeout 0 -storm $(STORM)
 
 # A log is cut at every byte of its last 64 KiB, and loaded; some minutes.
 cuts:
