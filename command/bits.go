@@ -288,14 +288,6 @@ func (r *bitRange) within(n int) (from, to int64) {
 }
 
 func cmdBitCount(c *Ctx) {
-	var e keyspace.Entry
-	if !c.findType(&c.Keys[0], types.TString, &e) {
-		return
-	}
-	if !e.Exists() {
-		c.W.Int(0) // Redis does not look at the range then
-		return
-	}
 	r := bitRange{end: -1}
 	switch len(c.Args) {
 	case 2:
@@ -307,15 +299,19 @@ func cmdBitCount(c *Ctx) {
 		if r.end, ok = c.Int(3); !ok {
 			return
 		}
-		if r.start < 0 && r.end < 0 && r.start > r.end {
-			c.W.Int(0)
-			return
-		}
 		if len(c.Args) == 5 && !r.unit(c, 4) {
 			return
 		}
 	default:
 		c.Err(errSyntax)
+		return
+	}
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TString, &e) {
+		return
+	}
+	if !e.Exists() || r.start < 0 && r.end < 0 && r.start > r.end {
+		c.W.Int(0)
 		return
 	}
 	v := c.stringOf(&e)
@@ -336,14 +332,6 @@ func cmdBitPos(c *Ctx) {
 		c.Err("ERR The bit argument must be 1 or 0.")
 		return
 	}
-	var e keyspace.Entry
-	if !c.findType(&c.Keys[0], types.TString, &e) {
-		return
-	}
-	if !e.Exists() {
-		c.W.Int(-bit) // clear bits without an end; the range is not looked at
-		return
-	}
 	r := bitRange{end: -1}
 	if len(c.Args) > 6 {
 		c.Err(errSyntax)
@@ -361,6 +349,14 @@ func cmdBitPos(c *Ctx) {
 		if r.end, ok = c.Int(4); !ok {
 			return
 		}
+	}
+	var e keyspace.Entry
+	if !c.findType(&c.Keys[0], types.TString, &e) {
+		return
+	}
+	if !e.Exists() {
+		c.W.Int(-bit) // clear bits without an end
+		return
 	}
 	v := c.stringOf(&e)
 	from, to := r.within(v.len())

@@ -415,12 +415,21 @@ func cmdClientReply(c *Ctx) {
 		c.W.OK()
 	case c.Word(2, "off"):
 		c.C.Reply = ReplyOff
+		c.elementOK()
 	case c.Word(2, "skip"):
 		if c.C.Reply != ReplyOff {
 			c.C.Reply = ReplySkipNext
 		}
+		c.elementOK()
 	default:
 		c.Err(errSyntax)
+	}
+}
+
+// elementOK replies inside EXEC alone, whose array has an element for each command.
+func (c *Ctx) elementOK() {
+	if c.inExec {
+		c.W.OK()
 	}
 }
 

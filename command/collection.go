@@ -97,6 +97,9 @@ func (c *Ctx) readZSet(k *keyspace.Key) (*types.SortedSet, bool) {
 	return read(c, k, types.TZSet, c.zset)
 }
 
+// errBeyondLong is said of the one integer that has no opposite.
+const errBeyondLong = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
+
 // randomArgs reads "count [with]" of HRANDFIELD and ZRANDMEMBER from argument 2
 // on; with asks for a second element with each.
 func (c *Ctx) randomArgs(with string) (count int64, pairs, ok bool) {
@@ -104,7 +107,7 @@ func (c *Ctx) randomArgs(with string) (count int64, pairs, ok bool) {
 		return
 	}
 	if count == math.MinInt64 {
-		c.Err("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+		c.Err(errBeyondLong)
 		return 0, false, false
 	}
 	pairs = len(c.Args) == 4 && c.Word(3, with)

@@ -4,13 +4,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"math"
+
+	"kvd/config"
 )
 
 // AUTH, ECHO, HELLO, PING, QUIT, RESET, SELECT. CLIENT is in client_cmds.go.
-
-// RedisVersion is the release that kvd passes for: clients choose by it what
-// they may send.
-const RedisVersion = "7.4.0"
 
 func init() {
 	register(
@@ -141,7 +139,7 @@ func cmdHello(c *Ctx) {
 	c.W.BulkString("server")
 	c.W.BulkString("redis")
 	c.W.BulkString("version")
-	c.W.BulkString(RedisVersion)
+	c.W.BulkString(config.RedisVersion)
 	c.W.BulkString("proto")
 	c.W.Int(proto)
 	c.W.BulkString("id")
@@ -197,7 +195,9 @@ func cmdReset(c *Ctx) {
 	cl.db.Store(0)
 	cl.proto.Store(2)
 	c.W.Proto = 2
-	cl.Reply = ReplyOn
+	if cl.Reply != ReplySkip { // else it is the reply to this that is left out
+		cl.Reply = ReplyOn
+	}
 	cl.NoTouch = false
 	cl.set(stateNoTouch|stateNoEvict, false)
 	cl.Authed = c.S.Config.RequirePass.Load() == ""

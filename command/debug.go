@@ -405,7 +405,7 @@ var digestFns = map[types.Type]func(c *Ctx, d *digest, e *keyspace.Entry){
 		z.Each(func(member []byte, score float64) bool {
 			var one digest
 			one.mix(member)
-			b = wire.AppendFloat(b[:0], score)
+			b = wire.AppendFloat17(b[:0], score)
 			one.mix(b)
 			d.xor(one[:])
 			return true

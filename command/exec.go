@@ -44,6 +44,7 @@ type Ctx struct {
 	ready    []readyKey
 	inExec   bool // inside EXEC: nothing may park
 	unmuted  bool // the reply is pushes, which CLIENT REPLY lets through
+	whole    bool // the reply is of an EXEC that began with replies on; see mute
 	outcome  Outcome
 	after    func() // see After
 	scratch  []byte
@@ -288,7 +289,7 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	}
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
-	ctx.outcome, ctx.explicit, ctx.unmuted, ctx.Dirty = Done, false, false, 0
+	ctx.outcome, ctx.explicit, ctx.unmuted, ctx.whole, ctx.Dirty = Done, false, false, false, 0
 	x.client, x.toldAll = c, false
 	w.Proto = int(c.proto.Load())
 	defer x.recover(c, w, at, &out)
@@ -301,6 +302,9 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	out = ctx.outcome
 	if out != Parked && out != Again && c.Reply != ReplyOn { // else a worker may write it
 		if ctx.unmuted && ctx.Row.Flags&PubSub != 0 {
+			at = len(w.Buf)
+		}
+		if ctx.whole {
 			at = len(w.Buf)
 		}
 		x.mute(c, w, min(at, len(w.Buf)))
@@ -325,7 +329,8 @@ func (x *Exec) tellOwn(c *Client, w *wire.Writer, out Outcome) {
 	x.own = x.own[:0]
 }
 
-// mute takes back a reply that CLIENT REPLY does not want.
+// mute takes back a reply that CLIENT REPLY does not want. Inside EXEC that says what is
+// to be done with the replies behind EXEC's, of which no part may be missing.
 func (x *Exec) mute(c *Client, w *wire.Writer, at int) {
 	switch c.Reply {
 	case ReplyOff, ReplySkip:
@@ -491,12 +496,15 @@ func (x *Exec) hangUp(ctx *Ctx) {
 const httpLogEvery = 60
 
 // reject replies that a command is not run at all; an open transaction fails,
-// and ends if it was its EXEC.
+// and ends if it was its EXEC, which says so also where none is open.
 func (x *Exec) reject(ctx *Ctx, text string) {
+	isExec := ctx.Row != nil && ctx.Row.Name == "exec"
+	if isExec {
+		text = "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(text, "ERR ")
+	}
 	if ctx.C.multi != nil {
 		ctx.C.multi.aborted = true
-		if ctx.Row != nil && ctx.Row.Name == "exec" {
-			text = "EXECABORT Transaction discarded because of: " + text
+		if isExec {
 			ctx.C.endMulti()
 			if x.held == (keyspace.Held{}) {
 				x.s.unwatch(ctx.C)

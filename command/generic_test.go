@@ -248,6 +248,7 @@ func TestKeysScan(t *testing.T) {
 		{"scan 0 count x", "ERR value is not an integer or out of range"},
 		{"scan 0 match", "ERR syntax error"},
 		{"scan 0 foo 1", "ERR syntax error"},
+		{"scan 0 type nosuchtype", "ERR unknown type name 'nosuchtype'"},
 	} {
 		s.want(c.line, "-"+c.err+"\n")
 	}

@@ -85,15 +85,31 @@ func (c *Ctx) fieldArgs(i int, bad string) (fields [][]byte, ok bool) {
 		return nil, false
 	}
 	if fields = c.Args[i+2:]; n != int64(len(fields)) {
-		c.Err("ERR The `numfields` parameter must match the number of arguments")
+		c.Err(errFieldsDiffer)
 		return nil, false
 	}
 	return fields, true
 }
 
+// fieldsThenOptions is fieldArgs where options may stand behind the fields instead of
+// in front of them, as since Redis 8.4: rest is where they begin.
+func (c *Ctx) fieldsThenOptions(i int, bad string) (fields [][]byte, rest int, ok bool) {
+	all := c.Args
+	if i+1 < len(all) && c.Word(i, "fields") {
+		if n, isInt := parseInt(all[i+1]); isInt && n > 0 && n < int64(len(all)-i-2) {
+			c.Args = all[:i+2+int(n)]
+		}
+	}
+	fields, ok = c.fieldArgs(i, bad)
+	rest = len(c.Args)
+	c.Args = all
+	return fields, rest, ok
+}
+
 const (
 	errFieldCount   = "ERR Number of fields must be a positive integer"
 	errHExpireCount = "ERR Parameter `numFields` should be greater than 0"
+	errFieldsDiffer = "ERR The `numfields` parameter must match the number of arguments"
 )
 
 // fieldsEffect journals a command of the form WORD key [ms] [FIELDS n] field ...
@@ -168,6 +184,23 @@ const (
 	fieldGone    = 2
 )
 
+// fieldCondition reads NX, XX, GT or LT at argument i; false: something else is there.
+func (c *Ctx) fieldCondition(i int, cond *expireWhen) bool {
+	switch {
+	case c.Word(i, "nx"):
+		cond.nx = true
+	case c.Word(i, "xx"):
+		cond.xx = true
+	case c.Word(i, "gt"):
+		cond.gt = true
+	case c.Word(i, "lt"):
+		cond.lt = true
+	default:
+		return false
+	}
+	return true
+}
+
 // hexpire serves HEXPIRE and its kin; unit is in milliseconds.
 func (c *Ctx) hexpire(unit int64, relative bool) {
 	var h hashAt
@@ -178,22 +211,17 @@ func (c *Ctx) hexpire(unit int64, relative bool) {
 	if !ok {
 		return
 	}
-	var cond expireWhen
-	at := 4
-	switch {
-	case c.Word(3, "nx"):
-		cond.nx = true
-	case c.Word(3, "xx"):
-		cond.xx = true
-	case c.Word(3, "gt"):
-		cond.gt = true
-	case c.Word(3, "lt"):
-		cond.lt = true
-	default:
-		at = 3
+	cond, at := expireWhen{}, 3
+	given := c.fieldCondition(at, &cond)
+	if given {
+		at++
 	}
-	fields, ok := c.fieldArgs(at, errHExpireCount)
+	fields, rest, ok := c.fieldsThenOptions(at, errHExpireCount)
 	if !ok {
+		return
+	}
+	if rest < len(c.Args) && (given || rest+1 < len(c.Args) || !c.fieldCondition(rest, &cond)) {
+		c.Err(errFieldsDiffer)
 		return
 	}
 	d := c.dueChange(&h, when)
@@ -332,27 +360,60 @@ func (c *Ctx) expiryWord(i int) (unit int64, relative bool) {
 	return 0, false
 }
 
+// hgetexOptions are those of HGETEX.
+type hgetexOptions struct {
+	unit    int64 // 0: no time is given
+	when    int64
+	persist bool
+}
+
+// parse reads the option at argument i, if one is there, and returns what follows it;
+// false: an error, which is replied.
+func (o *hgetexOptions) parse(c *Ctx, i int) (end int, ok bool) {
+	unit, relative := c.expiryWord(i)
+	switch {
+	case unit != 0 && i+1 == len(c.Args):
+		c.Err("ERR missing expire time")
+		return i, false
+	case unit != 0:
+		o.unit = unit
+		o.when, ok = c.fieldDeadline(i+1, unit, relative)
+		return i + 2, ok
+	case c.Word(i, "persist"):
+		o.persist = true
+		return i + 1, true
+	}
+	return i, true
+}
+
 func cmdHGetEx(c *Ctx) {
 	var h hashAt
 	if !c.findHash(&c.Keys[0], &h) {
 		return
 	}
-	at, when := 2, int64(0)
-	unit, relative := c.expiryWord(2)
-	persist := c.Word(2, "persist")
-	if unit != 0 {
-		var ok bool
-		if when, ok = c.fieldDeadline(3, unit, relative); !ok {
-			return
-		}
-		at = 4
-	} else if persist {
-		at = 3
-	}
-	fields, ok := c.fieldArgs(at, errFieldCount)
+	var o hgetexOptions
+	at, ok := o.parse(c, 2)
 	if !ok {
 		return
 	}
+	fields, rest, ok := c.fieldsThenOptions(at, errFieldCount)
+	if !ok {
+		return
+	}
+	if rest < len(c.Args) {
+		end, ok := rest, true
+		if at == 2 {
+			end, ok = o.parse(c, rest)
+		}
+		if !ok {
+			return
+		}
+		if end < len(c.Args) {
+			c.Err(errFieldsDiffer)
+			return
+		}
+	}
+	unit, persist, when := o.unit, o.persist, o.when
 	d := c.dueChange(&h, when)
 	p := persisting{c: c, h: &h}
 	c.W.Array(len(fields))
@@ -385,8 +446,11 @@ func (o *hsetexOptions) parse(c *Ctx) bool {
 		unit, relative := c.expiryWord(i)
 		keep, fnx, fxx := c.Word(i, "keepttl"), c.Word(i, "fnx"), c.Word(i, "fxx")
 		switch {
-		case c.Word(i, "fields"):
-			return o.parsePairs(c, i)
+		case c.Word(i, "fields") && o.pairs == nil:
+			if i = o.parsePairs(c, i); i == 0 {
+				return false
+			}
+			i--
 		case unit != 0 || keep:
 			if o.expiry || o.keep {
 				c.Err("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified")
@@ -415,26 +479,41 @@ func (o *hsetexOptions) parse(c *Ctx) bool {
 			return false
 		}
 	}
+	if o.pairs != nil {
+		return true
+	}
 	// Redis fails an assertion here.
 	c.Err("ERR Mandatory argument FIELDS is missing or not at the right position")
 	return false
 }
 
-func (o *hsetexOptions) parsePairs(c *Ctx, i int) bool {
+// parsePairs reads the fields and values behind FIELDS at argument i and returns what
+// follows, which may be options; 0: an error, which is replied.
+func (o *hsetexOptions) parsePairs(c *Ctx, i int) (end int) {
 	if i >= len(c.Args)-3 {
 		c.WrongArity()
-		return false
+		return 0
 	}
 	n, ok := parseInt(c.Args[i+1])
 	if !ok || n < 1 || n > math.MaxInt32 {
 		c.Err("ERR invalid number of fields")
-		return false
+		return 0
 	}
-	if o.pairs = c.Args[i+2:]; int64(len(o.pairs)) != 2*n {
+	o.pairs = c.Args[i+2:]
+	if int64(len(o.pairs)) > 2*n {
+		o.pairs = o.pairs[:2*n]
+	}
+	end = i + 2 + len(o.pairs)
+	if int64(len(o.pairs)) != 2*n || end < len(c.Args) && !c.hsetexOption(end) {
 		c.WrongArity()
-		return false
+		return 0
 	}
-	return true
+	return end
+}
+
+func (c *Ctx) hsetexOption(i int) bool {
+	unit, _ := c.expiryWord(i)
+	return unit != 0 || c.Word(i, "keepttl") || c.Word(i, "fnx") || c.Word(i, "fxx")
 }
 
 // holds tells whether the fields are there, or not, as the options ask.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"kvd/config"
 )
 
 // INFO.
@@ -110,7 +112,7 @@ func (w *infoWriter) server() {
 	s, now := w.s, w.now
 	up := int64(now.Sub(s.Started).Seconds())
 	executable, _ := os.Executable()
-	w.field("redis_version", RedisVersion)
+	w.field("redis_version", config.RedisVersion)
 	w.fields("redis_git_sha1:00000000", "redis_git_dirty:0", "redis_build_id:0", "redis_mode:standalone")
 	w.field("kvd_version", s.Version)
 	w.field("os", systemName())

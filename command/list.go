@@ -497,6 +497,10 @@ func (p *positions) parse(c *Ctx) bool {
 			if !ok {
 				return false
 			}
+			if n == math.MinInt64 {
+				c.Err(errBeyondLong)
+				return false
+			}
 			if n == 0 {
 				c.Err("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list")
 				return false
@@ -521,14 +525,6 @@ func (p *positions) parse(c *Ctx) bool {
 		default:
 			c.Err(errSyntax)
 			return false
-		}
-	}
-	if p.rank == math.MinInt {
-		// Redis negates the rank, which it cannot do here; what comes out
-		// is every match from the end on.
-		p.rank = -1
-		if p.many {
-			p.count = 0
 		}
 	}
 	return true

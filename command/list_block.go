@@ -46,11 +46,15 @@ func (c *Ctx) timeout(i int) (ms int64, ok bool) {
 		f = math.Inf(1)
 	}
 	f = math.Ceil(f * 1000)
-	if f < 0 || f >= 1<<63 {
+	switch {
+	case f < 0:
 		c.Err("ERR timeout is negative")
-		return 0, false
+	case f >= 1<<63 || int64(f) > math.MaxInt64-c.Now:
+		c.Err("ERR timeout is out of range")
+	default:
+		return int64(f), true
 	}
-	return int64(f), true
+	return 0, false
 }
 
 // nullArray is the reply of the blocking commands when their time is over.

@@ -116,9 +116,10 @@ func TestBlockArguments(t *testing.T) {
 	s.want("BLPOP l x", "-ERR timeout is not a float or out of range\n")
 	s.want("BLPOP l nan", "-ERR timeout is not a float or out of range\n")
 	s.want("BLPOP l -1", "-ERR timeout is negative\n")
-	s.want("BLPOP l inf", "-ERR timeout is negative\n")
-	s.want("BLPOP l 1e400", "-ERR timeout is negative\n")
-	s.want("BLPOP l 9223372036854775807", "-ERR timeout is negative\n")
+	s.want("BLPOP l -inf", "-ERR timeout is negative\n")
+	for _, long := range []string{"inf", "1e400", "9223372036854775807", "9223372036854775"} {
+		s.want("BLPOP l "+long, "-ERR timeout is out of range\n")
+	}
 	s.want("BLPOP l -0.0001", "*-1\n") // no connection: as inside MULTI
 	s.want("BLPOP l 1e-400", "*-1\n")
 	s.want("BLMOVE a b LEFT up x", "-ERR syntax error\n")

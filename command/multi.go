@@ -164,7 +164,7 @@ func cmdExec(c *Ctx) {
 		return
 	}
 	exec, args, w := c.Row, c.Args, c.W
-	c.inExec = true
+	c.inExec, c.whole = true, c.C.Reply == ReplyOn
 	x.lap = clock()
 	w.Array(len(m.rows))
 	at := queued{}

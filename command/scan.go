@@ -7,6 +7,7 @@ import (
 	"kvd/glob"
 	"kvd/keyspace"
 	"kvd/resp/wire"
+	"kvd/types"
 )
 
 // SCAN, and the options that it shares with HSCAN, SSCAN and ZSCAN.
@@ -58,6 +59,10 @@ func (c *Ctx) scanRest(o *scanOptions, i int, typed bool) bool {
 			}
 		case typed && c.Word(i, "type") && left >= 2:
 			o.typ = bytes.ToLower(c.Args[i+1])
+			if !types.KnownName(o.typ) {
+				c.Err("ERR unknown type name '" + quote(c.Args[i+1]) + "'")
+				return false
+			}
 		case o.ofHash && c.Word(i, "novalues"):
 			o.noValues = true
 			i-- // it stands alone

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"kvd/config"
 	"kvd/keyspace"
 )
 
@@ -157,7 +158,7 @@ func cmdLolwut(c *Ctx) {
 		}
 		b.WriteByte('\n')
 	}
-	b.WriteString("\nkvd ver. " + c.S.Version + ", Redis ver. " + RedisVersion + "\n")
+	b.WriteString("\nkvd ver. " + c.S.Version + ", Redis ver. " + config.RedisVersion + "\n")
 	c.W.Verbatim("txt", b.String())
 }
 

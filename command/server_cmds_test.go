@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kvd/config"
 )
 
 func TestFlushAndSwap(t *testing.T) {
@@ -101,7 +103,7 @@ func TestInfoSections(t *testing.T) {
 	s.run("info everything")
 	s.run("dbsize")
 	s.run("memory stats")
-	if got := s.run("exec"); !strings.Contains(got, "redis_version:7.4.0") || !strings.Contains(got, "$15\r\npeak.percentage") {
+	if got := s.run("exec"); !strings.Contains(got, "redis_version:"+config.RedisVersion) || !strings.Contains(got, "$15\r\npeak.percentage") {
 		t.Errorf("%.200q", got)
 	}
 }

@@ -412,7 +412,7 @@ func cmdSRandMember(c *Ctx) {
 		return
 	}
 	if count == math.MinInt64 {
-		c.Err("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
+		c.Err(errBeyondLong)
 		return
 	}
 	s, ok := c.readSet(&c.Keys[0])

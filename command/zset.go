@@ -432,9 +432,13 @@ func cmdZMScore(c *Ctx) {
 }
 
 func zrank(c *Ctx, reverse bool) {
-	withScore := len(c.Args) == 4 && c.Word(3, "withscore")
-	if len(c.Args) > 3 && !withScore {
-		c.WrongArity() // as where there is no such option, in 7.0
+	if len(c.Args) > 4 {
+		c.WrongArity()
+		return
+	}
+	withScore := len(c.Args) == 4
+	if withScore && !c.Word(3, "withscore") {
+		c.Err(errSyntax)
 		return
 	}
 	z, ok := c.readZSet(&c.Keys[0])
@@ -726,11 +730,11 @@ func replyZScan(w *wire.Writer, z *types.SortedSet, o *scanOptions, buf []byte) 
 		}
 		n++
 		out.Bulk(member)
-		if obj == nil && score == math.Trunc(score) && math.Abs(score) <= 1<<62 {
-			out.BulkInt(int64(score)) // as it stands in a listpack
+		var room [32]byte
+		if obj == nil {
+			out.Bulk(wire.AppendFloat(room[:0], score)) // as it stands in a listpack
 		} else {
-			var room [32]byte
-			out.Bulk(wire.AppendFloat(room[:0], score))
+			out.Bulk(wire.AppendFloat17(room[:0], score))
 		}
 		return true
 	})

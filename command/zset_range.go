@@ -2,9 +2,7 @@ package command
 
 import (
 	"bytes"
-	"errors"
 	"slices"
-	"strconv"
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
@@ -160,16 +158,8 @@ func scoreBound(b []byte) (f float64, ex, ok bool) {
 	if len(b) == 0 {
 		return 0, ex, true
 	}
-	b = bytes.TrimLeft(b, " \t\n\v\f\r")
-	if f, ok = wire.ParseDouble(b); ok {
-		return f, ex, true
-	}
-	// As a long double it is a number still, unless it is none at all.
-	if _, ok = wire.ParseLongDouble(b); !ok {
-		return 0, ex, false
-	}
-	f, err := strconv.ParseFloat(string(b), 64)
-	return f, ex, err == nil || errors.Is(err, strconv.ErrRange)
+	f, ok = wire.ParseDoubleRounded(bytes.TrimLeft(b, " \t\n\v\f\r"))
+	return f, ex, ok
 }
 
 // lexRange reads the bounds of a range of strings; where they are none, it

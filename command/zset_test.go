@@ -69,7 +69,7 @@ func TestZAdd(t *testing.T) {
 		"zadd str 1 a":           errWrongType,
 		"zincrby z -inf i":       "ERR resulting score is not a number (NaN)",
 		"zpopmin z -1":           errNotPositive,
-		"zrank z a junk":         "ERR wrong number of arguments for 'zrank' command",
+		"zrank z a junk":         "ERR syntax error",
 		"zmpop 0 z min":          "ERR numkeys should be greater than 0",
 		"zmpop 1 z min count 0":  "ERR count should be greater than 0",
 		"zunion 0 z":             "ERR at least 1 input key is needed for 'zunion' command",
@@ -101,6 +101,9 @@ func TestZSetReads(t *testing.T) {
 	s.want("zrangebyscore z 0x1 1e400 withscores limit 0 1", "*2\n$1\na\n$1\n1\n")
 	s.want("zrange z 0 0 limit 0 1", "-ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX\n")
 	s.want("zcount z (1 3", ":1\n")
+	s.want("zcount z -1e5000 1e5000", ":3\n")
+	s.want("zcount z (0x1p99999 1e99999999999", ":0\n")
+	s.want("zcount z 1e x", "-ERR min or max is not a float\n")
 	s.want("zlexcount z [b +", ":2\n")
 	s.run("hello 3")
 	s.want("zrange z 0 0 withscores", "*1\n*2\n$1\na\n,1\n")

@@ -225,7 +225,7 @@ func TestLoadErrors(t *testing.T) {
 		"a.b":                        "Module config specified without value",
 	} {
 		err := load(New(), "port 1\n\n"+text+"\nhz 5\n")
-		want := fmt.Sprintf("*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line 3\n>>> '%s'\n%s", text, reason)
+		want := fmt.Sprintf("*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nReading the configuration file, at line 3\n>>> '%s'\n%s", text, reason)
 		if err == nil || err.Error() != want {
 			t.Errorf("%q gives\n%v\nwant\n%s", text, err, want)
 		}
@@ -348,7 +348,7 @@ func TestRefuse(t *testing.T) {
 func TestLogFileIsChecked(t *testing.T) {
 	c := New()
 	_ = load(c, "logfile /no/such/x.log")
-	if err := c.Finish(); err == nil || err.Error() != "*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nCan't open the log file: No such file or directory" {
+	if err := c.Finish(); err == nil || err.Error() != "*** FATAL CONFIG FILE ERROR (Redis 8.0.0) ***\nCan't open the log file: No such file or directory" {
 		t.Error(err)
 	}
 }

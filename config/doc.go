@@ -24,6 +24,7 @@
 // directory, which is what the "dir" directive names.
 package config
 
-// RedisVersion is the Redis release whose directives, defaults and messages
-// this package reproduces.
-const RedisVersion = "7.0.15"
+// RedisVersion is the Redis release whose commands, answers and messages this server
+// has: what INFO, HELLO and --version say, and by which clients choose what to send. Some
+// commands and options are of later releases. Directives and defaults are those of 7.0.
+const RedisVersion = "8.0.0"

@@ -12,6 +12,8 @@
 //     passes the limits that the configuration sets.
 package types
 
+import "slices"
+
 // Type is what TYPE answers. The numbers are also kept in entry headers; zero
 // is not a type, so that a zeroed header is never taken for an entry.
 type Type uint8
@@ -34,6 +36,11 @@ var typeNames = [...]string{"none", "string", "list", "set", "zset", "hash", "st
 
 // String is the name that TYPE answers.
 func (t Type) String() string { return typeNames[t] }
+
+// KnownName tells whether a name is that of a type of value.
+func KnownName(name []byte) bool {
+	return slices.Contains(typeNames[1:], string(name))
+}
 
 // Encoding says how a value is represented. OBJECT ENCODING answers its name.
 type Encoding uint8

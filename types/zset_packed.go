@@ -10,8 +10,8 @@ import (
 
 // A packed sorted set is member, score, member, score ... in order, as Redis's
 // listpack: a score is an integer element if it is a whole number of at most
-// 2^62 (source: double2ll in src/util.c; so -0 becomes 0), and else its text
-// with 17 significant digits.
+// 2^62 (source: double2ll in src/util.c; so -0 becomes 0), and else its text: the
+// fewest digits that are read as the same number. Older versions wrote 17.
 
 // zpackedMax is the most bytes of a packed sorted set, whatever the limits say:
 // with a member's score and codings on top it must fit its entry.
@@ -19,24 +19,6 @@ const zpackedMax = packedMax - zpairMax
 
 // zpairMax is the most bytes that a pair takes besides its member's own.
 const zpairMax = 64
-
-// AppendScore appends the score as Redis writes it to clients: with up to 17
-// significant digits as printf's %.17g does, "inf", "-inf", "-0".
-func AppendScore(dst []byte, score float64) []byte {
-	switch {
-	case score == 0 && math.Signbit(score):
-		return append(dst, "-0"...)
-	case score > -1<<52 && score < 1<<52 && score == math.Trunc(score):
-		return strconv.AppendInt(dst, int64(score), 10)
-	case math.IsInf(score, 1):
-		return append(dst, "inf"...)
-	case math.IsInf(score, -1):
-		return append(dst, "-inf"...)
-	case score != score:
-		return append(dst, "nan"...)
-	}
-	return strconv.AppendFloat(dst, score, 'g', 17, 64)
-}
 
 // scoreText is memory for a score's text.
 type scoreText [32]byte
@@ -46,7 +28,16 @@ func codedScore(score float64, buf *scoreText) Elem {
 	if score >= -1<<62 && score <= 1<<62 && score == math.Trunc(score) {
 		return Elem{I: int64(score)}
 	}
-	return codedOf(AppendScore(buf[:0], score))
+	text := buf[:0]
+	switch {
+	case math.IsInf(score, 1):
+		text = append(text, "inf"...)
+	case math.IsInf(score, -1):
+		text = append(text, "-inf"...)
+	default:
+		text = strconv.AppendFloat(text, score, 'g', -1, 64)
+	}
+	return codedOf(text)
 }
 
 // insertZ puts a pair before the element at off.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -39,7 +40,9 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer, start func(*config.Config
 			case "-h", "--help":
 				return cli.ShowAppHelp(ctx)
 			case "-v", "--version":
-				fmt.Fprintf(stdout, "kvd v=%s redis=%s bits=64 go=%s\n", Version, config.RedisVersion, runtime.Version())
+				// In the form of redis-server's: tools read the v= to know which commands there are.
+				fmt.Fprintf(stdout, "kvd server v=%s sha=00000000:0 malloc=go bits=%d build=0 kvd=%s go=%s\n",
+					config.RedisVersion, strconv.IntSize, Version, runtime.Version())
 				return nil
 			}
 		}

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"bytes"
+	"errors"
 	"math"
 	"strconv"
 )
@@ -40,10 +42,64 @@ func ParseInt(b []byte) (int64, bool) {
 	return int64(n), n <= math.MaxInt64
 }
 
-// AppendFloat prints a double as Redis 7.0 replies with scores (C's "%.17g"):
-// 0.1 is 0.10000000000000001, integers below 1e17 have neither point nor
-// exponent. Later versions of Redis print the shortest form.
+// AppendFloat prints a double as Redis replies with scores since 7.2 (d2string): with
+// the fewest digits that are read as the same double. Whole numbers up to 2^62, and
+// those that end in few zeros, have neither point nor exponent; numbers with more than
+// six decimals have an exponent if three zeros or more follow their point.
 func AppendFloat(dst []byte, f float64) []byte {
+	switch {
+	case f == 0 || f != f || math.IsInf(f, 0):
+		return AppendFloat17(dst, f)
+	case f >= -1<<62 && f <= 1<<62 && f == math.Trunc(f):
+		return strconv.AppendInt(dst, int64(f), 10)
+	}
+	// The digits are d.ddd times ten to the exp, or ddd times ten to the k.
+	var room [32]byte
+	text := strconv.AppendFloat(room[:0], math.Abs(f), 'e', -1, 64)
+	mark := bytes.IndexByte(text, 'e')
+	exp, _ := strconv.Atoi(string(text[mark+1:]))
+	digits := text[:1]
+	if mark > 1 {
+		copy(text[1:], text[2:mark]) // over the point
+		digits = text[:mark-1]
+	}
+	n := len(digits)
+	k := exp - n + 1
+	if f < 0 {
+		dst = append(dst, '-')
+	}
+	size := max(exp, -exp)
+	switch {
+	case k >= 0 && size < n+7:
+		return appendZeros(append(dst, digits...), k)
+	case k < 0 && (k > -7 || size < 4):
+		if exp < 0 {
+			return append(appendZeros(append(dst, "0."...), -exp-1), digits...)
+		}
+		return append(append(append(dst, digits[:exp+1]...), '.'), digits[exp+1:]...)
+	}
+	dst = append(dst, digits[0])
+	if n > 1 {
+		dst = append(append(dst, '.'), digits[1:]...)
+	}
+	dst = append(dst, 'e')
+	if exp >= 0 {
+		dst = append(dst, '+')
+	}
+	return strconv.AppendInt(dst, int64(exp), 10)
+}
+
+func appendZeros(dst []byte, n int) []byte {
+	for range n {
+		dst = append(dst, '0')
+	}
+	return dst
+}
+
+// AppendFloat17 prints a double with up to 17 digits (C's "%.17g"), as Redis does in
+// ZSCAN and digests, and 7.0 everywhere: 0.1 is 0.10000000000000001, and integers
+// below 1e17 have neither point nor exponent.
+func AppendFloat17(dst []byte, f float64) []byte {
 	switch {
 	case math.IsInf(f, 1):
 		return append(dst, "inf"...)
@@ -65,33 +121,46 @@ func AppendFloat(dst []byte, f float64) []byte {
 // zero): decimal or hexadecimal digits with an optional exponent, "inf" and
 // "infinity" in any case, an optional sign.
 func ParseDouble(b []byte) (float64, bool) {
+	f, inRange, ok := parseDouble(b)
+	return f, ok && inRange
+}
+
+// ParseDoubleRounded is ParseDouble that takes what over- and underflows for
+// infinity and zero, as C's strtod does, however large its exponent is.
+func ParseDoubleRounded(b []byte) (float64, bool) {
+	f, _, ok := parseDouble(b)
+	return f, ok
+}
+
+// parseDouble is ParseDouble; inRange is false for what over- or underflows.
+func parseDouble(b []byte) (f float64, inRange, ok bool) {
 	if v, ok := shortWhole(b); ok {
-		return v, true
+		return v, true, true
 	}
 	t, ok := scanFloat(b)
 	if !ok {
-		return 0, false
+		return 0, false, false
 	}
 	if t.inf {
 		if t.neg {
-			return math.Inf(-1), true
+			return math.Inf(-1), true, true
 		}
-		return math.Inf(1), true
+		return math.Inf(1), true, true
 	}
 	if t.zero {
 		if t.neg {
-			return math.Copysign(0, -1), true
+			return math.Copysign(0, -1), true, true
 		}
-		return 0, true
+		return 0, true, true
 	}
 	if t.hex || len(b) > keepDigits {
 		b = t.normal()
 	}
 	f, err := strconv.ParseFloat(string(b), 64)
-	if err != nil || f == 0 {
-		return 0, false
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, false, false
 	}
-	return f, true
+	return f, err == nil && f != 0, true
 }
 
 // shortWhole reads up to 15 digits, which every double can hold: what most numbers are.

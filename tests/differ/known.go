@@ -1,5 +1,13 @@
 package differ
 
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"kvd/resp/wire"
+)
+
 // Where kvd is documented to differ from Redis 7.0.15, and why. What is not listed here has to be equal.
 
 // encodings are kvd's answers of OBJECT ENCODING (first) in place of 7.0's (second): Redis 7.2 made small
@@ -17,7 +25,80 @@ var infoFields = []string{"name", "arity", "flags", "first key", "last key", "st
 var infoDiffers = map[string]map[string]string{
 	"zrank":    {"arity": "WITHSCORE came with 7.2"},
 	"zrevrank": {"arity": "WITHSCORE came with 7.2"},
+
+	"command|getkeys":         {"arity": "a command's name is enough since 7.2"},
+	"command|getkeysandflags": {"arity": "a command's name is enough since 7.2"},
 }
 
 // helloFree are the fields of HELLO's reply that are the server's own affair.
 var helloFree = map[string]bool{"version": true, "id": true}
+
+// kvd answers as Redis 8.0 does, and 7.0 is what it is compared with. What follows is what
+// later versions have changed.
+
+// laterErrors are errors of 7.0 (first) and what they are now.
+var laterErrors = map[[2]string]string{
+	{"ERR timeout is negative", "ERR timeout is out of range"}:                   "7.2: a timeout of a blocking command that is too long",
+	{"ERR wrong number of arguments for 'zrank' command", "ERR syntax error"}:    "7.2: the place of WITHSCORE",
+	{"ERR wrong number of arguments for 'zrevrank' command", "ERR syntax error"}: "7.2: the place of WITHSCORE",
+}
+
+func init() {
+	for _, name := range []string{"getkeys", "getkeysandflags"} {
+		for _, now := range []string{"ERR The command has no key arguments", "ERR Invalid number of arguments specified for command", "ERR Invalid command specified"} {
+			laterErrors[[2]string{"ERR wrong number of arguments for 'command|" + name + "' command", now}] = "7.2: a command's name is enough"
+		}
+	}
+}
+
+// laterRefusals are errors of what 7.0 takes.
+var laterRefusals = []struct {
+	prefix string
+	of     []string // commands; nil: any
+	why    string
+}{
+	{"ERR unknown type name '", []string{"SCAN"}, "8.0: TYPE names a type"},
+	{"ERR value is out of range, value must between -9223372036854775807 ", []string{"LPOS"}, "7.2: the RANK that has no opposite"},
+	{"ERR value is not an integer or out of range", []string{"BITCOUNT", "BITPOS"}, "7.2: the range is read where there is no key, too"},
+	{"ERR syntax error", []string{"BITCOUNT", "BITPOS"}, "7.2: the range is read where there is no key, too"},
+}
+
+// later tells whether got is what a later version of Redis replies where 7.0 replies want.
+func later(cmd string, got, want reply) bool {
+	if string(got.Raw) == string(want.Raw) {
+		return true
+	}
+	if len(got.Elems) > 0 {
+		if got.Kind != want.Kind || len(got.Elems) != len(want.Elems) {
+			return false
+		}
+		for i := range got.Elems {
+			if !later("", got.Elems[i], want.Elems[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	if got.Err() == "" {
+		return got.Kind == want.Kind && !got.Null && !want.Null && got.Str == shortest(want.Str)
+	}
+	if want.Err() != "" && laterErrors[[2]string{want.Err(), got.Err()}] != "" {
+		return true
+	}
+	for _, r := range laterRefusals {
+		if strings.HasPrefix(got.Err(), r.prefix) && slices.Contains(r.of, strings.ToUpper(cmd)) {
+			return true
+		}
+	}
+	return false
+}
+
+// shortest is a number that 7.0 prints with 17 digits as it has been printed since 7.2, with
+// no more than are needed; any other text stays.
+func shortest(text string) string {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || string(wire.AppendFloat17(nil, f)) != text {
+		return text
+	}
+	return string(wire.AppendFloat(nil, f))
+}
