@@ -403,6 +403,10 @@ func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 		x.served = append(x.served, wt)
 	}
 	wt.release(x.s, x.answer.Buf)
+	if x.gift != nil {
+		wt.c.Conn.Push(x.gift)
+		x.gift = nil
+	}
 	return true
 }
 

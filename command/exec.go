@@ -95,6 +95,7 @@ type Exec struct {
 
 	client *Client // whose command runs
 	own    []byte  // messages that it has caused to itself; see tellOwn
+	gift   []byte  // those of serving a blocked client to that one, behind its reply
 
 	publishes bool // holds pubsub.order
 	toldAll   bool // the command has told all who track that all keys changed
@@ -359,7 +360,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	x.s.Keyspace.Unlock(&x.held)
 	if x.trying != nil {
 		x.trying.state.Store(waiting)
-		x.trying, x.events = nil, nil
+		x.trying, x.events, x.gift = nil, nil, nil
 	}
 	x.leaveServed()
 	name := "?"

@@ -38,7 +38,8 @@ import (
 // else that the change causes (keyspace events, messages of the same EXEC, replies to
 // blocked clients) is handed over later, to the same queue of a connection's loop, so
 // whoever reacts to it has been told to forget the old value. Only to the client
-// whose command makes the change does the message come behind its reply.
+// whose command makes the change does the message come behind its reply, be it
+// that it was blocked and is served now.
 //
 // For clients in broadcasting mode a loop notes the keys that have changed until its
 // turn comes, and then sends one message for each prefix; see cast.
@@ -519,6 +520,8 @@ func (x *Exec) push(c *Client, b []byte) {
 	switch {
 	case x != nil && c == x.client && x.ctx.outcome != Parked:
 		x.own = append(x.own, b...)
+	case x != nil && x.trying != nil && c == x.trying.c:
+		x.gift = append(x.gift, b...)
 	case c.Conn != nil:
 		c.Conn.Push(b)
 	}

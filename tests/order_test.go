@@ -126,6 +126,30 @@ func causesSeen(t *testing.T, s *harness.Server, w *harness.Conn, mode, arm, act
 	return got
 }
 
+// TestServedIsToldBehindItsReply: what a blocked client's own command changes it is told of
+// behind the reply, as of any command.
+func TestServedIsToldBehindItsReply(t *testing.T) {
+	s := harness.StartKVD(t, "--event-loops", "2")
+	w := s.MustDial(t)
+	for range 2 {
+		c := s.MustDial(t)
+		c.MustDo(t, "HELLO", "3")
+		c.MustDo(t, "CLIENT", "TRACKING", "ON")
+		c.MustDo(t, "LRANGE", "to", "0", "-1")
+		c.Send("BLMOVE", "from", "to", "LEFT", "LEFT", "0")
+		c.Flush()
+		for !strings.Contains(w.MustDo(t, "INFO", "clients").Str, "blocked_clients:1") {
+		}
+		w.MustDo(t, "RPUSH", "from", "x")
+		if r, err := c.Receive(); err != nil || r.Str != "x" {
+			t.Errorf("%s, %v", r, err)
+		}
+		if r, err := c.Receive(); err != nil || describe(r) != "invalidate to" {
+			t.Errorf("%s, %v", r, err)
+		}
+	}
+}
+
 // describe shows a push, or a reply to BLPOP, in words.
 func describe(r harness.Reply) string {
 	if r.Kind != '>' {
