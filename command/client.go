@@ -209,7 +209,15 @@ type multi struct {
 	keys    []keyspace.Key // the declared keys of all
 	keyArgs []int          // which argument each is
 	args    [][]byte       // see settle
+	long    []longArg      // arguments with memory of their own; they are empty in buf
+	longMem int            // their bytes
 	aborted bool           // an error while queueing
+}
+
+// longArg is an argument of a transaction by its place among all of them.
+type longArg struct {
+	at int
+	b  []byte
 }
 
 // queued says how far the arguments and keys of a command reach in multi.

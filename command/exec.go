@@ -70,6 +70,11 @@ type Exec struct {
 	Ahead     []Pending
 	AheadArgs [][]byte
 
+	// Buffer is the front end's memory that the arguments lie in, if a command may
+	// keep it for good, which Taken then says; see take.
+	Buffer []byte
+	Taken  bool
+
 	// replyAt is where the reply of the command being run begins in its Writer.
 	replyAt int
 
@@ -317,6 +322,44 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 		c.track.caching = false
 	}
 	return out
+}
+
+// keepKeys is how many keys an Exec has room for between two batches.
+const keepKeys = 4096
+
+// Forget lets go of the arguments and keys of the commands that ran, and of the
+// memory that they lie in. The front end calls it after a batch that was long:
+// nothing else may come for long.
+func (x *Exec) Forget() {
+	if cap(x.keys) > keepKeys {
+		x.keys, x.pos = make([]keyspace.Key, 0, 4), nil
+	}
+	clear(x.keys[:cap(x.keys)])
+	clear(x.Ahead[:cap(x.Ahead)])
+	x.ctx.Keys, x.ctx.Args = nil, nil
+}
+
+// takeLeast is the least argument whose memory is kept instead of copied, in bytes.
+// An inline argument is shorter, and may lie in memory that is used again.
+const takeLeast = 128 << 10
+
+// take tells whether a command may keep an argument, and with it the memory that
+// it lies in. That must be most of what is kept.
+func (c *Ctx) take(arg []byte) bool {
+	x := c.x
+	if len(arg) < takeLeast || x == nil {
+		return false
+	}
+	if c.inExec {
+		// The queue has memory of its own for each long argument. What is journaled is
+		// read only at the end of EXEC, when a later command may have changed it.
+		return !c.S.Keyspace.Journal.Active()
+	}
+	if cap(x.Buffer) == 0 || len(arg) < cap(x.Buffer)/2 || x.Taken {
+		return false
+	}
+	x.Taken = true
+	return true
 }
 
 // tellOwn sends a client the messages that its own command caused, behind the

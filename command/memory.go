@@ -50,6 +50,10 @@ type memoryGauge struct {
 	mu      sync.Mutex // protects what follows
 	at      time.Time
 	samples []metrics.Sample
+	// What a collection found alive beyond what the books had when its end was
+	// noticed, and the number of that collection. sure is the same as of a moment
+	// right after a collection: what was noticed late may be gone by then.
+	beyond, cycle, sure int64
 }
 
 // goMemoryEvery is the least time between two readings of the runtime's
@@ -66,6 +70,7 @@ var goMetrics = [...]string{
 	"/memory/classes/metadata/mspan/free:bytes",
 	"/memory/classes/heap/objects:bytes",
 	"/gc/cycles/total:gc-cycles",
+	"/gc/heap/live:bytes",
 }
 
 // read returns the metrics, at most goMemoryEvery old, in the order of goMetrics.
@@ -88,6 +93,37 @@ func (g *memoryGauge) read() (m [len(goMetrics)]int64) {
 	return
 }
 
+// live estimates what of the Go heap is alive, in bytes: what the books say now,
+// and what the last collection found beyond them. Nobody but the collector knows
+// garbage from what is in use, and it may not look for minutes.
+func (g *memoryGauge) live(m *[len(goMetrics)]int64, books int64) int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if cycle := m[7]; cycle != g.cycle || cycle == 0 {
+		g.cycle, g.beyond = cycle, max(0, m[8]-books)
+		g.sure = min(g.sure, g.beyond)
+	}
+	return min(m[6], books+g.beyond)
+}
+
+// known is how much more than the books have is known to live.
+func (g *memoryGauge) known() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.sure
+}
+
+// collected says that a collection has just ended.
+func (s *Server) collected() {
+	s.memory.mu.Lock()
+	s.memory.at = time.Time{} // what was read is old
+	s.memory.mu.Unlock()
+	s.memoryUse(false)
+	s.memory.mu.Lock()
+	s.memory.sure = s.memory.beyond
+	s.memory.mu.Unlock()
+}
+
 // memoryUse is where the memory is, in bytes.
 type memoryUse struct {
 	ks       keyspace.Memory
@@ -97,6 +133,9 @@ type memoryUse struct {
 	peak     int64 // the highest used
 	startup  int64
 	heap     int64 // objects of the Go heap, garbage included
+	garbage  int64 // of them, as far as one can tell
+	suspect  int64 // of them, beyond what is known to live
+	idle     int64 // of the Go heap, neither in use nor given back
 	gcCycles int64
 }
 
@@ -109,7 +148,11 @@ func (m *memoryUse) overhead() int64 { return m.used - m.ks.Used() }
 func (s *Server) memoryUse(locked bool) memoryUse {
 	g := s.memory.read()
 	m := memoryUse{ks: s.Keyspace.Memory(locked), rss: residentMemory(), startup: s.memory.startup, heap: g[6], gcCycles: g[7]}
-	inGo := g[0] - g[1] - g[2] - g[3] - g[4] - g[5]
+	books := m.ks.Objects + m.ks.Index + s.countClients().normal
+	m.garbage = m.heap - s.memory.live(&g, books)
+	m.suspect = m.heap - books - s.memory.known()
+	m.idle = g[2]
+	inGo := g[0] - g[1] - g[2] - g[3] - g[4] - g[5] - m.garbage
 	// What was written since the runtime was asked is in the books already.
 	inGo = max(inGo, m.ks.Objects+m.ks.Index)
 	m.used = m.ks.Entries + m.ks.Tables + s.tracking.bytes.Load() + inGo

@@ -1,5 +1,7 @@
 package command
 
+import "slices"
+
 // MULTI, EXEC, DISCARD, WATCH, UNWATCH. EXEC and what forgets watched keys
 // belong to the dispatcher as much as to the table: they take the locks that no
 // row can declare.
@@ -29,6 +31,14 @@ func (x *Exec) queue(ctx *Ctx) {
 	}
 	first := len(m.ends)
 	for _, a := range ctx.Args {
+		if len(a) >= takeLeast {
+			if !ctx.take(a) {
+				a = slices.Clone(a)
+			}
+			m.long = append(m.long, longArg{len(m.ends), a})
+			m.longMem += len(a)
+			a = nil
+		}
 		m.buf = append(m.buf, a...)
 		m.ends = append(m.ends, len(m.buf))
 	}
@@ -41,7 +51,7 @@ func (x *Exec) queue(ctx *Ctx) {
 	m.rows = append(m.rows, ctx.Row)
 	m.cmds = append(m.cmds, queued{len(m.ends), len(m.keys)})
 	ctx.C.queued.Store(int64(len(m.rows)))
-	ctx.C.queuedMem.Store(int64(len(m.buf)))
+	ctx.C.queuedMem.Store(int64(len(m.buf) + m.longMem))
 }
 
 // settle makes the arguments and keys, when nothing comes to buf any more. It
@@ -52,6 +62,9 @@ func (m *multi) settle() {
 	for _, end := range m.ends {
 		m.args = append(m.args, m.buf[at:end:end])
 		at = end
+	}
+	for _, l := range m.long {
+		m.args[l.at] = l.b
 	}
 	for i := range m.keys {
 		m.keys[i].B = m.args[m.keyArgs[i]]
@@ -78,7 +91,7 @@ func (x *Exec) newMulti() *multi {
 // keepMulti keeps a transaction's memory. It is not touched before the next
 // MULTI of this Exec, so until then it may still be read.
 func (x *Exec) keepMulti(m *multi) {
-	if cap(m.buf) <= keepMultiBytes && cap(m.args) <= keepMultiArgs {
+	if len(m.long) == 0 && cap(m.buf) <= keepMultiBytes && cap(m.args) <= keepMultiArgs {
 		x.multi = m
 	}
 }

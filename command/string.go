@@ -141,7 +141,13 @@ func (c *Ctx) putString(k *keyspace.Key, b []byte, deadline int64) {
 	case len(b) <= keyspace.InlineMax:
 		c.Put(k, types.TString, types.EncRaw, b, deadline)
 	default:
-		c.PutObject(k, types.TString, types.EncChunked, types.NewBigString(b), deadline)
+		var s *types.BigString
+		if c.take(b) {
+			s = types.KeepBigString(b)
+		} else {
+			s = types.NewBigString(b)
+		}
+		c.PutObject(k, types.TString, types.EncChunked, s, deadline)
 	}
 }
 

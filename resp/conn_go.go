@@ -247,6 +247,10 @@ type goConn struct {
 	take      func(nc net.Conn, rest []byte) // see Hijack
 }
 
+// fullPoll is how often a client that has sent too much while it waits looks
+// whether its wait is over.
+const fullPoll = 5 * time.Millisecond
+
 func (c *goConn) serve() {
 	defer c.t.srv.wg.Done()
 	buf := make([]byte, keepBuffer)
@@ -270,6 +274,12 @@ func (c *goConn) serve() {
 			if c.hasMail() {
 				continue // whose interrupt the deadline may have replaced
 			}
+		}
+		for c.full() && !c.hasMail() {
+			time.Sleep(fullPoll)
+		}
+		if c.full() {
+			continue
 		}
 		n, err := c.nc.Read(buf)
 		c.t.srv.cmd.Stats.Received(n)

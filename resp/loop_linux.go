@@ -227,6 +227,7 @@ type conn struct {
 	held     []byte // pushes that wait for the reply to a command on a worker
 	watching bool   // for writability
 	again    bool   // it is in loop.again
+	unread   bool   // its socket may hold input that was not read; see session.full
 	gone     bool
 	leaving  bool // see Hijack
 
@@ -493,6 +494,15 @@ func (c *conn) readable(ends bool) {
 	if c.sendPushes(); c.gone {
 		return
 	}
+	if c.full() {
+		// It is read on when it is served again. One that has gone is closed.
+		more = false
+		if c.unread = true; ends && c.hungUp() {
+			l.sendLate()
+			c.close()
+		}
+		return
+	}
 	for total := 0; total < maxTurn; {
 		room := l.rbuf
 		if len(c.in) > 0 {
@@ -538,8 +548,32 @@ func (c *conn) readable(ends bool) {
 			}
 			c.process(nil)
 		}
-		if n < len(room) || len(c.in) == 0 || c.gone || c.scan.Need() <= keepBuffer {
+		if n < len(room) || len(c.in) == 0 || c.gone || c.scan.Need() <= keepBuffer || c.full() {
 			return
+		}
+	}
+}
+
+// hungUp tells whether the client has closed its end.
+func (c *conn) hungUp() bool {
+	poll := pollFd{fd: int32(c.fd), events: syscall.EPOLLRDHUP}
+	n, _, e := syscall.RawSyscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&poll)), 1, uintptr(unsafe.Pointer(new(syscall.Timespec))), 0, 0, 0)
+	return e == 0 && n == 1 && poll.revents != 0
+}
+
+// pollFd is poll's struct pollfd.
+type pollFd struct {
+	fd              int32
+	events, revents int16
+}
+
+// readOn has a client read again that is served again.
+func (c *conn) readOn() {
+	if c.unread && !c.full() && !c.gone {
+		c.unread = false
+		if !c.again {
+			c.again = true
+			c.l.again = append(c.l.again, c)
 		}
 	}
 }
@@ -562,6 +596,7 @@ func (c *conn) advance(data []byte) {
 	for !c.gone {
 		err := c.feed(l.srv, l.exec, &l.w, data)
 		if c.ran(err); !c.more {
+			c.readOn()
 			return
 		}
 		data = nil
@@ -588,8 +623,8 @@ func (c *conn) ran(err error) {
 	if cap(l.w.Buf) > keepOut {
 		l.w.Buf = nil
 	}
-	if c.more {
-		c.stalled = c.waiting() > stallAt && !l.srv.cmd.OutputBounded(c.c)
+	if n := c.waiting(); c.more || n > stallAt {
+		c.stalled = n > stallAt && !l.srv.cmd.OutputBounded(c.c)
 	}
 	if !c.gone {
 		l.srv.cmd.NoteMemory(c.c)

@@ -37,10 +37,19 @@ func (s *session) feed(srv *Server, x *command.Exec, w *wire.Writer, data []byte
 		s.in = append(s.in, data...)
 		buf = s.in
 	}
+	x.Buffer = s.in
 	used := s.run(srv, x, w, buf)
 	rest := buf[used:]
 	if used == 0 && len(rest) > 0 { // else a command has noted it
 		s.c.Heard(time.Now())
+	}
+	if x.Buffer = nil; x.Taken { // a value lies there now
+		x.Taken = false
+		s.in = nil
+	}
+	if used > 0 && len(buf) > keepBuffer && len(data) < len(buf) {
+		x.Forget()
+		s.scan.Forget()
 	}
 	if s.closing {
 		s.in = nil
@@ -58,6 +67,8 @@ func (s *session) feed(srv *Server, x *command.Exec, w *wire.Writer, data []byte
 		}
 	case used == 0 && len(s.in) > 0:
 		// As it was.
+	case cap(s.in) > keepBuffer && len(rest) < cap(s.in)/4:
+		s.in = append(make([]byte, 0, max(len(rest), keepBuffer)), rest...)
 	default:
 		s.in = append(s.in[:0], rest...)
 	}
@@ -174,17 +185,24 @@ func (s *session) note() {
 	}
 }
 
+// parkedInput is how much input, in bytes, is read of a client that waits for
+// something else: what it sends beyond that waits in its socket.
+const parkedInput = 4 << 20
+
+// full tells whether the client is not to be read on before it is served.
+func (s *session) full() bool { return s.parked && len(s.in) >= parkedInput }
+
 // grow makes room behind s.in for the next read. A command in progress mostly
-// says how much it still needs; the buffer grows by that, or to twice its
-// length, whichever is less: so it is copied a few times at most, and never
-// larger than twice what the client has really sent.
+// says how much it still needs, and the buffer grows by that: so it is copied a
+// few times at most, and never larger than four times what the client has really
+// sent. Otherwise it doubles.
 func (s *session) grow() {
 	n := len(s.in)
 	if cap(s.in)-n >= min(max(s.scan.Need(), 1), keepBuffer) {
 		return
 	}
 	more := max(n, keepBuffer)
-	if need := s.scan.Need(); need > keepBuffer && need < more {
+	if need := s.scan.Need(); need > keepBuffer {
 		more = need
 	}
 	in := make([]byte, n, n+more)

@@ -37,6 +37,17 @@ func NewBigString(b []byte) *BigString {
 	return s
 }
 
+// KeepBigString makes one of the given bytes, which belong to it from now on.
+func KeepBigString(b []byte) *BigString {
+	s := &BigString{n: len(b), owner: owners.Add(1), held: int64(len(b))}
+	s.chunks = make([]chunk, (len(b)+ChunkSize-1)/ChunkSize)
+	for i := range s.chunks {
+		end := min(len(b), (i+1)*ChunkSize)
+		s.chunks[i] = chunk{b[i*ChunkSize : end : end], s.owner}
+	}
+	return s
+}
+
 // Len is the length in bytes.
 func (s *BigString) Len() int { return s.n }
 

@@ -62,6 +62,9 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	if err := saver.LockDir(); err != nil {
 		return err
 	}
+	tending := make(chan struct{})
+	defer close(tending)
+	go srv.TendMemory(tending)
 	if err := front.Start(); err != nil {
 		log.Warningf("%v", err)
 		return errLogged

@@ -244,15 +244,15 @@ func longSize(b []byte) (size, start uint64) {
 }
 
 // Need is at least how many bytes are missing for the current argument, after
-// More. It is 0 outside of an argument, and never more than the bytes of the
-// command that are there: a client that announces much and sends little gets
-// at most a doubling.
+// More. It is 0 outside of an argument. Of an argument it is all that is missing
+// once a quarter of that is there, and before as much as is there: a client that
+// announces much and sends little gets at most four times what it has sent.
 func (s *Scanner) Need() int {
 	if s.phase != phaseBulk {
 		return 0
 	}
 	missing := s.bulk - (s.have - s.pos) // cannot overflow: both are lengths
-	if missing >= s.have-2 {
+	if missing/3 >= s.have {
 		return s.have
 	}
 	return missing + 2
@@ -270,6 +270,14 @@ func (s *Scanner) Reset() {
 		scratch = nil
 	}
 	*s = Scanner{Args: args[:0], spans: spans[:0], scratch: scratch[:0]}
+}
+
+// Forget lets go of the last Args, and of the memory that they alias, unless the
+// next command is under way, which has done so.
+func (s *Scanner) Forget() {
+	if s.phase == phaseStart {
+		s.Reset()
+	}
 }
 
 // beginAfter is begin where the fast path has filled in args and gave up.
