@@ -20,6 +20,8 @@ import (
 
 func init() {
 	register(
+		&Row{Name: "delifeq", Fn: cmdDelIfEq, Arity: 3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+			Since: "9.0.0", Group: "string", Summary: "Deletes a key if it holds just that string (Valkey).", Complexity: "O(1)", Syntax: "key value"},
 		&Row{Name: "delex", Fn: cmdDelEx, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete variable_flags",
 			Since: "8.4.0", Group: "string", Summary: "Deletes a key, on a condition on its string where one is given.",
 			Complexity: "O(1) without a condition, else O(N) in the length of the string",
@@ -179,6 +181,23 @@ func cmdDelEx(c *Ctx) {
 			c.W.Int(0)
 			return
 		}
+	}
+	c.Delete(k)
+	c.Dirty++
+	c.Notify('g', "del", k)
+	c.Effect(wordDel, k.B)
+	c.W.Int(1)
+}
+
+func cmdDelIfEq(c *Ctx) {
+	k := &c.Keys[0]
+	var e keyspace.Entry
+	if !c.findType(k, types.TString, &e) {
+		return
+	}
+	if cond := (condition{ifEq, c.Args[2]}); !e.Exists() || !cond.holds(c, &e) {
+		c.W.Int(0)
+		return
 	}
 	c.Delete(k)
 	c.Dirty++
