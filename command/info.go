@@ -43,6 +43,7 @@ var infoSections = []infoSection{
 	{"cluster", false, (*infoWriter).cluster},
 	{"keyspace", false, (*infoWriter).keyspace},
 	{"kvd", false, (*infoWriter).kvd},
+	{"keyjobs", true, (*infoWriter).keyJobs},
 }
 
 // infoWriter gathers the text of INFO.

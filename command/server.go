@@ -41,10 +41,11 @@ type Server struct {
 
 	clientMem clientMemory
 
-	rates  rates
-	base   totals // what CONFIG RESETSTAT takes for zero
-	memory memoryGauge
-	pause  pause
+	rates   rates
+	base    totals // what CONFIG RESETSTAT takes for zero
+	memory  memoryGauge
+	pause   pause
+	keyJobs keyJobs
 
 	readers readers
 	stall   stall

@@ -14,6 +14,9 @@ const (
 	maxCursor = Slots << tagBits
 )
 
+// ScanPart is the part of a database that is behind a cursor, from 0 to 1.
+func ScanPart(cursor uint64) float64 { return float64(cursor) / maxCursor }
+
 // Scan visits keys from the cursor on until at least count have been visited,
 // and returns the cursor to go on from, 0 at the end. Keys whose references
 // are equal are visited together. visit is called with the stripe locked and
