@@ -1,6 +1,11 @@
 package command
 
-import "slices"
+import (
+	"slices"
+
+	"kvd/keyspace"
+	"kvd/types"
+)
 
 // MULTI, EXEC, DISCARD, WATCH, UNWATCH. EXEC and what forgets watched keys
 // belong to the dispatcher as much as to the table: they take the locks that no
@@ -10,8 +15,10 @@ func init() {
 	register(
 		&Row{Name: "multi", Fn: cmdMulti, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "1.2.0", Group: "transactions",
 			Summary: "Opens a transaction: the commands that follow are queued.", Complexity: "O(1)"},
-		&Row{Name: "exec", Fn: cmdExec, Arity: 1, Flags: NoScript | Loading | Stale | SkipSlowlog, Since: "1.2.0", Group: "transactions",
-			Summary: "Runs the queued commands as one.", Complexity: "Depends on the commands"},
+		&Row{Name: "exec", Fn: cmdExec, Arity: -1, Flags: NoScript | Loading | Stale | SkipSlowlog, Since: "1.2.0", Group: "transactions",
+			Summary: "Runs the queued commands as one, on a condition where given.", Complexity: "Depends on the commands",
+			Syntax:  "[IFEQ key value | IFNE key value | NX key | XX key]",
+			History: []string{"9.2.0", "Conditions came (Valkey)."}},
 		&Row{Name: "discard", Fn: cmdDiscard, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "2.0.0", Group: "transactions",
 			Summary: "Drops the queued commands.", Complexity: "O(N) in the number of queued commands"},
 		&Row{Name: "watch", Fn: cmdWatch, Arity: -2, Flags: NoScript | Loading | Stale | Fast | AllowBusy, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
@@ -157,8 +164,13 @@ func cmdExec(c *Ctx) {
 		return
 	}
 	x := c.x
+	cond, ok := execCondition(c.Args)
+	if !ok {
+		x.reject(c, "wrong number of arguments for 'exec' command") // EXECABORT stands in front
+		return
+	}
 	m.settle()
-	x.lockQueue(m, c.C.watched)
+	x.lockQueue(m, c.C.watched, cond)
 	if x.overtaken(c) {
 		return // an EXEC that was not rejected comes again
 	}
@@ -175,6 +187,17 @@ func cmdExec(c *Ctx) {
 	if dirty {
 		c.W.NullArray()
 		return
+	}
+	if cond != nil {
+		c.Use(int(c.C.db.Load()))
+		c.Now = x.nowMs
+		if ok, text := cond.holds(c); text != "" {
+			c.Err(text)
+			return
+		} else if !ok {
+			c.W.NullArray()
+			return
+		}
 	}
 	exec, args, w := c.Row, c.Args, c.W
 	c.inExec, c.whole = true, c.C.Reply == ReplyOn
@@ -196,9 +219,46 @@ func cmdExec(c *Ctx) {
 	// effects as one unit, under the same locks.
 }
 
-// lockQueue locks the stripes of all keys of the queued commands, and of the
-// watched ones.
-func (x *Exec) lockQueue(m *multi, watched []watchedKey) {
+// execIf is EXEC's condition on a key, which is looked at under the locks of the
+// transaction.
+type execIf struct {
+	key    keyspace.Key
+	exists bool // whether the key is to exist, where string is nil
+	string *condition
+}
+
+// execCondition reads EXEC's arguments; nil: there is no condition.
+func execCondition(args [][]byte) (o *execIf, ok bool) {
+	switch {
+	case len(args) == 1:
+		return nil, true
+	case len(args) == 3 && (equalFold(args[1], "nx") || equalFold(args[1], "xx")):
+		o = &execIf{exists: equalFold(args[1], "xx")}
+	case len(args) == 4 && (equalFold(args[1], "ifeq") || equalFold(args[1], "ifne")):
+		o = &execIf{string: &condition{conditionWord(args[1]), args[3]}}
+	default:
+		return nil, false
+	}
+	o.key.Set(args[2])
+	return o, true
+}
+
+// holds tells whether the condition is met; text is the error where something
+// else than a string is to be compared.
+func (o *execIf) holds(c *Ctx) (ok bool, text string) {
+	e := c.Tx.Find(&o.key)
+	if o.string == nil {
+		return e.Exists() == o.exists, ""
+	}
+	if e.Exists() && e.Type() != types.TString {
+		return false, errWrongType
+	}
+	return o.string.holds(c, &e), ""
+}
+
+// lockQueue locks the stripes of all keys of the queued commands, of the
+// watched ones, and of the condition, which may be nil.
+func (x *Exec) lockQueue(m *multi, watched []watchedKey, cond *execIf) {
 	for _, row := range m.rows {
 		if row.Flags&LockAll != 0 || row.walks {
 			x.held = x.s.Keyspace.LockAll()
@@ -206,8 +266,11 @@ func (x *Exec) lockQueue(m *multi, watched []watchedKey) {
 		}
 	}
 	keys := m.keys
-	if len(watched) > 0 {
+	if len(watched) > 0 || cond != nil {
 		keys = x.keys[:0]
+		if cond != nil {
+			keys = append(keys, cond.key)
+		}
 		for i := range watched {
 			keys = append(keys, watched[i].key)
 		}

@@ -137,3 +137,35 @@ func TestThrottle(t *testing.T) {
 	s.want("lpush l a", ":1\n")
 	s.want("cl.throttle l 2 30 60", "-"+errWrongType+"\n")
 }
+
+// EXEC on a condition: where it does not hold nothing runs, and the transaction
+// is over.
+func TestExecCondition(t *testing.T) {
+	s := newTestServer(t)
+	s.run("set k v")
+	s.run("lpush l a")
+	for _, v := range []struct{ how, reply string }{
+		{"ifeq k v", "*1\n:1\n"}, {"ifeq k w", "*-1\n"}, {"ifeq none v", "*-1\n"}, {"IFNE k v", "*-1\n"}, {"ifne k w", "*1\n:1\n"},
+		{"ifne none v", "*1\n:1\n"}, {"nx k", "*-1\n"}, {"nx none", "*1\n:1\n"}, {"xx k", "*1\n:1\n"}, {"xx none", "*-1\n"},
+		{"ifeq l a", "-" + errWrongType + "\n"}, {"xx l", "*1\n:1\n"},
+		{"nx", "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\n"},
+		{"some k", "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\n"},
+	} {
+		s.run("del n")
+		s.want("multi", "+OK\n")
+		s.want("incr n", "+QUEUED\n")
+		s.want("exec "+v.how, v.reply)
+		s.want("exec", "-ERR EXEC without MULTI\n")
+		ran := ":0\n"
+		if strings.HasPrefix(v.reply, "*1") {
+			ran = ":1\n"
+		}
+		s.want("exists n", ran)
+	}
+	// The condition is on what stands there under the locks of the transaction.
+	s.run("multi")
+	s.run("set k x")
+	s.effects = nil
+	s.want("exec ifeq k v", "*1\n+OK\n")
+	s.wantEffects("set k x")
+}

@@ -23,6 +23,7 @@ var infoFields = []string{"name", "arity", "flags", "first key", "last key", "st
 // infoDiffers names, for a command, the fields of COMMAND INFO in which kvd differs on purpose:
 // commands that took more options after 7.0. The value says what and why.
 var infoDiffers = map[string]map[string]string{
+	"exec":     {"arity": "conditions came with Valkey 9.2"},
 	"zrank":    {"arity": "WITHSCORE came with 7.2"},
 	"zrevrank": {"arity": "WITHSCORE came with 7.2"},
 
