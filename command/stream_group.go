@@ -206,10 +206,6 @@ func (c *Ctx) lastGiven(s *stream.Stream, strict bool) (stream.ID, bool) {
 }
 
 func cmdXGroupCreate(c *Ctx) {
-	if len(c.Args) > 8 {
-		c.unknownForm()
-		return
-	}
 	mk := false
 	read, ok := c.entriesRead(&mk)
 	if !ok {
@@ -222,6 +218,10 @@ func cmdXGroupCreate(c *Ctx) {
 			return
 		}
 	} else if s, _ = c.xgroup(false); s.Stream == nil {
+		return
+	}
+	if len(c.Args) > 8 { // Redis has looked at everything else by then
+		c.unknownForm()
 		return
 	}
 	id, ok := c.lastGiven(s.Stream, true)
@@ -247,16 +247,16 @@ func cmdXGroupCreate(c *Ctx) {
 }
 
 func cmdXGroupSetID(c *Ctx) {
-	if len(c.Args) != 5 && len(c.Args) != 7 {
-		c.unknownForm()
-		return
-	}
 	read, ok := c.entriesRead(nil)
 	if !ok {
 		return
 	}
 	s, _ := c.xgroup(true)
 	if s.Stream == nil {
+		return
+	}
+	if len(c.Args) > 7 {
+		c.unknownForm()
 		return
 	}
 	id, ok := c.lastGiven(s.Stream, false)

@@ -12,6 +12,7 @@ type gen struct {
 	*rand.Rand
 	pools    []string // the key pools of the families in the run
 	payloads []string // what RESTORE is given: a real Redis's DUMPs
+	streamMs int      // about the last ID of the streams
 }
 
 func (g *gen) chance(p float64) bool { return g.Float64() < p }
@@ -35,6 +36,7 @@ var pools = map[string][]string{
 	"o": {"h_1", "h_2", "h_3", "h_a", "h_b"},                // hashes for SORT
 	"p": {"p:0", "p:1", "p:2", "{t}p"},                      // positions
 	"y": {"y:0", "y:1", "y:2", "{t}y"},                      // HyperLogLogs
+	"r": {"r:0", "r:1", "{t}r"},                             // streams
 	"m": missing,                                            // mostly missing
 }
 
@@ -170,6 +172,32 @@ func (g *gen) lex() string {
 	return oneOf(g, "-", "+", "[", "(", "[a", "(a", "[c", "(e", "[f", "[zz", "(1", "[5", "a", "[\xff")
 }
 
+// streamID is an ID within those that newStreamID makes, in one of its forms.
+func (g *gen) streamID() string {
+	switch g.IntN(14) {
+	case 0:
+		return oneOf(g, "0", "0-0", "18446744073709551615-18446744073709551615", "18446744073709551616", "1-", "-1", "1-x", "01-1", "+1-1", " 1", "1-1-1", "x")
+	case 1, 2, 3:
+		return strconv.Itoa(1 + g.IntN(40))
+	default:
+		return strconv.Itoa(1+g.IntN(40)) + "-" + strconv.Itoa(g.IntN(4))
+	}
+}
+
+func (g *gen) newStreamID() string {
+	switch {
+	case g.chance(0.05):
+		return g.streamID()
+	case g.chance(0.1):
+		return strconv.Itoa(g.streamMs) + "-*"
+	case g.chance(0.7):
+		g.streamMs = min(g.streamMs+g.IntN(2), 40)
+	default:
+		g.streamMs = 1 + g.IntN(40)
+	}
+	return strconv.Itoa(g.streamMs) + "-" + strconv.Itoa(g.IntN(4))
+}
+
 // index is a place in a list or a range of a string.
 func (g *gen) index() string {
 	if g.chance(0.04) {
@@ -290,6 +318,18 @@ var argKinds = map[string]func(*gen) string{
 		}
 		return p
 	},
+	"stream": func(g *gen) string { return g.key("r") },
+	// IDs lie close together, so that they meet; those of new entries mostly rise.
+	"xid":  func(g *gen) string { return g.streamID() },
+	"xnew": func(g *gen) string { return g.newStreamID() },
+	"xfrom": func(g *gen) string {
+		return oneOf(g, "-", "0", "(0", "1", "("+g.streamID(), g.streamID(), g.streamID())
+	},
+	"xto":   func(g *gen) string { return oneOf(g, "+", "+", "5", "("+g.streamID(), g.streamID(), g.streamID()) },
+	"xgrp":  func(g *gen) string { return oneOf(g, "g", "g", "g2", "no-such") },
+	"xcons": func(g *gen) string { return oneOf(g, "alice", "bob", "c", "") },
+	"xmin":  func(g *gen) string { return oneOf(g, "0", "0", "0", "3600000", "-1") },
+
 	"name": func(g *gen) string { return oneOf(g, "me", "conn-1", "a b", "", "x\n", "caf\xc3\xa9", "~!") },
 	"word": func(g *gen) string {
 		return oneOf(g, "foo", "", "x y", strings.Repeat("w", 140), "NO-SUCH", "caf\xc3\xa9", "a\r\nb", "'")

@@ -231,6 +231,7 @@ func makePayloads(redis Endpoint, fill []string) ([]string, error) {
 var defaults = []string{
 	"list-max-listpack-size", "-2", "set-max-intset-entries", "512", "hash-max-listpack-entries", "128",
 	"hash-max-listpack-value", "64", "zset-max-listpack-entries", "128", "zset-max-listpack-value", "64",
+	"stream-node-max-entries", "100", "stream-node-max-bytes", "4096",
 }
 
 // open connects to a server, started again if it is dead, and empties it.

@@ -158,7 +158,7 @@ func (pl *planner) prelude(g *gen, proto int) []Step {
 func (pl *planner) fills() []*form {
 	var out []*form
 	for _, f := range pl.forms {
-		if slices.Contains([]string{"MSET", "RPUSH", "SADD", "HSET", "ZADD", "SETBIT", "SET", "EXPIRE", "PEXPIREAT"}, f.name) {
+		if slices.Contains([]string{"MSET", "RPUSH", "SADD", "HSET", "ZADD", "SETBIT", "SET", "XADD", "EXPIRE", "PEXPIREAT"}, f.name) {
 			out = append(out, f)
 		}
 	}

@@ -136,7 +136,7 @@ func (s *Stream) AddNode(master ID, p types.Packed) error {
 	var gotLive, gotDead, cut uint32
 	for i := live + dead; i > 0 && !r.bad; i-- {
 		flags, ms, seq := r.int(), uint64(r.int()), uint64(r.int())
-		if flags < 0 || flags > redisDeleted|redisSame || ms > maxDelta {
+		if flags < 0 || flags > redisDeleted|redisSame {
 			return ErrNode
 		}
 		id := ID{master.Ms + ms, master.Seq + seq}
@@ -169,11 +169,7 @@ func (s *Stream) AddNode(master ID, p types.Packed) error {
 			ours |= flagSeq
 		}
 		at := len(buf)
-		buf = append(buf, 0)
-		buf = binary.AppendUvarint(buf, ms<<flagBits|ours)
-		if seq != 0 {
-			buf = binary.AppendVarint(buf, int64(seq))
-		}
+		buf = appendHead(append(buf, 0), ms, seq, ours)
 		head += 2 + packedInt(int64(ms)) + packedInt(int64(seq))
 		elems, count := fields, fields+3
 		if flags&redisSame == 0 {

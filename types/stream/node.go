@@ -15,7 +15,8 @@ import (
 // and of an entry:
 //
 //	size    the bytes that follow
-//	head    milliseconds since the master ID << 3 | flags
+//	head    milliseconds since the master ID << 4 | flags
+//	[ms]    the milliseconds, with flagBig: there is no room for them in head
 //	[seq]   the entry's number minus the master ID's, zigzag; with flagSeq
 //	fields  with flagSame the values alone, else a count and pairs
 //
@@ -25,10 +26,11 @@ const (
 	flagDeleted = 1 << iota
 	flagSame
 	flagSeq
-	flagBits = 3
+	flagBig
+	flagBits = 4
 
-	// maxDelta is the most milliseconds after the master ID that a head holds.
-	maxDelta = 1<<60 - 1
+	// headMs is the most milliseconds after the master ID that a head holds.
+	headMs = 1<<(64-flagBits) - 1
 )
 
 // node is where a node stands in its leaf and what it holds.
@@ -154,6 +156,11 @@ func (v *view) item(off int) (it item) {
 	off += k
 	it.flags = byte(head) & (1<<flagBits - 1)
 	it.id = ID{v.master.Ms + head>>flagBits, v.master.Seq}
+	if it.flags&flagBig != 0 {
+		ms, k := binary.Uvarint(v.b[off:])
+		off += k
+		it.id.Ms += ms
+	}
 	if it.flags&flagSeq != 0 {
 		d, k := binary.Varint(v.b[off:])
 		off += k
@@ -208,11 +215,7 @@ func appendItem(dst []byte, master, id ID, same bool, fields [][]byte) ([]byte, 
 	}
 	ms := id.Ms - master.Ms
 	at := len(dst)
-	dst = append(dst, 0) // the size, if it is short
-	dst = binary.AppendUvarint(dst, ms<<flagBits|flags)
-	if d != 0 {
-		dst = binary.AppendVarint(dst, int64(d))
-	}
+	dst = appendHead(append(dst, 0), ms, d, flags)           // 0: the size, if it is short
 	packed := 2 + packedInt(int64(ms)) + packedInt(int64(d)) // with Redis's flags
 	pairs := len(fields) / 2
 	count := pairs + 3
@@ -231,6 +234,20 @@ func appendItem(dst []byte, master, id ID, same bool, fields [][]byte) ([]byte, 
 		packed += packedSize(len(dst) - before)
 	}
 	return closeItem(dst, at), packed
+}
+
+// appendHead adds what stands before an entry's fields, but for the size.
+func appendHead(dst []byte, ms, seq, flags uint64) []byte {
+	if ms > headMs {
+		dst = binary.AppendUvarint(dst, flags|flagBig)
+		dst = binary.AppendUvarint(dst, ms)
+	} else {
+		dst = binary.AppendUvarint(dst, ms<<flagBits|flags)
+	}
+	if seq != 0 {
+		dst = binary.AppendVarint(dst, int64(seq))
+	}
+	return dst
 }
 
 // appendMaster adds the master fields, and returns their size in a listpack

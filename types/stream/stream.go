@@ -291,7 +291,7 @@ func (s *Stream) Append(id ID, fields [][]byte, limits Limits) {
 	bound := size + 9*len(fields) + 40
 	if l := s.lastLeaf(); l != nil {
 		n := &l.nodes[len(l.nodes)-1]
-		if !n.full(id, size, limits) {
+		if !n.full(size, limits) {
 			if l = s.tail(bound, false); l != nil {
 				n = &l.nodes[len(l.nodes)-1]
 				v := l.view(len(l.nodes) - 1)
@@ -316,18 +316,13 @@ func (s *Stream) Append(id ID, fields [][]byte, limits Limits) {
 
 // full tells whether an entry of size bytes goes into another node, by Redis's
 // measure, the bytes of the node as a listpack.
-func (n *node) full(id ID, size int, limits Limits) bool {
+func (n *node) full(size int, limits Limits) bool {
 	most := limits.MaxBytes
 	if most <= 0 || most > MaxSize {
 		most = MaxSize
 	}
-	switch {
-	case int64(n.listpackSize())+int64(size) >= most:
-		return true
-	case limits.MaxEntries > 0 && int64(n.live)+int64(n.dead) >= limits.MaxEntries:
-		return true
-	}
-	return id.Ms-n.master.Ms > maxDelta
+	return int64(n.listpackSize())+int64(size) >= most ||
+		limits.MaxEntries > 0 && int64(n.live)+int64(n.dead) >= limits.MaxEntries
 }
 
 // listpackSize is the size of the node as Redis's listpack.
