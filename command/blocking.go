@@ -268,12 +268,13 @@ func (c *Ctx) ReadyAll(db int) {
 
 // widen locks, besides the stripes of keys, all that serving those who wait
 // for the keys may touch. x.held are the stripes of keys; they may be free for
-// a moment.
-func (x *Exec) widen(keys []keyspace.Key) {
+// a moment. It returns false, with nothing locked, where a script that runs
+// beside the loops has some of the stripes.
+func (x *Exec) widen(keys []keyspace.Key) bool {
 	t := &x.s.waiters
 	// The stripes are locked, so who waits for the keys is counted already.
 	if t.moving.Load() == 0 {
-		return
+		return true
 	}
 	var all []keyspace.Key
 	for {
@@ -283,7 +284,7 @@ func (x *Exec) widen(keys []keyspace.Key) {
 			more = x.needs(&keys[i], search, more)
 		}
 		if more == nil {
-			return
+			return true
 		}
 		// Every turn adds a stripe, so there is an end.
 		if all == nil {
@@ -291,7 +292,11 @@ func (x *Exec) widen(keys []keyspace.Key) {
 		}
 		all = append(all, more...)
 		x.s.Keyspace.Unlock(&x.held)
-		x.held = x.s.Keyspace.LockKeys(all)
+		if x.ctx.C.Conn == nil {
+			x.held = x.s.Keyspace.LockKeys(all)
+		} else if !x.s.Keyspace.AcquireKeys(all, &x.held) {
+			return false
+		}
 	}
 }
 

@@ -203,6 +203,7 @@ func (l *clients) count() int {
 // the next one: queueing a command mostly allocates nothing.
 type multi struct {
 	rows    []*Row
+	flags   []Flag         // of each call
 	cmds    []queued       // by rows
 	buf     []byte         // all arguments, one behind the other
 	ends    []int          // where in buf each ends

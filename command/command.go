@@ -80,6 +80,13 @@ type Row struct {
 	// and the key specs: "RW access update", say. Where keys differ there is
 	// one for each spec: "RW access delete; OW update" (RENAME); see keySpecs.
 	KeyFlags string
+	// FlagsFn gives the flags of one call where they depend on its arguments (a
+	// script that says of itself that it writes nothing); they decide whether the
+	// server's state admits it.
+	FlagsFn func(c *Ctx) Flag
+	// AllKeys tells of one call whether it may touch keys that it does not
+	// declare, so that it needs every stripe as LockAll commands do.
+	AllKeys func(s *Server, args [][]byte) bool
 
 	Since      string // first version of Redis that had it
 	Group      string // as redis.io groups it

@@ -37,14 +37,17 @@ type Ctx struct {
 	C    *Client
 	S    *Server
 	Row  *Row
+	// Flags are those of this call: Row.Flags, or what Row.FlagsFn says.
+	Flags Flag
 
 	x        *Exec
 	effects  []keyspace.Effect
 	explicit bool // the effects are said; the command itself is not one
 	ready    []readyKey
-	inExec   bool // inside EXEC: nothing may park
-	unmuted  bool // the reply is pushes, which CLIENT REPLY lets through
-	whole    bool // the reply is of an EXEC that began with replies on; see mute
+	inExec   bool       // inside EXEC or a script: nothing may park
+	script   *scriptRun // the script that the command is part of
+	unmuted  bool       // the reply is pushes, which CLIENT REPLY lets through
+	whole    bool       // the reply is of an EXEC that began with replies on; see mute
 	outcome  Outcome
 	after    func() // see After
 	scratch  []byte
@@ -121,6 +124,10 @@ type Exec struct {
 	hits, misses int64
 
 	applies bool // it is an Applier's
+	beside  bool // it is a worker's of scripts that have left their loop
+
+	lua      *machine   // for scripts; nil until the first
+	spareRun *scriptRun // memory for the next one
 }
 
 type execList struct {
@@ -499,6 +506,10 @@ func (x *Exec) admit(ctx *Ctx) bool {
 		}
 		c.Authed = true
 	}
+	ctx.Flags = row.Flags
+	if row.FlagsFn != nil {
+		ctx.Flags = row.FlagsFn(ctx)
+	}
 	if gate := x.s.gate.Load(); gate != 0 && x.gated(ctx, gate) {
 		return false
 	}
@@ -576,6 +587,55 @@ func (c *Client) Local() bool {
 	return c.Unix || strings.HasPrefix(c.Addr, "127.") || strings.HasPrefix(c.Addr, "[::1]")
 }
 
+// acquire locks the stripes that a command needs. It returns false, with nothing
+// locked, where a script that runs beside the loops has some of them: the
+// command was refused then, or comes again.
+func (x *Exec) acquire(ctx *Ctx) bool {
+	row, ks := ctx.Row, x.s.Keyspace
+	switch {
+	case row.Flags&LockAll != 0 || row.AllKeys != nil && row.AllKeys(x.s, ctx.Args):
+		return x.acquireAll(ctx)
+	case len(ctx.Keys) > 0:
+		if ctx.C.Conn == nil {
+			ks.LockKeysInto(ctx.Keys, &x.held)
+		} else if !ks.AcquireKeys(ctx.Keys, &x.held) {
+			x.behindScript(ctx)
+			return false
+		}
+		if row.Flags&Write == 0 && row.AllKeys == nil || x.widen(ctx.Keys) {
+			return true
+		}
+		x.behindScript(ctx)
+		return false
+	case row.walks && ks.Reserved() && ctx.C.Conn != nil && row.Name != "info":
+		x.behindScript(ctx)
+		return false
+	}
+	return true
+}
+
+// acquireAll is acquire for a command that needs every stripe. A client without a
+// connection cannot come again, so it waits.
+func (x *Exec) acquireAll(ctx *Ctx) bool {
+	if ctx.C.Conn == nil {
+		x.held = x.s.Keyspace.LockAll()
+	} else if !x.s.Keyspace.AcquireAll(&x.held) {
+		x.behindScript(ctx)
+		return false
+	}
+	return true
+}
+
+// nested runs a command inside another one, which has locked what both need:
+// EXEC's queue, a script. What it changed is journaled with the outer one.
+func (x *Exec) nested(ctx *Ctx, row *Row, args [][]byte, keys []keyspace.Key) {
+	ctx.Row, ctx.Args, ctx.Keys = row, args, keys
+	ctx.explicit, ctx.Dirty = false, 0
+	x.start(ctx)
+	x.run(ctx)
+	x.finish(ctx)
+}
+
 // call runs an admitted command: locks its keys, runs it, journals what it
 // changed, serves who waited for it, unlocks.
 func (x *Exec) call(ctx *Ctx) {
@@ -585,15 +645,10 @@ func (x *Exec) call(ctx *Ctx) {
 	if x.s.Keyspace.Timing() {
 		cpu = keyspace.ThreadCPU()
 	}
-	if row.Flags&LockAll != 0 {
-		x.held = x.s.Keyspace.LockAll()
-	} else if len(ctx.Keys) > 0 {
-		x.s.Keyspace.LockKeysInto(ctx.Keys, &x.held)
-		if row.Flags&Write != 0 {
-			x.widen(ctx.Keys)
-		}
+	if !x.acquire(ctx) {
+		return
 	}
-	if row.Flags&Write == 0 || !x.overtaken(ctx) {
+	if ctx.Flags&Write == 0 && row.FlagsFn == nil || !x.overtaken(ctx) {
 		x.start(ctx)
 		x.run(ctx)
 		x.finish(ctx)
@@ -602,42 +657,59 @@ func (x *Exec) call(ctx *Ctx) {
 		x.due.Now = x.nowMs
 		x.s.Keyspace.Assist(&x.held, &x.due)
 	}
-	if x.held != (keyspace.Held{}) {
-		x.s.Keyspace.Unlock(&x.held)
-	}
+	x.letGo()
 	if cpu != 0 {
 		noteMax(&x.s.Stats.MaxCommandNs, keyspace.ThreadCPU()-cpu)
 	}
-	if len(x.served) > 0 {
-		x.leaveServed()
-	}
+	x.deliverServed()
 	if ctx.after != nil {
 		x.runAfter(ctx)
 	}
 }
 
+// letGo unlocks the stripes of a command that has run.
+func (x *Exec) letGo() {
+	if x.held != (keyspace.Held{}) {
+		x.s.Keyspace.Unlock(&x.held)
+	}
+}
+
+// deliverServed sends what a command caused for other clients, once nothing is
+// locked.
+func (x *Exec) deliverServed() {
+	if len(x.served) > 0 {
+		x.leaveServed()
+	}
+}
+
 // setKeys computes the declared keys of a command, and in x.pos where they stand.
 func (x *Exec) setKeys(ctx *Ctx) {
+	x.keys = x.keysInto(ctx, x.keys[:0])
+	ctx.Keys = x.keys
+}
+
+// keysInto is setKeys that puts the keys into other memory, which is empty and
+// has room for one.
+func (x *Exec) keysInto(ctx *Ctx, keys []keyspace.Key) []keyspace.Key {
 	row, args := ctx.Row, ctx.Args
-	x.keys = x.keys[:0]
 	if row.KeysFn == nil && row.First > 0 && row.Last == row.First && !row.notKeys {
-		x.keys = x.keys[:1] // append would copy the key twice
+		keys = keys[:1] // append would copy the key twice
 		if x.foreseen != nil && row.First == 1 && !ctx.inExec {
-			x.keys[0] = *x.foreseen
+			keys[0] = *x.foreseen
 		} else {
-			x.keys[0].Set(args[row.First])
+			keys[0].Set(args[row.First])
 		}
 		x.pos = append(x.pos[:0], row.First)
 	} else if row.KeysFn != nil || row.First > 0 {
 		pos, ok := row.keyPositions(args, x.pos[:0])
 		if ok {
 			for _, p := range pos {
-				x.keys = append(x.keys, keyspace.MakeKey(args[p]))
+				keys = append(keys, keyspace.MakeKey(args[p]))
 			}
 		}
 		x.pos = pos
 	}
-	ctx.Keys = x.keys
+	return keys
 }
 
 // start points the Tx at the client's database and the batch's moment.

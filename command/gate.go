@@ -37,7 +37,17 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 	if ctx.C.applies {
 		return false
 	}
-	text := ""
+	text := x.gateText(ctx, gate)
+	if text == "" {
+		return gate&gateStalled != 0 && x.stalled(ctx)
+	}
+	x.stats[ctx.Row.num].Rejected.Add(1)
+	x.reject(ctx, text)
+	return true
+}
+
+// gateText is why the server's state does not admit a command, "" if it does.
+func (x *Exec) gateText(ctx *Ctx, gate uint32) string {
 	var broken error
 	writes := ctx.has(Write) || ctx.Row.Name == "ping" // which tells a client whether it could write
 	if gate&gateLog != 0 && writes {
@@ -45,27 +55,21 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 	}
 	switch {
 	case gate&gateSnapshots != 0 && writes:
-		text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+		return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
 	case broken != nil:
-		text = "MISCONF Errors writing to the AOF file: " + reason(broken)
-	case gate&gateStalled != 0 && x.stalled(ctx):
-		return true
+		return "MISCONF Errors writing to the AOF file: " + reason(broken)
 	case gate&gateReadOnly != 0 && ctx.has(Write):
-		text = errReadOnly
+		return errReadOnly
 	case gate&gateStale != 0 && !ctx.all(Stale):
-		text = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
+		return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 	case gate&gateBehind != 0 && ctx.has(NoAsyncLoading):
-		text = "LOADING Redis is loading the dataset in memory"
+		return "LOADING Redis is loading the dataset in memory"
 	case gate&gateReplicas != 0 && ctx.has(Write):
-		text = "NOREPLICAS Not enough good replicas to write."
+		return "NOREPLICAS Not enough good replicas to write."
 	case gate&gateLoading != 0 && !ctx.all(Loading):
-		text = "LOADING Redis is loading the dataset in memory"
-	default:
-		return false
+		return "LOADING Redis is loading the dataset in memory"
 	}
-	x.stats[ctx.Row.num].Rejected.Add(1)
-	x.reject(ctx, text)
-	return true
+	return ""
 }
 
 const errReadOnly = "READONLY You can't write against a read only replica."
@@ -89,12 +93,12 @@ func (x *Exec) overtaken(ctx *Ctx) bool {
 
 // has tells whether the command, or one of those that EXEC would run, has the flag.
 func (c *Ctx) has(flag Flag) bool {
-	if c.Row.Flags&flag != 0 {
+	if c.Flags&flag != 0 {
 		return true
 	}
 	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
-		for _, r := range m.rows {
-			if r.Flags&flag != 0 {
+		for _, f := range m.flags {
+			if f&flag != 0 {
 				return true
 			}
 		}
@@ -104,12 +108,12 @@ func (c *Ctx) has(flag Flag) bool {
 
 // all tells whether the command, and every one that EXEC would run, has the flag.
 func (c *Ctx) all(flag Flag) bool {
-	if c.Row.Flags&flag == 0 {
+	if c.Flags&flag == 0 {
 		return false
 	}
 	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
-		for _, r := range m.rows {
-			if r.Flags&flag == 0 {
+		for _, f := range m.flags {
+			if f&flag == 0 {
 				return false
 			}
 		}

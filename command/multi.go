@@ -56,6 +56,7 @@ func (x *Exec) queue(ctx *Ctx) {
 		m.keyArgs = append(m.keyArgs, first+x.pos[i])
 	}
 	m.rows = append(m.rows, ctx.Row)
+	m.flags = append(m.flags, ctx.Flags)
 	m.cmds = append(m.cmds, queued{len(m.ends), len(m.keys)})
 	ctx.C.queued.Store(int64(len(m.rows)))
 	ctx.C.queuedMem.Store(int64(len(m.buf) + m.longMem))
@@ -91,7 +92,7 @@ func (x *Exec) newMulti() *multi {
 		return &multi{}
 	}
 	x.multi = nil
-	*m = multi{rows: m.rows[:0], cmds: m.cmds[:0], buf: m.buf[:0], ends: m.ends[:0], keys: m.keys[:0], keyArgs: m.keyArgs[:0], args: m.args[:0]}
+	*m = multi{rows: m.rows[:0], flags: m.flags[:0], cmds: m.cmds[:0], buf: m.buf[:0], ends: m.ends[:0], keys: m.keys[:0], keyArgs: m.keyArgs[:0], args: m.args[:0]}
 	return m
 }
 
@@ -170,8 +171,7 @@ func cmdExec(c *Ctx) {
 		return
 	}
 	m.settle()
-	x.lockQueue(m, c.C.watched, cond)
-	if x.overtaken(c) {
+	if !x.lockQueue(c, m, cond) || x.overtaken(c) {
 		return // an EXEC that was not rejected comes again
 	}
 	c.C.endMulti()
@@ -206,12 +206,8 @@ func cmdExec(c *Ctx) {
 	at := queued{}
 	for i, row := range m.rows {
 		to := m.cmds[i]
-		c.Row, c.Args, c.Keys = row, m.args[at.args:to.args:to.args], m.keys[at.keys:to.keys:to.keys]
+		x.nested(c, row, m.args[at.args:to.args:to.args], m.keys[at.keys:to.keys:to.keys])
 		at = to
-		c.explicit, c.Dirty = false, 0
-		x.start(c)
-		x.run(c)
-		x.finish(c)
 	}
 	c.inExec = false
 	c.Row, c.Args, c.Dirty = exec, args, 0
@@ -257,15 +253,18 @@ func (o *execIf) holds(c *Ctx) (ok bool, text string) {
 }
 
 // lockQueue locks the stripes of all keys of the queued commands, of the
-// watched ones, and of the condition, which may be nil.
-func (x *Exec) lockQueue(m *multi, watched []watchedKey, cond *execIf) {
-	for _, row := range m.rows {
-		if row.Flags&LockAll != 0 || row.walks {
-			x.held = x.s.Keyspace.LockAll()
-			return
+// watched ones, and of the condition, which may be nil. It returns false where
+// acquire would.
+func (x *Exec) lockQueue(c *Ctx, m *multi, cond *execIf) bool {
+	at := 0
+	for i, row := range m.rows {
+		args := m.args[at:m.cmds[i].args]
+		at = m.cmds[i].args
+		if row.Flags&LockAll != 0 || row.walks || row.AllKeys != nil && row.AllKeys(x.s, args) {
+			return x.acquireAll(c)
 		}
 	}
-	keys := m.keys
+	keys, watched := m.keys, c.C.watched
 	if len(watched) > 0 || cond != nil {
 		keys = x.keys[:0]
 		if cond != nil {
@@ -277,10 +276,20 @@ func (x *Exec) lockQueue(m *multi, watched []watchedKey, cond *execIf) {
 		keys = append(keys, m.keys...)
 		x.keys = keys
 	}
-	if len(keys) > 0 {
-		x.held = x.s.Keyspace.LockKeys(keys)
-		x.widen(keys)
+	if len(keys) == 0 {
+		return true
 	}
+	if c.C.Conn == nil {
+		x.held = x.s.Keyspace.LockKeys(keys)
+	} else if !x.s.Keyspace.AcquireKeys(keys, &x.held) {
+		x.behindScript(c)
+		return false
+	}
+	if !x.widen(keys) {
+		x.behindScript(c)
+		return false
+	}
+	return true
 }
 
 // undeclared are the commands that walk the keyspace stripe by stripe when

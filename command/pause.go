@@ -163,16 +163,5 @@ func (x *Exec) paused(ctx *Ctx) bool {
 // mayWrite tells whether the command, or one of those that EXEC would run,
 // may change something or be replicated.
 func (c *Ctx) mayWrite() bool {
-	const writes = Write | MayReplicate
-	if c.Row.Flags&writes != 0 {
-		return true
-	}
-	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
-		for _, r := range m.rows {
-			if r.Flags&writes != 0 {
-				return true
-			}
-		}
-	}
-	return false
+	return c.has(Write | MayReplicate)
 }

@@ -225,6 +225,15 @@ func (ks *Keyspace) Holds(h *Held, slot uint16) bool {
 	return h[s>>6]>>(s&63)&1 == 1
 }
 
+// HoldsAll tells whether all stripes are in the set.
+func (ks *Keyspace) HoldsAll(h *Held) bool {
+	n := 0
+	for _, v := range h {
+		n += bits.OnesCount64(v)
+	}
+	return n == len(ks.stripes)
+}
+
 // LockKeys locks the stripes of the keys, in ascending order. It waits for the end
 // of reservations that have some of them.
 func (ks *Keyspace) LockKeys(keys []Key) (h Held) {
