@@ -57,6 +57,7 @@ type Server struct {
 	slowlog  slowlog
 	latency  latencyMonitor
 	monitors monitors
+	scripts  scripts
 
 	persist     Persistence
 	persistMu   sync.Mutex // one PersistenceChanged at a time

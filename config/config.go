@@ -129,7 +129,9 @@ type Config struct {
 	MinReplicasMaxLag           *Int  `directive:"min-replicas-max-lag"` // seconds
 	RDBDelSyncFiles             *Bool `directive:"rdb-del-sync-files"`
 
-	BusyReplyThreshold *Int `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
+	ScriptMemoryLimit  *Int  `directive:"script-memory-limit"` // bytes; 0: none
+	LuaDeprecated      *Bool `directive:"lua-enable-deprecated-api"`
+	BusyReplyThreshold *Int  `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
 
 	// entries and byName are built by New and not changed afterwards.
 	entries []*entry

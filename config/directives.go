@@ -481,8 +481,9 @@ var directives = []Directive{
 	integer("max-new-tls-connections-per-cycle", "1", 1, 1000, 0, Inert, groupTLS, "TLS connections accepted in one loop turn (Redis 7.4)."),
 
 	// Scripts and modules.
-	integer("busy-reply-threshold", "5000", 0, maxLong, 0, Inert, groupScript, "Milliseconds after which a running script makes others get BUSY.").as("lua-time-limit"),
-	yesno("lua-enable-deprecated-api", "no", Immutable|Hidden, Inert, groupScript, "Offer old script functions."),
+	integer("busy-reply-threshold", "5000", 0, maxLong, 0, Acts, groupScript, "Milliseconds after which a running script makes others get BUSY.").as("lua-time-limit"),
+	yesno("lua-enable-deprecated-api", "no", Immutable|Hidden, Acts, groupScript, "Offer setfenv, getfenv and newproxy to scripts."),
+	memory("script-memory-limit", "256mb", 0, maxLong, 0, Acts, groupScript, "Bytes that one run of a script may hold; 0: no limit."),
 	fileOnly("loadmodule", Refuse, groupScript, "Load a module, with arguments."),
 
 	// Processes and threads.

@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"script/lua":  {},
 	"persist/rdb": {"types", "types/stream"},
 	"keyspace":    {"types", "types/slab"},
-	"command":     {"keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob"},
+	"command":     {"keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua"},
 	"resp":        {"command", "resp/wire", "config", "logf", "keyspace"},
 	"persist":     {"persist/rdb", "keyspace", "types", "types/stream", "resp/wire", "config", "logf"},
 	"replica":     {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},

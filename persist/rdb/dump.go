@@ -33,6 +33,16 @@ func AppendDump(dst []byte, compress bool, typ types.Type, enc types.Encoding, p
 	return binary.LittleEndian.AppendUint64(dst, Checksum(0, dst[at:]))
 }
 
+// SealLen is what Seal appends, in bytes.
+const SealLen = dumpFooter
+
+// Seal appends version and checksum to a payload that holds no value, such as
+// that of FUNCTION DUMP.
+func Seal(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint16(b, Version)
+	return binary.LittleEndian.AppendUint64(b, Checksum(0, b))
+}
+
 // CheckDump verifies the footer of a DUMP payload, the checksum only if sum,
 // and returns its version; the error is ErrFooter.
 func CheckDump(b []byte, sum bool) (version int, err error) {

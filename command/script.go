@@ -1,0 +1,438 @@
+package command
+
+import (
+	"container/list"
+	"crypto/sha1"
+	"encoding/hex"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"kvd/script/lua"
+)
+
+// EVAL, EVALSHA, EVAL_RO, EVALSHA_RO, and SCRIPT EXISTS, FLUSH, HELP, KILL, LOAD,
+// SHOW. How a script runs is in script_run.go, how it goes on beside the event
+// loops in script_beside.go.
+
+func init() {
+	const flags = NoScript | SkipMonitor | Stale | MovableKeys
+	eval := func(name, summary, since, first string, more Flag, fn func(*Ctx)) *Row {
+		r := &Row{Name: name, Fn: fn, Arity: -3, Flags: flags | more, KeysFn: scriptKeys, KeyFlags: "RW access update", Since: since, Group: "scripting",
+			Summary: summary, Complexity: "Depends on the script.", Syntax: first + " numkeys [key [key ...]] [arg [arg ...]]"}
+		if more&ReadOnly != 0 {
+			r.KeyFlags = "RO access"
+		}
+		r.FlagsFn, r.AllKeys = evalFlags, evalAllKeys
+		return r
+	}
+	register(
+		eval("eval", "Runs a Lua script.", "2.6.0", "script", MayReplicate, cmdEval),
+		eval("eval_ro", "Runs a Lua script that only reads.", "7.0.0", "script", ReadOnly, cmdEval),
+		eval("evalsha", "Runs a Lua script that the server knows by its SHA1.", "2.6.0", "sha1", MayReplicate, cmdEval),
+		eval("evalsha_ro", "Runs a Lua script by its SHA1 that only reads.", "7.0.0", "sha1", ReadOnly, cmdEval),
+		&Row{Name: "script", Arity: -2, Since: "2.6.0", Group: "scripting", Summary: "Commands about scripts.", Complexity: "Depends on the subcommand.",
+			Sub: []*Row{
+				{Name: "exists", Fn: cmdScriptExists, Arity: -3, Flags: NoScript, Since: "2.6.0", Summary: "Tells which scripts the server knows.",
+					Complexity: "O(N) in the number of scripts asked for", Syntax: "sha1 [sha1 ...]", Tips: "request_policy:all_shards response_policy:agg_logical_and"},
+				{Name: "flush", Fn: cmdScriptFlush, Arity: -2, Flags: NoScript, Since: "2.6.0", Summary: "Forgets all scripts.", Complexity: "O(N) in the number of scripts",
+					Syntax: "[ASYNC | SYNC]", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
+				helpRow("5.0.0",
+					"EXISTS <sha1> [<sha1> ...]",
+					"    Tell which of the scripts the server knows.",
+					"FLUSH [ASYNC|SYNC]",
+					"    Forget all scripts.",
+					"KILL",
+					"    End the script that runs, unless it has written something.",
+					"LOAD <script>",
+					"    Compile a script, and know it by its SHA1 from then on.",
+					"SHOW <sha1>",
+					"    Return the text of a script.",
+				),
+				{Name: "kill", Fn: cmdScriptKill, Arity: 2, Flags: NoScript | AllowBusy, Since: "2.6.0", Summary: "Ends the script that runs, unless it has written something.",
+					Complexity: "O(1)", Tips: "request_policy:all_shards response_policy:one_succeeded"},
+				{Name: "load", Fn: cmdScriptLoad, Arity: 3, Flags: NoScript | Stale, Since: "2.6.0", Summary: "Compiles a script, and knows it by its SHA1 from then on.",
+					Complexity: "O(N) in the length of the script", Syntax: "script", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
+				{Name: "show", Fn: cmdScriptShow, Arity: 3, Flags: NoScript, Since: "8.0.0", Summary: "Returns the text of a script.", Complexity: "O(1)", Syntax: "sha1"},
+			}},
+	)
+}
+
+// scriptFlags are what the first line of a script ("#!lua flags=...") or
+// redis.register_function says of it.
+type scriptFlags uint8
+
+const (
+	scriptNoWrites scriptFlags = 1 << iota
+	scriptAllowOOM
+	scriptAllowStale
+	scriptNoCluster
+	scriptCrossSlot
+	// scriptPlain is a script without such a line, for which Redis's older rules
+	// hold: what it may do is decided when it does it.
+	scriptPlain
+)
+
+var scriptFlagNames = []struct {
+	f    scriptFlags
+	name string
+}{
+	{scriptNoWrites, "no-writes"}, {scriptAllowOOM, "allow-oom"}, {scriptAllowStale, "allow-stale"}, {scriptNoCluster, "no-cluster"},
+	{scriptCrossSlot, "allow-cross-slot-keys"},
+}
+
+func scriptFlagOf(name string) (scriptFlags, bool) {
+	for _, n := range scriptFlagNames {
+		if n.name == name {
+			return n.f, true
+		}
+	}
+	return 0, false
+}
+
+// commandFlags are the flags of a call as the server's state judges them.
+func (f scriptFlags) commandFlags(row Flag) Flag {
+	if f&scriptPlain != 0 {
+		return row
+	}
+	row &^= Stale
+	if f&scriptNoWrites == 0 {
+		row |= Write
+	} else {
+		row &^= MayReplicate
+	}
+	if f&scriptAllowOOM == 0 {
+		row |= DenyOOM
+	}
+	if f&scriptAllowStale != 0 {
+		row |= Stale
+	}
+	return row
+}
+
+// script is one text that EVAL or SCRIPT LOAD brought. It does not change, but
+// for use.
+type script struct {
+	sha   string // 40 hex digits
+	body  string
+	proto *lua.Proto
+	flags scriptFlags
+	// allKeys: it may touch keys that it does not declare; see declaresItsKeys.
+	allKeys bool
+
+	// Under scripts.mu: place is where it stands in the list of what EVAL
+	// brought, nil if SCRIPT LOAD did.
+	place *list.Element
+}
+
+// scripts are the scripts that the server knows.
+type scripts struct {
+	mu     sync.RWMutex // protects what follows; held for moments, over no other lock
+	bySHA  map[string]*script
+	evals  list.List // of *script, those that EVAL brought; the oldest is first
+	memory int64     // bytes of the texts
+
+	evicted atomic.Int64 // scripts that gave way to others
+	// changes counts the times that a script was forgotten. What an Exec
+	// remembers from before may not be known any more.
+	changes atomic.Uint64
+
+	beside    beside
+	functions functions
+}
+
+// evalScriptsMax is how many scripts that came with EVAL are kept; beyond that
+// the oldest one is forgotten, as in Redis. Programs that write values into
+// the text of their scripts would fill the memory otherwise.
+const evalScriptsMax = 500
+
+// scriptMemory is what a script takes besides its text, in bytes: a guess.
+const scriptMemory = 1024
+
+func shaOf(body []byte) string {
+	sum := sha1.Sum(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// find is the script of a SHA1 in any case, nil if it is not known.
+func (t *scripts) find(sha []byte) *script {
+	var low [40]byte
+	if len(sha) != len(low) {
+		return nil
+	}
+	for i, c := range sha {
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		}
+		low[i] = c
+	}
+	t.mu.RLock()
+	sc := t.bySHA[string(low[:])]
+	t.mu.RUnlock()
+	return sc
+}
+
+// add makes a script known. eval tells that it came with EVAL.
+func (t *scripts) add(sc *script, eval bool) *script {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if old := t.bySHA[sc.sha]; old != nil {
+		if !eval && old.place != nil { // SCRIPT LOAD keeps it for good
+			t.evals.Remove(old.place)
+			old.place = nil
+		}
+		return old
+	}
+	if t.bySHA == nil {
+		t.bySHA = make(map[string]*script)
+	}
+	if eval {
+		if t.evals.Len() >= evalScriptsMax {
+			t.forget(t.evals.Front().Value.(*script))
+			t.evicted.Add(1)
+		}
+		sc.place = t.evals.PushBack(sc)
+	}
+	t.bySHA[sc.sha] = sc
+	t.memory += int64(len(sc.body)) + scriptMemory
+	return sc
+}
+
+// forget drops a script; mu is locked.
+func (t *scripts) forget(sc *script) {
+	if sc.place != nil {
+		t.evals.Remove(sc.place)
+	}
+	delete(t.bySHA, sc.sha)
+	t.memory -= int64(len(sc.body)) + scriptMemory
+	t.changes.Add(1)
+}
+
+// flush drops all scripts.
+func (t *scripts) flush() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.bySHA, t.memory = nil, 0
+	t.evals.Init()
+	t.changes.Add(1)
+}
+
+// size is the number of scripts and what they take, in bytes.
+func (t *scripts) size() (n int, memory int64) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.bySHA), t.memory
+}
+
+// Names of chunks, as error messages show them.
+const (
+	scriptChunk   = "@user_script"
+	functionChunk = "@user_function"
+)
+
+// compileScript compiles the text of a script. The error is the reply to the client.
+func compileScript(body []byte) (*script, string) {
+	sc := &script{sha: shaOf(body), body: string(body), flags: scriptPlain}
+	code := sc.body
+	if strings.HasPrefix(code, "#!") {
+		line, _, ended := strings.Cut(code, "\n")
+		if !ended {
+			return nil, "ERR Invalid script shebang"
+		}
+		var text string
+		if sc.flags, text = shebangFlags(line); text != "" {
+			return nil, text
+		}
+		code = code[len(line):] // the line's end stays, so that lines are counted right
+	}
+	proto, err := lua.Compile(code, scriptChunk)
+	if err != nil {
+		return nil, "ERR Error compiling script (new function): " + err.Error()
+	}
+	sc.proto = proto
+	sc.allKeys = !declaresItsKeys(code)
+	return sc, ""
+}
+
+// shebangFlags reads a first line such as "#!lua flags=no-writes,allow-stale".
+func shebangFlags(line string) (flags scriptFlags, refusal string) {
+	words := strings.Fields(line[2:])
+	if len(words) == 0 || words[0] != "lua" {
+		engine := ""
+		if len(words) > 0 {
+			engine = words[0]
+		}
+		return 0, "ERR Unexpected engine in script shebang: " + engine
+	}
+	for _, w := range words[1:] {
+		names, is := strings.CutPrefix(w, "flags=")
+		if !is {
+			return 0, "ERR Unknown lua shebang option: " + w
+		}
+		for name := range strings.SplitSeq(names, ",") {
+			if name == "" {
+				continue
+			}
+			f, known := scriptFlagOf(name)
+			if !known {
+				return 0, "ERR Unexpected flag in script shebang: " + name
+			}
+			flags |= f
+		}
+	}
+	return flags, ""
+}
+
+// scriptKeys finds the keys of EVAL and FCALL: behind their number, which may be 0.
+func scriptKeys(args [][]byte, dst []int) ([]int, bool) {
+	n, ok := parseInt(args[2])
+	if !ok || n < 0 || n > int64(len(args)-3) {
+		return dst, false
+	}
+	for i := range int(n) {
+		dst = append(dst, 3+i)
+	}
+	return dst, true
+}
+
+// evalBySHA tells whether the command names its script by SHA1.
+func evalBySHA(name []byte) bool { return len(name) > 4 && name[4] != '_' } // evalsha, evalsha_ro
+
+// scriptOf finds the script of an EVAL command among what is known, nil if it
+// is not there.
+func (s *Server) scriptOf(args [][]byte) *script {
+	if evalBySHA(args[0]) {
+		return s.scripts.find(args[1])
+	}
+	return s.scripts.find([]byte(shaOf(args[1])))
+}
+
+// evalAllKeys is Row.AllKeys of EVAL and its kin.
+func evalAllKeys(s *Server, args [][]byte) bool {
+	if sc := s.scriptOf(args); sc != nil {
+		return sc.allKeys
+	}
+	// A SHA1 that is not known is not run. A text that is not known although
+	// evalFlags has seen it was forgotten since, and will be compiled again.
+	return !evalBySHA(args[0])
+}
+
+// evalFlags is Row.FlagsFn of EVAL and its kin. It comes before all else, so it
+// makes the script of an EVAL known, if that can be compiled.
+func evalFlags(c *Ctx) Flag {
+	sc := c.S.scriptOf(c.Args)
+	if sc == nil && !evalBySHA(c.Args[0]) {
+		if sc, _ = compileScript(c.Args[1]); sc != nil {
+			sc = c.S.scripts.add(sc, true)
+		}
+	}
+	if sc == nil {
+		return c.Row.Flags
+	}
+	return sc.flags.commandFlags(c.Row.Flags)
+}
+
+const errNoScript = "NOSCRIPT No matching script. Please use EVAL."
+
+// cmdEval is EVAL, EVAL_RO, EVALSHA and EVALSHA_RO.
+func cmdEval(c *Ctx) {
+	if !c.numKeysFit() {
+		return
+	}
+	sc := c.S.scriptOf(c.Args)
+	if sc == nil {
+		if evalBySHA([]byte(c.Row.Name)) {
+			c.Err(errNoScript)
+			return
+		}
+		var refusal string
+		if sc, refusal = compileScript(c.Args[1]); sc == nil {
+			c.Err(refusal)
+			return
+		}
+		sc = c.S.scripts.add(sc, true)
+	}
+	readOnly := c.Row.Flags&ReadOnly != 0
+	if readOnly && sc.flags&(scriptPlain|scriptNoWrites) == 0 {
+		c.Err("ERR Can not execute a script with write flag using *_ro command.")
+		return
+	}
+	c.runScript(&call{name: sc.sha, proto: sc.proto, flags: sc.flags, readOnly: readOnly || sc.flags&scriptNoWrites != 0})
+}
+
+// numKeysFit checks the number of keys of EVAL and FCALL, and replies where it is wrong.
+func (c *Ctx) numKeysFit() bool {
+	n, ok := parseInt(c.Args[2])
+	switch {
+	case !ok && strings.HasPrefix(c.Row.Name, "fcall"):
+		c.Err("ERR Bad number of keys provided")
+	case !ok:
+		c.Err(errNotInt)
+	case n > int64(len(c.Args)-3):
+		c.Err("ERR Number of keys can't be greater than number of args")
+	case n < 0:
+		c.Err("ERR Number of keys can't be negative")
+	default:
+		return true
+	}
+	return false
+}
+
+func cmdScriptExists(c *Ctx) {
+	c.W.Array(len(c.Args) - 2)
+	for _, sha := range c.Args[2:] {
+		if c.S.scripts.find(sha) != nil {
+			c.W.Int(1)
+		} else {
+			c.W.Int(0)
+		}
+	}
+}
+
+func cmdScriptFlush(c *Ctx) {
+	if len(c.Args) > 3 || len(c.Args) == 3 && !c.Word(2, "sync") && !c.Word(2, "async") {
+		c.Err("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
+		return
+	}
+	c.S.scripts.flush()
+	c.W.OK()
+}
+
+func cmdScriptLoad(c *Ctx) {
+	sc := c.S.scripts.find([]byte(shaOf(c.Args[2])))
+	if sc == nil {
+		var refusal string
+		if sc, refusal = compileScript(c.Args[2]); sc == nil {
+			c.Err(refusal)
+			return
+		}
+	}
+	c.S.scripts.add(sc, false)
+	c.W.BulkString(sc.sha)
+}
+
+func cmdScriptShow(c *Ctx) {
+	sc := c.S.scripts.find(c.Args[2])
+	if sc == nil {
+		c.Err("NOSCRIPT No matching script.")
+		return
+	}
+	c.W.BulkString(sc.body)
+}
+
+func cmdScriptKill(c *Ctx) { c.killScript(false) }
+
+// call is one script or function to be run.
+type call struct {
+	name     string // as messages have it: a SHA1, or a function's name
+	proto    *lua.Proto
+	function *function // nil for scripts
+	flags    scriptFlags
+	readOnly bool // it may write nothing
+}
+
+// keysOf are the declared keys among the arguments of EVAL and FCALL, and what follows them.
+func (c *Ctx) keysOf() (keys, rest [][]byte) {
+	n, _ := parseInt(c.Args[2])
+	return c.Args[3 : 3+n], c.Args[3+n:]
+}

@@ -1,0 +1,323 @@
+package command
+
+import (
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+	"kvd/script/lua"
+)
+
+// A script that has run for scriptLoopTime leaves its event loop: its stripes
+// are reserved, a worker with an Exec of its own goes on with it, and the
+// client is parked. Others go on, but for commands that need a reserved stripe:
+// these come again when the script has ended, or are told BUSY once it has run
+// for busy-reply-threshold.
+//
+// What cannot leave the loop is a script inside EXEC, and one in a function
+// that a function written in Go calls (the comparison of table.sort, the
+// replacement of string.gsub). If it has written nothing it is ended at
+// busy-reply-threshold, since on a server with one loop nobody could send
+// SCRIPT KILL.
+
+// scriptLoopTime is how long a script may run on an event loop.
+const scriptLoopTime = time.Millisecond
+
+// beside is what runs beside the loops.
+type beside struct {
+	mu     sync.Mutex // protects what follows; held for moments, over no other lock
+	runs   []*scriptRun
+	parked []*Client // whose commands need a stripe of one of them
+	spare  []*Exec   // workers' that are free
+	free   []*machine
+	ending bool // the server is: no script may go on
+}
+
+// tick is asked by the machine every 10,000 steps.
+func (m *machine) tick(*lua.State) lua.Action {
+	r := m.run
+	if r == nil {
+		if m.loading != nil && time.Since(m.loadBegan) > loadTime {
+			return lua.Kill
+		}
+		return lua.Continue
+	}
+	if r.killed.Load() {
+		return lua.Kill
+	}
+	took := time.Duration(clock() - r.began)
+	if took < scriptLoopTime {
+		return lua.Continue
+	}
+	s := r.x.s
+	if !r.listed {
+		s.scripts.beside.list(r)
+	}
+	if r.reserved != nil {
+		return lua.Continue
+	}
+	if r.inExec || r.x.ctx.C.Conn == nil {
+		if took > s.busyThreshold() && !r.wrote.Load() && r.x.ctx.C.Conn != nil {
+			r.overtime = true
+			return lua.Kill
+		}
+		return lua.Continue
+	}
+	if took > s.busyThreshold() && !r.wrote.Load() {
+		r.overtime = true // Suspend has been asked for many times
+		return lua.Kill
+	}
+	return lua.Suspend
+}
+
+func (s *Server) busyThreshold() time.Duration {
+	return time.Duration(s.Config.BusyReplyThreshold.Load()) * time.Millisecond
+}
+
+// list makes a run known to SCRIPT KILL.
+func (b *beside) list(r *scriptRun) {
+	b.mu.Lock()
+	r.listed = true
+	r.shown = r.x.s.slowArgs(r.row, r.args)
+	b.runs = append(b.runs, r)
+	if b.ending {
+		r.killed.Store(true)
+	}
+	b.mu.Unlock()
+}
+
+// unlist ends that, and lets those go on who waited.
+func (b *beside) unlist(r *scriptRun) {
+	b.mu.Lock()
+	b.runs = slices.DeleteFunc(b.runs, func(o *scriptRun) bool { return o == r })
+	b.wake()
+	b.mu.Unlock()
+}
+
+// wake lets the parked clients try again; mu is locked.
+func (b *beside) wake() {
+	for _, c := range b.parked {
+		c.set(stateBlocked, false)
+		c.Conn.Deliver(nil)
+	}
+	b.parked = nil
+}
+
+// freeMachine is a machine of a script that has ended, nil if there is none.
+func (b *beside) freeMachine() *machine {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.free)
+	if n == 0 {
+		return nil
+	}
+	m := b.free[n-1]
+	b.free = b.free[:n-1]
+	return m
+}
+
+// scriptWorker is an Exec for a script that leaves its loop.
+func (s *Server) scriptWorker() *Exec {
+	b := &s.scripts.beside
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.spare); n > 0 {
+		x := b.spare[n-1]
+		b.spare = b.spare[:n-1]
+		return x
+	}
+	x := s.NewExec()
+	x.beside = true
+	return x
+}
+
+// leaveLoop hands a suspended script to a worker. The client is parked.
+func (x *Exec) leaveLoop(r *scriptRun) {
+	s, c := x.s, &x.ctx
+	cl, row := c.C, r.row
+	w := s.scriptWorker()
+	r.reserved = s.Keyspace.Reserve(&x.held)
+	r.x = w
+	w.now, w.nowMs, w.clock, w.client = x.now, x.nowMs, x.clock, cl
+	if r.function == nil { // functions have one machine for all Execs
+		x.lua = nil
+	}
+	w.own, x.own = x.own, w.own[:0]
+	x.endPublish() // else whoever publishes would wait for the script; see do
+	to := &w.ctx
+	to.W, to.C, to.Row, to.outcome, to.script, to.inExec = &r.reply, cl, row, Done, r, true
+	to.effects, c.effects = c.effects, to.effects[:0]
+	to.ready, c.ready = c.ready, to.ready[:0]
+	to.after, c.after = c.after, nil
+
+	kept := s.slowArgs(row, r.args)
+	spent := clock() - r.began
+	c.W, c.Row, c.Args, c.Keys, c.inExec, c.script = r.out, r.row, r.args, r.keys, r.inExec, nil
+	c.explicit, c.Dirty = true, 0
+	r.args, r.keys = nil, nil // they are the loop's
+	c.outcome = Parked
+	cl.Working = true
+
+	if left := s.busyThreshold() - time.Duration(spent); left > 0 {
+		timer := time.AfterFunc(left, func() { s.scripts.beside.slow(s, r) })
+		go func() { w.goOn(r, kept, spent); timer.Stop() }()
+	} else {
+		s.scripts.beside.slow(s, r)
+		go w.goOn(r, kept, spent)
+	}
+}
+
+// slow says in the log that a script runs long, and has those who wait for it
+// told BUSY.
+func (b *beside) slow(s *Server, r *scriptRun) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if slices.Contains(b.runs, r) {
+		kill := "SCRIPT"
+		if r.function != nil {
+			kill = "FUNCTION"
+		}
+		s.Log.Warningf("Slow script detected: still in execution after %d milliseconds. You can try killing the script using the %s KILL command. Script name is: %s.",
+			time.Duration(clock()-r.began).Milliseconds(), kill, r.name)
+		b.wake()
+	}
+}
+
+// goOn runs a script to its end on a worker.
+func (x *Exec) goOn(r *scriptRun, kept []string, spent int64) {
+	s, c := x.s, &x.ctx
+	cl, row := c.C, r.row
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log.Warningf("Panic in script %s of client %d: %v\n%s", r.name, cl.ID, p, debug.Stack())
+			s.scripts.beside.unlist(r)
+			cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
+		}
+	}()
+	began := clock()
+	var results []lua.Value
+	err := lua.ErrSuspended
+	for err == lua.ErrSuspended {
+		results, err = r.m.st.Continue()
+	}
+	m := r.m
+	out := wire.InParts(cl.Proto())
+	r.out = out
+	r.inExec = false
+	r.reserved.End(&x.held)
+	db := c.DB()
+	r.end(results, err)
+	c.Use(db)
+	x.finish(c)
+	x.letGo()
+	x.deliverServed()
+	ns := clock() - began
+	x.countWait(row, ns, spent+ns)
+	if spent+ns >= s.slowness.least.Load() {
+		s.noteSlow(cl, row, spent+ns, func() []string { return kept })
+	}
+	x.enter()
+	if after := c.after; after != nil {
+		c.after = nil
+		after()
+	}
+	out.Raw(x.own)
+	x.own = x.own[:0]
+	cl.Conn.Deliver(out.Parts()...)
+	b := &s.scripts.beside
+	b.mu.Lock()
+	b.spare = append(b.spare, x)
+	if r.function == nil {
+		b.free = append(b.free, m)
+	}
+	b.mu.Unlock()
+}
+
+// behindScript is for a command that needs a stripe which a script beside the
+// loops has reserved: it is refused if the script has run for long, and comes
+// again else.
+func (x *Exec) behindScript(c *Ctx) {
+	b := &x.s.scripts.beside
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.runs {
+		if r.reserved != nil && time.Duration(clock()-r.began) >= x.s.busyThreshold() && c.needs(r) {
+			x.stats[c.Row.num].Rejected.Add(1)
+			x.reject(c, busyText(r.function != nil))
+			return
+		}
+	}
+	c.C.set(stateBlocked, true)
+	c.outcome = Again
+	if len(b.runs) == 0 { // it has just ended
+		c.C.set(stateBlocked, false)
+		c.C.Conn.Deliver(nil)
+		return
+	}
+	b.parked = append(b.parked, c.C)
+}
+
+// needs tells whether the command, or one of those that EXEC would run, needs
+// a stripe that a script has reserved. One that locks all does.
+func (c *Ctx) needs(r *scriptRun) bool {
+	keys := c.Keys
+	if m := c.C.multi; m != nil {
+		keys = m.keys
+	}
+	if len(keys) == 0 || r.all || c.Row.Flags&LockAll != 0 || c.Row.AllKeys != nil {
+		return true
+	}
+	return slices.ContainsFunc(keys, func(k keyspace.Key) bool { return r.reserved.Holds(k.Slot) })
+}
+
+func busyText(function bool) string {
+	if function {
+		return "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+	}
+	return "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+}
+
+// killScript is SCRIPT KILL, and FUNCTION KILL where function is true. It ends
+// all scripts (functions) that run and may be ended.
+func (c *Ctx) killScript(function bool) {
+	b := &c.S.scripts.beside
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var killed, others, wrote bool
+	for _, r := range b.runs {
+		switch {
+		case (r.function != nil) != function:
+			others = true
+		case r.wrote.Load():
+			wrote = true
+		default:
+			r.killed.Store(true)
+			killed = true
+		}
+	}
+	switch {
+	case killed:
+		c.W.OK()
+	case wrote:
+		c.Err("UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.")
+	case others:
+		c.Err(busyText(!function))
+	default:
+		c.Err("NOTBUSY No scripts in execution right now.")
+	}
+}
+
+// EndScripts ends all scripts that run, and those that begin to run long: the
+// server is going. What they have written stays.
+func (s *Server) EndScripts() {
+	b := &s.scripts.beside
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ending = true
+	for _, r := range b.runs {
+		r.killed.Store(true)
+	}
+}

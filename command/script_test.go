@@ -1,0 +1,225 @@
+package command
+
+import (
+	"strings"
+	"testing"
+)
+
+// eval runs a script without keys and compares the raw reply, written with \n for CRLF.
+func (s *testServer) eval(script, reply string) {
+	s.t.Helper()
+	if got := strings.ReplaceAll(s.do("eval", script, "0"), "\r\n", "\n"); got != reply {
+		s.t.Errorf("%s\n got %q\nwant %q", script, got, reply)
+	}
+}
+
+// TestScriptReplies: values both ways, by Redis's rules.
+func TestScriptReplies(t *testing.T) {
+	s := newTestServer(t)
+	s.run("set k v")
+	s.run("hset h f v")
+	for _, c := range [][2]string{
+		{"return 3.99", ":3\n"},
+		{"return -0.5", ":0\n"},
+		{"return {1,2,nil,4}", "*2\n:1\n:2\n"},
+		{"return {1,nil,3}", "*1\n:1\n"},
+		{"return {false,true,'x',{}}", "*4\n$-1\n:1\n$1\nx\n*0\n"},
+		{"return redis.call('get','k')", "$1\nv\n"},
+		{"return redis.call('get','none')", "$-1\n"},
+		{"return {redis.call('get','none')==false and 1, type(redis.call('type','k'))}", "*2\n:1\n$5\ntable\n"},
+		{"return redis.call('type','k')", "+string\n"},
+		{"return redis.call('hgetall','h')", "*2\n$1\nf\n$1\nv\n"},
+		{"redis.setresp(3) return redis.call('hgetall','h')", "*2\n$1\nf\n$1\nv\n"},
+		{"redis.setresp(3) return {redis.call('hgetall','h').map.f, redis.call('get','none')}", "*1\n$1\nv\n"},
+		{"return {ok='fine'}", "+fine\n"},
+		{"return {err='MY own'}", "-MY own\n"},
+		{"return redis.error_reply('x')", "-ERR x\n"},
+		{"return redis.pcall('get')", "-ERR Wrong number of args calling Redis command from script\n"},
+		{"return redis.pcall('incr','k').err", "$43\nERR value is not an integer or out of range\n"},
+		{"redis.call('set','n',0.1) return redis.call('get','n')", "$19\n0.10000000000000001\n"},
+		{"return redis.sha1hex('')", "$40\nda39a3ee5e6b4b0d3255bfef95601890afd80709\n"},
+	} {
+		s.eval(c[0], c[1])
+	}
+	for _, c := range [][2]string{
+		{"error('boom')", "-ERR user_script:1: boom script: "},
+		{"return redis.call('nosuch')", "-ERR Unknown Redis command called from script script: "},
+		{"return redis.call('watch','k')", "-ERR This Redis command is not allowed from script script: "},
+		{"\nx = 1", "-ERR user_script:2: Attempt to modify a readonly table script: "},
+		{"return x", "-ERR user_script:1: Script attempted to access nonexistent global variable 'x' script: "},
+		{"return (", "-ERR Error compiling script (new function): user_script:1: "},
+		{"#!lua flags=nosuch\nreturn 1", "-ERR Unexpected flag in script shebang: nosuch"},
+		{"#!js\nreturn 1", "-ERR Unexpected engine in script shebang: js"},
+	} {
+		if got := s.do("eval", c[0], "0"); !strings.HasPrefix(got, c[1]) {
+			t.Errorf("%s: %q, want %q...", c[0], got, c[1])
+		}
+	}
+	s.want("evalsha 0123456789012345678901234567890123456789 0", "-NOSCRIPT No matching script. Please use EVAL.\n")
+}
+
+// TestScriptEffects: what a script changes is journaled as one unit, also where
+// its arguments were made by the script, and two scripts of one EXEC are one
+// unit with what lies between.
+func TestScriptEffects(t *testing.T) {
+	s := newTestServer(t)
+	s.do("eval", "redis.call('set', KEYS[1], 'a'..1)", "1", "k")
+	s.wantEffects("set k a1")
+	s.do("eval", "for i=1,3 do redis.call('rpush','l',i) end redis.call('get','k') redis.call('select',3) redis.call('incr','n')", "0")
+	s.wantEffects("MULTI", "rpush l 1", "rpush l 2", "rpush l 3", "incr n", "EXEC")
+	s.want("exists n", ":0\n") // the client's database is what it was
+	s.run("multi")
+	s.do("eval", "return redis.call('append','x',ARGV[1])", "0", "one")
+	s.run("incr y")
+	s.do("eval", "return redis.call('append','x',ARGV[1])", "0", "two")
+	s.want("exec", "*3\n:3\n:1\n:6\n")
+	s.wantEffects("MULTI", "append x one", "incr y", "append x two", "EXEC")
+	s.do("eval", "redis.call('set','a',1) error('late')", "0")
+	s.wantEffects("set a 1") // as in Redis, what was done stays
+	s.do("eval_ro", "redis.call('set','a',2)", "0")
+	s.want("get a", "$1\n1\n")
+	s.wantEffects()
+}
+
+// TestScriptFlags: what a script says of itself in its first line, and a follower's state.
+func TestScriptFlags(t *testing.T) {
+	s := newTestServer(t)
+	s.setGate(gateReadOnly, true)
+	for _, c := range [][2]string{
+		{"return 1", ":1\n"},
+		{"return redis.pcall('set','a','1')", "-READONLY You can't write against a read only replica.\n"},
+		{"#!lua\nreturn 1", "-READONLY You can't write against a read only replica.\n"},
+		{"#!lua flags=no-writes\nreturn 1", ":1\n"},
+		{"#!lua flags=no-writes\nreturn redis.pcall('set','a','1')", "-ERR Write commands are not allowed from read-only scripts.\n"},
+	} {
+		s.eval(c[0], c[1])
+	}
+	s.setGate(gateReadOnly, false)
+	if got := s.do("eval_ro", "#!lua\nreturn 1", "0"); got != "-ERR Can not execute a script with write flag using *_ro command.\r\n" {
+		t.Error(got)
+	}
+}
+
+// TestScriptsForgotten: beyond evalScriptsMax the oldest text that EVAL brought is
+// forgotten, and none that SCRIPT LOAD did.
+func TestScriptsForgotten(t *testing.T) {
+	s := newTestServer(t)
+	s.do("script", "load", "return 'kept'")
+	s.do("eval", "return 'kept too'", "0")
+	s.do("script", "load", "return 'kept too'")
+	s.do("eval", "return 'first'", "0")
+	for i := range evalScriptsMax {
+		s.do("eval", "return "+strings.Repeat("1", i+1), "0")
+	}
+	if n, _ := s.scripts.size(); n != evalScriptsMax+2 {
+		t.Errorf("%d scripts are known", n)
+	}
+	got := s.do("script", "exists", shaOf([]byte("return 'kept'")), shaOf([]byte("return 'kept too'")), shaOf([]byte("return 'first'")))
+	if got != "*3\r\n:1\r\n:1\r\n:0\r\n" || s.scripts.evicted.Load() != 1 {
+		t.Errorf("%q, %d evicted", got, s.scripts.evicted.Load())
+	}
+	s.run("script flush")
+	if n, memory := s.scripts.size(); n != 0 || memory != 0 {
+		t.Errorf("%d scripts of %d bytes after SCRIPT FLUSH", n, memory)
+	}
+}
+
+// TestDeclaresItsKeys: which scripts run under the locks of their keys alone.
+func TestDeclaresItsKeys(t *testing.T) {
+	for _, code := range []string{
+		"return 1",
+		"return redis.call('get', KEYS[1])",
+		"if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call(\"del\", KEYS[1]) else return 0 end",
+		"local k = KEYS[1] local n = redis.call('incr', k) if n == 1 then redis.call('expire', k, ARGV[1]) end return n",
+		"for i = 1, #KEYS do redis.call('del', KEYS[i]) end",
+		"return redis.call('lmove', KEYS[1], KEYS[2], 'left', 'right') -- redis.call('get', 'x')",
+		"return {redis.call('time')[1], redis.call('ping'), redis.sha1hex('x')}",
+		"redis.log(redis.LOG_NOTICE, 'x') return redis.pcall('hset', KEYS[1], 'f', KEYS[2])",
+	} {
+		if !declaresItsKeys(code) {
+			t.Errorf("%s: runs under all locks", code)
+		}
+	}
+	for _, code := range []string{
+		"return redis.call('get', 'x')",
+		"return redis.call('get', KEYS[1]..'x')",
+		"return redis.call('get', ARGV[1])",
+		"return redis.call(ARGV[1], KEYS[1])",
+		"local r = redis return r.call('get', 'x')",
+		"local call = redis.call return call('get', 'x')",
+		"return redis['call']('get', 'x')",
+		"KEYS[1] = 'x' return redis.call('get', KEYS[1])",
+		"local a a, KEYS[1] = 1, 'x' return redis.call('get', KEYS[1])",
+		"local a KEYS[1], a = 'x', 1 return redis.call('get', KEYS[1])",
+		"local KEYS = {'x'} return redis.call('get', KEYS[1])",
+		"local function f(KEYS) return redis.call('get', KEYS[1]) end return f({'x'})",
+		"rawset(KEYS, 1, 'x') return redis.call('get', KEYS[1])",
+		"local t = KEYS t[1] = 'x' return redis.call('get', KEYS[1])",
+		"local k = KEYS[1] k = 'x' return redis.call('get', k)",
+		"local k = KEYS[1] do local k = 'x' return redis.call('get', k) end",
+		"local k = KEYS[1] for k in pairs({x=1}) do redis.call('get', k) end",
+		"local k = KEYS[1] local function f(k) return redis.call('get', k) end return f('x')",
+		"local k = KEYS[1] local j j, k = 1, 'x' return redis.call('get', k)",
+		"local k = KEYS[1] .. 'x' return redis.call('get', k)",
+		"local k = KEYS[1] or 'x' return redis.call('get', k)",
+		"return loadstring('return redis.call(\"get\", \"x\")')()",
+		"return _G.redis.call('get', 'x')",
+		"return redis.call('keys', '*')",
+		"return redis.call('dbsize')",
+		"return redis.call('mget', KEYS[1], 'x')",
+		"return redis.call('del', KEYS[1], 'x', KEYS[2])",
+		"return redis.call('mset', KEYS[1], 'x', 'y', 1)",
+		"return redis.call('mget', unpack(KEYS))",
+		"return redis.call('sort', KEYS[1], 'by', 'x*')",
+		"return redis.call('flushall')",
+		"return redis.call('lmove', KEYS[1], 'x', 'left', 'right')",
+		"return redis.call('\\103et', 'x')",
+		"return redis.call('get' , [[x]])",
+		"return redis.call 'ping'",
+	} {
+		if declaresItsKeys(code) {
+			t.Errorf("%s: runs under the locks of its keys", code)
+		}
+	}
+}
+
+// TestScriptUndeclared: a script that reaches a key which it was not known to
+// reach gets an error, not a race.
+func TestScriptUndeclared(t *testing.T) {
+	s := newTestServer(t)
+	code := "return redis.call('set', ARGV[1], 1)"
+	sha := shaOf([]byte(code))
+	s.do("script", "load", code)
+	s.scripts.find([]byte(sha)).allKeys = false // as if the proof had a gap
+	if got := s.do("evalsha", sha, "1", "a", "b"); !strings.HasPrefix(got, "-"+errCallKey) {
+		t.Error(got)
+	}
+	s.want("exists b", ":0\n")
+}
+
+// TestFunctions: libraries are loaded, called, dumped and restored; the variables
+// of a library are one for all calls.
+func TestFunctions(t *testing.T) {
+	s := newTestServer(t)
+	code := "#!lua name=lib\nlocal n = 0\nredis.register_function('count', function(keys, args) n = n + 1 redis.call('set', keys[1], n) return n end)"
+	if got := s.do("function", "load", code); got != "$3\r\nlib\r\n" {
+		t.Fatal(got)
+	}
+	s.wantEffects("function load " + code)
+	s.want("fcall count 1 k", ":1\n")
+	s.want("fcall COUNT 1 k", ":2\n")
+	s.wantEffects("set k 1", "set k 2")
+	s.want("fcall_ro count 1 k", "-"+errFunctionWrite+"\n")
+	payload := s.do("function", "dump")
+	_, payload, _ = strings.Cut(payload, "\r\n")
+	payload = strings.TrimSuffix(payload, "\r\n")
+	if got := s.do("function", "restore", payload); got != "-ERR Library lib already exists\r\n" {
+		t.Error(got)
+	}
+	s.run("function flush")
+	s.want("fcall count 1 k", "-"+errNoFunction+"\n")
+	if got := s.do("function", "restore", payload); got != "+OK\r\n" {
+		t.Error(got)
+	}
+	s.want("fcall count 1 k", ":1\n")
+}

@@ -1,0 +1,147 @@
+package tests
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"kvd/tests/harness"
+)
+
+// TestScriptBeside: a script that runs long leaves its event loop: others are
+// served meanwhile, but for those who need its keys, who wait, and are told BUSY
+// once it has run for busy-reply-threshold. SCRIPT KILL ends it, unless it has
+// written.
+func TestScriptBeside(t *testing.T) {
+	s := harness.StartKVD(t, "--event-loops", "1", "--busy-reply-threshold", "60000")
+	c, long, waits := s.MustDial(t), s.MustDial(t), s.MustDial(t)
+	c.MustDo(t, "SET", "other", "1")
+	c.MustDo(t, "SET", "mine", "0")
+	send := func(c *harness.Conn, args ...string) {
+		t.Helper()
+		if err := c.Send(args...); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receive := func(c *harness.Conn) string {
+		t.Helper()
+		r, err := c.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.String()
+	}
+	// It counts in its key as it goes; nobody sees it before the end.
+	const counts = "local n = 0 local t = tonumber(ARGV[1]) while n < t do n = n + 1 if n % 1000000 == 0 then redis.call('incr', KEYS[1]) end end return redis.call('get', KEYS[1])"
+	send(long, "EVAL", counts, "1", "mine", "6000000")
+	time.Sleep(30 * time.Millisecond)
+	began := time.Now()
+	for range 20 {
+		if got := c.MustDo(t, "GET", "other").String(); !strings.Contains(got, "1") {
+			t.Fatal(got)
+		}
+	}
+	beside := time.Since(began)
+	send(waits, "GET", "mine")
+	if got := receive(waits); !strings.Contains(got, "6") {
+		t.Errorf("a reader of the script's key was told %s", got)
+	}
+	if got := receive(long); !strings.Contains(got, "6") {
+		t.Errorf("the script returned %s", got)
+	}
+	if took := time.Since(began); beside > took {
+		t.Errorf("20 GETs beside the script took %v of its %v", beside, took)
+	}
+
+	c.MustDo(t, "CONFIG", "SET", "busy-reply-threshold", "700")
+	send(long, "EVAL", "while true do end", "1", "mine")
+	time.Sleep(30 * time.Millisecond)
+	send(waits, "MULTI")
+	receive(waits)
+	send(waits, "INCR", "mine")
+	receive(waits)
+	began = time.Now()
+	send(waits, "EXEC")
+	if got := receive(waits); !strings.Contains(got, "BUSY Redis is busy running a script") {
+		t.Errorf("EXEC was told %s", got)
+	}
+	if took := time.Since(began); took < 400*time.Millisecond {
+		t.Errorf("BUSY came after %v", took)
+	}
+	if got := c.MustDo(t, "FUNCTION", "STATS").String(); !strings.Contains(got, "while true do end") {
+		t.Errorf("FUNCTION STATS says %s", got)
+	}
+	if r, _ := c.Do("FUNCTION", "KILL"); !strings.HasPrefix(r.Err(), "BUSY") {
+		t.Errorf("FUNCTION KILL of a script: %s", r)
+	}
+	c.MustDo(t, "SCRIPT", "KILL")
+	if got := receive(long); !strings.Contains(got, "Script killed by user with SCRIPT KILL") {
+		t.Errorf("the killed script returned %s", got)
+	}
+	if r, _ := c.Do("SCRIPT", "KILL"); !strings.HasPrefix(r.Err(), "NOTBUSY") {
+		t.Errorf("SCRIPT KILL of none: %s", r)
+	}
+	c.MustDo(t, "INCR", "mine")
+
+	// What has written is not killed, and is whole in the end.
+	send(long, "EVAL", "redis.call('rpush', KEYS[1], 'a') local n = 0 while n < 3e7 do n = n + 1 end redis.call('rpush', KEYS[1], 'b') return 'done'", "1", "list")
+	time.Sleep(30 * time.Millisecond)
+	if r, _ := c.Do("SCRIPT", "KILL"); !strings.HasPrefix(r.Err(), "UNKILLABLE") && !strings.HasPrefix(r.Err(), "NOTBUSY") {
+		t.Errorf("SCRIPT KILL of a script that has written: %s", r)
+	}
+	if got := receive(long); !strings.Contains(got, "done") {
+		t.Errorf("the script returned %s", got)
+	}
+	if got := c.MustDo(t, "LRANGE", "list", "0", "-1").String(); !strings.Contains(got, "a") || !strings.Contains(got, "b") {
+		t.Errorf("the list is %s", got)
+	}
+}
+
+// TestScriptsInParallel: scripts that run at the same time on different keys, and
+// on the same, on several loops, lose nothing.
+func TestScriptsInParallel(t *testing.T) {
+	s := harness.StartKVD(t, "--event-loops", "3")
+	const clients, rounds = 6, 400
+	done := make(chan error, clients)
+	for i := range clients {
+		c := s.MustDial(t)
+		go func() {
+			done <- func() error {
+				for n := range rounds {
+					// Every 50th runs for some milliseconds, so that it leaves its loop.
+					script := "local v = redis.call('incr', KEYS[1]) for i = 1, tonumber(ARGV[1]) do end redis.call('incr', KEYS[2]) return v"
+					turns := "10"
+					if n%50 == 0 {
+						turns = "300000"
+					}
+					r, err := c.Do("EVAL", script, "2", fmt.Sprintf("own%d", i), "shared", turns)
+					if err == nil && (r.Err() != "" || r.Int != int64(n+1)) {
+						err = fmt.Errorf("call %d: %s", n+1, r)
+					}
+					if err != nil {
+						return err
+					}
+					if n%20 == 0 {
+						if r, err := c.Do("EVAL", "return redis.call('incr', 'undeclared')", "0"); err != nil || r.Err() != "" {
+							return fmt.Errorf("%v, %s", err, r)
+						}
+					}
+				}
+				return nil
+			}()
+		}()
+	}
+	for range clients {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	c := s.MustDial(t)
+	if got := c.MustDo(t, "MGET", "shared", "undeclared").String(); !strings.Contains(got, fmt.Sprint(clients*rounds)) || !strings.Contains(got, fmt.Sprint(clients*rounds/20)) {
+		t.Errorf("the shared counters are %s", got)
+	}
+}
