@@ -46,6 +46,30 @@ func stillWorks(t *testing.T, s *State) {
 	}
 }
 
+// TestNothingIsKept looks for what a run has left on the stacks: it would stay
+// in memory as long as the machine does nothing.
+func TestNothingIsKept(t *testing.T) {
+	s := New(Options{})
+	for _, src := range []string{
+		"local function f(n, s) if n > 0 then return (f(n - 1, s .. n)) end return 1 end return f(40, 'x')",
+		"local t = {{}, 'a' .. 1} return select('#', unpack(t))",
+		"local s = 'a' .. 1 error(s)",
+		"return (pcall(function() local t = {} t.x.y = 1 end))",
+	} {
+		_, _ = evalOn(t, s, src)
+		for i, v := range s.main.stack {
+			if v.isObject() {
+				t.Errorf("%s: a %s is left at %d", src, v.Kind(), i)
+			}
+		}
+		for i := range s.main.frames {
+			if s.main.frames[i].cl != nil {
+				t.Errorf("%s: a function is left in frame %d", src, i)
+			}
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	s := New(Options{})
 	for src, want := range map[string]string{
@@ -146,8 +170,9 @@ func TestSuspend(t *testing.T) {
 		waits := 0
 		s := New(Options{Tick: func(*State) Action { waits++; return Suspend }})
 		got, err := evalOn(t, s, src)
-		for n := 0; err == ErrSuspended; n++ {
-			if n > 100000 {
+		suspended := 0
+		for ; err == ErrSuspended; suspended++ {
+			if suspended > 100000 {
 				t.Fatal("it never ends")
 			}
 			done := make(chan struct{})
@@ -161,8 +186,8 @@ func TestSuspend(t *testing.T) {
 			}()
 			<-done
 		}
-		if err != nil || got != want || waits == 0 {
-			t.Errorf("%s: %q, %v after %d waits", src, got, err, waits)
+		if err != nil || got != want || suspended == 0 || suspended != waits {
+			t.Errorf("%s: %q, %v; asked %d times, suspended %d times", src, got, err, waits, suspended)
 		}
 		stillWorks(t, s)
 	}
