@@ -214,10 +214,14 @@ func (s *State) load(src, name string) (int, error) {
 		return 0, err
 	}
 	// The source may be a view of memory that the script's strings share.
-	p, err := compile(src, string(append([]byte(nil), name...)), s.th.calls)
+	p, err := compile(src, string(append([]byte(nil), name...)), s.th.calls, s.Step)
 	w := s.Window()
 	if err != nil {
-		w[0], w[1] = Nil, err.(*Error).Value
+		e, ok := err.(*Error)
+		if !ok {
+			return 0, err // killed
+		}
+		w[0], w[1] = Nil, e.Value
 		return 2, nil
 	}
 	if err := s.Charge(20 * len(p.code)); err != nil {

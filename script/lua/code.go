@@ -248,6 +248,13 @@ func (f *funcState) join(list *int, other int) {
 		*list = other
 		return
 	}
+	if f.jumpTarget(other) == noJump {
+		// One more goes to the front: a walk to the end for each would take
+		// minutes where there are 100,000.
+		f.fixJump(other, *list)
+		*list = other
+		return
+	}
 	at := *list
 	for {
 		next := f.jumpTarget(at)

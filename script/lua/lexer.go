@@ -83,7 +83,14 @@ type lexer struct {
 	buf   []byte
 	chunk string // as messages name it
 	names map[string]string
+
+	// step, where it is not nil, is told of the work that is done, and may end it.
+	step    func(n int) error
+	counted int // the place up to which work was told
 }
+
+// stopped carries an error of step to compile.
+type stopped struct{ err error }
 
 const tkNone token = 0
 
@@ -110,6 +117,13 @@ func (l *lexer) save() {
 // next reads the next token into l.tok.
 func (l *lexer) next() {
 	l.last = l.line
+	if l.at-l.counted > 1000 && l.step != nil {
+		n := l.at - l.counted
+		l.counted = l.at
+		if err := l.step(n * 4); err != nil {
+			panic(stopped{err})
+		}
+	}
 	if l.ahead != tkNone {
 		l.tok, l.num, l.str = l.ahead, l.aNum, l.aStr
 		l.ahead = tkNone

@@ -310,6 +310,21 @@ func (s *State) newNodes(n int) ([]node, []int32, error) {
 	return nodes[:0], heads, nil
 }
 
+// keptMemory is up to how many bytes of a run the State goes on with the pieces that the
+// run has begun to use.
+const keptMemory = 1 << 20
+
+// letGo ends a run's account. A slab keeps all tables alive that were cut from it, and with
+// them what they refer to: after a run that took much memory the State begins new ones.
+func (s *State) letGo() {
+	if s.used <= keptMemory {
+		return
+	}
+	s.chunk, s.valueSlab, s.nodeSlab, s.headSlab, s.tableSlab = nil, nil, nil, nil, nil
+	s.allocs = nil
+	clear(s.hashes[:])
+}
+
 // resetMemory begins a run's account.
 func (s *State) resetMemory() {
 	s.used = 0

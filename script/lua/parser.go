@@ -12,12 +12,17 @@ type parser struct {
 // Compile compiles a source. chunk is its name: "@name" and "=name" are shown
 // as name in messages, anything else as a part of the source. The error, an
 // *Error, has the message with the position.
-func Compile(source, chunk string) (*Proto, error) { return compile(source, chunk, 1) }
+func Compile(source, chunk string) (*Proto, error) { return compile(source, chunk, 1, nil) }
 
-// compile is Compile where depth levels of calls are in use already.
-func compile(source, chunk string, depth int) (p *Proto, err error) {
+// compile is Compile where depth levels of calls are in use already; step, if any, counts
+// the work and may end it with an error.
+func compile(source, chunk string, depth int, step func(n int) error) (p *Proto, err error) {
 	defer func() {
 		if r := recover(); r != nil {
+			if end, ok := r.(stopped); ok {
+				err = end.err
+				return
+			}
 			e, ok := r.(syntaxError)
 			if !ok {
 				panic(r)
@@ -26,6 +31,7 @@ func compile(source, chunk string, depth int) (p *Proto, err error) {
 		}
 	}()
 	ps := &parser{lexer: *newLexer(source, ChunkID(chunk)), depth: depth}
+	ps.step = step
 	ps.open(chunk)
 	ps.fs.p.vararg = varargIs
 	ps.next()

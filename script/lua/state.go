@@ -177,6 +177,7 @@ func (s *State) run(again bool, n int) (results []Value, err error) {
 	n = th.top
 	th.forgetFrames()
 	th.forgetValues(n)
+	s.letGo()
 	return th.stack[:n], nil
 }
 
@@ -185,6 +186,7 @@ func (s *State) run(again bool, n int) (results []Value, err error) {
 func (s *State) endRun(err error) error {
 	source, line, v := s.errSource, max(s.errLine, 0), s.thrown
 	s.reset()
+	s.letGo()
 	if err == errThrown {
 		return &Error{Value: v, Source: source, Line: line, Memory: v.same(outOfMemory)}
 	}

@@ -315,9 +315,7 @@ func (t *Table) setNumber(s *State, f float64, v Value) error {
 	if v.IsNil() {
 		return nil
 	}
-	if f == 0 {
-		f = 0 // -0 and 0 are one key
-	}
+	// -0 and 0 are one key, and it looks like the one that came first.
 	return t.insert(s, numberValue(f), hashNumber(f), v)
 }
 
