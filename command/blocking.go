@@ -66,6 +66,9 @@ type Wait struct {
 	Gone bool
 	// Claims: it waits for pending entries of a stream to become idle.
 	Claims bool
+	// Due: it waits for a member of a sorted set to be due. Where one who does so
+	// cannot be served from a key, no other can.
+	Due bool
 }
 
 type readyKey struct {
@@ -91,12 +94,13 @@ type waitStripe struct {
 
 // waitList is who waits for the keys of one name, in any database.
 type waitList struct {
-	waiters []*waiter // in the order in which they blocked
-	moving  int       // those with Needs
-	gone    int       // those with Gone
-	claims  int       // those with Claims
-	search  uint64    // the last search for needs that came by
-	wake    int64     // when wakeAt has them served, Unix ms; 0: not
+	waiters []*waiter     // in the order in which they blocked
+	moving  int           // those with Needs
+	gone    int           // those with Gone
+	claims  int           // those with Claims
+	due     int           // those with Due
+	search  uint64        // the last search for needs that came by
+	wake    map[int]int64 // by database, when wakeAt has them served, Unix ms
 }
 
 func (t *waitTable) init(ks *keyspace.Keyspace) {
@@ -142,6 +146,9 @@ func (t *waitTable) add(k *keyspace.Key, wt *waiter) {
 	if wt.wait.Claims {
 		l.claims++
 	}
+	if wt.wait.Due {
+		l.due++
+	}
 	if wt.wait.Gone {
 		l.gone++
 		if t.gone.Add(1) == 1 {
@@ -159,6 +166,9 @@ func (t *waitTable) remove(k *keyspace.Key, l *waitList, from, to int) {
 		}
 		if wt.wait.Claims {
 			l.claims--
+		}
+		if wt.wait.Due {
+			l.due--
 		}
 		if wt.wait.Gone {
 			l.gone--
@@ -346,15 +356,25 @@ func (x *Exec) serveKey(ctx *Ctx, db int, k *keyspace.Key) {
 	ctx.Use(db)
 	// kept are those before i that go on waiting, in front of the list.
 	i, kept := 0, 0
+	noneDue, due := false, 0
 	for ; i < len(l.waiters); i++ {
+		if noneDue && l.due == len(l.waiters) {
+			break // thousands may wait
+		}
 		wt := l.waiters[i]
-		if wt.db == db {
+		if wt.db == db && !(noneDue && wt.wait.Due) {
 			if !wt.wait.Gone && !ctx.Exists(k) {
 				if l.gone == 0 {
 					break
 				}
+			} else if wt.wait.Due && due == dueTurn {
+				noneDue = true
+				x.s.wakeAt(db, k, ctx.Now) // the rest when others had their turn
 			} else if x.serveOne(ctx, wt, k) || wt.state.Load() == ended {
+				due++
 				continue
+			} else if wt.wait.Due && wt.state.Load() == waiting {
+				noneDue = true
 			}
 		}
 		l.waiters[i], l.waiters[kept] = l.waiters[kept], wt
@@ -545,10 +565,16 @@ func (s *Server) readyGone(x *Exec, db int, k *keyspace.Key) {
 // key's stripe is locked.
 func (s *Server) wakeAt(db int, k *keyspace.Key, at int64) {
 	l := s.waiters.list(k)
-	if l == nil || l.wake != 0 && l.wake <= at {
+	if l == nil {
 		return
 	}
-	l.wake = at
+	if set, ok := l.wake[db]; ok && set <= at {
+		return
+	}
+	if l.wake == nil {
+		l.wake = make(map[int]int64, 1)
+	}
+	l.wake[db] = at
 	key := *k
 	key.B = slices.Clone(k.B)
 	time.AfterFunc(time.Until(time.UnixMilli(at)), func() { s.serveLater(db, key) })
@@ -584,7 +610,7 @@ func (s *Server) serveLater(db int, k keyspace.Key) {
 	s.Keyspace.LockKeysInto(keys, &x.held)
 	x.widen(keys)
 	if l := s.waiters.list(&k); l != nil && s.gate.Load()&gateReadOnly == 0 {
-		l.wake = 0
+		delete(l.wake, db)
 		ctx := &x.ctx
 		ctx.Now, ctx.Clock, ctx.LFU = x.nowMs, x.clock, s.access.touch()
 		ctx.ready = append(ctx.ready, readyKey{db, k})

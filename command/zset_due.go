@@ -1,0 +1,174 @@
+package command
+
+import (
+	"math"
+
+	"kvd/keyspace"
+	"kvd/types"
+)
+
+// BZPOPDUE, ZPOPDUE, kvd's own: queues of jobs that are due at a time, as those
+// of Sidekiq and BullMQ, without asking again and again. The score of a member is
+// its time, in Unix milliseconds. What is journaled is what happened: ZREM.
+//
+// Those who wait for one key wait for the same member, so only the first of
+// them is tried, and one clock runs for all: it is set to the lowest score
+// whenever a try fails.
+
+func init() {
+	const cost = "O(log(N)*M), M being the number of members removed"
+	register(
+		&Row{Name: "bzpopdue", Fn: cmdBZPopDue, Arity: -3, Flags: Write | Blocking | MovableKeys, First: 1, Last: -2, Step: 1, KeysFn: dueKeys, KeyFlags: "RW access delete",
+			Since: "1.0.0", Group: "sorted-set", Summary: "Removes and returns the members of the first sorted set whose scores are times that have come; waits for the first one if need be (kvd).",
+			Complexity: cost, Syntax: "key [key ...] timeout [COUNT count]"},
+		&Row{Name: "zpopdue", Fn: cmdZPopDue, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+			Since: "1.0.0", Group: "sorted-set", Summary: "Removes and returns the members whose scores are at most a time, which is now if it is * (kvd).",
+			Complexity: cost, Syntax: "key <* | now> [COUNT count]"},
+	)
+}
+
+// dueTurn is how many of those who wait for a key are served in one go, with its
+// stripe locked.
+const dueTurn = 64
+
+// dueCount reads an option COUNT at argument i, if it is there. Without it one
+// member is popped.
+func (c *Ctx) dueCount(i int) (n int64, ok bool) {
+	switch {
+	case i == len(c.Args):
+		return 1, true
+	case i+2 != len(c.Args) || !c.Word(i, "count"):
+		c.Err(errSyntax)
+		return 0, false
+	}
+	return c.IntMin(i+1, 1, "ERR count should be greater than 0")
+}
+
+// dueTimeoutAt is where BZPOPDUE's timeout stands: at the end, or before COUNT.
+func dueTimeoutAt(args [][]byte) int {
+	if n := len(args); n >= 5 && equalFold(args[n-2], "count") {
+		return n - 3
+	}
+	return len(args) - 1
+}
+
+// dueKeys is BZPOPDUE's KeysFn.
+func dueKeys(args [][]byte, dst []int) ([]int, bool) {
+	for i := 1; i < dueTimeoutAt(args); i++ {
+		dst = append(dst, i)
+	}
+	return dst, true
+}
+
+func cmdZPopDue(c *Ctx) {
+	now := float64(c.Now)
+	if string(c.Args[2]) != "*" {
+		var ok bool
+		if now, ok = c.Float(2); !ok {
+			return
+		}
+	}
+	count, ok := c.dueCount(3)
+	if !ok {
+		return
+	}
+	k := &c.Keys[0]
+	var e keyspace.Entry
+	if !c.findType(k, types.TZSet, &e) {
+		return
+	}
+	if !e.Exists() || !c.popDue(k, &e, now, count, false) {
+		c.W.Array(0)
+	}
+}
+
+// popDue pops up to count members with scores of at most now and replies with
+// them, under their key if withKey; false: there are none.
+func (c *Ctx) popDue(k *keyspace.Key, e *keyspace.Entry, now float64, count int64, withKey bool) bool {
+	z := c.zset()
+	c.load(e, z)
+	n := int(min(count, int64(z.CountByScore(types.ScoreRange{Min: math.Inf(-1), Max: now}))))
+	if n == 0 {
+		return false
+	}
+	was := c.openZSet(k, e, z, 0)
+	p := pairs{c.W, true, withKey || c.W.Proto >= 3}
+	if withKey {
+		c.W.Array(2)
+		c.W.Bulk(k.B)
+	}
+	c.W.Array(p.elements(n))
+	effect := [][]byte{wordZRem, k.B}
+	z.RemoveByRank(0, n, func(member []byte, score float64) bool {
+		if c.Journaling() {
+			effect = append(effect, append([]byte(nil), member...))
+		}
+		return p.show(member, score)
+	})
+	c.closeZSet(k, was, z, "zrem")
+	c.Dirty += n
+	c.Effect(effect...)
+	return true
+}
+
+var wordZRem = []byte("ZREM")
+
+func cmdBZPopDue(c *Ctx) {
+	at := dueTimeoutAt(c.Args)
+	if at < 2 {
+		c.WrongArity()
+		return
+	}
+	ms, ok := c.timeout(at)
+	if !ok {
+		return
+	}
+	count, ok := c.dueCount(at + 1)
+	if !ok {
+		return
+	}
+	for i := range c.Keys {
+		k := &c.Keys[i]
+		var e keyspace.Entry
+		if !c.findType(k, types.TZSet, &e) {
+			return
+		}
+		if e.Exists() && c.popDue(k, &e, float64(c.Now), count, true) {
+			return
+		}
+	}
+	if !c.CanBlock() {
+		c.W.NullArray()
+		return
+	}
+	c.Block(c.Keys, Wait{Timeout: ms, TimedOut: nullArray, Due: true, Serve: func(c *Ctx, k *keyspace.Key) bool {
+		e := c.Find(k)
+		if e.Type() != types.TZSet {
+			return false
+		}
+		if c.popDue(k, &e, float64(c.Now), count, true) {
+			return true
+		}
+		c.wakeWhenDue(k, &e)
+		return false
+	}})
+	for i := range c.Keys {
+		if e := c.Tx.Peek(&c.Keys[i]); e.Type() == types.TZSet {
+			c.wakeWhenDue(&c.Keys[i], &e)
+		}
+	}
+}
+
+// wakeWhenDue has those who wait for a key served when its lowest score has come.
+func (c *Ctx) wakeWhenDue(k *keyspace.Key, e *keyspace.Entry) {
+	z := c.zset()
+	c.load(e, z)
+	z.Range(0, 1, false, func(_ []byte, score float64) bool {
+		// What is farther away than any clock runs is looked at again when the
+		// set changes.
+		if score < math.MaxInt64/2 {
+			c.S.wakeAt(c.DB(), k, int64(math.Ceil(score)))
+		}
+		return false
+	})
+}
