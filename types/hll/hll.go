@@ -160,7 +160,8 @@ func Set(b []byte, index int, count uint8, maxSparse int) (out []byte, changed b
 //
 // Invariant: if it is not the first run, the next register to be set is in a
 // later one. Joining reaches back to the run before the one that is changed, so
-// the cursor stands at least two before that.
+// the cursor is put two before that. Where the next register is in that joined
+// run, what is left of it in front of the register keeps the two apart.
 type cursor struct {
 	at    int // offset in the registers
 	first int // the run's first register
@@ -249,9 +250,6 @@ func (c *cursor) set(b []byte, index int, count uint8, maxSparse int) (out []byt
 	}
 	if value >= count {
 		return b, false, nil
-	}
-	if steps < 2 {
-		*c = cursor{}
 	}
 
 	// The run is cut into what is before the register, the register, and what is

@@ -83,7 +83,7 @@ func TestBytes(t *testing.T) {
 // Raise does what setting one register after the other from the beginning does.
 func TestRaise(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for round := range 400 {
+	for round := range 1000 {
 		limit := []int{100, 3000, 20_000}[r.IntN(3)]
 		var all All
 		a, b := New(nil), New(nil)
@@ -92,13 +92,16 @@ func TestRaise(t *testing.T) {
 			if r.IntN(3) > 0 {
 				i = r.IntN(200)
 			}
-			v := uint8(1 + r.IntN(3))
+			if round%2 == 0 {
+				i %= 60 // crowded, so that runs are joined again and again
+			}
+			v := uint8(1 + r.IntN(3-round%2))
 			if r.IntN(2000) == 0 {
 				v = 40
 			}
 			all[i] = v
 			if r.IntN(3) == 0 {
-				a, _, _ = Set(a, r.IntN(300), uint8(1+r.IntN(3)), limit)
+				a, _, _ = Set(a, r.IntN(30+300*(round%2)), uint8(1+r.IntN(2)), limit)
 			}
 		}
 		b = append(b[:0], a...)
@@ -241,5 +244,32 @@ func BenchmarkSetSparse(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		k, _ := Place(fmt.Append(nil, i%1000))
 		Set(s, k, 1, 3000)
+	}
+}
+
+// TestRaiseJoins has runs joined and cut beside each other again and again, where
+// the place of the last one must not be relied on.
+func TestRaiseJoins(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for round := range 4000 {
+		const limit = 3000
+		var all All
+		a := New(nil)
+		for range r.IntN(60) {
+			a, _, _ = Set(a, r.IntN(40), uint8(1+r.IntN(2)), limit)
+		}
+		for i := range 40 {
+			all[i] = uint8(r.IntN(4))
+		}
+		b := append([]byte(nil), a...)
+		a, err := all.Raise(a, limit)
+		for i, v := range all {
+			if v > 0 && err == nil {
+				b, _, err = Set(b, i, v, limit)
+			}
+		}
+		if err != nil || !bytes.Equal(a, b) {
+			t.Fatalf("round %d: %v\n%x\n%x", round, err, a, b)
+		}
 	}
 }
