@@ -133,7 +133,7 @@ func streamInfo(b *strings.Builder, r reply, key string) {
 			if name == "pel-count" && els[i+1].Int == 0 && els[0].Str == "name" && len(els) < 12 || name == "pending" && els[i+1].Kind == ':' && els[i+1].Int == 0 && len(els) < 12 {
 				return // a consumer that has nothing
 			}
-			if streamFree[name] {
+			if streamFree[name] || name == "consumers" && els[i+1].Kind == ':' {
 				continue
 			}
 			text.WriteString(name)
