@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kvd/config"
 	"kvd/keyspace"
 	"kvd/resp/wire"
 	"kvd/script/lua"
@@ -475,14 +476,14 @@ func (m *machine) redisTable(s *Server) *lua.Table {
 		"REPL_NONE": 0, "REPL_AOF": 1, "REPL_SLAVE": 2, "REPL_REPLICA": 2, "REPL_ALL": 3, "REDIS_VERSION_NUM": versionNumber()} {
 		t.Embed(name, lua.Number(n))
 	}
-	t.Embed("REDIS_VERSION", lua.String(RedisVersion))
+	t.Embed("REDIS_VERSION", lua.String(config.RedisVersion))
 	return t
 }
 
 // versionNumber is the version as scripts compare it: 0x00MMmmpp.
 func versionNumber() float64 {
 	n := 0
-	for part := range strings.SplitSeq(RedisVersion, ".") {
+	for part := range strings.SplitSeq(config.RedisVersion, ".") {
 		i, _ := strconv.Atoi(part)
 		n = n<<8 | i
 	}

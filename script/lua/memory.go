@@ -320,7 +320,8 @@ func (s *State) letGo() {
 	if s.used <= keptMemory {
 		return
 	}
-	s.chunk, s.valueSlab, s.nodeSlab, s.headSlab, s.tableSlab = nil, nil, nil, nil, nil
+	s.chunk = nil
+	s.values, s.nodes, s.heads, s.tables = slab[Value]{}, slab[node]{}, slab[int32]{}, slab[Table]{}
 	s.allocs = nil
 	clear(s.hashes[:])
 }
