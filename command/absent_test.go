@@ -5,7 +5,7 @@ import "testing"
 // What tools ask to know what a server is, they know the answers to by heart.
 func TestAbsent(t *testing.T) {
 	s := newTestServer(t)
-	for _, line := range []string{"cluster info", "cluster slots", "cluster help", "cluster nosuch", "asking", "readonly", "readwrite"} {
+	for _, line := range []string{"cluster info", "cluster slots", "cluster help", "asking", "readonly", "readwrite"} {
 		s.want(line, "-ERR This instance has cluster support disabled\n")
 	}
 	s.want("cluster", "-ERR wrong number of arguments for 'cluster' command\n")
