@@ -574,7 +574,12 @@ func (c *Ctx) knownMessage(o *adding, s *streamEdit, fields [][]byte) bool {
 		s.IdmpDuplicate()
 		c.closeStream(s, false)
 		writeStreamID(c.W, id)
-		c.NoEffect()
+		c.Dirty++ // it is counted
+		if c.Journaling() {
+			c.Effect([]byte("XIDMPRECORD"), s.k.B, o.pid, o.iidOf(fields), id.Append(nil))
+		} else {
+			c.NoEffect()
+		}
 	}
 	return ok
 }
@@ -656,6 +661,11 @@ func cmdXIdmpRecord(c *Ctx) {
 		if known != id {
 			c.Err("ERR the idempotent ID belongs to another entry")
 			return
+		}
+		if c.C.applies { // so the effect of a message that was sent again counts it
+			s.IdmpDuplicate()
+			c.closeStream(&s, false)
+			c.Dirty++
 		}
 		c.W.OK()
 		return
