@@ -44,12 +44,6 @@ type slowEntry struct {
 	addr, name string
 }
 
-// What is kept of a command.
-const (
-	slowArgs     = 32
-	slowArgBytes = 128
-)
-
 // slowlog keeps the last commands that took long.
 type slowlog struct {
 	mu      sync.Mutex // protects what follows
@@ -104,7 +98,8 @@ func (s *Server) noteSlow(c *Client, row *Row, ns int64, args func() []string) {
 // slowArgs copies what is kept of a command's arguments.
 func (s *Server) slowArgs(row *Row, args [][]byte) []string {
 	secret := s.secrets(row, args)
-	n := min(len(args), slowArgs)
+	most, length := int(s.Config.SlowlogEntryMaxArgc.Load()), int(s.Config.SlowlogEntryMaxStringLen.Load())
+	n := min(len(args), most)
 	kept := make([]string, n)
 	for i := range kept {
 		a := args[i]
@@ -113,8 +108,8 @@ func (s *Server) slowArgs(row *Row, args [][]byte) []string {
 			kept[i] = fmt.Sprintf("... (%d more arguments)", len(args)-n+1)
 		case slices.Contains(secret, i):
 			kept[i] = redacted
-		case len(a) > slowArgBytes:
-			kept[i] = fmt.Sprintf("%s... (%d more bytes)", a[:slowArgBytes], len(a)-slowArgBytes)
+		case len(a) > length:
+			kept[i] = fmt.Sprintf("%s... (%d more bytes)", a[:length], len(a)-length)
 		default:
 			kept[i] = string(a)
 		}

@@ -217,3 +217,16 @@ func TestMonitor(t *testing.T) {
 		t.Error("somebody monitors still")
 	}
 }
+
+// Directives say how much of a command is kept.
+func TestSlowlogEntrySize(t *testing.T) {
+	s := newTestServer(t)
+	s.run("config set slowlog-log-slower-than 0")
+	s.run("config set slowlog-entry-max-argc 3 slowlog-entry-max-string-len 4")
+	s.run("slowlog reset")
+	s.run("mget abcdef b c d e")
+	got := s.run("slowlog get 1")
+	if want := "*3\r\n$4\r\nmget\r\n$22\r\nabcd... (2 more bytes)\r\n$22\r\n... (4 more arguments)\r\n"; !strings.Contains(got, want) {
+		t.Errorf("%q", got)
+	}
+}

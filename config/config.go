@@ -85,6 +85,8 @@ type Config struct {
 
 	SlowlogLogSlowerThan           *Int         `directive:"slowlog-log-slower-than"` // microseconds
 	SlowlogMaxLen                  *Int         `directive:"slowlog-max-len"`
+	SlowlogEntryMaxArgc            *Int         `directive:"slowlog-entry-max-argc"`
+	SlowlogEntryMaxStringLen       *Int         `directive:"slowlog-entry-max-string-len"`
 	LatencyMonitorThreshold        *Int         `directive:"latency-monitor-threshold"` // milliseconds
 	LatencyTracking                *Bool        `directive:"latency-tracking"`
 	LatencyTrackingInfoPercentiles *Percentiles `directive:"latency-tracking-info-percentiles"`

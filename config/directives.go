@@ -375,6 +375,8 @@ var directives = []Directive{
 	// Events, latency, slow log.
 	integer("slowlog-log-slower-than", "10000", -1, maxLong, 0, Acts, groupEvents, "Microseconds from which a command enters the slow log; -1 disables it."),
 	integer("slowlog-max-len", "128", 0, maxLong, 0, Acts, groupEvents, "Entries that the slow log keeps."),
+	integer("slowlog-entry-max-argc", "32", 2, maxInt, 0, Acts, groupEvents, "Arguments of a command that the slow log keeps (Redis 8.8)."),
+	integer("slowlog-entry-max-string-len", "128", 1, maxInt, 0, Acts, groupEvents, "Bytes of an argument that the slow log keeps (Redis 8.8)."),
 	integer("latency-monitor-threshold", "0", 0, maxLong, 0, Acts, groupEvents, "Milliseconds from which an event enters LATENCY; 0 disables it."),
 	yesno("latency-tracking", "yes", 0, Acts, groupEvents, "Keep a latency histogram for each command."),
 	special("latency-tracking-info-percentiles", KindPercentiles, "50 99 99.9", 0, Acts, groupEvents, "Percentiles that INFO latencystats shows."),
@@ -496,6 +498,22 @@ var directives = []Directive{
 	text("bio_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for background threads.").as("bio-cpulist"),
 	text("aof_rewrite_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for rewriting the log.").as("aof-rewrite-cpulist"),
 	text("bgsave_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for snapshots.").as("bgsave-cpulist"),
+
+	// Of Redis 8 and Valkey 8 and 9, so that their files can be used as they are.
+	integer("lookahead", "16", 1, maxInt, ByName, Inert, groupSystem, "Commands that are read ahead (Redis 8.4); kvd does so by itself."),
+	integer("prefetch-batch-max-size", "16", 0, 128, ByName, Inert, groupSystem, "Commands whose keys are brought nearer together (Valkey 8.0); kvd does so by itself."),
+	integer("events-per-io-thread", "2", 0, maxInt, ByName, Inert, groupSystem, "Events for which a thread is woken (Valkey 8.0)."),
+	integer("min-io-threads-avoid-copy-reply", "7", 0, maxInt, ByName, Inert, groupSystem, "Threads from which on replies are not copied (Valkey 9.0)."),
+	integer("active-defrag-cycle-us", "500", 0, 100000, ByName, Inert, groupMemory, "Microseconds of one turn of defragmentation (Valkey 8.1)."),
+	yesno("dual-channel-replication-enabled", "no", ByName, Inert, groupReplica, "Send snapshot and stream on two connections (Valkey 8.0)."),
+	yesno("repl-mptcp", "no", Immutable|ByName, Inert, groupReplica, "Use several paths between leader and follower (Valkey 9.0)."),
+	yesno("mptcp", "no", Immutable|ByName, Inert, groupNetwork, "Use several paths to clients (Valkey 9.0)."),
+	yesno("auto-failover-on-shutdown", "no", ByName, Inert, groupCluster, "Let a follower take over at SHUTDOWN (Valkey 9.0)."),
+	integer("cluster-databases", "1", 1, maxInt, Immutable|ByName, Inert, groupCluster, "Databases of a cluster (Valkey 9.0)."),
+	integer("cluster-slot-migration-log-max-len", "1000", 0, maxLong, ByName, Inert, groupCluster, "Migrations of slots that are remembered (Valkey 9.0)."),
+	integer("cluster-manual-failover-timeout", "5000", 1, maxInt, ByName, Inert, groupCluster, "Milliseconds that a failover by hand may take (Valkey 9.1)."),
+	yesno("lua-enable-insecure-api", "no", ByName, Inert, groupScript, "Offer old script functions (Valkey 9.0)."),
+	yesno("key-memory-histograms", "no", ByName, Inert, groupMemory, "Count keys by their memory in INFO keysizes (Redis 8.6)."),
 }
 
 // values gives a row of flags its names.
