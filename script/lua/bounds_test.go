@@ -107,6 +107,54 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestLimits holds the depths at which Redis 7.0 stops.
+func TestLimits(t *testing.T) {
+	s := New(Options{})
+	deepest := func(ok func(n int) bool) int {
+		n := 1
+		for n < 400 && ok(n+1) {
+			n++
+		}
+		return n
+	}
+	compiles := func(before, middle, after string) func(n int) bool {
+		return func(n int) bool {
+			_, err := Compile(strings.Repeat(before, n)+middle+strings.Repeat(after, n), "@user_script")
+			return err == nil
+		}
+	}
+	if n := deepest(compiles("do ", "", "end ")); n != 199 {
+		t.Errorf("%d blocks nest", n)
+	}
+	if n := deepest(func(n int) bool {
+		_, err := Compile("return "+strings.Repeat("(", n)+"1"+strings.Repeat(")", n), "")
+		return err == nil
+	}); n != 198 {
+		t.Errorf("%d brackets nest", n)
+	}
+	for src, want := range map[string]string{
+		"local n = 0 local function r() n = n + 1 return pcall(r) end r() return n":                                                                "199",
+		"local n = 0 local function r() n = n + 1 return 1 + r() end pcall(r) return n":                                                            "16381",
+		"local n = 0 local function c() n = n + 1 return coroutine.wrap(c)() end pcall(c) return n":                                                "199",
+		"local n, m = 0, {} function m.__index(t, k) n = n + 1 return t[k .. 'x'] end pcall(function() return setmetatable({}, m).a end) return n": "197",
+		"return xpcall(function() local function r() return 1 + r() end r() end, function(e) return 'H ' .. e end)":                                "false H user_script:1: stack overflow",
+		"return select('#', unpack({}, 1, 7990)), (pcall(unpack, {}, 1, 7999))":                                                                    "7990 false",
+	} {
+		if got, err := evalOn(t, s, src); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %s", src, got, err, want)
+		}
+		stillWorks(t, s)
+	}
+	for src, want := range map[string]string{
+		strings.Repeat("local a ", 201):                                 "user_script:1: main function has more than 200 local variables",
+		"local function f() " + strings.Repeat("local a ", 201) + "end": "user_script:1: function at line 1 has more than 200 local variables",
+	} {
+		if _, err := Compile(src, "@user_script"); err == nil || err.Error() != want {
+			t.Errorf("%.40s...: %v", src, err)
+		}
+	}
+}
+
 func TestReadonly(t *testing.T) {
 	s := New(Options{})
 	s.Globals().SetReadonly(true)

@@ -12,7 +12,7 @@ type parser struct {
 // Compile compiles a source. chunk is its name: "@name" and "=name" are shown
 // as name in messages, anything else as a part of the source. The error, an
 // *Error, has the message with the position.
-func Compile(source, chunk string) (*Proto, error) { return compile(source, chunk, 1, nil) }
+func Compile(source, chunk string) (*Proto, error) { return compile(source, chunk, 0, nil) }
 
 // compile is Compile where depth levels of calls are in use already; step, if any, counts
 // the work and may end it with an error.

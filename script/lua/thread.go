@@ -77,12 +77,13 @@ type closure struct {
 }
 
 const (
-	maxFrames   = 16384 // where the reference implementation's frames overflow
-	goWindow    = 20    // free values that a Go function finds
-	firstStack  = 1000
-	firstFrames = 32
-	softStep    = 16
-	maxStackLen = 1 << 24
+	maxFrames     = 16384 // where the reference implementation's frames overflow
+	handlerFrames = 1000
+	goWindow      = 20 // free values that a Go function finds
+	firstStack    = 1000
+	firstFrames   = 32
+	softStep      = 16
+	maxStackLen   = 1 << 24
 )
 
 func (s *State) newThread() (*thread, error) {
@@ -132,10 +133,14 @@ func (s *State) growStack(size int) error {
 func (s *State) push() (*frame, error) {
 	th := s.th
 	if th.n+1 >= len(th.frames) {
-		if th.n+1 >= maxFrames {
+		most := maxFrames
+		if s.handling > 0 {
+			most += handlerFrames // so that the handler of an overflow can run
+		}
+		if th.n+1 >= most {
 			return nil, s.runError("stack overflow")
 		}
-		n := min(2*len(th.frames), maxFrames)
+		n := min(2*len(th.frames), most)
 		if err := s.Charge((n - len(th.frames)) * int(frameSize)); err != nil {
 			return nil, err
 		}
