@@ -323,3 +323,23 @@ func TestRecycle(t *testing.T) {
 		}
 	}
 }
+
+// TestLongChains compiles sources whose lists of open jumps are long: a walk
+// along the list for each jump would take minutes.
+func TestLongChains(t *testing.T) {
+	const n = 30000
+	for _, src := range []string{
+		"local x = 1 if x == 0 then " + strings.Repeat("elseif x == 2 then x = 2 ", n) + " end",
+		"local x = false local y = x" + strings.Repeat(" or x", n),
+		"local x = 1 local y = x" + strings.Repeat(" and x", n),
+		"local x = false while not x do " + strings.Repeat("if x then break end ", n) + " x = true end",
+	} {
+		start := time.Now()
+		if _, err := Compile(src, "@user_script"); err != nil {
+			t.Errorf("%.40s...: %v", src, err)
+		}
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%.40s...: %v", src, d)
+		}
+	}
+}

@@ -38,9 +38,6 @@ func (s *State) setCached(f *frame, v, k, x Value, reg int) error {
 				return nil
 			}
 		} else if t.meta == nil {
-			if x.IsNil() {
-				return nil
-			}
 			t.absent = 0
 			if err := t.insert(s, k, s.hash(k), x); err != nil {
 				return err

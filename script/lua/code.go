@@ -266,6 +266,15 @@ func (f *funcState) join(list *int, other int) {
 	f.fixJump(at, other)
 }
 
+// joinFirst puts the list other before the list. As other is short, that takes
+// no walk along all jumps that a long chain has already.
+func (f *funcState) joinFirst(list *int, other int) {
+	if other != noJump {
+		f.join(&other, *list)
+		*list = other
+	}
+}
+
 func (f *funcState) checkStack(n int) {
 	if size := f.free + n; size > f.p.stack {
 		if size >= maxStack {
@@ -547,7 +556,7 @@ func (f *funcState) goIfTrue(e *expr) {
 	default:
 		j = f.jumpOn(e, 0)
 	}
-	f.join(&e.ifFalse, j)
+	f.joinFirst(&e.ifFalse, j)
 	f.patchHere(e.ifTrue)
 	e.ifTrue = noJump
 }
@@ -564,7 +573,7 @@ func (f *funcState) goIfFalse(e *expr) {
 	default:
 		j = f.jumpOn(e, 1)
 	}
-	f.join(&e.ifTrue, j)
+	f.joinFirst(&e.ifTrue, j)
 	f.patchHere(e.ifFalse)
 	e.ifFalse = noJump
 }

@@ -307,17 +307,17 @@ func (ps *parser) ifStat(line int) {
 	done := noJump
 	exit := ps.thenBlock()
 	for ps.tok == tkElseif {
-		f.join(&done, f.jump())
+		f.joinFirst(&done, f.jump())
 		f.patchHere(exit)
 		exit = ps.thenBlock()
 	}
 	if ps.tok == tkElse {
-		f.join(&done, f.jump())
+		f.joinFirst(&done, f.jump())
 		f.patchHere(exit)
 		ps.next()
 		ps.blockBody()
 	} else {
-		f.join(&done, exit)
+		f.joinFirst(&done, exit)
 	}
 	f.patchHere(done)
 	ps.expectMatch(tkEnd, tkIf, line)
@@ -374,7 +374,7 @@ func (ps *parser) breakStat() {
 	if upval {
 		f.abc(opClose, b.actives, 0, 0)
 	}
-	f.join(&b.breaks, f.jump())
+	f.joinFirst(&b.breaks, f.jump())
 }
 
 func (ps *parser) forBody(base, line, vars int, numeric bool) {

@@ -296,9 +296,6 @@ func (t *Table) set(s *State, k, v Value) error {
 		t.nodes[i].val = v
 		return nil
 	}
-	if v.IsNil() {
-		return nil
-	}
 	t.absent = 0
 	return t.insert(s, k, h, v)
 }
@@ -312,14 +309,12 @@ func (t *Table) setNumber(s *State, f float64, v Value) error {
 		t.nodes[i].val = v
 		return nil
 	}
-	if v.IsNil() {
-		return nil
-	}
 	// -0 and 0 are one key, and it looks like the one that came first.
 	return t.insert(s, numberValue(f), hashNumber(f), v)
 }
 
-// insert adds a key that the table does not have.
+// insert adds a key that the table does not have, also for the value nil: the
+// reference implementation does, and the sizes depend on it.
 func (t *Table) insert(s *State, k Value, h uint32, v Value) error {
 	if len(t.nodes) == cap(t.nodes) {
 		if err := t.rehash(s, k); err != nil {
