@@ -320,9 +320,9 @@ func (s *State) letGo() {
 	if s.used <= keptMemory {
 		return
 	}
-	s.chunk = nil
-	s.values, s.nodes, s.heads, s.tables = slab[Value]{}, slab[node]{}, slab[int32]{}, slab[Table]{}
-	s.allocs = nil
+	s.forgetGrown()
+	s.chunk, s.allocs, s.grown = nil, nil, nil
+	s.tables, s.values, s.nodes, s.heads = slab[Table]{}, slab[Value]{}, slab[node]{}, slab[int32]{}
 	clear(s.hashes[:])
 }
 
@@ -334,6 +334,13 @@ func (s *State) resetMemory() {
 		s.allowed = s.opt.Memory
 	}
 	s.allocs = s.allocs[:0]
+	s.forgetGrown()
+	s.tables.begin, s.values.begin = s.tables.next, s.values.next
+	s.nodes.begin, s.heads.begin = s.nodes.next, s.heads.next
+}
+
+// forgetGrown empties the list of tables that have grown.
+func (s *State) forgetGrown() {
 	for _, t := range s.grown {
 		if t != nil {
 			t.tracked = 0
@@ -341,6 +348,4 @@ func (s *State) resetMemory() {
 	}
 	clear(s.grown)
 	s.grown = s.grown[:0]
-	s.tables.begin, s.values.begin = s.tables.next, s.values.next
-	s.nodes.begin, s.heads.begin = s.nodes.next, s.heads.next
 }
