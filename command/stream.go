@@ -899,7 +899,7 @@ func cmdXDelEx(c *Ctx) {
 
 // trimAtOnce is how many entries XTRIM looks at without letting go of the stripe,
 // where it has to look at each: less than half a millisecond.
-const trimAtOnce = 1000
+const trimAtOnce = 300
 
 func cmdXTrim(c *Ctx) {
 	var o adding

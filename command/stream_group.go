@@ -642,8 +642,10 @@ type claimer struct {
 	g        *stream.Group
 	consumer *stream.Consumer
 	it       stream.Iter
-	made     bool // the consumer is new, and nothing journaled says so
-	moved    bool // likewise, Group.Last
+	on       bool      // it is at an entry
+	before   stream.ID // the one that was looked for last: nothing lies between it and that entry
+	made     bool      // the consumer is new, and nothing journaled says so
+	moved    bool      // likewise, Group.Last
 }
 
 func (c *Ctx) newClaimer(s *streamEdit) *claimer {
@@ -671,10 +673,25 @@ func (cl *claimer) lastID(last stream.ID, ids []stream.ID) {
 	}
 }
 
-// there tells whether an entry is in the stream, and leaves cl.it at it.
+// there tells whether an entry is in the stream, and leaves cl.it at it. Those
+// that follow each other closely are found by going on.
 func (cl *claimer) there(id stream.ID) bool {
-	cl.it.SeekIn(cl.s.Stream, id)
-	return cl.it.Next() && cl.it.ID == id
+	for range 16 {
+		if !cl.on || !cl.it.ID.Less(id) {
+			break
+		}
+		cl.on = cl.it.Next()
+	}
+	if !cl.on || cl.it.ID != id {
+		if cl.on && cl.before.Less(id) && id.Less(cl.it.ID) {
+			cl.before = id
+			return false
+		}
+		cl.it.SeekIn(cl.s.Stream, id)
+		cl.on = cl.it.Next()
+	}
+	cl.before = id
+	return cl.on && cl.it.ID == id
 }
 
 // drop ends that an entry is pending that is in the stream no more.
@@ -780,7 +797,7 @@ func cmdXAutoClaim(c *Ctx) {
 			return false
 		}
 		tries--
-		if e.Consumer == 0 || idle <= 0 || c.Now-e.Time >= idle || !cl.s.Has(e.ID) {
+		if e.Consumer == 0 || idle <= 0 || c.Now-e.Time >= idle || !cl.there(e.ID) {
 			due = append(due, *e)
 		}
 		return true

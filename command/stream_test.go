@@ -287,6 +287,35 @@ func TestStreamNewCommands(t *testing.T) {
 	}
 }
 
+// TestStreamClaimInAnyOrder: what is there is found whatever was looked for before.
+func TestStreamClaimInAnyOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
+	s := newTestServer(t)
+	there := map[string]bool{}
+	for i := range 200 {
+		id := fmt.Sprintf("%d-0", i+1)
+		s.run("XADD s " + id + " f v")
+		there[id] = true
+	}
+	for range 100 {
+		id := fmt.Sprintf("%d-0", 1+rng.IntN(200))
+		s.run("XDEL s " + id)
+		delete(there, id)
+	}
+	s.run("XGROUP CREATE s g $")
+	for range 200 {
+		line, want := "XCLAIM s g c 0", []string(nil)
+		for range 1 + rng.IntN(6) {
+			id := fmt.Sprintf("%d-0", 1+rng.IntN(201))
+			line += " " + id
+			if there[id] {
+				want = append(want, id)
+			}
+		}
+		s.want(line+" FORCE JUSTID", fmt.Sprintf("*%d\n", len(want))+bulkLines(want...))
+	}
+}
+
 // TestStreamTrimBitByBit: where groups have to be asked, XTRIM lets go of the
 // stripe in between, and what it journals bit by bit is the whole.
 func TestStreamTrimBitByBit(t *testing.T) {
