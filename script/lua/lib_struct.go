@@ -139,13 +139,18 @@ func packNumber(s *State, w []Value, n, arg int) (float64, error) {
 func structPackTo(s *State, out *strbuf, text string, w []Value, n int) error {
 	f := newStructFormat(s, text)
 	arg := 2
+	if err := s.Step(len(f.text)); err != nil {
+		return err
+	}
 	for total := int64(0); f.i < len(f.text); {
 		opt, size, err := f.next()
 		if err != nil {
 			return err
 		}
-		if err := s.Step(2); err != nil {
-			return err
+		if f.i&0xfff == 0 {
+			if err := s.Step(0x1000); err != nil {
+				return err
+			}
 		}
 		pad := int(f.padding(total, opt, size))
 		if err := out.room(pad + maxIntSize); err != nil {
@@ -216,17 +221,22 @@ func structPackTo(s *State, out *strbuf, text string, w []Value, n int) error {
 
 // appendInteger appends the low size bytes of u, which may be more than eight: then zeros.
 func appendInteger(b []byte, u uint64, size int, big bool) []byte {
-	if big {
-		if size == 8 {
-			return endian.BigEndian.AppendUint64(b, u)
-		}
+	switch {
+	case size == 1:
+		return append(b, byte(u))
+	case size == 4 && big:
+		return endian.BigEndian.AppendUint32(b, uint32(u))
+	case size == 4:
+		return endian.LittleEndian.AppendUint32(b, uint32(u))
+	case size == 8 && big:
+		return endian.BigEndian.AppendUint64(b, u)
+	case size == 8:
+		return endian.LittleEndian.AppendUint64(b, u)
+	case big:
 		for i := size - 1; i >= 0; i-- {
 			b = append(b, byte(u>>(8*uint(i))))
 		}
 		return b
-	}
-	if size == 8 {
-		return endian.LittleEndian.AppendUint64(b, u)
 	}
 	for range size {
 		b = append(b, byte(u))
@@ -237,6 +247,9 @@ func appendInteger(b []byte, u uint64, size int, big bool) []byte {
 
 // readInteger reads all bytes of data; of more than eight the lowest count.
 func readInteger(data string, big bool) (u uint64) {
+	if len(data) == 1 {
+		return uint64(data[0])
+	}
 	if big {
 		for i := 0; i < len(data); i++ {
 			u = u<<8 | uint64(data[i])
@@ -271,13 +284,18 @@ func structUnpack(s *State, w []Value, n int) (int, error) {
 	f := newStructFormat(s, text)
 	count := 0
 	var last Value
+	if err := s.Step(min(len(f.text), maxFrame)); err != nil {
+		return 0, err
+	}
 	for f.i < len(f.text) {
 		opt, size, err := f.next()
 		if err != nil {
 			return 0, err
 		}
-		if err := s.Step(2); err != nil {
-			return 0, err
+		if f.i&0xfff == 0 {
+			if err := s.Step(0x1000); err != nil {
+				return 0, err
+			}
 		}
 		pos += uint64(f.padding(int64(pos), opt, size))
 		if uint64(size) > length || pos > length-uint64(size) {
