@@ -23,7 +23,7 @@ import (
 //
 //   - A key is remembered with its stripe locked, by the command that reads it
 //     (or takes the view that it reads later). The keyspace tells of a change
-//     before it is made, with the stripe locked, too, so the change either finds
+//     with the stripe locked, too, so the change either finds
 //     the key remembered, or its value is what the command reads.
 //   - Pushes reach a connection between two commands and after the replies of
 //     all that have run, those of workers included (Conn.Push). The reader had
