@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"sort"
 	"strings"
 	"sync"
@@ -678,6 +679,29 @@ func librariesIn(payload []byte) (codes []string, ok bool) {
 		codes = append(codes, string(r.String()))
 	}
 	return codes, r.Err() == nil
+}
+
+// Functions are the texts of the libraries, by name.
+func (s *Server) Functions() (texts []string) {
+	for _, l := range s.scripts.functions.list() {
+		texts = append(texts, l.code)
+	}
+	return texts
+}
+
+// LoadFunctions makes libraries from texts, on a machine of their own. install puts
+// them in the place of all that there are; it is called with all stripes locked.
+func (s *Server) LoadFunctions(texts []string) (install func(), err error) {
+	var f functions
+	if refusal := f.restore(s, texts, "flush"); refusal != "" {
+		return nil, errors.New("functions: " + refusal)
+	}
+	return func() {
+		to := &s.scripts.functions
+		to.mu.Lock()
+		to.libs, to.byName, to.m, to.env, to.run, to.load, to.lookHere = f.libs, f.byName, f.m, f.env, f.run, f.load, f.lookHere
+		to.mu.Unlock()
+	}, nil
 }
 
 // restore makes libraries known, all or none. All stripes are locked.

@@ -24,9 +24,11 @@ import (
 type machine struct {
 	st         *lua.State
 	keys, argv *lua.Table
-	run        *scriptRun // what runs now; nil: nothing, or a library is being loaded
-	loading    *library   // being loaded
-	loadBegan  time.Time
+	// keysHad and argvHad are the arrays of KEYS and ARGV as they were filled.
+	keysHad, argvHad []lua.Value
+	run              *scriptRun // what runs now; nil: nothing, or a library is being loaded
+	loading          *library   // being loaded
+	loadBegan        time.Time
 }
 
 // scriptRun is a script that runs.
@@ -211,8 +213,7 @@ func (r *scriptRun) end(results []lua.Value, err error) {
 		r.m.reply(c.W, results[0], r.reply.Proto >= 3, 0)
 	}
 	if r.function == nil {
-		r.m.keys.Clear()
-		r.m.argv.Clear()
+		r.m.clear()
 	}
 	if r.listed {
 		c.S.scripts.beside.unlist(r)
@@ -264,10 +265,28 @@ func errorText(t *lua.Table) string {
 
 // fill puts the arguments of EVAL into KEYS and ARGV.
 func (m *machine) fill(keys, rest [][]byte) error {
-	if err := m.fillTable(m.keys, keys); err != nil {
-		return err
+	err := m.fillTable(m.keys, keys)
+	if err == nil {
+		err = m.fillTable(m.argv, rest)
 	}
-	return m.fillTable(m.argv, rest)
+	m.keysHad, m.argvHad = m.keys.Array(), m.argv.Array()
+	return err
+}
+
+// clear empties KEYS and ARGV, and has the memory of the run's tables used again.
+func (m *machine) clear() {
+	for _, t := range []struct {
+		*lua.Table
+		had []lua.Value
+	}{{m.keys, m.keysHad}, {m.argv, m.argvHad}} {
+		now := t.Array()
+		if len(now) == len(t.had) && (len(now) == 0 || &now[0] == &t.had[0]) {
+			t.Clear()
+		} else { // the script has made it longer, with memory of the run
+			t.Empty()
+		}
+	}
+	m.st.Recycle()
 }
 
 func (m *machine) fillTable(t *lua.Table, args [][]byte) error {

@@ -223,3 +223,16 @@ func TestFunctions(t *testing.T) {
 	}
 	s.want("fcall count 1 k", ":1\n")
 }
+
+// TestKeysGrow: a script that makes KEYS or ARGV longer leaves nothing to the next one, whose
+// tables use the same memory again.
+func TestKeysGrow(t *testing.T) {
+	s := newTestServer(t)
+	for range 50 {
+		s.eval("for i=1,9 do KEYS[i]='grown' ARGV[i]='grown' end local t={} for i=1,20 do t[i]={i,i} end return #KEYS", ":9\n")
+		s.eval("local t={} for i=1,20 do t[i]={'own',i} end return {#KEYS,#ARGV,t[1][1],t[20][2],tostring(KEYS[1])}", "*5\n:0\n:0\n$3\nown\n:20\n$3\nnil\n")
+		if got := s.do("eval", "local t={} for i=1,30 do t[i]={i} end KEYS[4]='x' return {KEYS[1],KEYS[2],ARGV[1],t[3][1]}", "2", "a", "b", "c"); got != "*4\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n:3\r\n" {
+			t.Fatalf("%q", got)
+		}
+	}
+}

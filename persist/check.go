@@ -211,8 +211,8 @@ func (c *Checker) snapshot(r *FileReport, rd *rdb.Reader) bool {
 	}
 	r.Version, r.Facts = l.version, l.facts
 	r.Expired, r.Empty, r.Long = l.expired.Load(), l.empty.Load(), l.long
-	if l.functions > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d function libraries, which this version of kvd leaves out", l.functions))
+	if n := len(l.libraries); n > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d function libraries", n))
 	}
 	if err != nil {
 		r.Err = &Damage{File: r.Name, Offset: at, Err: err, Way: "Restore a good copy of the file, or move it away to start empty"}

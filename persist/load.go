@@ -181,6 +181,9 @@ type manner struct {
 	part bool
 	// leftOut, if not nil, is told of the others, one at a time.
 	leftOut func(db int, key []byte)
+	// install, if not nil, gets what puts the libraries of functions in place, for
+	// when the fresh databases are.
+	install *func()
 	// proof: the snapshot is only tried; see Verify.
 	proof bool
 }
@@ -197,6 +200,10 @@ func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (au
 	}
 	l := s.newLoader(r, name, how)
 	at, err := l.read()
+	var install func()
+	if err == nil && s.LoadFunctions != nil {
+		install, err = s.LoadFunctions(l.libraries)
+	}
 	if how.proof {
 		if err != nil {
 			return nil, 0, &LoadError{File: name, Offset: at, Err: err}
@@ -209,6 +216,15 @@ func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (au
 	if err != nil {
 		s.Log.Warningf("Internal error in RDB reading offset %d: %v", at, err)
 		return nil, 0, &LoadError{File: name, Offset: at, Err: err}
+	}
+	switch {
+	case install == nil:
+	case how.install != nil:
+		*how.install = install
+	default:
+		h := s.Keyspace.LockAll()
+		install()
+		s.Keyspace.Unlock(&h)
 	}
 	skipped := ""
 	if n := l.empty.Load(); n > 0 {
@@ -251,8 +267,8 @@ type loader struct {
 	workers
 	keys      int64 // that were read
 	steps     int
-	functions int // libraries
-	metas     int // keys with something of modules attached
+	libraries []string // texts of libraries of functions
+	metas     int      // keys with something of modules attached
 
 	// check: values are verified and counted, and go nowhere; s has no keyspace,
 	// unless it is a proof, which is also to tell whether the file fits here.
@@ -412,16 +428,14 @@ func (l *loader) step(op byte) error {
 		}
 		return l.keyMeta()
 	case opFunction:
-		r.String()
-		l.skippedFunction()
+		l.libraries = append(l.libraries, string(r.String()))
 	case opFunctionOld:
 		r.String() // name
 		r.String() // engine
 		if r.Length() != 0 {
 			r.String() // description
 		}
-		r.String() // code
-		l.skippedFunction()
+		l.libraries = append(l.libraries, string(r.String()))
 	default:
 		if l.valkey {
 			op = rdb.ValkeyType(op)
@@ -435,12 +449,6 @@ func (l *loader) setDeadline(ms int64) {
 	l.deadline = ms
 	if ms <= 0 {
 		l.deadline = 1 // long ago; 0 would be never
-	}
-}
-
-func (l *loader) skippedFunction() {
-	if l.functions++; l.functions == 1 && !l.proof {
-		l.s.Log.Warningf("%s holds functions, which this version of kvd does not have: they are left out, and will be missing from the next snapshot", l.name)
 	}
 }
 

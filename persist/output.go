@@ -201,6 +201,16 @@ func (o *output) aux(name, value string) {
 	o.walked.chunk = plain.AppendString(b, []byte(value))
 }
 
+// function appends a library of functions.
+func (o *output) function(text string) {
+	if o.commands {
+		o.walked.chunk = wire.AppendCommand(o.walked.chunk, "FUNCTION", "LOAD", text)
+		return
+	}
+	var plain rdb.Encoder
+	o.walked.chunk = plain.AppendString(append(o.walked.chunk, opFunction), []byte(text))
+}
+
 // size tells who loads the file how many keys a database has, and how many of
 // these are volatile. It comes after all facts.
 func (o *output) size(db, keys, volatile int) {

@@ -50,12 +50,13 @@ func (s *Saver) Replace(r io.Reader, o Replacement) error {
 	}()
 	if o.Beside {
 		fresh := s.Keyspace.NewFresh()
-		aux, _, err := s.loadStream(r, o.Name, o.Size, manner{fresh: fresh, keep: true})
+		install := func() {}
+		aux, _, err := s.loadStream(r, o.Name, o.Size, manner{fresh: fresh, keep: true, install: &install})
 		if err != nil {
 			fresh.Drop()
 			return err
 		}
-		fresh.Exchange(time.Now().UnixMilli(), func() { s.replaced(o, aux) })
+		fresh.Exchange(time.Now().UnixMilli(), func() { install(); s.replaced(o, aux) })
 		return nil
 	}
 	s.flush()

@@ -53,6 +53,13 @@ type Options struct {
 	// LeftOut, if not nil, is told of each key that Load left out because its
 	// time was over. No stripe is locked, and several goroutines may call it.
 	LeftOut func(db int, key []byte)
+	// Functions, if not nil, are the texts of the libraries of functions; it is
+	// called at each snapshot's instant, with all stripes locked.
+	Functions func() []string
+	// LoadFunctions, if not nil, makes libraries from the texts that a file holds,
+	// which may be none; install, called with all stripes locked, puts them in the
+	// place of those that the server has.
+	LoadFunctions func(texts []string) (install func(), err error)
 	// Around, if not nil, is called right after each snapshot's instant, and what
 	// it returns when nothing is left of the snapshot, before another one may
 	// begin. Both may wait: no lock is held, and no event loop stands behind them.
@@ -410,6 +417,11 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			more := at()
 			for i := 0; i < len(more); i += 2 {
 				out.aux(more[i], more[i+1])
+			}
+		}
+		if s.Functions != nil {
+			for _, text := range s.Functions() {
+				out.function(text)
 			}
 		}
 		for db := range s.Keyspace.Databases() {

@@ -145,3 +145,60 @@ func TestScriptsInParallel(t *testing.T) {
 		t.Errorf("the shared counters are %s", got)
 	}
 }
+
+// TestFunctionsAreKept: libraries of functions come back from a snapshot and from a log,
+// and a follower gets them, by a full synchronization and by the stream.
+func TestFunctionsAreKept(t *testing.T) {
+	const lib = "#!lua name=%s\nredis.register_function{function_name='%s', callback=function() return '%s' end, flags={'no-writes'}}"
+	load := func(c *harness.Conn, name string) {
+		t.Helper()
+		c.MustDo(t, "FUNCTION", "LOAD", fmt.Sprintf(lib, name, name, name))
+	}
+	call := func(c *harness.Conn, name string) string {
+		r, err := c.Do("FCALL", name, "0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.String()
+	}
+	for _, log := range []string{"no", "yes"} {
+		s := harness.StartKVD(t, "--appendonly", log, "--repl-diskless-sync-delay", "0")
+		c := s.MustDial(t)
+		c.MustDo(t, "SET", "k", "v")
+		load(c, "one")
+		if log == "yes" {
+			c.MustDo(t, "BGREWRITEAOF") // into the base
+		}
+		load(c, "two")
+		c.MustDo(t, "SAVE")
+		host, port, _ := strings.Cut(s.Addr, ":")
+		f := harness.StartKVD(t, "--replicaof", host+" "+port)
+		fc := f.MustDial(t)
+		for end := time.Now().Add(20 * time.Second); !strings.Contains(fc.MustDo(t, "INFO", "replication").String(), "master_link_status:up"); {
+			if time.Now().After(end) {
+				t.Fatal("the follower does not follow")
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		load(c, "three")
+		c.MustDo(t, "WAIT", "1", "5000")
+		for _, name := range []string{"one", "two", "three"} {
+			if got := call(fc, name); !strings.Contains(got, name) {
+				t.Errorf("log %s: the follower's %s: %s", log, name, got)
+			}
+		}
+		c.MustDo(t, "FUNCTION", "DELETE", "three")
+		if err := s.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		c = s.MustDial(t)
+		for _, name := range []string{"one", "two"} {
+			if got := call(c, name); !strings.Contains(got, name) {
+				t.Errorf("log %s: after a restart %s: %s", log, name, got)
+			}
+		}
+		if got := call(c, "three"); !strings.Contains(got, "Function not found") {
+			t.Errorf("log %s: three is back: %s", log, got)
+		}
+	}
+}

@@ -450,6 +450,12 @@ func (t *Table) growArray(s *State, size int) error {
 	return t.resize(s, size, cap(t.nodes))
 }
 
+// Empty is Clear that gives up all memory.
+func (t *Table) Empty() {
+	t.Clear()
+	t.arr = nil
+}
+
 // Clear empties the table for another use: values, keys and metatable go, and
 // the memory stays where it is small.
 func (t *Table) Clear() {
