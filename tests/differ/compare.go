@@ -101,6 +101,7 @@ var comparers = map[string]comparer{
 	"sort":           {run: runSort},
 	"lex":            {run: runLex},
 	"around":         {run: runAround},
+	"pfadd":          {run: runPFAdd},
 	"contents":       {run: runContents},
 	"xinfo":          {same: sameStreamInfo},
 	"xpending":       {same: sameStreamInfo},
@@ -738,6 +739,18 @@ func (p *pair) pipeline(keys []string, command func(string) []string) ([][2]repl
 		}
 	}
 	return out, p.aErr == nil && p.bErr == nil
+}
+
+// runPFAdd removes a HyperLogLog that proved to be broken: Redis has changed it by the elements before the
+// one that met the fault, and kvd has not changed it.
+func runPFAdd(p *pair, s Step) outcome {
+	o := outcome{}
+	if o.got, o.want = p.both(s.Args...); !equal(o.got, o.want) {
+		o.note = "replies differ"
+	} else if strings.HasPrefix(o.got.Err(), "INVALIDOBJ") {
+		p.both("DEL", s.Args[1])
+	}
+	return o
 }
 
 // runAround leaves a search out whose center is a member near a pole or near longitude 180: what is no

@@ -300,10 +300,10 @@ GEORADIUS_RO <geo> <lon> <lat> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH]
 @around GEORADIUSBYMEMBER_RO <geo> <elem> <length> <unit> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT <count>] [ANY] [ASC | DESC]
 `},
 	{"hlls", "y", `
-PFADD <hll> {<elem>}
-PFADD <hll>
-PFADD <hll> <val> <val> <elem> <float> <int> <int> <int> <int>
-PFADD <hll> <float> <float> <float> <float> <float> <float> <float> <float>
+@pfadd PFADD <hll> {<elem>}
+@pfadd PFADD <hll>
+@pfadd PFADD <hll> <val> <val> <elem> <float> <int> <int> <int> <int>
+@pfadd PFADD <hll> <float> <float> <float> <float> <float> <float> <float> <float>
 PFCOUNT <hll>
 PFCOUNT {<hll>}
 PFMERGE <hll> {<hll>}
