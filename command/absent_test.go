@@ -17,7 +17,7 @@ func TestAbsent(t *testing.T) {
 func TestRefusedExec(t *testing.T) {
 	const abort = "-EXECABORT Transaction discarded because of: "
 	s := newTestServer(t)
-	s.want("exec x", "-ERR EXEC without MULTI\n")
+	s.want("exec x", abort+"wrong number of arguments for 'exec' command\n")
 	s.run("multi")
 	s.run("set k 1")
 	s.want("exec x", abort+"wrong number of arguments for 'exec' command\n")

@@ -153,6 +153,12 @@ func cmdUnwatch(c *Ctx) {
 
 // cmdExec locks what all the queued commands need, once, and runs them.
 func cmdExec(c *Ctx) {
+	x := c.x
+	cond, ok := execCondition(c.Args)
+	if !ok {
+		x.reject(c, "wrong number of arguments for 'exec' command") // EXECABORT stands in front
+		return
+	}
 	m := c.C.multi
 	if m == nil {
 		c.Err("ERR EXEC without MULTI")
@@ -162,12 +168,6 @@ func cmdExec(c *Ctx) {
 		c.C.endMulti()
 		c.S.unwatch(c.C)
 		c.Err("EXECABORT Transaction discarded because of previous errors.")
-		return
-	}
-	x := c.x
-	cond, ok := execCondition(c.Args)
-	if !ok {
-		x.reject(c, "wrong number of arguments for 'exec' command") // EXECABORT stands in front
 		return
 	}
 	m.settle()
