@@ -171,7 +171,7 @@ func Rename(from, to string) error {
 		return errors.New("No such command in rename-command")
 	}
 	to = strings.ToLower(to)
-	if to != "" && byName[to] != nil {
+	if to != "" && byName[to] != nil && byName[to] != r {
 		return errors.New("Target command name already exists")
 	}
 	delete(byName, strings.ToLower(from))

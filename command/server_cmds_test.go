@@ -178,6 +178,9 @@ func TestRename(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if err := Rename("GET", "get"); err != nil || Lookup([]byte("GET")) == nil || Lookup([]byte("get")).renamed {
+		t.Errorf("renamed to its own name: %v", err)
+	}
 	if row != byName["badger"] || Rename("nosuch", "x").Error() != "No such command in rename-command" || Rename("get", "set").Error() != "Target command name already exists" {
 		t.Error("wrong renames")
 	}
