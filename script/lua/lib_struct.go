@@ -3,6 +3,7 @@ package lua
 import (
 	endian "encoding/binary"
 	"math"
+	"math/bits"
 	"strings"
 )
 
@@ -55,19 +56,17 @@ func (f *structFormat) number(def int) (int, error) {
 	return n, nil
 }
 
+// structSizes has the sizes of the options that no number may follow.
+var structSizes = [256]uint8{'B': 1, 'b': 1, 'x': 1, 'H': 2, 'h': 2, 'f': 4, 'L': 8, 'l': 8, 'T': 8, 'd': 8}
+
 // next reads an option and its size in bytes.
 func (f *structFormat) next() (opt byte, size int, err error) {
 	opt = f.text[f.i]
 	f.i++
+	if size := structSizes[opt]; size > 0 {
+		return opt, int(size), nil
+	}
 	switch opt {
-	case 'B', 'b', 'x':
-		return opt, 1, nil
-	case 'H', 'h':
-		return opt, 2, nil
-	case 'L', 'l', 'T', 'd':
-		return opt, 8, nil
-	case 'f':
-		return opt, 4, nil
 	case 'c':
 		size, err = f.number(1)
 		return opt, size, err
@@ -130,6 +129,13 @@ func structPack(s *State, w []Value, n int) (int, error) {
 // packNumber is the argument arg (from 1 on) of pack. The original has put a nil behind
 // the last argument, which is what its message speaks of where one is missing.
 func packNumber(s *State, w []Value, n, arg int) (float64, error) {
+	if arg <= n && w[arg-1].isNumber() {
+		return w[arg-1].num(), nil
+	}
+	return packOther(s, w, n, arg)
+}
+
+func packOther(s *State, w []Value, n, arg int) (float64, error) {
 	if arg > n {
 		return 0, s.ArgError(arg-1, "number expected, got nil")
 	}
@@ -224,6 +230,10 @@ func appendInteger(b []byte, u uint64, size int, big bool) []byte {
 	switch {
 	case size == 1:
 		return append(b, byte(u))
+	case size == 2 && big:
+		return append(b, byte(u>>8), byte(u))
+	case size == 2:
+		return append(b, byte(u), byte(u>>8))
 	case size == 4 && big:
 		return endian.BigEndian.AppendUint32(b, uint32(u))
 	case size == 4:
@@ -247,8 +257,15 @@ func appendInteger(b []byte, u uint64, size int, big bool) []byte {
 
 // readInteger reads all bytes of data; of more than eight the lowest count.
 func readInteger(data string, big bool) (u uint64) {
-	if len(data) == 1 {
+	switch len(data) {
+	case 1:
 		return uint64(data[0])
+	case 4:
+		u = uint64(data[0]) | uint64(data[1])<<8 | uint64(data[2])<<16 | uint64(data[3])<<24
+		if big {
+			u = uint64(bits.ReverseBytes32(uint32(u)))
+		}
+		return u
 	}
 	if big {
 		for i := 0; i < len(data); i++ {
