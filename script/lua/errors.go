@@ -194,9 +194,9 @@ func (s *State) unwind(err error) (done bool, _ error) {
 			up.stack[at+1] = s.thrown
 			return s.finish(at, 2), nil
 		}
-		if s.thrown.isKind(KindString) {
+		if isText(s.thrown) {
 			b := s.appendWhere(s.Scratch(), 1)
-			b = append(b, s.thrown.str()...)
+			b, _ = AppendValue(b, s.thrown)
 			v, e := s.NewString(b)
 			s.PutScratch(b)
 			if e == nil {

@@ -200,6 +200,7 @@ func TestHostilePrograms(t *testing.T) {
 		} else if h.want == "" {
 			wait = 500 * time.Millisecond
 		}
+		begin := cpuSeconds()
 		var killed atomic.Uint64 // the bits of the processor time at the interrupt
 		timer := time.AfterFunc(wait, func() {
 			killed.Store(math.Float64bits(cpuSeconds()))
@@ -215,7 +216,9 @@ func TestHostilePrograms(t *testing.T) {
 		var e *Error
 		switch {
 		case errors.Is(err, ErrKilled):
-			if h.want != "killed" && h.want != "" {
+			// On a machine that many share, and with the race detector, a minute may be short.
+			slow := h.want == "memory" && cpuSeconds()-begin < 20
+			if h.want != "killed" && h.want != "" && !slow {
 				t.Errorf("%s\nwas killed, and should have ended by itself: %s", h.program, h.want)
 			}
 		case err == nil:

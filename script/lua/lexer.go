@@ -117,13 +117,7 @@ func (l *lexer) save() {
 // next reads the next token into l.tok.
 func (l *lexer) next() {
 	l.last = l.line
-	if l.at-l.counted > 1000 && l.step != nil {
-		n := l.at - l.counted
-		l.counted = l.at
-		if err := l.step(n * 4); err != nil {
-			panic(stopped{err})
-		}
-	}
+	l.count()
 	if l.ahead != tkNone {
 		l.tok, l.num, l.str = l.ahead, l.aNum, l.aStr
 		l.ahead = tkNone
@@ -188,7 +182,18 @@ func isNewline(c int) bool {
 }
 
 // newline skips \n, \r, \r\n or \n\r.
+// count tells step of what was read since it was told last.
+func (l *lexer) count() {
+	if n := l.at - l.counted; n > 1000 && l.step != nil {
+		l.counted = l.at
+		if err := l.step(n * 4); err != nil {
+			panic(stopped{err})
+		}
+	}
+}
+
 func (l *lexer) newline() {
+	l.count()
 	old := l.cur
 	l.advance()
 	if isNewline(l.cur) && l.cur != old {

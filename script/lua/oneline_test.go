@@ -391,6 +391,8 @@ return coroutine.resume(coroutine.create(function() ('x'):gsub('x', function() c
 return coroutine.resume(coroutine.create(function() table.sort({3, 2, 1}, function() coroutine.yield(1) end) end))
 return coroutine.resume(coroutine.create(function() return setmetatable({}, {__index = function() coroutine.yield(1) end}).x end))
 local c = coroutine.create(print) return coroutine.status(c), coroutine.resume(c), coroutine.status(c)
+return pcall(coroutine.wrap(function() error(6) end))
+return pcall(function() return coroutine.wrap(function() error(6, 0) end)() end)
 coroutine.create(1)
 coroutine.create()
 coroutine.resume(1)
