@@ -1,5 +1,7 @@
 package lua
 
+import "strings"
+
 import "math"
 
 // library is the global table of a library, made where it is not there yet.
@@ -48,6 +50,10 @@ func baseAssert(s *State, w []Value, n int) (int, error) {
 	msg, err := s.OptString(w, n, 1, "assertion failed!")
 	if err != nil {
 		return 0, err
+	}
+	// The message is a C string: a zero byte ends it.
+	if i := strings.IndexByte(msg, 0); i >= 0 {
+		msg = msg[:i]
 	}
 	return 0, s.Errorf("%s", msg)
 }

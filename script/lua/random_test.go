@@ -256,7 +256,7 @@ func (g *generator) library(d int) string {
 	case 39:
 		return "table.getn(" + t() + ")"
 	case 40:
-		return "setfenv(" + g.pick("function() return x end", g.name(), "1", "0") + ", " + t() + ")"
+		return "setfenv(" + g.pick("function() return x end", "print", "1", "0", "nil") + ", " + t() + ")"
 	case 41:
 		return "assert(" + e() + opt(e) + ")"
 	case 42:
