@@ -15,16 +15,17 @@ import (
 // sent things, or whose bytes flow, however slowly.
 func TestNotIdle(t *testing.T) {
 	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
-		const long = 2500 * time.Millisecond
+		const long = 7 * time.Second
 		say := func(c net.Conn, line string) {
 			t.Helper()
 			if _, err := io.WriteString(c, line+"\r\n"); err != nil {
 				t.Fatal(err)
 			}
 		}
+		const size = 64 << 20
+		set := fmt.Sprintf("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%s\r\n", size, strings.Repeat("x", size))
 		big := dial()
-		const size = 32 << 20
-		fmt.Fprintf(big, "*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%s\r\n", size, strings.Repeat("x", size))
+		io.WriteString(big, set)
 		expect(t, big, "+OK\r\n")
 
 		var all sync.WaitGroup
@@ -84,14 +85,14 @@ func TestNotIdle(t *testing.T) {
 		})
 		all.Go(func() { // it waits for a list, and is not idle right after it
 			c := dial()
-			say(c, "BLPOP none 2")
+			say(c, "BLPOP none 6")
 			hear(t, c, "*-1\r\n")
 			time.Sleep(500 * time.Millisecond)
 			say(c, "PING")
 			hear(t, c, "+PONG\r\n")
 		})
 		all.Wait()
-	}, "timeout 1")
+	}, "timeout 3")
 }
 
 // hear is expect for goroutines beside the test's own.

@@ -150,7 +150,7 @@ func (s *State) unwind(err error) (done bool, _ error) {
 	default:
 		// A Go function's own error.
 		v, e := s.CopyString(err.Error())
-		s.thrown, err = v, errThrown
+		s.thrown = v
 		if e == nil {
 			err = s.handle()
 		} else {

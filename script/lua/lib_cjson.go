@@ -376,7 +376,7 @@ func (e *jsonEncoder) table(t *Table, depth int32) error {
 					return err
 				}
 			}
-			v := Nil
+			var v Value
 			if i <= len(t.arr) {
 				v = t.arr[i-1]
 			} else {

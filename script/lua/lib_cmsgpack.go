@@ -179,11 +179,8 @@ func (p *packer) table(t *Table, level int) error {
 		return nil
 	}
 	n := 0
-	for at, k := 0, Nil; ; n++ {
-		if at, k, _ = t.Next(at); at < 0 {
-			_ = k
-			break
-		}
+	for at, _, _ := t.Next(0); at >= 0; at, _, _ = t.Next(at) {
+		n++
 	}
 	switch {
 	case n <= 15:

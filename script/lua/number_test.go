@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"flag"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"os/exec"
@@ -171,7 +170,7 @@ func TestNumbersAllocateNothing(t *testing.T) {
 	}); n != 0 {
 		t.Fatalf("%v allocations", n)
 	}
-	if got := fmt.Sprintf("%s", AppendNumber(nil, math.Float64frombits(0xfff8000000000000))); got != "-nan" {
+	if got := string(AppendNumber(nil, math.Float64frombits(0xfff8000000000000))); got != "-nan" {
 		t.Fatalf("a negative nan is %s", got)
 	}
 }

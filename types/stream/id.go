@@ -59,6 +59,3 @@ func (a ID) Append(dst []byte) []byte {
 
 // String is the ID as text.
 func (a ID) String() string { return string(a.Append(nil)) }
-
-// maxIDText is the length of the longest ID as text.
-const maxIDText = 41

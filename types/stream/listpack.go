@@ -150,9 +150,7 @@ func (s *Stream) AddNode(master ID, p types.Packed) error {
 				gotDead--
 				cut++
 			}
-			if n := len(tail); n > 0 {
-				last = tail[n-1].id
-			} else if !last.IsZero() || len(buf) > start && !lastLive.Less(id) {
+			if len(tail) == 0 && (!last.IsZero() || len(buf) > start && !lastLive.Less(id)) {
 				return ErrNode
 			}
 		}
