@@ -50,7 +50,7 @@ func newRoom(t testing.TB, directives ...string) *room {
 		}
 	}
 	r := &room{t: t, ks: keyspace.New(keyspace.Options{Stripes: 16})}
-	r.Saver = New(Options{Keyspace: r.ks, Config: cfg, Log: logf.NewWriter(&r.log, logf.Debug), Dirty: &r.dirty, Version: "test", RedisVersion: "7.4.0",
+	r.Saver = New(Options{Keyspace: r.ks, Config: cfg, Log: logf.NewWriter(&r.log, logf.Debug), Dirty: &r.dirty, Version: "test", LoadFunctions: r.loadFunctions, RedisVersion: "7.4.0",
 		UsedMemory: func() int64 { return 1 }, Limits: func() *rdb.Limits { return &limits },
 		Freq: func(c uint32) byte { return byte(c) }, FreqClock: func(f byte) uint32 { return 0x7700 | uint32(f) }, Changed: func() { r.state.Add(1) }})
 	t.Cleanup(func() {
@@ -645,6 +645,11 @@ func crafted(version string, parts ...string) []byte {
 	return binary.LittleEndian.AppendUint64(b, rdb.Checksum(0, b))
 }
 
+// loadFunctions notes the libraries of a file in the log.
+func (r *room) loadFunctions(texts []string) (install func(), err error) {
+	return func() { fmt.Fprintf(&r.log, "libraries: %s\n", strings.Join(texts, " ")) }, nil
+}
+
 func TestFrames(t *testing.T) {
 	t.Chdir(t.TempDir())
 	key := "\x00\x01k\x01v"
@@ -663,8 +668,8 @@ func TestFrames(t *testing.T) {
 		"clocks":          {crafted("0010", "\xf8\x05", key, "\xf9\x07\x00\x01l\x01v"), 2, "", ""},
 		"aux":             {crafted("0010", "\xfa\x01a\x01b", "\xfb\x01\x00", key), 1, "", ""},
 		"slot":            {crafted("0012", "\xf4\x01\x01\x00", key), 1, "", ""},
-		"function":        {crafted("0010", "\xf5\x04code", key), 1, "", "functions"},
-		"old function":    {crafted("0010", "\xf6\x01n\x01e\x01\x01d\x01c\xf6\x01n\x01e\x00\x01c", key), 1, "", "functions"},
+		"function":        {crafted("0010", "\xf5\x04code", key), 1, "", "libraries: code\n"},
+		"old function":    {crafted("0010", "\xf6\x01n\x01e\x01\x01d\x01c\xf6\x01n\x01e\x00\x01b", key), 1, "", "libraries: c b\n"},
 		"module aux":      {crafted("0010", "\xf7\x81\x00\x00\x00\x00\x00\x00\x04\x00\x02\x02\x01\x07\x05\x01s\x03abcd\x04abcdefgh\x02\x09\x00", key), 1, "", "module AAAAAAAAB"},
 		"no checksum":     {append([]byte(header+"0010"+key+"\xff"), make([]byte, 8)...), 1, "", "checksum disabled"},
 		"empty set":       {crafted("0010", "\x02\x01s\x00", key), 1, "", "empty keys skipped: 1"},

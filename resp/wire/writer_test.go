@@ -42,7 +42,7 @@ func TestWriter(t *testing.T) {
 		{"push", func(w *Writer) { w.Push(3) }, "*3\r\n", ">3\r\n"},
 		{"bool", func(w *Writer) { w.Bool(true); w.Bool(false) }, ":1\r\n:0\r\n", "#t\r\n#f\r\n"},
 		{"double", func(w *Writer) { w.Double(0.1); w.Double(3); w.Double(math.Inf(-1)) },
-			"$19\r\n0.10000000000000001\r\n$1\r\n3\r\n$4\r\n-inf\r\n", ",0.10000000000000001\r\n,3\r\n,-inf\r\n"},
+			"$3\r\n0.1\r\n$1\r\n3\r\n$4\r\n-inf\r\n", ",0.1\r\n,3\r\n,-inf\r\n"},
 		{"human double", func(w *Writer) { w.HumanDouble(LongDoubleFromFloat64(0.1)) }, "$19\r\n0.10000000000000001\r\n", ",0.10000000000000001\r\n"},
 		{"big number", func(w *Writer) { w.BigNumber("1234567999999999999999999999999999999") },
 			"$37\r\n1234567999999999999999999999999999999\r\n", "(1234567999999999999999999999999999999\r\n"},
