@@ -42,6 +42,8 @@ const (
 	NoMulti
 	AllowBusy
 	MovableKeys
+	// NoMandatoryKeys: a call may have no keys.
+	NoMandatoryKeys
 
 	// LockAll: the command touches keys that it does not declare, so the
 	// dispatcher locks every stripe for it.
@@ -58,7 +60,7 @@ var flagNames = []struct {
 }{
 	{Write, "write"}, {ReadOnly, "readonly"}, {DenyOOM, "denyoom"}, {Admin, "admin"}, {PubSub, "pubsub"},
 	{NoScript, "noscript"}, {Blocking, "blocking"}, {Loading, "loading"}, {Stale, "stale"},
-	{SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Fast, "fast"}, {NoAuth, "no_auth"},
+	{SkipMonitor, "skip_monitor"}, {SkipSlowlog, "skip_slowlog"}, {Fast, "fast"}, {NoMandatoryKeys, "no_mandatory_keys"}, {NoAuth, "no_auth"},
 	{NoAsyncLoading, "no_async_loading"}, {NoMulti, "no_multi"}, {AllowBusy, "allow_busy"}, {MovableKeys, "movablekeys"},
 }
 

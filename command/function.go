@@ -23,7 +23,7 @@ import (
 
 func init() {
 	fcall := func(name, summary string, more Flag, keys string) *Row {
-		return &Row{Name: name, Fn: cmdFcall, Arity: -3, Flags: NoScript | SkipMonitor | Stale | MovableKeys | more, KeysFn: scriptKeys, KeyFlags: keys,
+		return &Row{Name: name, Fn: cmdFcall, Arity: -3, Flags: NoScript | SkipMonitor | Stale | MovableKeys | NoMandatoryKeys | more, KeysFn: scriptKeys, KeyFlags: keys,
 			Since: "7.0.0", Group: "scripting", Summary: summary, Complexity: "Depends on the function.",
 			Syntax: "function numkeys [key [key ...]] [arg [arg ...]]", FlagsFn: fcallFlags, AllKeys: func(*Server, [][]byte) bool { return true }}
 	}

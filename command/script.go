@@ -16,7 +16,7 @@ import (
 // loops in script_beside.go.
 
 func init() {
-	const flags = NoScript | SkipMonitor | Stale | MovableKeys
+	const flags = NoScript | SkipMonitor | Stale | MovableKeys | NoMandatoryKeys
 	eval := func(name, summary, since, first string, more Flag, fn func(*Ctx)) *Row {
 		r := &Row{Name: name, Fn: fn, Arity: -3, Flags: flags | more, KeysFn: scriptKeys, KeyFlags: "RW access update", Since: since, Group: "scripting",
 			Summary: summary, Complexity: "Depends on the script.", Syntax: first + " numkeys [key [key ...]] [arg [arg ...]]"}

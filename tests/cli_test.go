@@ -114,7 +114,7 @@ func TestCLIInfo(t *testing.T) {
 	c := newCLI(t, s)
 	c.expect("OK\n", "set", "k", "v")
 	out := c.run("", "info")
-	for _, want := range []string{"# Server", "redis_version:7.", "redis_mode:standalone", "tcp_port:" + strconv.Itoa(s.Port), "process_id:" + strconv.Itoa(s.PID()), "uptime_in_seconds:",
+	for _, want := range []string{"# Server", "redis_version:8.", "redis_mode:standalone", "tcp_port:" + strconv.Itoa(s.Port), "process_id:" + strconv.Itoa(s.PID()), "uptime_in_seconds:",
 		"# Clients", "connected_clients:", "# Memory", "used_memory:", "# Persistence", "loading:0", "# Stats", "total_commands_processed:", "keyspace_hits:",
 		"# Replication", "role:master", "connected_slaves:0", "# CPU", "# Keyspace", "db0:keys=1,expires=0,avg_ttl=0"} {
 		if !strings.Contains(out, want) {

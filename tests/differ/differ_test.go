@@ -50,7 +50,7 @@ func endpoints(t *testing.T) (kvd, redis Endpoint) {
 func TestLanded(t *testing.T) {
 	kvd, redis := endpoints(t)
 	names, skip := Landed()
-	res, err := Run(kvd, redis, Config{Families: names, Skip: skip, Seed: seed(t), MinUses: 400, MaxTime: 40 * time.Second, MaxDiffs: 5, Log: t.Logf})
+	res, err := Run(kvd, redis, Config{Families: names, Skip: skip, Seed: seed(t), MinUses: 400, MaxTime: 40 * time.Second, EnoughUses: 5, MaxDiffs: 5, Log: t.Logf})
 	if err != nil {
 		t.Fatal(err)
 	}

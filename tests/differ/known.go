@@ -94,6 +94,12 @@ func later(cmd string, got, want reply) bool {
 	return false
 }
 
+// shortestBulk is shortest of the text of a raw bulk string.
+func shortestBulk(raw string) string {
+	_, text, _ := strings.Cut(raw, "\r\n")
+	return shortest(strings.TrimSuffix(text, "\r\n"))
+}
+
 // shortest is a number that 7.0 prints with 17 digits as it has been printed since 7.2, with
 // no more than are needed; any other text stays.
 func shortest(text string) string {

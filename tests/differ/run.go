@@ -23,9 +23,11 @@ type Config struct {
 	MinUses  int           // the run ends when every command and option occurred so often,
 	MaxSteps int           // or after so many steps (0: no limit),
 	MaxTime  time.Duration // or after so long (0: no limit),
-	MaxDiffs int           // or after so many differences; at least 1
-	Steps    int           // of one session; 0 is 1500
-	Log      func(format string, args ...any)
+	// EnoughUses of each command and option are waited for beyond MaxTime, up to three times as long.
+	EnoughUses int
+	MaxDiffs   int // or after so many differences; at least 1
+	Steps      int // of one session; 0 is 1500
+	Log        func(format string, args ...any)
 }
 
 // Result is what a run has seen.
@@ -101,7 +103,7 @@ func Run(kvd, redis Endpoint, cfg Config) (*Result, error) {
 	start, told := time.Now(), time.Now()
 	for {
 		res.Least, res.LeastUses = pl.least()
-		if res.LeastUses >= cfg.MinUses || (cfg.MaxSteps > 0 && res.Steps >= cfg.MaxSteps) || (cfg.MaxTime > 0 && time.Since(start) > cfg.MaxTime) {
+		if res.LeastUses >= cfg.MinUses || (cfg.MaxSteps > 0 && res.Steps >= cfg.MaxSteps) || cfg.over(time.Since(start), res.LeastUses) {
 			return res, nil
 		}
 		proto := 2 + res.Sessions%2
@@ -134,6 +136,11 @@ func Run(kvd, redis Endpoint, cfg Config) (*Result, error) {
 			cfg.Log("%d steps, %d sessions, least used: %s (%d)", res.Steps, res.Sessions, res.Least, res.LeastUses)
 		}
 	}
+}
+
+// over tells whether a run has taken its time.
+func (cfg *Config) over(took time.Duration, least int) bool {
+	return cfg.MaxTime > 0 && took > cfg.MaxTime && (least >= cfg.EnoughUses || took > 3*cfg.MaxTime)
 }
 
 // drop leaves out the command that differed, so that the run can find other differences. One
