@@ -285,8 +285,9 @@ func TestSnapshotOfRenamed(t *testing.T) {
 	ks, _ := newTest(t, 16)
 	tx := newTx(ks)
 	k := MakeKey([]byte("k"))
+	deadline := time.Now().Add(time.Hour).UnixMilli() // it must not expire meanwhile
 	h := ks.LockAll()
-	tx.PutObject(&k, types.TString, types.EncChunked, types.NewBigString(make([]byte, 100_000)), 5)
+	tx.PutObject(&k, types.TString, types.EncChunked, types.NewBigString(make([]byte, 100_000)), deadline)
 	ks.Unlock(&h)
 	var got []string
 	s, err := ks.StartSnapshot(func(it Item) {
@@ -300,13 +301,13 @@ func TestSnapshotOfRenamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	h = ks.LockAll()
-	typ, enc, _, o, deadline, _ := tx.Detach(&k)
+	typ, enc, _, o, _, _ := tx.Detach(&k)
 	other := MakeKey([]byte("other"))
 	tx.PutObject(&other, typ, enc, o, deadline)
 	ks.Unlock(&h)
 	s.Walk(nil)
 	s.End()
-	if want := fmt.Sprintf("k %v %v 100000 5", types.TString, types.EncChunked); len(got) != 1 || got[0] != want {
+	if want := fmt.Sprintf("k %v %v 100000 %d", types.TString, types.EncChunked, deadline); len(got) != 1 || got[0] != want {
 		t.Errorf("the snapshot has %q, not %q", got, want)
 	}
 }

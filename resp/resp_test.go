@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,9 +38,9 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *Server),
 				srv.transport = newGoroutines(srv)
 			}
 			addr := start(t, srv, ks)
-			n := 0
+			var last atomic.Int32
 			f(t, func() net.Conn {
-				n++
+				n := last.Add(1)
 				network, to := "tcp", addr
 				if n%3 == 0 {
 					network, to = "unix", sock
