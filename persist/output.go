@@ -170,7 +170,7 @@ func newOutput(s settings) *output {
 	o := &output{settings: s, now: time.Now().Unix(), done: make(chan struct{})}
 	o.more.L, o.less.L = &o.mu, &o.mu
 	for _, c := range []*coder{&o.walked, &o.handed} {
-		c.Later, c.NoFieldDeadlines = s.compress, s.noFieldDeadlines
+		c.Later, c.NoFieldDeadlines, c.Streams19 = s.compress, s.noFieldDeadlines, true
 		c.chunk, c.db = make([]byte, 0, chunkRoom), -1
 	}
 	if o.spillBytes == 0 {
@@ -406,7 +406,7 @@ func (o *output) drain() {
 	if err := o.create(); err != nil {
 		o.fail(err)
 	}
-	e := rdb.Encoder{Compress: o.compress, NoFieldDeadlines: o.noFieldDeadlines, Spill: func(b []byte) []byte { o.write(b); return b[:0] }}
+	e := rdb.Encoder{Compress: o.compress, Streams19: true, NoFieldDeadlines: o.noFieldDeadlines, Spill: func(b []byte) []byte { o.write(b); return b[:0] }}
 	cmds := commander{spill: e.Spill}
 	var buf, small []byte
 	compressed := func(b []byte, noted []rdb.Span) []byte {

@@ -84,7 +84,7 @@
 // The forms of RDB version 10, which Redis 7.0 and all later ones load: lists as
 // 18, sets as 2 or 11, small sorted sets and hashes as 17 and 16, others as 5 and 4.
 // Only hashes with deadlines are 24 or 25, which is version 12. Streams are 19; 21
-// (version 11 in payloads) where a consumer was seen at another time than it was
+// (version 11, in payloads only) where a consumer was seen at another time than it was
 // active, which 19 cannot tell apart, and 191 where pending entries are nobody's or
 // messages of idempotent producers are remembered.
 package rdb

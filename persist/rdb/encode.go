@@ -114,6 +114,9 @@ type Encoder struct {
 	// Spill, where set, is handed what was encoded so far whenever that
 	// becomes more than some 64 KiB, and returns the memory to go on with.
 	Spill func(b []byte) []byte
+	// Streams19 leaves out when a consumer was last active where that is another
+	// time than it was last seen: for files, which Redis 7.0 must be able to load.
+	Streams19 bool
 	// NoFieldDeadlines, where not 0, is a moment in Unix milliseconds: hashes
 	// are written without the deadlines of their fields, which version 10 has
 	// no form for, and without the fields that are due by then; streams likewise

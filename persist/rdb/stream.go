@@ -24,7 +24,7 @@ func (e *Encoder) streamType(s *stream.Stream) byte {
 			return TypeStreamKvd
 		}
 		for _, c := range g.Consumers() {
-			if c.Active != c.Seen {
+			if c.Active != c.Seen && !e.Streams19 {
 				t = TypeStream3
 			}
 		}
