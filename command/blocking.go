@@ -393,6 +393,9 @@ func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 			panic("command: a blocked client would be served without its locks")
 		}
 	}
+	if wt.row.Flags&Write != 0 && x.s.gate.Load()&gateReadOnly != 0 {
+		return false // what the leader's stream brought is not for clients to take
+	}
 	if !wt.state.CompareAndSwap(waiting, serving) {
 		return false
 	}

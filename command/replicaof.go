@@ -67,6 +67,11 @@ func (s *Server) FollowingChanged() {
 	s.updateExpiry()
 	s.pause.mu.Unlock()
 	if began {
+		// A command that got its locks before the gate was shut may be about to
+		// block its client: it is over when all stripes were locked once. Later
+		// ones look at the gate under their locks.
+		h := s.Keyspace.LockAll()
+		s.Keyspace.Unlock(&h)
 		s.unblockAll()
 	}
 }
