@@ -60,8 +60,8 @@ func (s *Server) FollowingChanged() {
 	s.followMu.Lock()
 	defer s.followMu.Unlock()
 	_, _, follows := s.followerEnd.Following()
-	began := !s.following.Swap(follows) && follows
 	s.setGate(gateReadOnly, follows && s.Config.ReplicaReadOnly.Load())
+	began := !s.following.Swap(follows) && follows
 	s.setGate(gateStale, follows && !s.followerEnd.Up() && !s.Config.ReplicaServeStaleData.Load())
 	s.pause.mu.Lock()
 	s.updateExpiry()
@@ -71,6 +71,11 @@ func (s *Server) FollowingChanged() {
 		// block its client: it is over when all stripes were locked once. Later
 		// ones look at the gate under their locks.
 		h := s.Keyspace.LockAll()
+		// Nor are the keys of such a command the server's own: they go when the
+		// leader's contents come, and a key of that name is the leader's then.
+		s.own.mu.Lock()
+		clear(s.own.keys)
+		s.own.mu.Unlock()
 		s.Keyspace.Unlock(&h)
 		s.unblockAll()
 	}
