@@ -551,9 +551,9 @@ func (f *funcState) goIfTrue(e *expr) {
 	case exJump:
 		f.invert(e)
 		j = e.info
-	case exFalse:
-		j = f.jump()
 	default:
+		// A constant false is tested like a variable: a plain jump would take
+		// the pending jumps along, whose tests then set the register too.
 		j = f.jumpOn(e, 0)
 	}
 	f.joinFirst(&e.ifFalse, j)
@@ -568,10 +568,8 @@ func (f *funcState) goIfFalse(e *expr) {
 	case exNil, exFalse:
 	case exJump:
 		j = e.info
-	case exTrue:
-		j = f.jump()
 	default:
-		j = f.jumpOn(e, 1)
+		j = f.jumpOn(e, 1) // also a constant true: see goIfTrue
 	}
 	f.joinFirst(&e.ifTrue, j)
 	f.patchHere(e.ifFalse)
