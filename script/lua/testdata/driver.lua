@@ -4,6 +4,7 @@ local type, tostring, rawget, select, pcall, loadstring, setfenv, pairs, next =
 	type, tostring, rawget, select, pcall, loadstring, setfenv, pairs, next
 local format, concat = string.format, table.concat
 local globals = getfenv(0)
+local ofStrings, strings = getmetatable(""), string
 
 local function show(v, depth)
 	local t = type(v)
@@ -46,6 +47,8 @@ return function(src)
 		env[k] = v
 	end
 	env._G = env
+	for k in next, ofStrings do ofStrings[k] = nil end
+	ofStrings.__index = strings
 	env.print = function(...)
 		if #out < 1000 then out[#out + 1] = line(...) end
 	end
