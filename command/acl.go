@@ -11,9 +11,9 @@ import (
 // ACL CAT, GENPASS, HELP, LIST, USERS, WHOAMI. There is one user, default, who
 // may do everything; requirepass is its password.
 
-func init() {
+func aclRows() []*Row {
 	const admin = Admin | NoScript | Loading | Stale
-	register(&Row{Name: "acl", Arity: -2, Since: "6.0.0", Group: "server",
+	return []*Row{{Name: "acl", Arity: -2, Since: "6.0.0", Group: "server",
 		Summary: "Commands about access rights.", Complexity: "Depends on the subcommand.",
 		Sub: []*Row{
 			{Name: "cat", Fn: cmdACLCat, Arity: -2, Flags: NoScript | Loading | Stale, Since: "6.0.0", Summary: "Lists the categories of commands, or the commands of one.",
@@ -34,7 +34,7 @@ func init() {
 			{Name: "list", Fn: cmdACLList, Arity: 2, Flags: admin, Since: "6.0.0", Summary: "Describes the users as a configuration file does.", Complexity: "O(1)"},
 			{Name: "users", Fn: cmdACLUsers, Arity: 2, Flags: admin, Since: "6.0.0", Summary: "Lists the names of the users.", Complexity: "O(1)"},
 			{Name: "whoami", Fn: cmdACLWhoAmI, Arity: 2, Flags: NoScript | Loading | Stale, Since: "6.0.0", Summary: "Returns the name of this connection's user.", Complexity: "O(1)"},
-		}})
+		}}}
 }
 
 func cmdACLWhoAmI(c *Ctx) { c.W.BulkString("default") }
@@ -68,7 +68,7 @@ func cmdACLCat(c *Ctx) {
 			return
 		}
 		at, n := c.W.DeferArray(), 0
-		for _, r := range allRows {
+		for _, r := range c.S.Table.rows {
 			// Of a container, what can be called are the subcommands.
 			if r.Fn != nil && slices.Contains(r.categories(), cat) {
 				c.W.BulkString(r.full)

@@ -10,9 +10,9 @@ import (
 // BGREWRITEAOF; DEBUG LOADAOF and AOF-FLUSH-SLEEP; and what the state of the
 // append-only log means for commands.
 
-func init() {
-	register(&Row{Name: "bgrewriteaof", Fn: cmdBgrewriteaof, Arity: 1, Flags: Admin | NoScript | NoAsyncLoading, Since: "1.0.0", Group: "server",
-		Summary: "Makes the append-only log short: what the data is now in place of how it came about.", Complexity: "O(1)"})
+func aofRows() []*Row {
+	return []*Row{{Name: "bgrewriteaof", Fn: cmdBgrewriteaof, Arity: 1, Flags: Admin | NoScript | NoAsyncLoading, Since: "1.0.0", Group: "server",
+		Summary: "Makes the append-only log short: what the data is now in place of how it came about.", Complexity: "O(1)"}}
 }
 
 // AppendLog is what commands want of the append-only log. What says "at once"

@@ -27,7 +27,6 @@ type Applier struct {
 	w wire.Writer
 	// timed: the caller sets the moment; see SetTime.
 	timed bool
-	told  bool // see leftOut
 }
 
 // NewApplier makes an Applier on database 0. It is not among the clients. Like its
@@ -100,9 +99,6 @@ func (a *Applier) Apply(args [][]byte) error {
 	if !a.timed {
 		a.x.SetTime(time.Now())
 	}
-	if a.leftOut(args) {
-		return nil
-	}
 	a.w.Buf = a.w.Buf[:0]
 	if out := a.x.Run(a.c, args, &a.w); out == Parked || out == Again {
 		return fmt.Errorf("the command '%s' would have to wait", quoted(args[0], 128))
@@ -119,27 +115,4 @@ func (a *Applier) Apply(args [][]byte) error {
 		a.w.Buf = nil
 	}
 	return nil
-}
-
-// leftOut tells of effects on what this version does not have: the libraries of
-// functions. They are passed over, as the loading of a snapshot does, with a
-// warning.
-func (a *Applier) leftOut(args [][]byte) bool {
-	if len(args) < 2 || len(args[0]) != len("function") || !equalFold(args[0], "function") {
-		return false
-	}
-	row := Lookup(args[0])
-	if row == nil || row.sub(args[1]) != nil {
-		return false
-	}
-	switch strings.ToLower(string(args[1])) {
-	case "load", "delete", "restore":
-	default:
-		return false
-	}
-	if !a.told {
-		a.told = true
-		a.s.Log.Warningf("What is replayed holds functions, which this version of kvd does not have: they are left out, and will be missing from what it writes")
-	}
-	return true
 }

@@ -59,30 +59,3 @@ func TestApplier(t *testing.T) {
 		t.Errorf("%q", e.Packed())
 	}
 }
-
-// TestApplyFunctions: what a leader does with libraries of functions, which are not there yet, is passed over like
-// those of a snapshot; other commands that are not known stay errors.
-func TestApplyFunctions(t *testing.T) {
-	if Lookup([]byte("function")).sub([]byte("load")) != nil {
-		t.Skip("there are functions")
-	}
-	s := newTestServer(t)
-	a := s.NewApplier()
-	apply := func(words ...string) error {
-		args := make([][]byte, len(words))
-		for i, w := range words {
-			args[i] = []byte(w)
-		}
-		return a.Apply(args)
-	}
-	for _, words := range [][]string{{"FUNCTION", "LOAD", "REPLACE", "#!lua"}, {"function", "delete", "l"}, {"FUNCTION", "RESTORE", "x", "FLUSH"}, {"FUNCTION", "FLUSH"}, {"SET", "k", "v"}} {
-		if err := apply(words...); err != nil {
-			t.Errorf("%q: %v", words, err)
-		}
-	}
-	for _, words := range [][]string{{"FUNCTION", "NONE"}, {"FUNCTION"}, {"NONE", "LOAD"}} {
-		if apply(words...) == nil {
-			t.Errorf("%q passes", words)
-		}
-	}
-}

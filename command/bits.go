@@ -14,25 +14,25 @@ import (
 // BITCOUNT, BITFIELD, BITFIELD_RO, BITOP, BITPOS, GETBIT, SETBIT. Bit 0 is the
 // highest bit of the first byte.
 
-func init() {
-	register(
-		&Row{Name: "bitcount", Fn: cmdBitCount, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+func bitsRows() []*Row {
+	return []*Row{
+		{Name: "bitcount", Fn: cmdBitCount, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.6.0", Group: "bitmap", Summary: "Counts the bits that are set in a string.", Complexity: "O(N) in the length counted", Syntax: "key [start end [BYTE | BIT]]"},
-		&Row{Name: "bitfield", Fn: cmdBitField, Arity: -2, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update variable_flags",
+		{Name: "bitfield", Fn: cmdBitField, Arity: -2, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update variable_flags",
 			Since: "3.2.0", Group: "bitmap", Summary: "Reads and changes integers of any width within a string.", Complexity: "O(1) for each operation",
 			Syntax: "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> ...]]"},
-		&Row{Name: "bitfield_ro", Fn: cmdBitFieldRO, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "bitfield_ro", Fn: cmdBitFieldRO, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "6.0.0", Group: "bitmap", Summary: "Reads integers of any width within a string.", Complexity: "O(1) for each operation", Syntax: "key [GET encoding offset [GET encoding offset ...]]"},
-		&Row{Name: "bitop", Fn: cmdBitOp, Arity: -4, Flags: Write | DenyOOM, First: 2, Last: -1, Step: 1, KeyFlags: "OW update; RO access",
+		{Name: "bitop", Fn: cmdBitOp, Arity: -4, Flags: Write | DenyOOM, First: 2, Last: -1, Step: 1, KeyFlags: "OW update; RO access",
 			Since: "2.6.0", Group: "bitmap", Summary: "Combines strings bit by bit and stores the result.", Complexity: "O(N) in the length of the strings",
 			Syntax: "<AND | OR | XOR | NOT | DIFF | DIFF1 | ANDOR | ONE> destkey key [key ...]"},
-		&Row{Name: "bitpos", Fn: cmdBitPos, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "bitpos", Fn: cmdBitPos, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.8.7", Group: "bitmap", Summary: "Finds the first bit of a string that is set or clear.", Complexity: "O(N) in the length searched", Syntax: "key bit [start [end [BYTE | BIT]]]"},
-		&Row{Name: "getbit", Fn: cmdGetBit, Arity: 3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "getbit", Fn: cmdGetBit, Arity: 3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.2.0", Group: "bitmap", Summary: "Returns a bit of a string.", Complexity: "O(1)", Syntax: "key offset"},
-		&Row{Name: "setbit", Fn: cmdSetBit, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+		{Name: "setbit", Fn: cmdSetBit, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "2.2.0", Group: "bitmap", Summary: "Sets or clears a bit of a string, which grows where needed.", Complexity: "O(1)", Syntax: "key offset value"},
-	)
+	}
 }
 
 // piece is the bytes from off on that lie together; off is below len.

@@ -12,9 +12,9 @@ import (
 // CLIENT GETNAME, HELP, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH, PAUSE, REPLY,
 // SETINFO, SETNAME, UNBLOCK, UNPAUSE. Those about tracking are in tracking_cmds.go.
 
-func init() {
+func clientRows() []*Row {
 	const own, others = NoScript | Loading | Stale, Admin | NoScript | Loading | Stale
-	register(&Row{Name: "client", Arity: -2, Since: "2.4.0", Group: "connection",
+	return []*Row{{Name: "client", Arity: -2, Since: "2.4.0", Group: "connection",
 		Summary: "Commands about connections.", Complexity: "Depends on the subcommand.",
 		Sub: append([]*Row{
 			{Name: "getname", Fn: cmdClientGetName, Arity: 2, Flags: own, Since: "2.6.9", Summary: "Returns the name of this connection.", Complexity: "O(1)"},
@@ -93,7 +93,7 @@ func init() {
 			{Name: "unblock", Fn: cmdClientUnblock, Arity: -3, Flags: others, Since: "5.0.0", Summary: "Ends the wait of a connection in a blocking command.", Complexity: "O(log N) in the number of connections",
 				Syntax: "client-id [TIMEOUT | ERROR]"},
 			{Name: "unpause", Fn: cmdClientUnpause, Arity: 2, Flags: others, Since: "6.2.0", Summary: "Ends the pause of clients.", Complexity: "O(N) in the number of waiting clients"},
-		}, trackingRows...)})
+		}, trackingRows()...)}}
 }
 
 func cmdClientID(c *Ctx) { c.W.Int(c.C.ID) }

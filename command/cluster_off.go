@@ -4,7 +4,7 @@ package command
 // cluster: all of them with the same error, by which clients tell that it is
 // none.
 
-func init() {
+func clusterOffRows() []*Row {
 	const (
 		group  = "cluster"
 		change = Admin | Stale | NoAsyncLoading
@@ -12,11 +12,11 @@ func init() {
 		each   = "O(N) in the number of slots"
 		nodes  = "O(N) in the number of nodes"
 	)
-	register(
-		&Row{Name: "asking", Fn: clusterOff, Arity: 1, Flags: Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Says that the next command follows an ASK redirection.", Complexity: "O(1)"},
-		&Row{Name: "readonly", Fn: clusterOff, Arity: 1, Flags: Loading | Stale | Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Lets the connection read from a replica of the cluster.", Complexity: "O(1)"},
-		&Row{Name: "readwrite", Fn: clusterOff, Arity: 1, Flags: Loading | Stale | Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Ends what READONLY began.", Complexity: "O(1)"},
-		&Row{Name: "cluster", Arity: -2, Since: "3.0.0", Group: group, Summary: "Commands about the cluster.", Complexity: "Depends on subcommand", Sub: []*Row{
+	return []*Row{
+		{Name: "asking", Fn: clusterOff, Arity: 1, Flags: Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Says that the next command follows an ASK redirection.", Complexity: "O(1)"},
+		{Name: "readonly", Fn: clusterOff, Arity: 1, Flags: Loading | Stale | Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Lets the connection read from a replica of the cluster.", Complexity: "O(1)"},
+		{Name: "readwrite", Fn: clusterOff, Arity: 1, Flags: Loading | Stale | Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Ends what READONLY began.", Complexity: "O(1)"},
+		{Name: "cluster", Arity: -2, Since: "3.0.0", Group: group, Summary: "Commands about the cluster.", Complexity: "Depends on subcommand", Sub: []*Row{
 			{Name: "addslots", Fn: clusterOff, Arity: -3, Flags: change, Since: "3.0.0", Summary: "Gives slots to this node.", Complexity: each, Syntax: "slot [slot ...]"},
 			{Name: "addslotsrange", Fn: clusterOff, Arity: -4, Flags: change, Since: "7.0.0", Summary: "Gives ranges of slots to this node.", Complexity: each, Syntax: "start-slot end-slot [start-slot end-slot ...]"},
 			{Name: "bumpepoch", Fn: clusterOff, Arity: 2, Flags: change, Since: "3.0.0", Summary: "Raises the epoch of the cluster's configuration.", Complexity: "O(1)", Tips: random},
@@ -48,7 +48,7 @@ func init() {
 			{Name: "slots", Fn: clusterOff, Arity: 2, Flags: Stale, Since: "3.0.0", Summary: "Lists the slots with their nodes.", Complexity: nodes, Tips: random,
 				History: []string{"4.0.0", "The names of the nodes came.", "7.0.0", "Further names of the nodes came."}, Deprecated: [2]string{"7.0.0", "`CLUSTER SHARDS`"}},
 		}},
-	)
+	}
 }
 
 func clusterOff(c *Ctx) { c.Err("ERR This instance has cluster support disabled") }

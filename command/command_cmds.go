@@ -12,9 +12,9 @@ import (
 // COMMAND, COMMAND COUNT, DOCS, GETKEYS, GETKEYSANDFLAGS, HELP, INFO, LIST. All
 // of it comes from the rows.
 
-func init() {
+func commandRows() []*Row {
 	const flags, order = Loading | Stale, "nondeterministic_output_order"
-	register(&Row{Name: "command", Fn: cmdCommand, Arity: -1, Flags: flags, Since: "2.8.13", Group: "server", Categories: "connection",
+	return []*Row{{Name: "command", Fn: cmdCommand, Arity: -1, Flags: flags, Since: "2.8.13", Group: "server", Categories: "connection",
 		Summary: "Describes all commands.", Complexity: "O(N) in the number of commands", Tips: order,
 		Sub: []*Row{
 			{Name: "count", Fn: cmdCommandCount, Arity: 2, Flags: flags, Categories: "connection", Since: "2.8.13", Summary: "Returns the number of commands.", Complexity: "O(1)"},
@@ -29,7 +29,7 @@ func init() {
 				Complexity: "O(N) in the number of commands", Syntax: "[command-name [command-name ...]]", Tips: order},
 			{Name: "list", Fn: cmdCommandList, Arity: -2, Flags: flags, Categories: "connection", Since: "7.0.0", Summary: "Lists the names of commands.",
 				Complexity: "O(N) in the number of commands", Syntax: "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]", Tips: order},
-		}})
+		}}}
 }
 
 func commandHelp() *Row {
@@ -51,16 +51,6 @@ func commandHelp() *Row {
 	)
 	r.Categories = "connection"
 	return r
-}
-
-// byFullName finds a row by a name like "client|list", in any case.
-func byFullName(name []byte) *Row {
-	top, sub, isSub := strings.Cut(string(name), "|")
-	r := Lookup([]byte(top))
-	if r == nil || !isSub {
-		return r
-	}
-	return r.sub([]byte(sub))
 }
 
 // categoryOrder lists the ACL categories as Redis does.
@@ -254,14 +244,14 @@ func (r *Row) writeInfo(w *wire.Writer) {
 }
 
 func cmdCommand(c *Ctx) {
-	rows := Top()
+	rows := c.S.Table.Top()
 	c.W.Array(len(rows))
 	for _, r := range rows {
 		r.writeInfo(c.W)
 	}
 }
 
-func cmdCommandCount(c *Ctx) { c.W.Int(int64(len(byName))) }
+func cmdCommandCount(c *Ctx) { c.W.Int(int64(len(c.S.Table.byName))) }
 
 func cmdCommandInfo(c *Ctx) {
 	if len(c.Args) == 2 {
@@ -270,7 +260,7 @@ func cmdCommandInfo(c *Ctx) {
 	}
 	c.W.Array(len(c.Args) - 2)
 	for _, a := range c.Args[2:] {
-		if r := byFullName(a); r != nil {
+		if r := c.S.Table.byFullName(a); r != nil {
 			r.writeInfo(c.W)
 		} else {
 			c.W.Null()
@@ -279,11 +269,11 @@ func cmdCommandInfo(c *Ctx) {
 }
 
 func cmdCommandDocs(c *Ctx) {
-	rows := Top()
+	rows := c.S.Table.Top()
 	if len(c.Args) > 2 {
 		rows = rows[:0]
 		for _, a := range c.Args[2:] {
-			if r := byFullName(a); r != nil {
+			if r := c.S.Table.byFullName(a); r != nil {
 				rows = append(rows, r)
 			}
 		}
@@ -314,7 +304,7 @@ func cmdCommandList(c *Ctx) {
 		return
 	}
 	at, n := c.W.DeferArray(), 0
-	for _, r := range allRows {
+	for _, r := range c.S.Table.rows {
 		if want(r) {
 			c.W.BulkString(r.full)
 			n++
@@ -327,7 +317,7 @@ func cmdCommandList(c *Ctx) {
 // keys; where there are none it replies why.
 func (c *Ctx) subject() (r *Row, args [][]byte, pos []int, ok bool) {
 	args = c.Args[2:]
-	if r = Lookup(args[0]); r != nil && len(r.Sub) > 0 && len(args) > 1 {
+	if r = c.S.Table.Lookup(args[0]); r != nil && len(r.Sub) > 0 && len(args) > 1 {
 		r = r.sub(args[1])
 	}
 	switch {

@@ -8,9 +8,9 @@ import (
 
 // CONFIG GET, HELP, RESETSTAT, REWRITE, SET. What they mean is in package config.
 
-func init() {
+func configRows() []*Row {
 	const flags = Admin | NoScript | Loading | Stale
-	register(&Row{Name: "config", Arity: -2, Since: "2.0.0", Group: "server",
+	return []*Row{{Name: "config", Arity: -2, Since: "2.0.0", Group: "server",
 		Summary: "Commands about the configuration.", Complexity: "Depends on the subcommand.",
 		Sub: []*Row{
 			{Name: "get", Fn: cmdConfigGet, Arity: -3, Flags: flags, Since: "2.0.0", Summary: "Returns the values of directives.",
@@ -29,7 +29,7 @@ func init() {
 			{Name: "rewrite", Fn: cmdConfigRewrite, Arity: 2, Flags: flags, Since: "2.8.0", Summary: "Writes the present values into the configuration file.", Complexity: "O(1)"},
 			{Name: "set", Fn: cmdConfigSet, Arity: -4, Flags: flags, Since: "2.0.0", Summary: "Changes directives, all or none.",
 				Complexity: "O(N) in the number of directives", Syntax: "parameter value [parameter value ...]", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
-		}})
+		}}}
 }
 
 // configHooks makes the limits of clients' memory act.

@@ -10,25 +10,25 @@ import (
 
 // AUTH, ECHO, HELLO, PING, QUIT, RESET, SELECT. CLIENT is in client_cmds.go.
 
-func init() {
-	register(
-		&Row{Name: "auth", Fn: cmdAuth, Arity: -2, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "1.0.0", Group: "connection",
+func connectionRows() []*Row {
+	return []*Row{
+		{Name: "auth", Fn: cmdAuth, Arity: -2, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "1.0.0", Group: "connection",
 			Summary: "Authenticates the connection.", Complexity: "O(1)", Syntax: "[username] password"},
-		&Row{Name: "echo", Fn: cmdEcho, Arity: 2, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "connection",
+		{Name: "echo", Fn: cmdEcho, Arity: 2, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "connection",
 			Summary: "Returns what it is given.", Complexity: "O(1)", Syntax: "message"},
-		&Row{Name: "hello", Fn: cmdHello, Arity: -1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "6.0.0", Group: "connection",
+		{Name: "hello", Fn: cmdHello, Arity: -1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "6.0.0", Group: "connection",
 			Summary: "Chooses the protocol version and tells about the server.", Complexity: "O(1)",
 			Syntax: "[protover [AUTH username password] [SETNAME clientname]]"},
-		&Row{Name: "ping", Fn: cmdPing, Arity: -1, Flags: Fast, Since: "1.0.0", Group: "connection",
+		{Name: "ping", Fn: cmdPing, Arity: -1, Flags: Fast, Since: "1.0.0", Group: "connection",
 			Summary: "Answers that the server is alive.", Complexity: "O(1)", Syntax: "[message]",
 			Tips: "request_policy:all_shards response_policy:all_succeeded"},
-		&Row{Name: "quit", Fn: cmdQuit, Arity: -1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "1.0.0", Group: "connection",
+		{Name: "quit", Fn: cmdQuit, Arity: -1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "1.0.0", Group: "connection",
 			Summary: "Closes the connection.", Complexity: "O(1)"},
-		&Row{Name: "reset", Fn: cmdReset, Arity: 1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "6.2.0", Group: "connection",
+		{Name: "reset", Fn: cmdReset, Arity: 1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "6.2.0", Group: "connection",
 			Summary: "Makes the connection as if it were new.", Complexity: "O(1)"},
-		&Row{Name: "select", Fn: cmdSelect, Arity: 2, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "connection",
+		{Name: "select", Fn: cmdSelect, Arity: 2, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "connection",
 			Summary: "Chooses the database of the connection.", Complexity: "O(1)", Syntax: "index"},
-	)
+	}
 }
 
 const (

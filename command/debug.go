@@ -1,9 +1,6 @@
 package command
 
 import (
-	"crypto/sha1"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,16 +9,15 @@ import (
 
 	"kvd/config"
 	"kvd/keyspace"
-	"kvd/resp/wire"
 	"kvd/types"
 )
 
 // DEBUG, for tests; enable-debug-command lets it in. All of it runs with all
 // stripes locked and on the loop, so DEBUG SLEEP really stops the server.
 
-func init() {
-	register(&Row{Name: "debug", Fn: cmdDebug, Arity: -2, Flags: Admin | NoScript | Loading | Stale | Protected | LockAll, Since: "1.0.0", Group: "server",
-		Summary: "Commands for tests.", Complexity: "Depends on the subcommand."})
+func debugRows() []*Row {
+	return []*Row{{Name: "debug", Fn: cmdDebug, Arity: -2, Flags: Admin | NoScript | Loading | Stale | Protected | LockAll, Since: "1.0.0", Group: "server",
+		Summary: "Commands for tests.", Complexity: "Depends on the subcommand."}}
 }
 
 // debugFlags are what DEBUG switches.
@@ -39,36 +35,32 @@ type debugCmd struct {
 	run      func(c *Ctx, args [][]byte)
 }
 
-var debugCmds []debugCmd
-
-func init() {
-	debugCmds = []debugCmd{
-		{"aof-flush-sleep", 1, 1, debugFlushSleep},
-		{"change-repl-id", 0, 0, debugChangeReplID},
-		{"check", 0, 0, debugCheck},
-		{"config-rewrite-force-all", 0, 0, debugConfigRewriteAll},
-		{"digest", 0, 0, debugDigest},
-		{"digest-value", 0, 1 << 30, debugDigestValue},
-		{"error", 1, 1, debugError},
-		{"help", 0, 0, func(c *Ctx, _ [][]byte) { c.help(debugHelp) }},
-		{"htstats", 1, 2, debugHTStats},
-		{"listpack", 1, 1, debugListpack},
-		{"loadaof", 0, 0, debugLoadAOF},
-		{"log", 1, 1, debugLog},
-		{"object", 1, 1, debugObject},
-		{"panic", 0, 0, func(*Ctx, [][]byte) { panic("DEBUG PANIC was called") }},
-		{"pause-cron", 1, 1, debugPauseCron},
-		{"populate", 1, 3, debugPopulate},
-		{"protocol", 1, 1, debugProtocol},
-		{"quicklist-packed-threshold", 1, 1, debugPackedThreshold},
-		{"reload", 0, 3, debugReload},
-		{"replybuffer", 2, 2, debugReplyBuffer},
-		{"set-active-expire", 1, 1, debugSetActiveExpire},
-		{"set-disable-deny-scripts", 1, 1, debugSetDisableDenyScripts},
-		{"set-skip-checksum-validation", 1, 1, debugSetSkipChecksum},
-		{"sleep", 1, 1, debugSleep},
-		{"timing", 1, 1, debugTiming},
-	}
+var debugCmds = []debugCmd{
+	{"aof-flush-sleep", 1, 1, debugFlushSleep},
+	{"change-repl-id", 0, 0, debugChangeReplID},
+	{"check", 0, 0, debugCheck},
+	{"config-rewrite-force-all", 0, 0, debugConfigRewriteAll},
+	{"digest", 0, 0, debugDigest},
+	{"digest-value", 0, 1 << 30, debugDigestValue},
+	{"error", 1, 1, debugError},
+	{"help", 0, 0, func(c *Ctx, _ [][]byte) { c.help(debugHelp) }},
+	{"htstats", 1, 2, debugHTStats},
+	{"listpack", 1, 1, debugListpack},
+	{"loadaof", 0, 0, debugLoadAOF},
+	{"log", 1, 1, debugLog},
+	{"object", 1, 1, debugObject},
+	{"panic", 0, 0, func(*Ctx, [][]byte) { panic("DEBUG PANIC was called") }},
+	{"pause-cron", 1, 1, debugPauseCron},
+	{"populate", 1, 3, debugPopulate},
+	{"protocol", 1, 1, debugProtocol},
+	{"quicklist-packed-threshold", 1, 1, debugPackedThreshold},
+	{"reload", 0, 3, debugReload},
+	{"replybuffer", 2, 2, debugReplyBuffer},
+	{"set-active-expire", 1, 1, debugSetActiveExpire},
+	{"set-disable-deny-scripts", 1, 1, debugSetDisableDenyScripts},
+	{"set-skip-checksum-validation", 1, 1, debugSetSkipChecksum},
+	{"sleep", 1, 1, debugSleep},
+	{"timing", 1, 1, debugTiming},
 }
 
 var debugHelp = []string{
@@ -346,140 +338,6 @@ func debugPopulate(c *Ctx, args [][]byte) {
 	}
 	c.NoEffect()
 	c.W.OK()
-}
-
-// digest is Redis's hash of contents: SHA-1 sums that are combined so that
-// order matters where it does for the type (mix) and does not elsewhere (xor).
-// Source: src/debug.c of Redis 7.0, computeDatasetDigest.
-type digest [sha1.Size]byte
-
-// xor adds data to an unordered sum.
-func (d *digest) xor(data []byte) {
-	sum := sha1.Sum(data)
-	for i := range d {
-		d[i] ^= sum[i]
-	}
-}
-
-// mix adds data to an ordered sum.
-func (d *digest) mix(data []byte) {
-	d.xor(data)
-	*d = sha1.Sum(d[:])
-}
-
-// digestTypes are Redis's numbers of the types, which differ from ours.
-var digestTypes = map[types.Type]uint32{types.TString: 0, types.TList: 1, types.TSet: 2, types.TZSet: 3, types.THash: 4, types.TStream: 6}
-
-// digestFns mix in the values of each type; the families of the types enter
-// theirs.
-var digestFns = map[types.Type]func(c *Ctx, d *digest, e *keyspace.Entry){
-	types.TString: func(c *Ctx, d *digest, e *keyspace.Entry) { d.mix(c.stringOf(e).bytes()) },
-	types.THash: func(c *Ctx, d *digest, e *keyspace.Entry) {
-		var h types.Hash
-		h.Load(stored(e))
-		var b []byte
-		h.Each(c.Now, func(field, value types.Elem, _ int64) bool {
-			var pair digest
-			b = field.Append(b[:0])
-			pair.mix(b)
-			b = value.Append(b[:0])
-			pair.mix(b)
-			d.xor(pair[:])
-			return true
-		})
-	},
-	types.TList: func(_ *Ctx, d *digest, e *keyspace.Entry) {
-		var l types.List
-		l.Load(stored(e))
-		var b []byte
-		l.Each(func(v types.Elem) bool {
-			b = v.Append(b[:0])
-			d.mix(b)
-			return true
-		})
-	},
-	types.TZSet: func(_ *Ctx, d *digest, e *keyspace.Entry) {
-		var z types.SortedSet
-		z.Load(stored(e))
-		var b []byte
-		z.Each(func(member []byte, score float64) bool {
-			var one digest
-			one.mix(member)
-			b = wire.AppendFloat17(b[:0], score)
-			one.mix(b)
-			d.xor(one[:])
-			return true
-		})
-	},
-}
-
-// stored is what a collection is loaded from.
-func stored(e *keyspace.Entry) (types.Encoding, []byte, types.Object) {
-	if o := e.Object(); o != nil {
-		return e.Encoding(), nil, o
-	}
-	return e.Encoding(), e.Packed(), nil
-}
-
-// value mixes in what stands at a key.
-func (d *digest) value(c *Ctx, e *keyspace.Entry) error {
-	f := digestFns[e.Type()]
-	if f == nil {
-		return fmt.Errorf("ERR DEBUG DIGEST does not know the type %s", e.Type())
-	}
-	var num [4]byte
-	binary.BigEndian.PutUint32(num[:], digestTypes[e.Type()])
-	d.mix(num[:])
-	f(c, d, e)
-	if e.Deadline() != 0 {
-		d.xor([]byte("!!expire!!"))
-	}
-	return nil
-}
-
-func debugDigest(c *Ctx, _ [][]byte) {
-	var all digest
-	var fail error
-	for db := range c.S.Keyspace.Databases() {
-		if n, _ := c.S.Keyspace.Size(db, true); n == 0 {
-			continue
-		}
-		var num [4]byte
-		binary.BigEndian.PutUint32(num[:], uint32(db))
-		all.mix(num[:])
-		// What has expired and was not removed yet counts, as in Redis.
-		c.S.Keyspace.Each(db, -1<<62, true, func(e *keyspace.Entry) {
-			var d digest
-			d.mix(e.Key())
-			if err := d.value(c, e); err != nil {
-				fail = err
-			}
-			all.xor(d[:])
-		})
-	}
-	if fail != nil {
-		c.Err(fail.Error())
-		return
-	}
-	c.W.SimpleString(hex.EncodeToString(all[:]))
-}
-
-func debugDigestValue(c *Ctx, args [][]byte) {
-	sums := make([]digest, len(args))
-	for i, a := range args {
-		k := keyspace.MakeKey(a)
-		// Peek may remove an expired key; the digest of none is zero.
-		if e := c.Tx.Peek(&k); e.Exists() {
-			if err := sums[i].value(c, &e); err != nil {
-				c.Err(err.Error())
-				return
-			}
-		}
-	}
-	c.W.Array(len(sums))
-	for i := range sums {
-		c.W.SimpleString(hex.EncodeToString(sums[i][:]))
-	}
 }
 
 // debugPackedThreshold is there for Redis's test suite, which sets the size

@@ -8,15 +8,15 @@ import (
 
 // DUMP, RESTORE
 
-func init() {
-	register(
-		&Row{Name: "dump", Fn: cmdDump, Arity: 2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+func dumpRows() []*Row {
+	return []*Row{
+		{Name: "dump", Fn: cmdDump, Arity: 2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.6.0", Group: "generic", Summary: "Returns a value in the form that RESTORE takes.", Complexity: "O(N) in the size of the value",
 			Syntax: "key", Tips: "nondeterministic_output"},
-		&Row{Name: "restore", Fn: cmdRestore, Arity: -4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "OW update",
+		{Name: "restore", Fn: cmdRestore, Arity: -4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "OW update",
 			Since: "2.6.0", Group: "generic", Categories: "dangerous", Summary: "Creates a key from what DUMP returned.", Complexity: "O(N) in the size of the value, O(N*log(N)) for sorted sets",
 			Syntax: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]"},
-	)
+	}
 }
 
 // A decoded value must fit into an entry.

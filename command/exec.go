@@ -138,7 +138,7 @@ type execList struct {
 // NewExec makes a runner. It is for good: INFO counts what it did.
 // An Exec has room for the figures of every command, so it is not made lightly.
 func (s *Server) NewExec() *Exec {
-	x := &Exec{s: s, stats: make([]RowStats, Rows())}
+	x := &Exec{s: s, stats: make([]RowStats, s.Table.Size())}
 	x.keys = make([]keyspace.Key, 0, 4)
 	x.ctx = Ctx{Tx: x.newTx(), S: s, x: x}
 	x.due = *s.Keyspace.NewTx()
@@ -293,8 +293,8 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
 	if row == nil || row.parent != nil || row.renamed || !equalFold(args[0], row.Name) {
-		if row = Lookup(args[0]); row == nil && c.applies {
-			row = lookupInside(args[0])
+		if row = x.s.Table.Lookup(args[0]); row == nil && c.applies {
+			row = x.s.Table.lookupInside(args[0])
 		}
 		if row != nil && row.renamed {
 			args[0] = []byte(row.Name) // for the journal

@@ -7,7 +7,7 @@ import (
 
 // EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL, TTL
 
-func init() {
+func expireRows() []*Row {
 	const options = " [NX | XX | GT | LT]"
 	set := func(name, since, summary, arg string, unit int64, relative bool) *Row {
 		return &Row{Name: name, Fn: func(c *Ctx) { c.expire(unit, relative) }, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
@@ -17,7 +17,7 @@ func init() {
 		return &Row{Name: name, Fn: func(c *Ctx) { c.ttl(unit, relative) }, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: since, Group: "generic", Summary: summary, Complexity: "O(1)", Syntax: "key", Tips: tips}
 	}
-	register(
+	return []*Row{
 		set("expire", "1.0.0", "Sets after how many seconds a key expires.", "seconds", 1000, true),
 		set("expireat", "1.2.0", "Sets the Unix second at which a key expires.", "unix-time-seconds", 1000, false),
 		set("pexpire", "2.6.0", "Sets after how many milliseconds a key expires.", "milliseconds", 1, true),
@@ -26,9 +26,9 @@ func init() {
 		get("pexpiretime", "7.0.0", "Returns the Unix millisecond at which a key expires.", "", 1, false),
 		get("ttl", "1.0.0", "Returns the seconds until a key expires.", "nondeterministic_output", 1000, true),
 		get("pttl", "2.6.0", "Returns the milliseconds until a key expires.", "nondeterministic_output", 1, true),
-		&Row{Name: "persist", Fn: cmdPersist, Arity: 2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		{Name: "persist", Fn: cmdPersist, Arity: 2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "2.2.0", Group: "generic", Summary: "Takes the expiry from a key.", Complexity: "O(log(N)) in the number of keys with a deadline", Syntax: "key"},
-	)
+	}
 }
 
 // expireWhen are the conditions under which a deadline is set.

@@ -21,17 +21,17 @@ import (
 // calls of all clients. What keeps the machine to one user at a time is that a
 // function call holds all stripes.
 
-func init() {
+func functionRows() []*Row {
 	fcall := func(name, summary string, more Flag, keys string) *Row {
 		return &Row{Name: name, Fn: cmdFcall, Arity: -3, Flags: NoScript | SkipMonitor | Stale | MovableKeys | NoMandatoryKeys | more, KeysFn: scriptKeys, KeyFlags: keys,
 			Since: "7.0.0", Group: "scripting", Summary: summary, Complexity: "Depends on the function.",
 			Syntax: "function numkeys [key [key ...]] [arg [arg ...]]", FlagsFn: fcallFlags, AllKeys: func(*Server, [][]byte) bool { return true }}
 	}
 	const all, one = "request_policy:all_shards response_policy:all_succeeded", "request_policy:all_shards response_policy:one_succeeded"
-	register(
+	return []*Row{
 		fcall("fcall", "Calls a function.", MayReplicate, "RW access update"),
 		fcall("fcall_ro", "Calls a function that only reads.", ReadOnly, "RO access"),
-		&Row{Name: "function", Arity: -2, Since: "7.0.0", Group: "scripting", Summary: "Commands about functions.", Complexity: "Depends on the subcommand.",
+		{Name: "function", Arity: -2, Since: "7.0.0", Group: "scripting", Summary: "Commands about functions.", Complexity: "Depends on the subcommand.",
 			Sub: []*Row{
 				{Name: "delete", Fn: cmdFunctionDelete, Arity: 3, Flags: Write | NoScript | LockAll, Since: "7.0.0", Summary: "Deletes a library and its functions.", Complexity: "O(1)",
 					Syntax: "library-name", Tips: all},
@@ -69,7 +69,7 @@ func init() {
 				{Name: "stats", Fn: cmdFunctionStats, Arity: 2, Flags: NoScript | AllowBusy, Since: "7.0.0", Summary: "Returns the function that runs, and how many there are.", Complexity: "O(1)",
 					Tips: "nondeterministic_output request_policy:all_shards response_policy:special"},
 			}},
-	)
+	}
 }
 
 // library is a library of functions. It does not change once it is loaded.
@@ -110,7 +110,7 @@ func (f *functions) machine(s *Server) *machine {
 	if f.m != nil {
 		return f.m
 	}
-	m := &machine{}
+	m := &machine{table: s.Table}
 	m.st = lua.New(lua.Options{Memory: int(s.Config.ScriptMemoryLimit.Load()), Deprecated: s.Config.LuaDeprecated.Load(), Tick: m.tick})
 	st := m.st
 	f.run, f.load, f.env, f.lookHere = st.Globals(), mustTable(st), mustTable(st), mustTable(st)

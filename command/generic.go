@@ -14,23 +14,23 @@ import (
 // COPY, DEL, EXISTS, KEYS, MOVE, OBJECT, RANDOMKEY, RENAME, RENAMENX, TOUCH, TYPE,
 // UNLINK. Deadlines are in expire.go, DUMP and RESTORE in dump.go, SCAN in scan.go.
 
-func init() {
-	register(
-		&Row{Name: "copy", Fn: cmdCopy, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RO access; OW update",
+func genericRows() []*Row {
+	return []*Row{
+		{Name: "copy", Fn: cmdCopy, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RO access; OW update",
 			Since: "6.2.0", Group: "generic", Summary: "Copies a value to another key.", Complexity: "O(N) in the size of a packed value, else O(1)",
 			Syntax: "source destination [DB destination-db] [REPLACE]"},
-		&Row{Name: "del", Fn: cmdDel, Arity: -2, Flags: Write, First: 1, Last: -1, Step: 1, KeyFlags: "RM delete",
+		{Name: "del", Fn: cmdDel, Arity: -2, Flags: Write, First: 1, Last: -1, Step: 1, KeyFlags: "RM delete",
 			Since: "1.0.0", Group: "generic", Summary: "Deletes keys.", Complexity: "O(N) in the number of keys; big values are freed later",
 			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
-		&Row{Name: "exists", Fn: cmdExists, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
+		{Name: "exists", Fn: cmdExists, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
 			Since: "1.0.0", Group: "generic", Summary: "Counts which of the keys exist, as often as they are named.", Complexity: "O(N) in the number of keys",
 			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
-		&Row{Name: "keys", Fn: cmdKeys, Arity: 2, Flags: ReadOnly, Since: "1.0.0", Group: "generic", Categories: "dangerous",
+		{Name: "keys", Fn: cmdKeys, Arity: 2, Flags: ReadOnly, Since: "1.0.0", Group: "generic", Categories: "dangerous",
 			Summary: "Returns the keys that match a pattern.", Complexity: "O(N) in the number of keys of the database",
 			Syntax: "pattern", Tips: "request_policy:all_shards nondeterministic_output_order"},
-		&Row{Name: "move", Fn: cmdMove, Arity: 3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+		{Name: "move", Fn: cmdMove, Arity: 3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "1.0.0", Group: "generic", Summary: "Moves a key to another database.", Complexity: "O(1)", Syntax: "key db"},
-		&Row{Name: "object", Arity: -2, Since: "2.2.3", Group: "generic", Categories: "-keyspace", Summary: "Tells how a value is kept.", Complexity: "Depends on the subcommand",
+		{Name: "object", Arity: -2, Since: "2.2.3", Group: "generic", Categories: "-keyspace", Summary: "Tells how a value is kept.", Complexity: "Depends on the subcommand",
 			Sub: []*Row{
 				{Name: "encoding", Fn: cmdObjectEncoding, Arity: 3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO",
 					Since: "2.2.3", Summary: "Returns the encoding of a value.", Complexity: "O(1)", Syntax: "key", Tips: "nondeterministic_output"},
@@ -46,21 +46,21 @@ func init() {
 				{Name: "refcount", Fn: cmdObjectRefCount, Arity: 3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO",
 					Since: "2.2.3", Summary: "Returns how many share a value: 1, or INT_MAX for small numbers.", Complexity: "O(1)", Syntax: "key", Tips: "nondeterministic_output"},
 			}},
-		&Row{Name: "randomkey", Fn: cmdRandomKey, Arity: 1, Flags: ReadOnly | LockAll, Since: "1.0.0", Group: "generic",
+		{Name: "randomkey", Fn: cmdRandomKey, Arity: 1, Flags: ReadOnly | LockAll, Since: "1.0.0", Group: "generic",
 			Summary: "Returns a key chosen at random.", Complexity: "O(N) in the number of stripes and of a stripe's slots", Tips: "request_policy:all_shards nondeterministic_output"},
-		&Row{Name: "rename", Fn: cmdRename, Arity: 3, Flags: Write, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; OW update",
+		{Name: "rename", Fn: cmdRename, Arity: 3, Flags: Write, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; OW update",
 			Since: "1.0.0", Group: "generic", Summary: "Gives a key another name, replacing who had it.", Complexity: "O(1)", Syntax: "key newkey"},
-		&Row{Name: "renamenx", Fn: cmdRenameNX, Arity: 3, Flags: Write | Fast, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; OW insert",
+		{Name: "renamenx", Fn: cmdRenameNX, Arity: 3, Flags: Write | Fast, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; OW insert",
 			Since: "1.0.0", Group: "generic", Summary: "Gives a key another name that no key has.", Complexity: "O(1)", Syntax: "key newkey"},
-		&Row{Name: "touch", Fn: cmdTouch, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
+		{Name: "touch", Fn: cmdTouch, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
 			Since: "3.2.1", Group: "generic", Summary: "Counts which of the keys exist, as an access to them.", Complexity: "O(N) in the number of keys",
 			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
-		&Row{Name: "type", Fn: cmdType, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+		{Name: "type", Fn: cmdType, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
 			Since: "1.0.0", Group: "generic", Summary: "Returns the type of a value.", Complexity: "O(1)", Syntax: "key"},
-		&Row{Name: "unlink", Fn: cmdDel, Arity: -2, Flags: Write | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RM delete",
+		{Name: "unlink", Fn: cmdDel, Arity: -2, Flags: Write | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RM delete",
 			Since: "4.0.0", Group: "generic", Summary: "Deletes keys; big values are freed later.", Complexity: "O(N) in the number of keys",
 			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
-	)
+	}
 }
 
 // cmdDel serves DEL and UNLINK: freeing is always done in the background where

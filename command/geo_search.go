@@ -16,7 +16,7 @@ import (
 // Where a shape has many members to look at, a reply is made in the background.
 // What stores is atomic: it holds its locks for as long as it takes.
 
-func init() {
+func geoSearchRows() []*Row {
 	const (
 		units  = "<M | KM | FT | MI>"
 		with   = " [WITHCOORD] [WITHDIST] [WITHHASH]"
@@ -32,32 +32,32 @@ func init() {
 	inPlaceMember := [2]string{"6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments"}
 	readOnly := [2]string{"6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument"}
 	readOnlyMember := [2]string{"6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments"}
-	register(
-		&Row{Name: "georadius", Fn: func(c *Ctx) { geoSearch(c, geoAround) }, Arity: -6, Flags: Write | DenyOOM | MovableKeys, First: 1, Last: 1, Step: 1, KeysFn: geoRadiusKeys(6), KeyFlags: "RO access; OW update",
+	return []*Row{
+		{Name: "georadius", Fn: func(c *Ctx) { geoSearch(c, geoAround) }, Arity: -6, Flags: Write | DenyOOM | MovableKeys, First: 1, Last: 1, Step: 1, KeysFn: geoRadiusKeys(6), KeyFlags: "RO access; OW update",
 			Since: "3.2.0", Group: "geo", Summary: "Returns the members within a distance of a position, or stores them.", Complexity: cost,
 			Syntax:  "key longitude latitude radius " + units + with + few + order + " [STORE key | STOREDIST key]",
 			History: []string{"6.2.0", anyNew, "7.0.0", upper}, Deprecated: inPlace},
-		&Row{Name: "georadius_ro", Fn: func(c *Ctx) { geoSearch(c, geoAround|geoNoStore) }, Arity: -6, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "georadius_ro", Fn: func(c *Ctx) { geoSearch(c, geoAround|geoNoStore) }, Arity: -6, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "3.2.10", Group: "geo", Summary: "Returns the members within a distance of a position.", Complexity: cost,
 			Syntax:  "key longitude latitude radius " + units + with + few + order,
 			History: []string{"6.2.0", anyNew, "7.0.0", upper}, Deprecated: readOnly},
-		&Row{Name: "georadiusbymember", Fn: func(c *Ctx) { geoSearch(c, geoAroundMember) }, Arity: -5, Flags: Write | DenyOOM | MovableKeys, First: 1, Last: 1, Step: 1, KeysFn: geoRadiusKeys(5), KeyFlags: "RO access; OW update",
+		{Name: "georadiusbymember", Fn: func(c *Ctx) { geoSearch(c, geoAroundMember) }, Arity: -5, Flags: Write | DenyOOM | MovableKeys, First: 1, Last: 1, Step: 1, KeysFn: geoRadiusKeys(5), KeyFlags: "RO access; OW update",
 			Since: "3.2.0", Group: "geo", Summary: "Returns the members within a distance of a member, or stores them.", Complexity: cost,
 			Syntax:  "key member radius " + units + with + few + order + " [STORE key | STOREDIST key]",
 			History: []string{"6.2.0", anyNew, "7.0.0", upper}, Deprecated: inPlaceMember},
-		&Row{Name: "georadiusbymember_ro", Fn: func(c *Ctx) { geoSearch(c, geoAroundMember|geoNoStore) }, Arity: -5, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "georadiusbymember_ro", Fn: func(c *Ctx) { geoSearch(c, geoAroundMember|geoNoStore) }, Arity: -5, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "3.2.10", Group: "geo", Summary: "Returns the members within a distance of a member.", Complexity: cost,
 			Syntax:  "key member radius " + units + with + few + order,
 			History: []string{"6.2.0", anyNew, "7.0.0", upper}, Deprecated: readOnlyMember},
-		&Row{Name: "geosearch", Fn: func(c *Ctx) { geoSearch(c, geoOptions|geoNoStore) }, Arity: -7, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "geosearch", Fn: func(c *Ctx) { geoSearch(c, geoOptions|geoNoStore) }, Arity: -7, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "6.2.0", Group: "geo", Summary: "Returns the members in a circle, a box or a polygon.", Complexity: cost,
 			Syntax:  "key [FROMMEMBER member | FROMLONLAT longitude latitude]" + by + order + few + with,
 			History: []string{"7.0.0", upper}},
-		&Row{Name: "geosearchstore", Fn: func(c *Ctx) { geoSearch(c, geoOptions|geoToFirst) }, Arity: -8, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "OW update; RO access",
+		{Name: "geosearchstore", Fn: func(c *Ctx) { geoSearch(c, geoOptions|geoToFirst) }, Arity: -8, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "OW update; RO access",
 			Since: "6.2.0", Group: "geo", Summary: "Stores the members in a circle, a box or a polygon.", Complexity: cost,
 			Syntax:  "destination source [FROMMEMBER member | FROMLONLAT longitude latitude]" + by + order + few + " [STOREDIST]",
 			History: []string{"7.0.0", upper}},
-	)
+	}
 }
 
 // geoRadiusKeys is the KeysFn of GEORADIUS and GEORADIUSBYMEMBER: the key that is

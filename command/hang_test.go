@@ -95,7 +95,7 @@ func TestWaitEndsBeforeItIsArmed(t *testing.T) {
 	conn := newFakeConn()
 	c := s.NewClient(conn, "127.0.0.1:9", "127.0.0.1:2", 9)
 	ctx := &s.x.ctx
-	ctx.C, ctx.Row, ctx.Args = c, Lookup([]byte("wait")), words("WAIT 1 1")
+	ctx.C, ctx.Row, ctx.Args = c, s.Table.Lookup([]byte("wait")), words("WAIT 1 1")
 	wt := ctx.park(nil, Wait{Timeout: 3_600_000, TimedOut: func(w *wire.Writer) { w.Int(7) }})
 	s.timeOut(wt)
 	wt.arm(s.Server)
@@ -130,7 +130,7 @@ func TestApplierRefuses(t *testing.T) {
 		a.Reset()
 	}
 	// The whole table: whatever is not an effect is not run, however it is called.
-	for _, r := range allRows {
+	for _, r := range s.Table.rows {
 		if r.Fn == nil || r.applied || r.Flags&ReadOnly != 0 {
 			continue
 		}

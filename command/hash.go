@@ -14,7 +14,7 @@ import (
 // HMSET, HRANDFIELD, HSCAN, HSET, HSETNX, HSTRLEN, HVALS. What deals with the
 // deadlines of fields is in hash_expire.go.
 
-func init() {
+func hashRows() []*Row {
 	read := func(name string, fn func(*Ctx), arity int, flags Flag, keyFlags, since, summary, complexity, syntax, tips string) *Row {
 		return &Row{Name: name, Fn: fn, Arity: arity, Flags: ReadOnly | flags, First: 1, Last: 1, Step: 1, KeyFlags: keyFlags,
 			Since: since, Group: "hash", Summary: summary, Complexity: complexity, Syntax: syntax, Tips: tips}
@@ -24,7 +24,7 @@ func init() {
 			Since: since, Group: "hash", Summary: summary, Complexity: complexity, Syntax: syntax}
 	}
 	const linear = "O(N) in the size of the hash"
-	register(
+	return []*Row{
 		write("hdel", cmdHDel, -3, 0, "RW delete", "2.0.0",
 			"Deletes fields of a hash, and the hash with its last field.", "O(N) in the number of fields named", "key field [field ...]"),
 		read("hexists", cmdHExists, 3, Fast, "RO", "2.0.0",
@@ -58,7 +58,7 @@ func init() {
 			"Returns the length of a field's value.", "O(1)", "key field", ""),
 		read("hvals", func(c *Ctx) { c.wholeHash(false, true) }, 2, 0, "RO access", "2.0.0",
 			"Returns all values.", linear, "key", "nondeterministic_output_order"),
-	)
+	}
 }
 
 // Fields that are due and have not been removed yet do not exist for a

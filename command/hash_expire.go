@@ -11,7 +11,7 @@ import (
 // What they do is journaled in commands of Redis 7.0, and in HPEXPIREAT and
 // HPERSIST, which have no older form.
 
-func init() {
+func hashExpireRows() []*Row {
 	const fields = " FIELDS numfields field [field ...]"
 	set := func(name, summary, arg string, unit int64, relative bool) *Row {
 		return &Row{Name: name, Fn: func(c *Ctx) { c.hexpire(unit, relative) }, Arity: -6, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
@@ -21,7 +21,7 @@ func init() {
 		return &Row{Name: name, Fn: func(c *Ctx) { c.httl(unit, relative) }, Arity: -5, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "7.4.0", Group: "hash", Summary: summary, Complexity: "O(N) in the number of fields named", Syntax: "key" + fields, Tips: tips}
 	}
-	register(
+	return []*Row{
 		set("hexpire", "Sets after how many seconds fields expire.", "seconds", 1000, true),
 		set("hexpireat", "Sets the Unix second at which fields expire.", "unix-time-seconds", 1000, false),
 		set("hpexpire", "Sets after how many milliseconds fields expire.", "milliseconds", 1, true),
@@ -30,17 +30,17 @@ func init() {
 		get("hpexpiretime", "Returns the Unix millisecond at which fields expire.", "", 1, false),
 		get("httl", "Returns the seconds until fields expire.", "nondeterministic_output", 1000, true),
 		get("hpttl", "Returns the milliseconds until fields expire.", "nondeterministic_output", 1, true),
-		&Row{Name: "hpersist", Fn: cmdHPersist, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		{Name: "hpersist", Fn: cmdHPersist, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "7.4.0", Group: "hash", Summary: "Takes the expiry from fields.", Complexity: "O(N) in the number of fields named", Syntax: "key" + fields},
-		&Row{Name: "hgetdel", Fn: cmdHGetDel, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "hgetdel", Fn: cmdHGetDel, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "8.0.0", Group: "hash", Summary: "Returns the values of fields and deletes these.", Complexity: "O(N) in the number of fields named", Syntax: "key" + fields},
-		&Row{Name: "hgetex", Fn: cmdHGetEx, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+		{Name: "hgetex", Fn: cmdHGetEx, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "8.0.0", Group: "hash", Summary: "Returns the values of fields and sets or takes away their expiry.", Complexity: "O(N) in the number of fields named",
 			Syntax: "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]" + fields},
-		&Row{Name: "hsetex", Fn: cmdHSetEx, Arity: -6, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		{Name: "hsetex", Fn: cmdHSetEx, Arity: -6, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "8.0.0", Group: "hash", Summary: "Sets fields and their expiry, on conditions where given.", Complexity: "O(N) in the number of fields named",
 			Syntax: "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields field value [field value ...]"},
-	)
+	}
 }
 
 var (

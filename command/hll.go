@@ -20,20 +20,20 @@ import (
 // PFCOUNT is for readers, but keeps what it has counted in the string: that is
 // journaled, and followers do it, too.
 
-func init() {
+func hllRows() []*Row {
 	const cost = "O(N) in the number of keys, with large constant times where there are several"
-	register(
-		&Row{Name: "pfadd", Fn: cmdPFAdd, Arity: -2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+	return []*Row{
+		{Name: "pfadd", Fn: cmdPFAdd, Arity: -2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
 			Since: "2.8.9", Group: "hyperloglog", Summary: "Adds elements to a HyperLogLog, creating it where there is none.", Complexity: "O(1) for each element", Syntax: "key [element [element ...]]"},
-		&Row{Name: "pfcount", Fn: cmdPFCount, Arity: -2, Flags: ReadOnly | MayReplicate, First: 1, Last: -1, Step: 1, KeyFlags: "RW access",
+		{Name: "pfcount", Fn: cmdPFCount, Arity: -2, Flags: ReadOnly | MayReplicate, First: 1, Last: -1, Step: 1, KeyFlags: "RW access",
 			Since: "2.8.9", Group: "hyperloglog", Summary: "Returns about how many different elements were added to HyperLogLogs.", Complexity: cost, Syntax: "key [key ...]"},
-		&Row{Name: "pfdebug", Fn: cmdPFDebug, Arity: 3, Flags: Write | DenyOOM | Admin, First: 2, Last: 2, Step: 1, KeyFlags: "RW access",
+		{Name: "pfdebug", Fn: cmdPFDebug, Arity: 3, Flags: Write | DenyOOM | Admin, First: 2, Last: 2, Step: 1, KeyFlags: "RW access",
 			Since: "2.8.9", Group: "hyperloglog", Summary: "Shows what a HyperLogLog consists of, or makes it dense.", Complexity: "O(1), with large constant times", Syntax: "subcommand key"},
-		&Row{Name: "pfmerge", Fn: cmdPFMerge, Arity: -2, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 1, KeyFlags: "RW access insert; RO access",
+		{Name: "pfmerge", Fn: cmdPFMerge, Arity: -2, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 1, KeyFlags: "RW access insert; RO access",
 			Since: "2.8.9", Group: "hyperloglog", Summary: "Adds what was added to HyperLogLogs to another one.", Complexity: cost, Syntax: "destkey [sourcekey [sourcekey ...]]"},
-		&Row{Name: "pfselftest", Fn: cmdPFSelfTest, Arity: 1, Flags: Admin,
+		{Name: "pfselftest", Fn: cmdPFSelfTest, Arity: 1, Flags: Admin,
 			Since: "2.8.9", Group: "hyperloglog", Summary: "Tests the HyperLogLogs of this server.", Complexity: "O(1), about a second"},
-	)
+	}
 }
 
 // hllValues is memory that an Exec works on HyperLogLogs with.

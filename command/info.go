@@ -14,10 +14,10 @@ import (
 
 // INFO.
 
-func init() {
-	register(&Row{Name: "info", Fn: cmdInfo, Arity: -1, Flags: Loading | Stale, Since: "1.0.0", Group: "server", Categories: "dangerous",
+func infoRows() []*Row {
+	return []*Row{{Name: "info", Fn: cmdInfo, Arity: -1, Flags: Loading | Stale, Since: "1.0.0", Group: "server", Categories: "dangerous",
 		Summary: "Returns what is to know of the server, in sections.", Complexity: "O(N) in the number of commands and stripes", Syntax: "[section [section ...]]",
-		Tips: "nondeterministic_output request_policy:all_shards response_policy:special"})
+		Tips: "nondeterministic_output request_policy:all_shards response_policy:special"}}
 }
 
 // infoSection is one section; extra ones are shown by all and everything, but
@@ -324,7 +324,7 @@ func (w *infoWriter) cpu() {
 // eachRow calls f for every row that was called or rejected, by name.
 func (w *infoWriter) eachRow(f func(r *Row, t *rowTotals)) {
 	t := w.count()
-	rows := slices.Clone(allRows)
+	rows := slices.Clone(w.s.Table.rows)
 	slices.SortFunc(rows, func(a, b *Row) int { return strings.Compare(a.full, b.full) })
 	for _, r := range rows {
 		if n := &t.rows[r.num]; n.calls != 0 || n.rejected != 0 || n.failed != 0 {

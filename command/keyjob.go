@@ -21,9 +21,9 @@ import (
 // followers, and what it has not is not done any more after a restart. On a
 // server that becomes a follower it ends.
 
-func init() {
+func keyjobRows() []*Row {
 	const cost = "O(1); the job takes O(N) in the number of keys"
-	register(&Row{Name: "keyjob", Arity: -2, Since: "1.0.0", Group: "generic", Summary: "Does something with all keys that match a pattern, in the background (kvd).", Complexity: "Depends on subcommand", Sub: []*Row{
+	return []*Row{{Name: "keyjob", Arity: -2, Since: "1.0.0", Group: "generic", Summary: "Does something with all keys that match a pattern, in the background (kvd).", Complexity: "Depends on subcommand", Sub: []*Row{
 		{Name: "start", Fn: cmdKeyJobStart, Arity: -4, Flags: Write, Since: "1.0.0", Summary: "Starts a job and returns its number.", Complexity: cost,
 			Syntax: "<UNLINK pattern | COUNT pattern | EXPIRE pattern seconds>", Categories: "dangerous"},
 		{Name: "status", Fn: cmdKeyJobStatus, Arity: -2, Flags: Loading | Stale, Since: "1.0.0", Summary: "Says how far a job is, or all of them.", Complexity: "O(N) in the number of jobs", Syntax: "[id]"},
@@ -35,7 +35,7 @@ func init() {
 			"    Say how far a job is, or all that run and the last that ended.",
 			"CANCEL <id>",
 			"    End a job. What it has done stays done."),
-	}})
+	}}}
 }
 
 const (

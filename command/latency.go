@@ -11,9 +11,9 @@ import (
 
 // LATENCY DOCTOR, GRAPH, HELP, HISTOGRAM, HISTORY, LATEST, RESET.
 
-func init() {
+func latencyRows() []*Row {
 	const flags, tips = Admin | NoScript | Loading | Stale, "nondeterministic_output request_policy:all_nodes response_policy:special"
-	register(&Row{Name: "latency", Arity: -2, Since: "2.8.13", Group: "server",
+	return []*Row{{Name: "latency", Arity: -2, Since: "2.8.13", Group: "server",
 		Summary: "Commands about what took long.", Complexity: "Depends on the subcommand.",
 		Sub: []*Row{
 			{Name: "doctor", Fn: cmdLatencyDoctor, Arity: 2, Flags: flags, Since: "2.8.13", Summary: "Explains what took long.", Complexity: "O(1)", Tips: tips},
@@ -38,7 +38,7 @@ func init() {
 			{Name: "latest", Fn: cmdLatencyLatest, Arity: 2, Flags: flags, Since: "2.8.13", Summary: "Returns the latest sample of every event.", Complexity: "O(1)", Tips: tips},
 			{Name: "reset", Fn: cmdLatencyReset, Arity: -2, Flags: flags, Since: "2.8.13", Summary: "Forgets samples.", Complexity: "O(1)", Syntax: "[event [event ...]]",
 				Tips: "request_policy:all_nodes response_policy:agg_sum"},
-		}})
+		}}}
 }
 
 // latencyMonitor keeps, for each kind of event, the samples that reached
@@ -142,11 +142,11 @@ func cmdLatencyReset(c *Ctx) {
 // so many microseconds, in steps that double and where there are any more than
 // in the step before.
 func cmdLatencyHistogram(c *Ctx) {
-	rows := allRows
+	rows := c.S.Table.rows
 	if len(c.Args) > 2 {
 		rows = nil
 		for _, a := range c.Args[2:] {
-			if r := byFullName(a); r != nil {
+			if r := c.S.Table.byFullName(a); r != nil {
 				rows = append(append(rows, r), r.Sub...)
 			}
 		}

@@ -10,19 +10,19 @@ import (
 
 // LCS
 
-func init() {
-	register(
-		&Row{Name: "lcs", Fn: cmdLCS, Arity: -3, Flags: ReadOnly, First: 1, Last: 2, Step: 1, KeyFlags: "RO access",
+func lcsRows() []*Row {
+	return []*Row{
+		{Name: "lcs", Fn: cmdLCS, Arity: -3, Flags: ReadOnly, First: 1, Last: 2, Step: 1, KeyFlags: "RO access",
 			Since: "7.0.0", Group: "string", Summary: "Finds the longest common subsequence of two strings.",
 			Complexity: "O(N*M/64) in the lengths of the strings", Syntax: "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]"},
-	)
+	}
 }
 
 // lcsAtOnce is the number of cells (length times length) up to which LCS is
 // computed on the event loop: a fraction of a millisecond.
 const lcsAtOnce = 8 << 20
 
-// lcsMaxTable bounds the memory for the rows of lcsRows, in bits.
+// lcsMaxTable bounds the memory for the rows of lcsMatrix, in bits.
 const lcsMaxTable = 8 * 4 << 30
 
 type lcsOptions struct {
@@ -110,11 +110,11 @@ func (c *Ctx) ownString(i int) (stringValue, bool) {
 // run replies with what is asked for of the longest common subsequence.
 func (o *lcsOptions) run(w *wire.Writer, a, b []byte) {
 	if o.length {
-		w.Int(int64(lcsRows(a, b, nil)))
+		w.Int(int64(lcsMatrix(a, b, nil)))
 		return
 	}
 	rows := make([]uint64, len(a)*len(b)/64+2)
-	total := lcsRows(a, b, rows)
+	total := lcsMatrix(a, b, rows)
 	var text []byte
 	matches := 0
 	var mark wire.Mark
@@ -179,13 +179,13 @@ func (o *lcsOptions) run(w *wire.Writer, a, b []byte) {
 	w.Int(int64(total))
 }
 
-// lcsRows computes the table of the lengths L(i, j) of the longest common
+// lcsMatrix computes the table of the lengths L(i, j) of the longest common
 // subsequences of a[:i] and b[:j], 64 cells at a time, and returns the last
 // one. Where rows is not nil, its bit (i-1)*len(b) + j-1 is set if L(i, j) is
 // greater than L(i, j-1); it must have a word more than these bits take. In
 // that form (complemented) a row follows from the one before by an addition:
 // H. Hyyrö, "Bit-parallel LCS-length computation revisited", 2004.
-func lcsRows(a, b []byte, rows []uint64) int {
+func lcsMatrix(a, b []byte, rows []uint64) int {
 	if len(a) == 0 || len(b) == 0 {
 		return 0
 	}

@@ -14,45 +14,45 @@ import (
 // LSET, LTRIM, RPOP, RPOPLPUSH, RPUSH, RPUSHX. Those that wait are in
 // list_block.go.
 
-func init() {
-	register(
-		&Row{Name: "lindex", Fn: cmdLIndex, Arity: 3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+func listRows() []*Row {
+	return []*Row{
+		{Name: "lindex", Fn: cmdLIndex, Arity: 3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.0", Group: "list", Summary: "Returns the element at an index of a list.", Complexity: "O(N) in the number of blocks to pass", Syntax: "key index"},
-		&Row{Name: "linsert", Fn: cmdLInsert, Arity: 5, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+		{Name: "linsert", Fn: cmdLInsert, Arity: 5, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
 			Since: "2.2.0", Group: "list", Summary: "Inserts an element before or after another one.", Complexity: "O(N) in the elements before the pivot", Syntax: "key <BEFORE | AFTER> pivot element"},
-		&Row{Name: "llen", Fn: cmdLLen, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+		{Name: "llen", Fn: cmdLLen, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
 			Since: "1.0.0", Group: "list", Summary: "Returns the length of a list.", Complexity: "O(1)", Syntax: "key"},
-		&Row{Name: "lmove", Fn: cmdLMove, Arity: 5, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+		{Name: "lmove", Fn: cmdLMove, Arity: 5, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
 			Since: "6.2.0", Group: "list", Summary: "Moves an element from an end of a list to an end of a list and returns it.", Complexity: "O(1)", Syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT>"},
-		&Row{Name: "lmpop", Fn: cmdLMPop, Arity: -4, Flags: Write | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RW access delete",
+		{Name: "lmpop", Fn: cmdLMPop, Arity: -4, Flags: Write | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RW access delete",
 			Since: "7.0.0", Group: "list", Summary: "Removes and returns elements of the first list that is not empty.", Complexity: "O(N+M) in the number of keys and of elements returned",
 			Syntax: "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]"},
-		&Row{Name: "lpop", Fn: func(c *Ctx) { pop(c, left) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "lpop", Fn: func(c *Ctx) { pop(c, left) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "1.0.0", Group: "list", Summary: "Removes and returns the first elements of a list.", Complexity: "O(N) in the number of elements returned", Syntax: "key [count]"},
-		&Row{Name: "lpos", Fn: cmdLPos, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "lpos", Fn: cmdLPos, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "6.0.6", Group: "list", Summary: "Returns the indexes at which an element stands in a list.", Complexity: "O(N) in the elements looked at",
 			Syntax: "key element [RANK rank] [COUNT num-matches] [MAXLEN len]"},
-		&Row{Name: "lpush", Fn: func(c *Ctx) { push(c, left, false) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+		{Name: "lpush", Fn: func(c *Ctx) { push(c, left, false) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
 			Since: "1.0.0", Group: "list", Summary: "Adds elements to the front of a list, creating it where there is none.", Complexity: "O(1) for each element", Syntax: "key element [element ...]"},
-		&Row{Name: "lpushx", Fn: func(c *Ctx) { push(c, left, true) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+		{Name: "lpushx", Fn: func(c *Ctx) { push(c, left, true) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
 			Since: "2.2.0", Group: "list", Summary: "Adds elements to the front of a list that exists.", Complexity: "O(1) for each element", Syntax: "key element [element ...]"},
-		&Row{Name: "lrange", Fn: cmdLRange, Arity: 4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "lrange", Fn: cmdLRange, Arity: 4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.0", Group: "list", Summary: "Returns a range of elements of a list.", Complexity: "O(N) in the number of elements returned", Syntax: "key start stop"},
-		&Row{Name: "lrem", Fn: cmdLRem, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "lrem", Fn: cmdLRem, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "1.0.0", Group: "list", Summary: "Removes elements that are equal to the one given.", Complexity: "O(N) in the length of the list", Syntax: "key count element"},
-		&Row{Name: "lset", Fn: cmdLSet, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		{Name: "lset", Fn: cmdLSet, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "1.0.0", Group: "list", Summary: "Replaces the element at an index of a list.", Complexity: "O(N) in the number of blocks to pass", Syntax: "key index element"},
-		&Row{Name: "ltrim", Fn: cmdLTrim, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "ltrim", Fn: cmdLTrim, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "1.0.0", Group: "list", Summary: "Removes all elements of a list but a range.", Complexity: "O(N) in the number of blocks removed", Syntax: "key start stop"},
-		&Row{Name: "rpop", Fn: func(c *Ctx) { pop(c, right) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "rpop", Fn: func(c *Ctx) { pop(c, right) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "1.0.0", Group: "list", Summary: "Removes and returns the last elements of a list.", Complexity: "O(N) in the number of elements returned", Syntax: "key [count]"},
-		&Row{Name: "rpoplpush", Fn: func(c *Ctx) { c.move(right, left) }, Arity: 3, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+		{Name: "rpoplpush", Fn: func(c *Ctx) { c.move(right, left) }, Arity: 3, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
 			Since: "1.2.0", Group: "list", Summary: "Moves the last element of a list to the front of a list and returns it.", Complexity: "O(1)", Syntax: "source destination"},
-		&Row{Name: "rpush", Fn: func(c *Ctx) { push(c, right, false) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+		{Name: "rpush", Fn: func(c *Ctx) { push(c, right, false) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
 			Since: "1.0.0", Group: "list", Summary: "Adds elements to the end of a list, creating it where there is none.", Complexity: "O(1) for each element", Syntax: "key element [element ...]"},
-		&Row{Name: "rpushx", Fn: func(c *Ctx) { push(c, right, true) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+		{Name: "rpushx", Fn: func(c *Ctx) { push(c, right, true) }, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
 			Since: "2.2.0", Group: "list", Summary: "Adds elements to the end of a list that exists.", Complexity: "O(1) for each element", Syntax: "key element [element ...]"},
-	)
+	}
 }
 
 // listScratchMax is the most memory that is kept for moving elements.

@@ -299,7 +299,7 @@ func TestBlockPanic(t *testing.T) {
 	conn := newFakeConn()
 	cl := s.NewClient(conn, "", "", 5)
 	h := s.Keyspace.LockAll()
-	ctx := &Ctx{Tx: *s.Keyspace.TxOn(0), S: s.Server, C: cl, Row: Lookup([]byte("blpop")), x: s.x}
+	ctx := &Ctx{Tx: *s.Keyspace.TxOn(0), S: s.Server, C: cl, Row: s.Table.Lookup([]byte("blpop")), x: s.x}
 	bad := true
 	ctx.Block([]keyspace.Key{keyspace.MakeKey([]byte("k"))}, Wait{TimedOut: nullArray, Serve: func(c *Ctx, k *keyspace.Key) bool {
 		if bad {

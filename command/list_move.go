@@ -11,16 +11,16 @@ import (
 
 // BLMOVEM, LMOVEM: LMOVE for several elements (Redis 8.10).
 
-func init() {
+func listMoveRows() []*Row {
 	const many = " [<COUNT count | EXACTLY exactly> <OBO | BULK>]"
-	register(
-		&Row{Name: "blmovem", Fn: cmdBLMoveM, Arity: -6, Flags: Write | DenyOOM | Blocking, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+	return []*Row{
+		{Name: "blmovem", Fn: cmdBLMoveM, Arity: -6, Flags: Write | DenyOOM | Blocking, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
 			Since: "8.10.0", Group: "list", Summary: "Moves elements from an end of a list to an end of a list and returns them; waits for them if need be.", Complexity: "O(N) in the number of elements moved",
 			Syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout" + many},
-		&Row{Name: "lmovem", Fn: cmdLMoveM, Arity: -5, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+		{Name: "lmovem", Fn: cmdLMoveM, Arity: -5, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
 			Since: "8.10.0", Group: "list", Summary: "Moves elements from an end of a list to an end of a list and returns them.", Complexity: "O(N) in the number of elements moved",
 			Syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT>" + many},
-	)
+	}
 }
 
 // moving is what LMOVEM moves.

@@ -15,9 +15,9 @@ import (
 // MEMORY DOCTOR, HELP, MALLOC-STATS, PURGE, STATS, USAGE, and the accounting
 // that INFO shows too.
 
-func init() {
+func memoryRows() []*Row {
 	const all = "nondeterministic_output request_policy:all_shards response_policy:special"
-	register(&Row{Name: "memory", Arity: -2, Since: "4.0.0", Group: "server",
+	return []*Row{{Name: "memory", Arity: -2, Since: "4.0.0", Group: "server",
 		Summary: "Commands about memory.", Complexity: "Depends on the subcommand.",
 		Sub: []*Row{
 			{Name: "doctor", Fn: cmdMemoryDoctor, Arity: 2, Since: "4.0.0", Summary: "Tells what is odd about the use of memory.", Complexity: "O(1)", Tips: all},
@@ -40,7 +40,7 @@ func init() {
 			{Name: "stats", Fn: cmdMemoryStats, Arity: 2, Since: "4.0.0", Summary: "Returns what takes how much memory.", Complexity: "O(1)", Tips: all},
 			{Name: "usage", Fn: cmdMemoryUsage, Arity: -3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO", Since: "4.0.0",
 				Summary: "Returns the bytes that a key and its value take.", Complexity: "O(1)", Syntax: "key [SAMPLES count]"},
-		}})
+		}}}
 }
 
 // memoryGauge keeps what the Go runtime last said of its memory.

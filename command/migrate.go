@@ -28,11 +28,11 @@ import (
 // changes all the time) the key stays, and the target may have a copy, too: the
 // reply is an IOERR, which says just that in Redis.
 
-func init() {
-	register(&Row{Name: "migrate", Fn: cmdMigrate, Arity: -6, Flags: Write | MovableKeys, First: 3, Last: 3, Step: 1, KeysFn: migrateKeys, KeyFlags: "RW access delete",
+func migrateRows() []*Row {
+	return []*Row{{Name: "migrate", Fn: cmdMigrate, Arity: -6, Flags: Write | MovableKeys, First: 3, Last: 3, Step: 1, KeysFn: migrateKeys, KeyFlags: "RW access delete",
 		Since: "2.6.0", Group: "generic", Categories: "dangerous", Summary: "Moves keys to another server.", Complexity: "O(N) in the size of the values",
 		Syntax: `host port <key | ""> destination-db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username password] [KEYS key [key ...]]`,
-		Tips:   "nondeterministic_output"})
+		Tips:   "nondeterministic_output"}}
 }
 
 const (

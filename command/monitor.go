@@ -12,9 +12,9 @@ import (
 // and while its stripes are still locked, so lines about one key come in the
 // order of execution. Nothing is made while nobody monitors.
 
-func init() {
-	register(&Row{Name: "monitor", Fn: cmdMonitor, Arity: 1, Flags: Admin | NoScript | Loading | Stale, Since: "1.0.0", Group: "server",
-		Summary: "Shows this connection every command that is run.", Complexity: "O(N) in the number of commands run"})
+func monitorRows() []*Row {
+	return []*Row{{Name: "monitor", Fn: cmdMonitor, Arity: 1, Flags: Admin | NoScript | Loading | Stale, Since: "1.0.0", Group: "server",
+		Summary: "Shows this connection every command that is run.", Complexity: "O(N) in the number of commands run"}}
 }
 
 // monitors are the clients that monitor. The list is replaced, never changed.

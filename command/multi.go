@@ -11,21 +11,21 @@ import (
 // belong to the dispatcher as much as to the table: they take the locks that no
 // row can declare.
 
-func init() {
-	register(
-		&Row{Name: "multi", Fn: cmdMulti, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "1.2.0", Group: "transactions",
+func multiRows() []*Row {
+	return []*Row{
+		{Name: "multi", Fn: cmdMulti, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "1.2.0", Group: "transactions",
 			Summary: "Opens a transaction: the commands that follow are queued.", Complexity: "O(1)"},
-		&Row{Name: "exec", Fn: cmdExec, Arity: -1, Flags: NoScript | Loading | Stale | SkipSlowlog, Since: "1.2.0", Group: "transactions",
+		{Name: "exec", Fn: cmdExec, Arity: -1, Flags: NoScript | Loading | Stale | SkipSlowlog, Since: "1.2.0", Group: "transactions",
 			Summary: "Runs the queued commands as one, on a condition where given.", Complexity: "Depends on the commands",
 			Syntax:  "[IFEQ key value | IFNE key value | NX key | XX key]",
 			History: []string{"9.2.0", "Conditions came (Valkey)."}},
-		&Row{Name: "discard", Fn: cmdDiscard, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "2.0.0", Group: "transactions",
+		{Name: "discard", Fn: cmdDiscard, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "2.0.0", Group: "transactions",
 			Summary: "Drops the queued commands.", Complexity: "O(N) in the number of queued commands"},
-		&Row{Name: "watch", Fn: cmdWatch, Arity: -2, Flags: NoScript | Loading | Stale | Fast | AllowBusy, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
+		{Name: "watch", Fn: cmdWatch, Arity: -2, Flags: NoScript | Loading | Stale | Fast | AllowBusy, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
 			Since: "2.2.0", Group: "transactions", Summary: "Makes the next EXEC fail if one of the keys changes before.", Complexity: "O(1) for each key", Syntax: "key [key ...]"},
-		&Row{Name: "unwatch", Fn: cmdUnwatch, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "2.2.0", Group: "transactions",
+		{Name: "unwatch", Fn: cmdUnwatch, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "2.2.0", Group: "transactions",
 			Summary: "Forgets the watched keys.", Complexity: "O(N) in the number of watched keys"},
-	)
+	}
 }
 
 // queue adds a command to the transaction; its arguments are copied out of the

@@ -98,7 +98,7 @@ func TestExecPaused(t *testing.T) {
 	// A pause that begins when the stripes of EXEC are locked already.
 	s.x.SetTime(time.Now())
 	ctx := &s.x.ctx
-	ctx.W, ctx.Args, ctx.C, ctx.Row, ctx.outcome = &wire.Writer{}, [][]byte{[]byte("exec")}, c, Lookup([]byte("exec")), Done
+	ctx.W, ctx.Args, ctx.C, ctx.Row, ctx.outcome = &wire.Writer{}, [][]byte{[]byte("exec")}, c, s.Table.Lookup([]byte("exec")), Done
 	s.startPause(pauseAll, time.Now().Add(time.Hour).UnixMilli())
 	s.x.lap = clock()
 	s.x.call(ctx)

@@ -31,7 +31,7 @@ func TestPanicInWrite(t *testing.T) {
 	s.replication.Replication = distrustedStream{d: d}
 	s.persist = distrustedLog{s.persist, d}
 	for _, name := range []string{"set", "get"} {
-		r := Lookup([]byte(name))
+		r := s.Table.Lookup([]byte(name))
 		was := r.Fn
 		r.Fn = func(c *Ctx) {
 			if string(c.Args[1]) == "bad" {

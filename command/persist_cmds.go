@@ -12,17 +12,17 @@ import (
 // BGSAVE, LASTSAVE, SAVE, SHUTDOWN; DEBUG RELOAD; and what the state of
 // snapshots means for other commands.
 
-func init() {
-	register(
-		&Row{Name: "bgsave", Fn: cmdBgsave, Arity: -1, Flags: Admin | NoScript | NoAsyncLoading, Since: "1.0.0", Group: "server",
+func persistRows() []*Row {
+	return []*Row{
+		{Name: "bgsave", Fn: cmdBgsave, Arity: -1, Flags: Admin | NoScript | NoAsyncLoading, Since: "1.0.0", Group: "server",
 			Summary: "Saves the data to a file in the background.", Complexity: "O(1)", Syntax: "[SCHEDULE]"},
-		&Row{Name: "lastsave", Fn: cmdLastSave, Arity: 1, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "server", Categories: "admin dangerous",
+		{Name: "lastsave", Fn: cmdLastSave, Arity: 1, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "server", Categories: "admin dangerous",
 			Summary: "Returns when the data was last saved, as Unix time.", Complexity: "O(1)", Tips: "nondeterministic_output"},
-		&Row{Name: "save", Fn: cmdSave, Arity: 1, Flags: Admin | NoScript | NoAsyncLoading | NoMulti, Since: "1.0.0", Group: "server",
+		{Name: "save", Fn: cmdSave, Arity: 1, Flags: Admin | NoScript | NoAsyncLoading | NoMulti, Since: "1.0.0", Group: "server",
 			Summary: "Saves the data to a file and replies when it is there.", Complexity: "O(N) in the number of keys"},
-		&Row{Name: "shutdown", Fn: cmdShutdown, Arity: -1, Flags: Admin | NoScript | Loading | Stale | NoMulti | AllowBusy, Since: "1.0.0", Group: "server",
+		{Name: "shutdown", Fn: cmdShutdown, Arity: -1, Flags: Admin | NoScript | Loading | Stale | NoMulti | AllowBusy, Since: "1.0.0", Group: "server",
 			Summary: "Ends the server.", Complexity: "O(N) in the number of keys where they are saved", Syntax: "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"},
-	)
+	}
 }
 
 // Persistence is what commands want of who writes and loads snapshots. What

@@ -10,29 +10,29 @@ import (
 // PSUBSCRIBE, PUBLISH, PUBSUB, PUNSUBSCRIBE, SPUBLISH, SSUBSCRIBE, SUBSCRIBE,
 // SUNSUBSCRIBE, UNSUBSCRIBE.
 
-func init() {
+func pubsubRows() []*Row {
 	const sub = PubSub | NoScript | Loading | Stale
 	const publish = PubSub | Loading | Stale | Fast | MayReplicate
 	const show = PubSub | Loading | Stale
 	const someChannels, someShard = "[channel [channel ...]]", "[shardchannel [shardchannel ...]]"
-	register(
-		&Row{Name: "subscribe", Fn: cmdSubscribe, Arity: -2, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to channels.",
+	return []*Row{
+		{Name: "subscribe", Fn: cmdSubscribe, Arity: -2, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to channels.",
 			Complexity: "O(N) in the number of channels", Syntax: "channel [channel ...]"},
-		&Row{Name: "unsubscribe", Fn: cmdUnsubscribe, Arity: -1, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Ends subscriptions to channels.",
+		{Name: "unsubscribe", Fn: cmdUnsubscribe, Arity: -1, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Ends subscriptions to channels.",
 			Complexity: "O(N) in the number of a channel's subscribers", Syntax: someChannels},
-		&Row{Name: "psubscribe", Fn: cmdPSubscribe, Arity: -2, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to all channels that match patterns.",
+		{Name: "psubscribe", Fn: cmdPSubscribe, Arity: -2, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to all channels that match patterns.",
 			Complexity: "O(N) in the number of patterns", Syntax: "pattern [pattern ...]"},
-		&Row{Name: "punsubscribe", Fn: cmdPUnsubscribe, Arity: -1, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Ends subscriptions to patterns.",
+		{Name: "punsubscribe", Fn: cmdPUnsubscribe, Arity: -1, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Ends subscriptions to patterns.",
 			Complexity: "O(N) in the number of a pattern's subscribers", Syntax: "[pattern [pattern ...]]"},
-		&Row{Name: "ssubscribe", Fn: cmdSSubscribe, Arity: -2, Flags: sub, First: 1, Last: -1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
+		{Name: "ssubscribe", Fn: cmdSSubscribe, Arity: -2, Flags: sub, First: 1, Last: -1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
 			Summary: "Subscribes to shard channels.", Complexity: "O(N) in the number of channels", Syntax: "shardchannel [shardchannel ...]"},
-		&Row{Name: "sunsubscribe", Fn: cmdSUnsubscribe, Arity: -1, Flags: sub, First: 1, Last: -1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
+		{Name: "sunsubscribe", Fn: cmdSUnsubscribe, Arity: -1, Flags: sub, First: 1, Last: -1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
 			Summary: "Ends subscriptions to shard channels.", Complexity: "O(N) in the number of a channel's subscribers", Syntax: someShard},
-		&Row{Name: "publish", Fn: cmdPublish, Arity: 3, Flags: publish, Since: "2.0.0", Group: "pubsub", Summary: "Sends a message to a channel's subscribers.",
+		{Name: "publish", Fn: cmdPublish, Arity: 3, Flags: publish, Since: "2.0.0", Group: "pubsub", Summary: "Sends a message to a channel's subscribers.",
 			Complexity: "O(N+M) in the number of subscribers and of all patterns", Syntax: "channel message"},
-		&Row{Name: "spublish", Fn: cmdSPublish, Arity: 3, Flags: publish, First: 1, Last: 1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
+		{Name: "spublish", Fn: cmdSPublish, Arity: 3, Flags: publish, First: 1, Last: 1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
 			Summary: "Sends a message to a shard channel's subscribers.", Complexity: "O(N) in the number of subscribers", Syntax: "shardchannel message"},
-		&Row{Name: "pubsub", Arity: -2, Since: "2.8.0", Group: "pubsub", Summary: "Commands about channels and subscriptions.", Complexity: "Depends on the subcommand.",
+		{Name: "pubsub", Arity: -2, Since: "2.8.0", Group: "pubsub", Summary: "Commands about channels and subscriptions.", Complexity: "Depends on the subcommand.",
 			Sub: []*Row{
 				{Name: "channels", Fn: cmdPubSubChannels, Arity: -2, Flags: show, Since: "2.8.0", Summary: "Lists the channels that have subscribers.",
 					Complexity: "O(N) in the number of channels", Syntax: "[pattern]"},
@@ -56,7 +56,7 @@ func init() {
 				{Name: "shardnumsub", Fn: cmdPubSubShardNumSub, Arity: -2, Flags: show, Since: "7.0.0", Summary: "Returns the number of shard channels' subscribers.",
 					Complexity: "O(N) in the number of channels asked for", Syntax: someShard},
 			}},
-	)
+	}
 }
 
 // subKind is one of the three kinds of subscriptions.

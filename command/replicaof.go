@@ -12,17 +12,17 @@ import (
 // REPLICAOF, SLAVEOF, FAILOVER; and what it means for other commands that the
 // server follows a leader.
 
-func init() {
+func replicaofRows() []*Row {
 	const flags = Admin | NoScript | Stale | NoAsyncLoading
-	register(
-		&Row{Name: "replicaof", Fn: cmdReplicaOf, Arity: 3, Flags: flags, Since: "5.0.0", Group: "server",
+	return []*Row{
+		{Name: "replicaof", Fn: cmdReplicaOf, Arity: 3, Flags: flags, Since: "5.0.0", Group: "server",
 			Summary: "Makes the server a replica of another one, or (NO ONE) a master.", Complexity: "O(1)", Syntax: "<host port | NO ONE>"},
-		&Row{Name: "slaveof", Fn: cmdReplicaOf, Arity: 3, Flags: flags, Since: "1.0.0", Group: "server",
+		{Name: "slaveof", Fn: cmdReplicaOf, Arity: 3, Flags: flags, Since: "1.0.0", Group: "server",
 			Summary: "Makes the server a replica of another one, or (NO ONE) a master.", Complexity: "O(1)", Syntax: "<host port | NO ONE>"},
-		&Row{Name: "failover", Fn: cmdFailover, Arity: -1, Flags: Admin | NoScript | Stale, Since: "6.2.0", Group: "server",
+		{Name: "failover", Fn: cmdFailover, Arity: -1, Flags: Admin | NoScript | Stale, Since: "6.2.0", Group: "server",
 			Summary: "Hands the role of the master over to one of its replicas.", Complexity: "O(1)",
 			Syntax: "[TO <host port> [FORCE]] [ABORT] [TIMEOUT milliseconds]"},
-	)
+	}
 }
 
 // Following is what commands want of the end of replication that follows.

@@ -14,24 +14,24 @@ import (
 // The leading end of replication: PSYNC, REPLCONF, ROLE, SYNC, WAIT, WAITAOF;
 // and min-replicas-to-write. REPLICAOF and its kin are in replicaof.go.
 
-func init() {
+func replicationRows() []*Row {
 	const link = Admin | NoScript | NoAsyncLoading | NoMulti
-	register(
-		&Row{Name: "psync", Fn: cmdPsync, Arity: -3, Flags: link, Since: "2.8.0", Group: "server",
+	return []*Row{
+		{Name: "psync", Fn: cmdPsync, Arity: -3, Flags: link, Since: "2.8.0", Group: "server",
 			Summary: "Makes this connection a replica's, from a byte of the stream on if possible (internal).", Complexity: "O(N) in the number of keys", Syntax: "replicationid offset"},
-		&Row{Name: "replconf", Fn: cmdReplconf, Arity: -1, Flags: Admin | NoScript | Loading | Stale | AllowBusy, Since: "3.0.0", Group: "server",
+		{Name: "replconf", Fn: cmdReplconf, Arity: -1, Flags: Admin | NoScript | Loading | Stale | AllowBusy, Since: "3.0.0", Group: "server",
 			Summary: "Says what a replica can do, and how far it is (internal).", Complexity: "O(1)"},
-		&Row{Name: "role", Fn: cmdRole, Arity: 1, Flags: NoScript | Loading | Stale | Fast, Since: "2.8.12", Group: "server", Categories: "admin dangerous",
+		{Name: "role", Fn: cmdRole, Arity: 1, Flags: NoScript | Loading | Stale | Fast, Since: "2.8.12", Group: "server", Categories: "admin dangerous",
 			Summary: "Returns the server's part in replication.", Complexity: "O(1)"},
-		&Row{Name: "sync", Fn: cmdSync, Arity: 1, Flags: link, Since: "1.0.0", Group: "server",
+		{Name: "sync", Fn: cmdSync, Arity: 1, Flags: link, Since: "1.0.0", Group: "server",
 			Summary: "Makes this connection a replica's (internal).", Complexity: "O(N) in the number of keys"},
-		&Row{Name: "wait", Fn: cmdWait, Arity: 3, Flags: NoScript, Since: "3.0.0", Group: "generic", Categories: "connection",
+		{Name: "wait", Fn: cmdWait, Arity: 3, Flags: NoScript, Since: "3.0.0", Group: "generic", Categories: "connection",
 			Summary: "Waits until replicas have this connection's writes.", Complexity: "O(1)", Syntax: "numreplicas timeout",
 			Tips: "request_policy:all_shards response_policy:agg_min"},
-		&Row{Name: "waitaof", Fn: cmdWaitAOF, Arity: 4, Flags: NoScript, Since: "7.2.0", Group: "generic", Categories: "connection",
+		{Name: "waitaof", Fn: cmdWaitAOF, Arity: 4, Flags: NoScript, Since: "7.2.0", Group: "generic", Categories: "connection",
 			Summary: "Waits until this connection's writes are on the disks of this server and of replicas.", Complexity: "O(1)", Syntax: "numlocal numreplicas timeout",
 			Tips: "request_policy:all_shards response_policy:agg_min"},
-	)
+	}
 }
 
 // SyncRequest is a connection that wants to follow, and what it has said of
@@ -484,7 +484,7 @@ func (c *Ctx) handOver(q SyncRequest, first func() error) {
 	q.Heard = func() { cl.active.Store(time.Now().UnixMilli()) }
 	q.Gone = func() { s.DropClient(cl) }
 	q.Killed = cl.Closing
-	q.Name = commandName
+	q.Name = c.S.commandName
 	cl.set(stateReplica, true)
 	cl.Conn.Hijack(func(nc net.Conn, rest []byte) {
 		if first != nil {
@@ -502,8 +502,8 @@ func (c *Ctx) handOver(q SyncRequest, first func() error) {
 }
 
 // commandName is the full name of a command, and whether it is one about keys.
-func commandName(args [][]byte) (name string, data bool) {
-	row := Lookup(args[0])
+func (s *Server) commandName(args [][]byte) (name string, data bool) {
+	row := s.Table.Lookup(args[0])
 	if row == nil {
 		return quote(args[0]), false
 	}

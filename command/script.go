@@ -15,7 +15,7 @@ import (
 // SHOW. How a script runs is in script_run.go, how it goes on beside the event
 // loops in script_beside.go.
 
-func init() {
+func scriptRows() []*Row {
 	const flags = NoScript | SkipMonitor | Stale | MovableKeys | NoMandatoryKeys
 	eval := func(name, summary, since, first string, more Flag, fn func(*Ctx)) *Row {
 		r := &Row{Name: name, Fn: fn, Arity: -3, Flags: flags | more, KeysFn: scriptKeys, KeyFlags: "RW access update", Since: since, Group: "scripting",
@@ -26,12 +26,12 @@ func init() {
 		r.FlagsFn, r.AllKeys = evalFlags, evalAllKeys
 		return r
 	}
-	register(
+	return []*Row{
 		eval("eval", "Runs a Lua script.", "2.6.0", "script", MayReplicate, cmdEval),
 		eval("eval_ro", "Runs a Lua script that only reads.", "7.0.0", "script", ReadOnly, cmdEval),
 		eval("evalsha", "Runs a Lua script that the server knows by its SHA1.", "2.6.0", "sha1", MayReplicate, cmdEval),
 		eval("evalsha_ro", "Runs a Lua script by its SHA1 that only reads.", "7.0.0", "sha1", ReadOnly, cmdEval),
-		&Row{Name: "script", Arity: -2, Since: "2.6.0", Group: "scripting", Summary: "Commands about scripts.", Complexity: "Depends on the subcommand.",
+		{Name: "script", Arity: -2, Since: "2.6.0", Group: "scripting", Summary: "Commands about scripts.", Complexity: "Depends on the subcommand.",
 			Sub: []*Row{
 				{Name: "exists", Fn: cmdScriptExists, Arity: -3, Flags: NoScript, Since: "2.6.0", Summary: "Tells which scripts the server knows.",
 					Complexity: "O(N) in the number of scripts asked for", Syntax: "sha1 [sha1 ...]", Tips: "request_policy:all_shards response_policy:agg_logical_and"},
@@ -55,7 +55,7 @@ func init() {
 					Complexity: "O(N) in the length of the script", Syntax: "script", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
 				{Name: "show", Fn: cmdScriptShow, Arity: 3, Flags: NoScript, Since: "8.0.0", Summary: "Returns the text of a script.", Complexity: "O(1)", Syntax: "sha1"},
 			}},
-	)
+	}
 }
 
 // scriptFlags are what the first line of a script ("#!lua flags=...") or
@@ -231,7 +231,7 @@ const (
 )
 
 // compileScript compiles the text of a script. The error is the reply to the client.
-func compileScript(body []byte) (*script, string) {
+func compileScript(table *Table, body []byte) (*script, string) {
 	sc := &script{sha: shaOf(body), body: string(body), flags: scriptPlain}
 	code := sc.body
 	if strings.HasPrefix(code, "#!") {
@@ -250,7 +250,7 @@ func compileScript(body []byte) (*script, string) {
 		return nil, "ERR Error compiling script (new function): " + err.Error()
 	}
 	sc.proto = proto
-	sc.allKeys = !declaresItsKeys(code)
+	sc.allKeys = !declaresItsKeys(table, code)
 	return sc, ""
 }
 
@@ -322,7 +322,7 @@ func evalAllKeys(s *Server, args [][]byte) bool {
 func evalFlags(c *Ctx) Flag {
 	sc := c.S.scriptOf(c.Args)
 	if sc == nil && !evalBySHA(c.Args[0]) {
-		if sc, _ = compileScript(c.Args[1]); sc != nil {
+		if sc, _ = compileScript(c.S.Table, c.Args[1]); sc != nil {
 			sc = c.S.scripts.add(sc, true)
 		}
 	}
@@ -346,7 +346,7 @@ func cmdEval(c *Ctx) {
 			return
 		}
 		var refusal string
-		if sc, refusal = compileScript(c.Args[1]); sc == nil {
+		if sc, refusal = compileScript(c.S.Table, c.Args[1]); sc == nil {
 			c.Err(refusal)
 			return
 		}
@@ -402,7 +402,7 @@ func cmdScriptLoad(c *Ctx) {
 	sc := c.S.scripts.find([]byte(shaOf(c.Args[2])))
 	if sc == nil {
 		var refusal string
-		if sc, refusal = compileScript(c.Args[2]); sc == nil {
+		if sc, refusal = compileScript(c.S.Table, c.Args[2]); sc == nil {
 			c.Err(refusal)
 			return
 		}

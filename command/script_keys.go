@@ -20,12 +20,12 @@ import "strings"
 //   - KEYS is read by index or measured (#KEYS), and never assigned to, handed
 //     on or named by a local variable; what reaches globals by other ways
 //     (_G, getfenv, setfenv, load, loadstring) is not there.
-func declaresItsKeys(code string) bool {
+func declaresItsKeys(table *Table, code string) bool {
 	words, ok := luaWords(code)
 	if !ok {
 		return false
 	}
-	p := keyProof{words: words}
+	p := keyProof{table: table, words: words}
 	p.findLocals()
 	for i := range words {
 		if !p.fine(i) {
@@ -37,6 +37,7 @@ func declaresItsKeys(code string) bool {
 
 // keyProof looks at a script's words.
 type keyProof struct {
+	table *Table
 	words []luaWord
 	keys  map[string]bool // local variables that are KEYS[n]
 }
@@ -217,7 +218,7 @@ func (p *keyProof) callFine(i int) bool {
 	if !p.is(i+1, "(") || !p.isKind(i+2, luaString) {
 		return false
 	}
-	row := Lookup([]byte(p.words[i+2].text))
+	row := p.table.Lookup([]byte(p.words[i+2].text))
 	if row == nil || row.Sub != nil || row.KeysFn != nil || row.Flags&(LockAll|MovableKeys) != 0 || row.walks || row.AllKeys != nil {
 		return false
 	}

@@ -22,6 +22,7 @@ import (
 
 // machine is a Lua state as scripts and functions find it.
 type machine struct {
+	table      *Table
 	st         *lua.State
 	keys, argv *lua.Table
 	// keysHad and argvHad are the arrays of KEYS and ARGV as they were filled.
@@ -78,7 +79,7 @@ func (x *Exec) machine() *machine {
 // newMachine makes a machine with redis, server, KEYS and ARGV among its
 // globals, which no script can change.
 func newMachine(s *Server) *machine {
-	m := &machine{}
+	m := &machine{table: s.Table}
 	m.st = lua.New(lua.Options{Memory: int(s.Config.ScriptMemoryLimit.Load()), Deprecated: s.Config.LuaDeprecated.Load(), Tick: m.tick})
 	g := m.st.Globals()
 	m.keys, m.argv = mustTable(m.st), mustTable(m.st)
@@ -398,7 +399,7 @@ func (m *machine) raise(s *lua.State, w []lua.Value, text string, raise bool) (i
 func (r *scriptRun) do(args [][]byte) (refusal string) {
 	x := r.x
 	c := &x.ctx
-	row := Lookup(args[0])
+	row := x.s.Table.Lookup(args[0])
 	if row != nil && row.Sub != nil {
 		if len(args) > 1 {
 			row = row.sub(args[1])
@@ -634,7 +635,7 @@ func (m *machine) aclCheckCmd(s *lua.State, w []lua.Value, n int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if Lookup([]byte(name)) == nil {
+	if m.table.Lookup([]byte(name)) == nil {
 		return m.raise(s, w, "ERR Invalid command passed to redis.acl_check_cmd()", true)
 	}
 	s.Window()[0] = lua.Bool(true)

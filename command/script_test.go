@@ -126,6 +126,7 @@ func TestScriptsForgotten(t *testing.T) {
 
 // TestDeclaresItsKeys: which scripts run under the locks of their keys alone.
 func TestDeclaresItsKeys(t *testing.T) {
+	table := newTestTable()
 	for _, code := range []string{
 		"return 1",
 		"return redis.call('get', KEYS[1])",
@@ -136,7 +137,7 @@ func TestDeclaresItsKeys(t *testing.T) {
 		"return {redis.call('time')[1], redis.call('ping'), redis.sha1hex('x')}",
 		"redis.log(redis.LOG_NOTICE, 'x') return redis.pcall('hset', KEYS[1], 'f', KEYS[2])",
 	} {
-		if !declaresItsKeys(code) {
+		if !declaresItsKeys(table, code) {
 			t.Errorf("%s: runs under all locks", code)
 		}
 	}
@@ -177,7 +178,7 @@ func TestDeclaresItsKeys(t *testing.T) {
 		"return redis.call('get' , [[x]])",
 		"return redis.call 'ping'",
 	} {
-		if declaresItsKeys(code) {
+		if declaresItsKeys(table, code) {
 			t.Errorf("%s: runs under the locks of its keys", code)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 // Server is what commands share besides the keyspace.
 type Server struct {
+	Table    *Table
 	Config   *config.Config
 	Keyspace *keyspace.Keyspace
 	Log      *logf.Logger
@@ -102,11 +103,11 @@ func (s *ServerStats) Sent(n int) {
 	s.Writes.Add(1)
 }
 
-// NewServer wires the rooms together.
-func NewServer(cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, version string) *Server {
+// NewServer wires the rooms together. The table must not be renamed in any more.
+func NewServer(table *Table, cfg *config.Config, ks *keyspace.Keyspace, log *logf.Logger, version string) *Server {
 	var id [20]byte
 	rand.Read(id[:])
-	s := &Server{Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version,
+	s := &Server{Table: table, Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version,
 		readers: newReaders()}
 	s.persist = noPersistence{s.Started}
 	s.replication.Replication = noReplication{}

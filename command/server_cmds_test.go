@@ -149,19 +149,8 @@ func TestInfoCounts(t *testing.T) {
 }
 
 func TestRename(t *testing.T) {
-	s := newTestServer(t)
-	s.run("flushdb")
-	for _, pair := range [][2]string{{"FLUSHDB", "Badger"}, {"append", ""}} {
-		if err := Rename(pair[0], pair[1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	row := byName["badger"]
-	defer func() {
-		_ = Rename("badger", "flushdb")
-		r := lookupInside([]byte("append"))
-		r.renamed, byName["append"] = false, r
-	}()
+	s := newTestServer(t, [2]string{"FLUSHDB", "Badger"}, [2]string{"append", ""}, [2]string{"GET", "get"})
+	s.run("badger")
 	for _, name := range []string{"flushdb", "append"} {
 		if got := s.run(name + " x y"); !strings.HasPrefix(got, "-ERR unknown command '"+name+"'") {
 			t.Errorf("%s: %s", name, got)
@@ -178,10 +167,10 @@ func TestRename(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := Rename("GET", "get"); err != nil || Lookup([]byte("GET")) == nil || Lookup([]byte("get")).renamed {
-		t.Errorf("renamed to its own name: %v", err)
+	if r := s.Table.Lookup([]byte("get")); r == nil || r.renamed || s.Table.Lookup([]byte("GET")) != r {
+		t.Errorf("renamed to its own name: %v", r)
 	}
-	if row != byName["badger"] || Rename("nosuch", "x").Error() != "No such command in rename-command" || Rename("get", "set").Error() != "Target command name already exists" {
+	if t2 := newTestTable(); t2.Rename("nosuch", "x").Error() != "No such command in rename-command" || t2.Rename("get", "set").Error() != "Target command name already exists" {
 		t.Error("wrong renames")
 	}
 }
@@ -314,7 +303,7 @@ func TestDocArgs(t *testing.T) {
 // TestCommandTable reads what COMMAND says back and compares it with the rows.
 func TestCommandTable(t *testing.T) {
 	s := newTestServer(t)
-	for _, r := range allRows {
+	for _, r := range s.Table.rows {
 		r.docArgs() // panics where the syntax is wrong
 		for _, c := range strings.Fields(r.Categories) {
 			if !strings.Contains(" "+strings.Join(categoryOrder, " ")+" ", " "+strings.TrimPrefix(c, "-")+" ") {
@@ -341,7 +330,7 @@ func TestCommandTable(t *testing.T) {
 		"command list filterby module none":         "*0\n",
 		"command list filterby aclcat none":         "*0\n",
 		"command list filterby none none":           "-ERR syntax error\n",
-		"command count":                             ":" + strconv.Itoa(len(byName)) + "\n",
+		"command count":                             ":" + strconv.Itoa(len(s.Table.byName)) + "\n",
 		"command docs none":                         "*0\n",
 		"acl cat none":                              "-ERR Unknown category 'none'\n",
 		"acl whoami":                                "$7\ndefault\n",

@@ -15,41 +15,31 @@ import (
 // or of the key; the others lead to the same contents wherever they are
 // replayed.
 
-func init() {
-	register(
-		&Row{Name: "sadd", Fn: cmdSAdd, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
+func setRows() []*Row {
+	return []*Row{
+		{Name: "sadd", Fn: cmdSAdd, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW insert",
 			Since: "1.0.0", Group: "set", Summary: "Adds members to a set, creating it where there is none.", Complexity: "O(1) for each member", Syntax: "key member [member ...]"},
-		&Row{Name: "scard", Fn: cmdSCard, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+		{Name: "scard", Fn: cmdSCard, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
 			Since: "1.0.0", Group: "set", Summary: "Returns the number of members of a set.", Complexity: "O(1)", Syntax: "key"},
-		&Row{Name: "sismember", Fn: cmdSIsMember, Arity: 3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+		{Name: "sismember", Fn: cmdSIsMember, Arity: 3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
 			Since: "1.0.0", Group: "set", Summary: "Tells whether something is a member of a set.", Complexity: "O(1)", Syntax: "key member"},
-		&Row{Name: "smembers", Fn: cmdSMembers, Arity: 2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "smembers", Fn: cmdSMembers, Arity: 2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.0", Group: "set", Summary: "Returns all members of a set.", Complexity: "O(N) in the number of members", Syntax: "key", Tips: "nondeterministic_output_order"},
-		&Row{Name: "smismember", Fn: cmdSMIsMember, Arity: -3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "smismember", Fn: cmdSMIsMember, Arity: -3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "6.2.0", Group: "set", Summary: "Tells of several things whether they are members of a set.", Complexity: "O(N) in the number of things asked for", Syntax: "key member [member ...]"},
-		&Row{Name: "smove", Fn: cmdSMove, Arity: 4, Flags: Write | Fast, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+		{Name: "smove", Fn: cmdSMove, Arity: 4, Flags: Write | Fast, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
 			Since: "1.0.0", Group: "set", Summary: "Moves a member from a set to a set.", Complexity: "O(1)", Syntax: "source destination member"},
-		&Row{Name: "spop", Fn: cmdSPop, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "spop", Fn: cmdSPop, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "1.0.0", Group: "set", Summary: "Removes random members from a set and returns them.", Complexity: "O(N) in the number of members returned",
 			Syntax: "key [count]", Tips: "nondeterministic_output"},
-		&Row{Name: "srandmember", Fn: cmdSRandMember, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "srandmember", Fn: cmdSRandMember, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.0", Group: "set", Summary: "Returns random members of a set.", Complexity: "O(N) in the number of members returned",
 			Syntax: "key [count]", Tips: "nondeterministic_output"},
-		&Row{Name: "srem", Fn: cmdSRem, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "srem", Fn: cmdSRem, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "1.0.0", Group: "set", Summary: "Removes members from a set.", Complexity: "O(1) for each member", Syntax: "key member [member ...]"},
-		&Row{Name: "sscan", Fn: cmdSScan, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "sscan", Fn: cmdSScan, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.8.0", Group: "set", Summary: "Goes through the members of a set step by step.", Complexity: "O(1) for each call, O(N) for all",
 			Syntax: "key cursor [MATCH pattern] [COUNT count]", Tips: "nondeterministic_output"},
-	)
-	digestFns[types.TSet] = func(c *Ctx, d *digest, e *keyspace.Entry) {
-		var buf []byte
-		s := c.set()
-		c.load(e, s)
-		s.Each(func(m types.Elem) bool {
-			buf = m.Append(buf[:0])
-			d.xor(buf)
-			return true
-		})
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // which is about 0.03 us a member looked at and 0.06 us a member stored of big
 // sets, 0.5 us a member stored of small ones.
 
-func init() {
+func setAlgebraRows() []*Row {
 	const (
 		unionCost = "O(N) in the sum of the sets' members"
 		interCost = "O(N*K) in the members of the smallest set and the number of sets"
@@ -22,26 +22,26 @@ func init() {
 		counted   = "numkeys key [key ...] "
 		order     = "nondeterministic_output_order"
 	)
-	register(
-		&Row{Name: "sdiff", Fn: func(c *Ctx) { setCombine(c, setDiff) }, Arity: -2, Flags: ReadOnly, First: 1, Last: -1, Step: 1, KeyFlags: "RO access",
+	return []*Row{
+		{Name: "sdiff", Fn: func(c *Ctx) { setCombine(c, setDiff) }, Arity: -2, Flags: ReadOnly, First: 1, Last: -1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.0", Group: "set", Summary: "Returns the members of the first set that no other has.", Complexity: diffCost, Syntax: "key [key ...]", Tips: order},
-		&Row{Name: "sdiffcard", Fn: func(c *Ctx) { setCount(c, setDiff) }, Arity: -3, Flags: ReadOnly | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
+		{Name: "sdiffcard", Fn: func(c *Ctx) { setCount(c, setDiff) }, Arity: -3, Flags: ReadOnly | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
 			Since: "8.10.0", Group: "set", Summary: "Counts the members of the first set that no other has.", Complexity: diffCost, Syntax: counted + "[LIMIT limit]"},
-		&Row{Name: "sdiffstore", Fn: func(c *Ctx) { setStore(c, setDiff, "sdiffstore") }, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 1, KeyFlags: "OW update; RO access",
+		{Name: "sdiffstore", Fn: func(c *Ctx) { setStore(c, setDiff, "sdiffstore") }, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 1, KeyFlags: "OW update; RO access",
 			Since: "1.0.0", Group: "set", Summary: "Stores the members of the first set that no other has.", Complexity: diffCost, Syntax: "destination key [key ...]"},
-		&Row{Name: "sinter", Fn: func(c *Ctx) { setCombine(c, setInter) }, Arity: -2, Flags: ReadOnly, First: 1, Last: -1, Step: 1, KeyFlags: "RO access",
+		{Name: "sinter", Fn: func(c *Ctx) { setCombine(c, setInter) }, Arity: -2, Flags: ReadOnly, First: 1, Last: -1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.0", Group: "set", Summary: "Returns the members that all of several sets have.", Complexity: interCost, Syntax: "key [key ...]", Tips: order},
-		&Row{Name: "sintercard", Fn: func(c *Ctx) { setCount(c, setInter) }, Arity: -3, Flags: ReadOnly | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
+		{Name: "sintercard", Fn: func(c *Ctx) { setCount(c, setInter) }, Arity: -3, Flags: ReadOnly | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
 			Since: "7.0.0", Group: "set", Summary: "Counts the members that all of several sets have.", Complexity: interCost, Syntax: counted + "[LIMIT limit]"},
-		&Row{Name: "sinterstore", Fn: func(c *Ctx) { setStore(c, setInter, "sinterstore") }, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 1, KeyFlags: "RW update; RO access",
+		{Name: "sinterstore", Fn: func(c *Ctx) { setStore(c, setInter, "sinterstore") }, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 1, KeyFlags: "RW update; RO access",
 			Since: "1.0.0", Group: "set", Summary: "Stores the members that all of several sets have.", Complexity: interCost, Syntax: "destination key [key ...]"},
-		&Row{Name: "sunion", Fn: func(c *Ctx) { setCombine(c, setUnion) }, Arity: -2, Flags: ReadOnly, First: 1, Last: -1, Step: 1, KeyFlags: "RO access",
+		{Name: "sunion", Fn: func(c *Ctx) { setCombine(c, setUnion) }, Arity: -2, Flags: ReadOnly, First: 1, Last: -1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.0", Group: "set", Summary: "Returns the members that any of several sets has.", Complexity: unionCost, Syntax: "key [key ...]", Tips: order},
-		&Row{Name: "sunioncard", Fn: func(c *Ctx) { setCount(c, setUnion) }, Arity: -3, Flags: ReadOnly | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
+		{Name: "sunioncard", Fn: func(c *Ctx) { setCount(c, setUnion) }, Arity: -3, Flags: ReadOnly | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
 			Since: "8.10.0", Group: "set", Summary: "Counts the members that any of several sets has.", Complexity: unionCost, Syntax: counted + "[APPROX] [LIMIT limit]"},
-		&Row{Name: "sunionstore", Fn: func(c *Ctx) { setStore(c, setUnion, "sunionstore") }, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 1, KeyFlags: "OW update; RO access",
+		{Name: "sunionstore", Fn: func(c *Ctx) { setStore(c, setUnion, "sunionstore") }, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 1, KeyFlags: "OW update; RO access",
 			Since: "1.0.0", Group: "set", Summary: "Stores the members that any of several sets has.", Complexity: unionCost, Syntax: "destination key [key ...]"},
-	)
+	}
 }
 
 type setOp uint8

@@ -11,9 +11,9 @@ import (
 
 // SLOWLOG GET, HELP, LEN, RESET, and what hides secrets from it and from MONITOR.
 
-func init() {
+func slowlogRows() []*Row {
 	const flags = Admin | Loading | Stale
-	register(&Row{Name: "slowlog", Arity: -2, Since: "2.2.12", Group: "server",
+	return []*Row{{Name: "slowlog", Arity: -2, Since: "2.2.12", Group: "server",
 		Summary: "Commands about the slow log.", Complexity: "Depends on the subcommand.",
 		Sub: []*Row{
 			{Name: "get", Fn: cmdSlowlogGet, Arity: -2, Flags: flags, Since: "2.2.12", Summary: "Returns the newest entries of the slow log.",
@@ -32,7 +32,7 @@ func init() {
 				Tips: "request_policy:all_nodes response_policy:agg_sum nondeterministic_output"},
 			{Name: "reset", Fn: cmdSlowlogReset, Arity: 2, Flags: flags, Since: "2.2.12", Summary: "Drops the entries of the slow log.",
 				Complexity: "O(N) in the number of entries", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
-		}})
+		}}}
 }
 
 // slowEntry is one command that was slow.

@@ -92,7 +92,7 @@ func TestSlowPipeline(t *testing.T) {
 	if len(s.slowlog.entries) != 1 || s.slowlog.entries[0].args[0] != "DEBUG" {
 		t.Errorf("slow log: %v", s.slowlog.entries)
 	}
-	row := Lookup([]byte("get"))
+	row := s.Table.Lookup([]byte("get"))
 	if st := s.totals().rows[row.num]; st.calls != 15 || st.ns > 20e6 {
 		t.Errorf("GET: %+v", st)
 	}
@@ -143,7 +143,7 @@ func TestLatencyHistogram(t *testing.T) {
 	for _, ns := range []int64{3, 1024, 1030, 1060, 5000, 5100, 40000} {
 		h[bucketOf(ns)]++
 	}
-	s.x.stats[Lookup([]byte("get")).num].hist = h
+	s.x.stats[s.Table.Lookup([]byte("get")).num].hist = h
 	s.want("latency histogram get nothing", "*2\n$3\nget\n*4\n$5\ncalls\n:7\n$14\nhistogram_usec\n*8\n:1\n:3\n:2\n:4\n:8\n:6\n:66\n:7\n")
 	s.run("client id")
 	got := s.run("latency histogram client")

@@ -244,7 +244,7 @@ type totals struct {
 // rawTotals adds up the counters since the start.
 func (s *Server) rawTotals() totals {
 	t := totals{
-		rows:           make([]rowTotals, Rows()),
+		rows:           make([]rowTotals, s.Table.Size()),
 		connections:    s.Stats.Connections.Load(),
 		rejected:       s.Stats.Rejected.Load(),
 		netIn:          s.Stats.NetIn.Load(),

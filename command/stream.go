@@ -17,52 +17,36 @@ import (
 // XTRIM. XREAD and XREADGROUP are in stream_read.go, what groups have besides in
 // stream_group.go, XINFO in stream_info.go.
 
-func init() {
-	register(
-		&Row{Name: "xadd", Fn: cmdXAdd, Arity: -5, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+func streamRows() []*Row {
+	return []*Row{
+		{Name: "xadd", Fn: cmdXAdd, Arity: -5, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "5.0.0", Group: "stream", Summary: "Adds an entry to the end of a stream, creating it where there is none, and returns its ID.",
 			Complexity: "O(1), and O(N) in the number of entries trimmed", Tips: "nondeterministic_output",
 			Syntax: "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO pid | IDMP pid iid] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]"},
-		&Row{Name: "xcfgset", Fn: cmdXCfgSet, Arity: -2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		{Name: "xcfgset", Fn: cmdXCfgSet, Arity: -2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "8.6.0", Group: "stream", Summary: "Sets how long, and how many, IDs of idempotent producers a stream remembers, and forgets those that it does.", Complexity: "O(1)",
 			Syntax: "key [IDMP-DURATION idmp-duration] [IDMP-MAXSIZE idmp-maxsize]"},
-		&Row{Name: "xdel", Fn: cmdXDel, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "xdel", Fn: cmdXDel, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "5.0.0", Group: "stream", Summary: "Removes entries from a stream and counts them.", Complexity: "O(1) for each entry", Syntax: "key id [id ...]"},
-		&Row{Name: "xdelex", Fn: cmdXDelEx, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "xdelex", Fn: cmdXDelEx, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "8.2.0", Group: "stream", Summary: "Removes entries from a stream, with an eye on the groups in which they are pending.", Complexity: "O(1) for each entry and group",
 			Syntax: "key [KEEPREF | DELREF | ACKED] IDS numids id [id ...]"},
-		&Row{Name: "xidmprecord", Fn: cmdXIdmpRecord, Arity: 5, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		{Name: "xidmprecord", Fn: cmdXIdmpRecord, Arity: 5, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "8.6.2", Group: "stream", Summary: "Has a stream remember a producer's ID of an entry. It is for logs.", Complexity: "O(1)", Syntax: "key pid iid stream-id"},
-		&Row{Name: "xlen", Fn: cmdXLen, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+		{Name: "xlen", Fn: cmdXLen, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
 			Since: "5.0.0", Group: "stream", Summary: "Returns the number of entries of a stream.", Complexity: "O(1)", Syntax: "key"},
-		&Row{Name: "xrange", Fn: func(c *Ctx) { xrange(c, false) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "xrange", Fn: func(c *Ctx) { xrange(c, false) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "5.0.0", Group: "stream", Summary: "Returns the entries of a stream within a range of IDs.", Complexity: "O(log(N)+M) in the number of nodes and of entries returned",
 			Syntax: "key start end [COUNT count]"},
-		&Row{Name: "xrevrange", Fn: func(c *Ctx) { xrange(c, true) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "xrevrange", Fn: func(c *Ctx) { xrange(c, true) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "5.0.0", Group: "stream", Summary: "Returns the entries of a stream within a range of IDs, the last one first.", Complexity: "O(log(N)+M) in the number of nodes and of entries returned",
 			Syntax: "key end start [COUNT count]"},
-		&Row{Name: "xsetid", Fn: cmdXSetID, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		{Name: "xsetid", Fn: cmdXSetID, Arity: -3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "5.0.0", Group: "stream", Summary: "Sets the last ID of a stream, and its counters. It is for logs.", Complexity: "O(1)",
 			Syntax: "key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-id]"},
-		&Row{Name: "xtrim", Fn: cmdXTrim, Arity: -4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "xtrim", Fn: cmdXTrim, Arity: -4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "5.0.0", Group: "stream", Summary: "Removes entries from the front of a stream.", Complexity: "O(N) in the number of nodes removed; of entries, with DELREF and ACKED", Tips: "nondeterministic_output",
 			Syntax: "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]"},
-	)
-	digestFns[types.TStream] = func(_ *Ctx, d *digest, e *keyspace.Entry) {
-		var b []byte
-		it := e.Object().(*stream.Stream).Seek(stream.ID{})
-		for it.Next() {
-			b = it.ID.Append(b[:0])
-			b[bytes.IndexByte(b, '-')] = '.'
-			d.mix(b)
-			for range it.Fields {
-				f, v := it.Pair()
-				b = f.Append(b[:0])
-				d.mix(b)
-				b = v.Append(b[:0])
-				d.mix(b)
-			}
-		}
 	}
 }
 

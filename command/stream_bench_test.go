@@ -25,7 +25,7 @@ func BenchmarkStream(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			ks := keyspace.New(keyspace.Options{Stripes: 16})
 			defer ks.Close()
-			s := NewServer(config.New(), ks, logf.NewWriter(io.Discard, logf.Nothing), "test")
+			s := NewServer(newTestTable(), config.New(), ks, logf.NewWriter(io.Discard, logf.Nothing), "test")
 			x, cl := s.NewExec(), s.NewClient(nil, "127.0.0.1:1", "127.0.0.1:2", 3)
 			var cmds [][][]byte
 			words := func(line string) (args [][]byte) {

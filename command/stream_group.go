@@ -11,22 +11,22 @@ import (
 
 // XACK, XACKDEL, XAUTOCLAIM, XCLAIM, XGROUP, XNACK, XPENDING.
 
-func init() {
+func streamGroupRows() []*Row {
 	const key = "RW update"
-	register(
-		&Row{Name: "xack", Fn: cmdXAck, Arity: -4, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
+	return []*Row{
+		{Name: "xack", Fn: cmdXAck, Arity: -4, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
 			Since: "5.0.0", Group: "stream", Summary: "Ends that entries are pending in a group, and counts them.", Complexity: "O(log(N)) for each entry, in the number of pending ones",
 			Syntax: "key group id [id ...]"},
-		&Row{Name: "xackdel", Fn: cmdXAckDel, Arity: -6, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete update",
+		{Name: "xackdel", Fn: cmdXAckDel, Arity: -6, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete update",
 			Since: "8.2.0", Group: "stream", Summary: "Ends that entries are pending in a group, and removes them from the stream.", Complexity: "O(log(N)) for each entry and group",
 			Syntax: "key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...]"},
-		&Row{Name: "xautoclaim", Fn: cmdXAutoClaim, Arity: -6, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "xautoclaim", Fn: cmdXAutoClaim, Arity: -6, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "6.2.0", Group: "stream", Summary: "Gives a consumer pending entries that were not touched for long enough, from an ID on.", Complexity: "O(N) in the number of entries looked at", Tips: "nondeterministic_output",
 			Syntax: "key group consumer min-idle-time start [COUNT count] [JUSTID]"},
-		&Row{Name: "xclaim", Fn: cmdXClaim, Arity: -6, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
+		{Name: "xclaim", Fn: cmdXClaim, Arity: -6, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
 			Since: "5.0.0", Group: "stream", Summary: "Gives a consumer pending entries as if they had been delivered to it.", Complexity: "O(log(N)) for each entry, in the number of pending ones", Tips: "nondeterministic_output",
 			Syntax: "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]"},
-		&Row{Name: "xgroup", Arity: -2, Since: "5.0.0", Group: "stream", Summary: "Commands about consumer groups.", Complexity: "Depends on the subcommand.",
+		{Name: "xgroup", Arity: -2, Since: "5.0.0", Group: "stream", Summary: "Commands about consumer groups.", Complexity: "Depends on the subcommand.",
 			Sub: []*Row{
 				{Name: "create", Fn: cmdXGroupCreate, Arity: -5, Flags: Write | DenyOOM, First: 2, Last: 2, Step: 1, KeyFlags: "RW insert",
 					Since: "5.0.0", Summary: "Makes a group.", Complexity: "O(1)", Syntax: "key group <id | $> [MKSTREAM] [ENTRIESREAD entries-read]"},
@@ -54,13 +54,13 @@ func init() {
 				{Name: "setid", Fn: cmdXGroupSetID, Arity: -5, Flags: Write, First: 2, Last: 2, Step: 1, KeyFlags: key,
 					Since: "5.0.0", Summary: "Sets the ID after which a group is given entries.", Complexity: "O(1)", Syntax: "key group <id | $> [ENTRIESREAD entries-read]"},
 			}},
-		&Row{Name: "xnack", Fn: cmdXNack, Arity: -7, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
+		{Name: "xnack", Fn: cmdXNack, Arity: -7, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
 			Since: "8.8.0", Group: "stream", Summary: "Makes pending entries nobody's, so that they are handed out again first.", Complexity: "O(log(N)) for each entry, in the number of pending ones",
 			Syntax: "key group <SILENT | FAIL | FATAL> IDS numids id [id ...] [RETRYCOUNT count] [FORCE]"},
-		&Row{Name: "xpending", Fn: cmdXPending, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "xpending", Fn: cmdXPending, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "5.0.0", Group: "stream", Summary: "Tells about the pending entries of a group.", Complexity: "O(N) in the number of entries returned; of consumers, without a range", Tips: "nondeterministic_output",
 			Syntax: "key group [[IDLE min-idle-time] start end count [consumer]]"},
-	)
+	}
 }
 
 func noGroup(k *keyspace.Key, group []byte) string {

@@ -7,8 +7,8 @@ import (
 
 // XINFO.
 
-func init() {
-	register(&Row{Name: "xinfo", Arity: -2, Since: "5.0.0", Group: "stream", Summary: "Commands that tell about streams.", Complexity: "Depends on the subcommand.",
+func streamInfoRows() []*Row {
+	return []*Row{{Name: "xinfo", Arity: -2, Since: "5.0.0", Group: "stream", Summary: "Commands that tell about streams.", Complexity: "Depends on the subcommand.",
 		Sub: []*Row{
 			{Name: "consumers", Fn: cmdXInfoConsumers, Arity: 4, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO access",
 				Since: "5.0.0", Summary: "Tells about the consumers of a group.", Complexity: "O(N) in the number of consumers", Syntax: "key group", Tips: "nondeterministic_output"},
@@ -23,7 +23,7 @@ func init() {
 				"    Tell about a stream."),
 			{Name: "stream", Fn: cmdXInfoStream, Arity: -3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO access",
 				Since: "5.0.0", Summary: "Tells about a stream.", Complexity: "O(1); O(N) in the numbers of entries and pending entries with FULL", Syntax: "key [FULL [COUNT count]]"},
-		}})
+		}}}
 }
 
 // infoStream is the stream that XINFO is about, nil after a reply that there is

@@ -15,16 +15,16 @@ import (
 // journaled of XREADGROUP is what has become pending (XCLAIM), been read without
 // that (XGROUP SETID), and who is new (XGROUP CREATECONSUMER).
 
-func init() {
-	register(
-		&Row{Name: "xread", Fn: cmdXRead, Arity: -4, Flags: ReadOnly | Blocking | MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
+func streamReadRows() []*Row {
+	return []*Row{
+		{Name: "xread", Fn: cmdXRead, Arity: -4, Flags: ReadOnly | Blocking | MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
 			Since: "5.0.0", Group: "stream", Summary: "Returns the entries of streams after an ID; waits for some if need be.", Complexity: "O(log(N)+M) for each stream, in the number of nodes and of entries returned",
 			Syntax: "[COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]"},
-		&Row{Name: "xreadgroup", Fn: cmdXRead, Arity: -7, Flags: Write | Blocking | MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
+		{Name: "xreadgroup", Fn: cmdXRead, Arity: -7, Flags: Write | Blocking | MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
 			Since: "5.0.0", Group: "stream", Summary: "Returns entries of streams that a group has not been given yet, or those that are pending of a consumer; waits for some if need be.",
 			Complexity: "O(log(N)+M) for each stream, in the number of nodes and of entries returned",
 			Syntax:     "GROUP group consumer [COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]"},
-	)
+	}
 }
 
 // streamKeys is a KeysFn: the first half of what follows STREAMS.

@@ -18,23 +18,23 @@ import (
 // IFDNE of SET and DELEX: strings as of Redis 8.4 and 8.8. What they change is
 // journaled in commands of Redis 7.0.
 
-func init() {
-	register(
-		&Row{Name: "delifeq", Fn: cmdDelIfEq, Arity: 3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+func stringNewRows() []*Row {
+	return []*Row{
+		{Name: "delifeq", Fn: cmdDelIfEq, Arity: 3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "9.0.0", Group: "string", Summary: "Deletes a key if it holds just that string (Valkey).", Complexity: "O(1)", Syntax: "key value"},
-		&Row{Name: "delex", Fn: cmdDelEx, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete variable_flags",
+		{Name: "delex", Fn: cmdDelEx, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete variable_flags",
 			Since: "8.4.0", Group: "string", Summary: "Deletes a key, on a condition on its string where one is given.",
 			Complexity: "O(1) without a condition, else O(N) in the length of the string",
 			Syntax:     "key [IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest]"},
-		&Row{Name: "digest", Fn: cmdDigest, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "digest", Fn: cmdDigest, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "8.4.0", Group: "string", Summary: "Returns the XXH3 hash of a string.", Complexity: "O(N) in the length of the string", Syntax: "key"},
-		&Row{Name: "increx", Fn: cmdIncrEx, Arity: -2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+		{Name: "increx", Fn: cmdIncrEx, Arity: -2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "8.8.0", Group: "string", Summary: "Raises the number at a key within bounds and sets its expiry.", Complexity: "O(1)",
 			Syntax: "key [BYFLOAT increment | BYINT increment] [LBOUND lowerbound] [UBOUND upperbound] [SATURATE] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] [ENX]"},
-		&Row{Name: "msetex", Fn: cmdMSetEx, Arity: -4, Flags: Write | DenyOOM | MovableKeys, KeysFn: keysOfPairs, KeyFlags: "OW update",
+		{Name: "msetex", Fn: cmdMSetEx, Arity: -4, Flags: Write | DenyOOM | MovableKeys, KeysFn: keysOfPairs, KeyFlags: "OW update",
 			Since: "8.4.0", Group: "string", Summary: "Sets several strings and their expiry at once, on conditions where given.", Complexity: "O(N) in the number of keys",
 			Syntax: "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]"},
-	)
+	}
 }
 
 // condition is what the string at a key must be for a command to act. It holds

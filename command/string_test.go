@@ -304,7 +304,7 @@ GETEX b PX 77|SET p x PXAT 1|SET q 1 IFNE 2|GETDEL e|BITOP OR g none none`, "\n"
 	}
 	r.x.ctx.Replaying = true
 	for _, words := range log {
-		if row := Lookup([]byte(words[0])); row.Since[0] > '7' {
+		if row := r.Table.Lookup([]byte(words[0])); row.Since[0] > '7' {
 			t.Errorf("%v is newer than Redis 7", words)
 		}
 		if got := r.do(words...); got[0] == '-' {

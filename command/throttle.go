@@ -14,10 +14,10 @@ import (
 // the time at which all that was allowed so far has been paid for, in
 // nanoseconds since 1970 as a decimal string; the key expires then.
 
-func init() {
-	register(&Row{Name: "cl.throttle", Fn: cmdThrottle, Arity: -5, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+func throttleRows() []*Row {
+	return []*Row{{Name: "cl.throttle", Fn: cmdThrottle, Arity: -5, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 		Since: "0.1.0", Group: "generic", Summary: "Allows an action so many times in a period, and some more in a burst (redis-cell).", Complexity: "O(1)",
-		Syntax: "key max-burst count-per-period period [quantity]"})
+		Syntax: "key max-burst count-per-period period [quantity]"}}
 }
 
 func cmdThrottle(c *Ctx) {

@@ -5,16 +5,19 @@ import "strings"
 // CLIENT CACHING, GETREDIR, TRACKING, TRACKINGINFO; what they mean is in
 // tracking.go.
 
-var trackingRows = []*Row{
-	{Name: "caching", Fn: cmdClientCaching, Arity: 3, Flags: NoScript | Loading | Stale, Since: "6.0.0",
-		Summary: "Says whether the next command's keys are tracked.", Complexity: "O(1)", Syntax: "<YES | NO>"},
-	{Name: "getredir", Fn: cmdClientGetRedir, Arity: 2, Flags: NoScript | Loading | Stale, Since: "6.0.0",
-		Summary: "Returns the connection that this one's invalidation messages go to.", Complexity: "O(1)"},
-	{Name: "tracking", Fn: cmdClientTracking, Arity: -3, Flags: NoScript | Loading | Stale, Since: "6.0.0",
-		Summary: "Chooses whether this connection is told when keys change that it has read.", Complexity: "O(1), and O(N) in the number of prefixes",
-		Syntax: "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"},
-	{Name: "trackinginfo", Fn: cmdClientTrackingInfo, Arity: 2, Flags: NoScript | Loading | Stale, Since: "6.2.0",
-		Summary: "Describes this connection's client-side caching.", Complexity: "O(1)"},
+func trackingRows() []*Row {
+	return []*Row{
+		{Name: "caching", Fn: cmdClientCaching, Arity: 3, Flags: NoScript | Loading | Stale, Since: "6.0.0",
+			Summary: "Says whether the next command's keys are tracked.", Complexity: "O(1)", Syntax: "<YES | NO>"},
+		{Name: "getredir", Fn: cmdClientGetRedir, Arity: 2, Flags: NoScript | Loading | Stale, Since: "6.0.0",
+			Summary: "Returns the connection that this one's invalidation messages go to.", Complexity: "O(1)"},
+		{Name: "tracking", Fn: cmdClientTracking, Arity: -3, Flags: NoScript | Loading | Stale, Since: "6.0.0",
+			Summary: "Chooses whether this connection is told when keys change that it has read.", Complexity: "O(1), and O(N) in the number of prefixes",
+			Syntax: "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"},
+		{Name: "trackinginfo", Fn: cmdClientTrackingInfo, Arity: 2, Flags: NoScript | Loading | Stale, Since: "6.2.0",
+			Summary: "Describes this connection's client-side caching.", Complexity: "O(1)"},
+	}
+
 }
 
 // redir is what CLIENT GETREDIR and LIST show.

@@ -19,39 +19,39 @@ import (
 // what they led to; the removal of the lowest or highest members is the same
 // wherever it is replayed.
 
-func init() {
-	register(
-		&Row{Name: "zadd", Fn: func(c *Ctx) { zadd(c, false) }, Arity: -4, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+func zsetRows() []*Row {
+	return []*Row{
+		{Name: "zadd", Fn: func(c *Ctx) { zadd(c, false) }, Arity: -4, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "1.2.0", Group: "sorted-set", Summary: "Adds members to a sorted set, or gives them other scores.", Complexity: "O(log(N)) for each member, N being the number of members",
 			Syntax: "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]"},
-		&Row{Name: "zcard", Fn: cmdZCard, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
+		{Name: "zcard", Fn: cmdZCard, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",
 			Since: "1.2.0", Group: "sorted-set", Summary: "Returns the number of members of a sorted set.", Complexity: "O(1)", Syntax: "key"},
-		&Row{Name: "zincrby", Fn: func(c *Ctx) { zadd(c, true) }, Arity: 4, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+		{Name: "zincrby", Fn: func(c *Ctx) { zadd(c, true) }, Arity: 4, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "1.2.0", Group: "sorted-set", Summary: "Adds to the score of a member; a missing one counts as 0.", Complexity: "O(log(N)) in the number of members", Syntax: "key increment member"},
-		&Row{Name: "zmpop", Fn: cmdZMPop, Arity: -4, Flags: Write | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RW access delete",
+		{Name: "zmpop", Fn: cmdZMPop, Arity: -4, Flags: Write | MovableKeys, KeysFn: keysAfterCount(1), KeyFlags: "RW access delete",
 			Since: "7.0.0", Group: "sorted-set", Summary: "Removes and returns the lowest or highest members of the first sorted set that is not empty.",
 			Complexity: "O(K) + O(M*log(N)) in the numbers of keys, members removed, and members", Syntax: "numkeys key [key ...] <MIN | MAX> [COUNT count]"},
-		&Row{Name: "zmscore", Fn: cmdZMScore, Arity: -3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zmscore", Fn: cmdZMScore, Arity: -3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "6.2.0", Group: "sorted-set", Summary: "Returns the scores of several members.", Complexity: "O(N) in the number of members asked for", Syntax: "key member [member ...]"},
-		&Row{Name: "zpopmax", Fn: func(c *Ctx) { zpop(c, true) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "zpopmax", Fn: func(c *Ctx) { zpop(c, true) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "5.0.0", Group: "sorted-set", Summary: "Removes and returns the members with the highest scores.", Complexity: "O(log(N)*M), M being the number of members removed", Syntax: "key [count]"},
-		&Row{Name: "zpopmin", Fn: func(c *Ctx) { zpop(c, false) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "zpopmin", Fn: func(c *Ctx) { zpop(c, false) }, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "5.0.0", Group: "sorted-set", Summary: "Removes and returns the members with the lowest scores.", Complexity: "O(log(N)*M), M being the number of members removed", Syntax: "key [count]"},
-		&Row{Name: "zrandmember", Fn: cmdZRandMember, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zrandmember", Fn: cmdZRandMember, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "6.2.0", Group: "sorted-set", Summary: "Returns random members.", Complexity: "O(N) in the number of members returned",
 			Syntax: "key [count [WITHSCORES]]", Tips: "nondeterministic_output"},
-		&Row{Name: "zrank", Fn: func(c *Ctx) { zrank(c, false) }, Arity: -3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zrank", Fn: func(c *Ctx) { zrank(c, false) }, Arity: -3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.0.0", Group: "sorted-set", Summary: "Returns the place of a member, counted from the lowest score.", Complexity: "O(log(N))", Syntax: "key member [WITHSCORE]"},
-		&Row{Name: "zrem", Fn: cmdZRem, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "zrem", Fn: cmdZRem, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "1.2.0", Group: "sorted-set", Summary: "Removes members from a sorted set.", Complexity: "O(M*log(N)), M being the number of members removed", Syntax: "key member [member ...]"},
-		&Row{Name: "zrevrank", Fn: func(c *Ctx) { zrank(c, true) }, Arity: -3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zrevrank", Fn: func(c *Ctx) { zrank(c, true) }, Arity: -3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.0.0", Group: "sorted-set", Summary: "Returns the place of a member, counted from the highest score.", Complexity: "O(log(N))", Syntax: "key member [WITHSCORE]"},
-		&Row{Name: "zscan", Fn: cmdZScan, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zscan", Fn: cmdZScan, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.8.0", Group: "sorted-set", Summary: "Goes through the members of a sorted set step by step.", Complexity: "O(1) for each call, O(N) for all",
 			Syntax: "key cursor [MATCH pattern] [COUNT count]", Tips: "nondeterministic_output"},
-		&Row{Name: "zscore", Fn: cmdZScore, Arity: 3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zscore", Fn: cmdZScore, Arity: 3, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.2.0", Group: "sorted-set", Summary: "Returns the score of a member.", Complexity: "O(1)", Syntax: "key member"},
-	)
+	}
 }
 
 // zsetValues are what an Exec works on sorted sets with, again and again.

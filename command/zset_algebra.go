@@ -13,7 +13,7 @@ import (
 // are atomic: they hold the locks of all their keys for as long as they take,
 // which is about 0.2 us a member looked at and 0.5 us a member stored.
 
-func init() {
+func zsetAlgebraRows() []*Row {
 	const (
 		unionCost = "O(N)+O(M*log(M)) in the sum of the inputs' members and those of the result"
 		interCost = "O(N*K)+O(M*log(M)) in the members of the smallest input, the number of inputs, and the members of the result"
@@ -22,22 +22,22 @@ func init() {
 		reads     = ReadOnly | MovableKeys
 		stores    = Write | DenyOOM | MovableKeys
 	)
-	register(
-		&Row{Name: "zdiff", Fn: func(c *Ctx) { zcombine(c, zdiff) }, Arity: -3, Flags: reads, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
+	return []*Row{
+		{Name: "zdiff", Fn: func(c *Ctx) { zcombine(c, zdiff) }, Arity: -3, Flags: reads, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
 			Since: "6.2.0", Group: "sorted-set", Summary: "Returns the members of the first sorted set that no other has.", Complexity: diffCost, Syntax: "numkeys key [key ...] [WITHSCORES]"},
-		&Row{Name: "zdiffstore", Fn: func(c *Ctx) { zcombineStore(c, zdiff, "zdiffstore") }, Arity: -4, Flags: stores, First: 1, Last: 1, Step: 1, KeysFn: storeAndCounted, KeyFlags: "OW update; RO access",
+		{Name: "zdiffstore", Fn: func(c *Ctx) { zcombineStore(c, zdiff, "zdiffstore") }, Arity: -4, Flags: stores, First: 1, Last: 1, Step: 1, KeysFn: storeAndCounted, KeyFlags: "OW update; RO access",
 			Since: "6.2.0", Group: "sorted-set", Summary: "Stores the members of the first sorted set that no other has.", Complexity: diffCost, Syntax: "destination numkeys key [key ...]"},
-		&Row{Name: "zinter", Fn: func(c *Ctx) { zcombine(c, zinter) }, Arity: -3, Flags: reads, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
+		{Name: "zinter", Fn: func(c *Ctx) { zcombine(c, zinter) }, Arity: -3, Flags: reads, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
 			Since: "6.2.0", Group: "sorted-set", Summary: "Returns the members that all of several sorted sets have.", Complexity: interCost, Syntax: "numkeys key [key ...] " + weights + " [WITHSCORES]"},
-		&Row{Name: "zintercard", Fn: func(c *Ctx) { zcombine(c, zinterCard) }, Arity: -3, Flags: reads, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
+		{Name: "zintercard", Fn: func(c *Ctx) { zcombine(c, zinterCard) }, Arity: -3, Flags: reads, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
 			Since: "7.0.0", Group: "sorted-set", Summary: "Counts the members that all of several sorted sets have.", Complexity: "O(N*K) in the members of the smallest input and the number of inputs", Syntax: "numkeys key [key ...] [LIMIT limit]"},
-		&Row{Name: "zinterstore", Fn: func(c *Ctx) { zcombineStore(c, zinter, "zinterstore") }, Arity: -4, Flags: stores, First: 1, Last: 1, Step: 1, KeysFn: storeAndCounted, KeyFlags: "OW update; RO access",
+		{Name: "zinterstore", Fn: func(c *Ctx) { zcombineStore(c, zinter, "zinterstore") }, Arity: -4, Flags: stores, First: 1, Last: 1, Step: 1, KeysFn: storeAndCounted, KeyFlags: "OW update; RO access",
 			Since: "2.0.0", Group: "sorted-set", Summary: "Stores the members that all of several sorted sets have.", Complexity: interCost, Syntax: "destination numkeys key [key ...] " + weights},
-		&Row{Name: "zunion", Fn: func(c *Ctx) { zcombine(c, zunion) }, Arity: -3, Flags: reads, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
+		{Name: "zunion", Fn: func(c *Ctx) { zcombine(c, zunion) }, Arity: -3, Flags: reads, KeysFn: keysAfterCount(1), KeyFlags: "RO access",
 			Since: "6.2.0", Group: "sorted-set", Summary: "Returns the members that any of several sorted sets has.", Complexity: unionCost, Syntax: "numkeys key [key ...] " + weights + " [WITHSCORES]"},
-		&Row{Name: "zunionstore", Fn: func(c *Ctx) { zcombineStore(c, zunion, "zunionstore") }, Arity: -4, Flags: stores, First: 1, Last: 1, Step: 1, KeysFn: storeAndCounted, KeyFlags: "OW update; RO access",
+		{Name: "zunionstore", Fn: func(c *Ctx) { zcombineStore(c, zunion, "zunionstore") }, Arity: -4, Flags: stores, First: 1, Last: 1, Step: 1, KeysFn: storeAndCounted, KeyFlags: "OW update; RO access",
 			Since: "2.0.0", Group: "sorted-set", Summary: "Stores the members that any of several sorted sets has.", Complexity: unionCost, Syntax: "destination numkeys key [key ...] " + weights},
-	)
+	}
 }
 
 var keysAfterSecond = keysAfterCount(2)

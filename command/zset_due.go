@@ -15,16 +15,16 @@ import (
 // them is tried, and one clock runs for all: it is set to the lowest score
 // whenever a try fails.
 
-func init() {
+func zsetDueRows() []*Row {
 	const cost = "O(log(N)*M), M being the number of members removed"
-	register(
-		&Row{Name: "bzpopdue", Fn: cmdBZPopDue, Arity: -3, Flags: Write | Blocking | MovableKeys, First: 1, Last: -2, Step: 1, KeysFn: dueKeys, KeyFlags: "RW access delete",
+	return []*Row{
+		{Name: "bzpopdue", Fn: cmdBZPopDue, Arity: -3, Flags: Write | Blocking | MovableKeys, First: 1, Last: -2, Step: 1, KeysFn: dueKeys, KeyFlags: "RW access delete",
 			Since: "1.0.0", Group: "sorted-set", Summary: "Removes and returns the members of the first sorted set whose scores are times that have come; waits for the first one if need be (kvd).",
 			Complexity: cost, Syntax: "key [key ...] timeout [COUNT count]"},
-		&Row{Name: "zpopdue", Fn: cmdZPopDue, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "zpopdue", Fn: cmdZPopDue, Arity: -3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "1.0.0", Group: "sorted-set", Summary: "Removes and returns the members whose scores are at most a time, which is now if it is * (kvd).",
 			Complexity: cost, Syntax: "key <* | now> [COUNT count]"},
-	)
+	}
 }
 
 // dueTurn is how many of those who wait for a key are served in one go, with its

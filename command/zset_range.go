@@ -17,36 +17,36 @@ import (
 // holds its locks for as long as it takes to copy and sort what it stores,
 // some 0.5 us a member.
 
-func init() {
+func zsetRangeRows() []*Row {
 	const cost = "O(log(N)+M), N being the number of members and M of those returned"
-	register(
-		&Row{Name: "zcount", Fn: cmdZCount, Arity: 4, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+	return []*Row{
+		{Name: "zcount", Fn: cmdZCount, Arity: 4, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.0.0", Group: "sorted-set", Summary: "Counts the members with scores in a range.", Complexity: "O(log(N))", Syntax: "key min max"},
-		&Row{Name: "zlexcount", Fn: cmdZLexCount, Arity: 4, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zlexcount", Fn: cmdZLexCount, Arity: 4, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.8.9", Group: "sorted-set", Summary: "Counts the members between two strings.", Complexity: "O(log(N))", Syntax: "key min max"},
-		&Row{Name: "zrange", Fn: func(c *Ctx) { zrange(c, zquery{}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zrange", Fn: func(c *Ctx) { zrange(c, zquery{}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.2.0", Group: "sorted-set", Summary: "Returns the members in a range of places, scores or strings.", Complexity: cost,
 			Syntax: "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]"},
-		&Row{Name: "zrangebylex", Fn: func(c *Ctx) { zrange(c, zquery{by: zbyLex, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zrangebylex", Fn: func(c *Ctx) { zrange(c, zquery{by: zbyLex, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.8.9", Group: "sorted-set", Summary: "Returns the members between two strings.", Complexity: cost, Syntax: "key min max [LIMIT offset count]"},
-		&Row{Name: "zrangebyscore", Fn: func(c *Ctx) { zrange(c, zquery{by: zbyScore, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zrangebyscore", Fn: func(c *Ctx) { zrange(c, zquery{by: zbyScore, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.5", Group: "sorted-set", Summary: "Returns the members with scores in a range.", Complexity: cost, Syntax: "key min max [WITHSCORES] [LIMIT offset count]"},
-		&Row{Name: "zrangestore", Fn: cmdZRangeStore, Arity: -5, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "OW update; RO access",
+		{Name: "zrangestore", Fn: cmdZRangeStore, Arity: -5, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "OW update; RO access",
 			Since: "6.2.0", Group: "sorted-set", Summary: "Stores the members in a range of places, scores or strings at a key.", Complexity: "O(log(N)+M*log(M)), M being the number of members stored",
 			Syntax: "dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]"},
-		&Row{Name: "zremrangebylex", Fn: func(c *Ctx) { zremrange(c, zbyLex, "zremrangebylex") }, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "zremrangebylex", Fn: func(c *Ctx) { zremrange(c, zbyLex, "zremrangebylex") }, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "2.8.9", Group: "sorted-set", Summary: "Removes the members between two strings.", Complexity: cost, Syntax: "key min max"},
-		&Row{Name: "zremrangebyrank", Fn: func(c *Ctx) { zremrange(c, zbyRank, "zremrangebyrank") }, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "zremrangebyrank", Fn: func(c *Ctx) { zremrange(c, zbyRank, "zremrangebyrank") }, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "2.0.0", Group: "sorted-set", Summary: "Removes the members in a range of places.", Complexity: cost, Syntax: "key start stop"},
-		&Row{Name: "zremrangebyscore", Fn: func(c *Ctx) { zremrange(c, zbyScore, "zremrangebyscore") }, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "zremrangebyscore", Fn: func(c *Ctx) { zremrange(c, zbyScore, "zremrangebyscore") }, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "1.2.0", Group: "sorted-set", Summary: "Removes the members with scores in a range.", Complexity: cost, Syntax: "key min max"},
-		&Row{Name: "zrevrange", Fn: func(c *Ctx) { zrange(c, zquery{reverse: true, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zrevrange", Fn: func(c *Ctx) { zrange(c, zquery{reverse: true, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.2.0", Group: "sorted-set", Summary: "Returns the members in a range of places, the highest score first.", Complexity: cost, Syntax: "key start stop [WITHSCORES]"},
-		&Row{Name: "zrevrangebylex", Fn: func(c *Ctx) { zrange(c, zquery{by: zbyLex, reverse: true, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zrevrangebylex", Fn: func(c *Ctx) { zrange(c, zquery{by: zbyLex, reverse: true, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.8.9", Group: "sorted-set", Summary: "Returns the members between two strings, the last first.", Complexity: cost, Syntax: "key max min [LIMIT offset count]"},
-		&Row{Name: "zrevrangebyscore", Fn: func(c *Ctx) { zrange(c, zquery{by: zbyScore, reverse: true, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "zrevrangebyscore", Fn: func(c *Ctx) { zrange(c, zquery{by: zbyScore, reverse: true, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.2.0", Group: "sorted-set", Summary: "Returns the members with scores in a range, the highest first.", Complexity: cost, Syntax: "key max min [WITHSCORES] [LIMIT offset count]"},
-	)
+	}
 }
 
 // zby is what a range is a range of.

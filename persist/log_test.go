@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/command/families"
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
@@ -61,7 +62,7 @@ func start(t testing.TB, disk persist.Disk, directives ...string) (n *node, err 
 	}
 	n = &node{t: t, ks: keyspace.New(keyspace.Options{Databases: 16, Stripes: 16})}
 	log := logf.NewWriter(n, logf.Debug)
-	n.srv = command.NewServer(cfg, n.ks, log, "test")
+	n.srv = command.NewServer(families.Table(), cfg, n.ks, log, "test")
 	saver := persist.New(persist.Options{Keyspace: n.ks, Config: cfg, Log: log, Dirty: &n.srv.Stats.DirtySinceSave, Version: "test", RedisVersion: "7.4.0",
 		UsedMemory: n.srv.UsedMemory, Limits: n.srv.RDBLimits, Freq: n.srv.Freq, FreqClock: n.srv.FreqClock, Changed: n.srv.PersistenceChanged, Disk: disk})
 	n.aof = persist.NewLog(saver, func() persist.Applier { n.appliers++; return n.srv.NewApplier() })

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/command/families"
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
@@ -60,7 +61,7 @@ func newFollower(t *testing.T, loading string) *follower {
 	f := &follower{log: &lockedBuffer{}}
 	log := logf.NewWriter(f.log, logf.Notice)
 	f.ks = keyspace.New(keyspace.Options{})
-	f.srv = command.NewServer(cfg, f.ks, log, "test")
+	f.srv = command.NewServer(families.Table(), cfg, f.ks, log, "test")
 	f.stream = replica.NewStream(f.ks, cfg, log)
 	f.saver = persist.New(persist.Options{Keyspace: f.ks, Config: cfg, Log: log, Dirty: &f.srv.Stats.DirtySinceSave, Version: "test", RedisVersion: "7.0.15",
 		UsedMemory: func() int64 { return 0 }, Limits: f.srv.RDBLimits, Freq: f.srv.Freq, FreqClock: f.srv.FreqClock, Changed: func() {},

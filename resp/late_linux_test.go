@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/command/families"
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
@@ -32,7 +33,7 @@ func newOneTurn(t *testing.T) *oneTurn {
 		}
 	}
 	ks := keyspace.New(keyspace.Options{Stripes: 16})
-	o := &oneTurn{t: t, addr: start(t, New(command.NewServer(cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")), ks)}
+	o := &oneTurn{t: t, addr: start(t, New(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")), ks)}
 	o.sleep = o.dial()
 	return o
 }

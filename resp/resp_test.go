@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/command/families"
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
@@ -33,7 +34,7 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *Server),
 				}
 			}
 			ks := keyspace.New(keyspace.Options{Stripes: 16})
-			srv := New(command.NewServer(cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test"))
+			srv := New(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test"))
 			if name == "goroutines" {
 				srv.transport = newGoroutines(srv)
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/command/families"
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
@@ -54,7 +55,7 @@ func TestEndOfTurn(t *testing.T) {
 		}
 	}
 	ks := keyspace.New(keyspace.Options{Stripes: 16})
-	cmd := command.NewServer(cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")
+	cmd := command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")
 	r := &turns{entered: make(chan struct{}), leave: make(chan struct{}), over: make(chan struct{})}
 	cmd.SetReplication(r)
 	t.Cleanup(func() { // once the server is closed

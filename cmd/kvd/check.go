@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"kvd/command"
+	"kvd/command/families"
 	"kvd/persist"
 )
 
@@ -32,7 +33,7 @@ func checkCommand(stdin io.Reader, stdout io.Writer) *cli.Command {
 			if ctx.NArg() == 0 {
 				return errors.New("kvd check needs a file or a directory; see kvd check --help")
 			}
-			c := &persist.Checker{Known: knownCommand}
+			c := &persist.Checker{Known: knownCommand(families.Table())}
 			in := bufio.NewReader(stdin)
 			bad := false
 			for _, name := range ctx.Args().Slice() {
@@ -89,13 +90,15 @@ func check(c *persist.Checker, name string, fix, yes bool, in *bufio.Reader, out
 }
 
 // knownCommand says what is wrong with a command of a log, if anything.
-func knownCommand(args int, name []byte) error {
-	row := command.Lookup(name)
-	switch {
-	case row == nil:
-		return fmt.Errorf("there is no command %.40q", name)
-	case row.Arity > 0 && args != row.Arity || args < -row.Arity:
-		return fmt.Errorf("%s with %d arguments", row.Name, args-1)
+func knownCommand(table *command.Table) func(args int, name []byte) error {
+	return func(args int, name []byte) error {
+		row := table.Lookup(name)
+		switch {
+		case row == nil:
+			return fmt.Errorf("there is no command %.40q", name)
+		case row.Arity > 0 && args != row.Arity || args < -row.Arity:
+			return fmt.Errorf("%s with %d arguments", row.Name, args-1)
+		}
+		return nil
 	}
-	return nil
 }

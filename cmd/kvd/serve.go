@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"kvd/command"
+	"kvd/command/families"
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
@@ -27,13 +28,14 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	collector := tuneCollector()
 	boss := newSupervisor(cfg, log)
 
+	table := families.Table()
 	for _, r := range cfg.Renames() {
-		if err := command.Rename(r.Name, r.Value); err != nil {
+		if err := table.Rename(r.Name, r.Value); err != nil {
 			return fmt.Errorf("rename-command %s: %w", r.Name, err)
 		}
 	}
 	ks := keyspace.New(keyspace.Options{Databases: int(cfg.Databases.Load())})
-	srv := command.NewServer(cfg, ks, log, Version)
+	srv := command.NewServer(table, cfg, ks, log, Version)
 	done := make(chan struct{})
 	var once sync.Once
 	srv.Shutdown = func() { once.Do(func() { close(done) }) }

@@ -1,22 +1,4 @@
-// Package command is the command table and the commands: one declarative row a
-// command, one file a family.
-//
-// A command function parses every argument, looks up, checks types, and only
-// then changes something: a command that fails has changed nothing. It never
-// takes a lock (the dispatcher has locked the stripes of the keys that the row
-// declares), never touches a socket or a file, and takes the time from
-// Ctx.Now. It replies through Ctx.W. What it changed is journaled as its
-// effect: by default the command itself as it came; where that would not lead
-// to the same contents when replayed (relative times, random choices), the
-// function says what did happen with Ctx.Effect.
 package command
-
-import (
-	"errors"
-	"fmt"
-	"sort"
-	"strings"
-)
 
 // Flag says how a command may be used. The names are those of COMMAND INFO.
 type Flag uint32
@@ -121,96 +103,11 @@ type Row struct {
 // FullName is the name as COMMAND LIST shows it: "get", "client|list".
 func (r *Row) FullName() string { return r.full }
 
-// Num is the row's number, below Rows().
+// Num is the row's number in its Table, below Table.Size.
 func (r *Row) Num() int { return r.num }
 
 // Parent is the container command of a subcommand.
 func (r *Row) Parent() *Row { return r.parent }
-
-var (
-	byName  = map[string]*Row{}
-	allRows []*Row // containers and subcommands alike, by num
-)
-
-// register enters a family's rows; families call it from init. It panics on
-// what can only be a slip in the table.
-func register(rows ...*Row) {
-	for _, r := range rows {
-		if byName[r.Name] != nil {
-			panic("command: two rows are called " + r.Name)
-		}
-		byName[r.Name] = r
-		r.enter(nil)
-	}
-}
-
-func (r *Row) enter(parent *Row) {
-	r.parent, r.full, r.num = parent, r.Name, len(allRows)
-	if parent != nil {
-		r.full = parent.Name + "|" + r.Name
-		if r.Group == "" {
-			r.Group = parent.Group
-		}
-	}
-	allRows = append(allRows, r)
-	r.notKeys = r.KeyFlags == "not_key"
-	r.reads, r.endsMulti, r.walks = r.countsReads(), endsMulti[r.full], undeclared[r.full]
-	r.applied = r.effect()
-	if r.Fn == nil && len(r.Sub) == 0 || r.Arity == 0 || r.Since == "" || r.Group == "" || r.Summary == "" || r.Name != strings.ToLower(r.Name) {
-		panic(fmt.Sprintf("command: the row of %s is not complete", r.full))
-	}
-	for _, s := range r.Sub {
-		s.enter(r)
-	}
-}
-
-// Rename makes a command known to clients by another name, or by none if to is
-// empty; inside, and in what is journaled, it keeps its own. It is for the
-// start, before any Server is made. The error's text is Redis's.
-func Rename(from, to string) error {
-	r := Lookup([]byte(from))
-	if r == nil {
-		return errors.New("No such command in rename-command")
-	}
-	to = strings.ToLower(to)
-	if to != "" && byName[to] != nil && byName[to] != r {
-		return errors.New("Target command name already exists")
-	}
-	delete(byName, strings.ToLower(from))
-	r.renamed = to != r.Name
-	if to != "" {
-		byName[to] = r
-	}
-	return nil
-}
-
-// lookupInside finds a command by its own name, whatever clients call it.
-func lookupInside(name []byte) *Row {
-	for _, r := range allRows {
-		if r.renamed && r.parent == nil && equalFold(name, r.Name) {
-			return r
-		}
-	}
-	return Lookup(name)
-}
-
-// Rows is the number of rows; Row.Num is below it.
-func Rows() int { return len(allRows) }
-
-// Lookup finds a command by name in any case; nil if there is none.
-func Lookup(name []byte) *Row {
-	var low [32]byte
-	if len(name) > len(low) {
-		return nil
-	}
-	for i, c := range name {
-		if c-'A' < 26 {
-			c += 'a' - 'A'
-		}
-		low[i] = c
-	}
-	return byName[string(low[:len(name)])]
-}
 
 // sub finds a subcommand in any case.
 func (r *Row) sub(name []byte) *Row {
@@ -220,16 +117,6 @@ func (r *Row) sub(name []byte) *Row {
 		}
 	}
 	return nil
-}
-
-// Top lists the commands that are not subcommands, by name.
-func Top() []*Row {
-	rows := make([]*Row, 0, len(byName))
-	for _, r := range byName {
-		rows = append(rows, r)
-	}
-	sort.Slice(rows, func(i, j int) bool { return rows[i].Name < rows[j].Name })
-	return rows
 }
 
 // keyPositions appends the positions of the keys in args to dst; false where

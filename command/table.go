@@ -1,0 +1,133 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Table is the commands of a server: the rows of its families, numbered, by the
+// names that clients use. It is made and renamed in before there is a Server of
+// it, and does not change then, so it is read without a lock.
+type Table struct {
+	byName map[string]*Row // by the names that clients use, in lower case
+	rows   []*Row          // containers and subcommands alike, by num
+}
+
+// NewTable makes a table of families' rows. It copies them, so two tables share
+// nothing that changes. An error is a slip in a row, or two of one name.
+func NewTable(families ...[]*Row) (*Table, error) {
+	t := &Table{byName: make(map[string]*Row)}
+	for _, rows := range families {
+		for _, r := range rows {
+			if t.byName[r.Name] != nil {
+				return nil, fmt.Errorf("two commands are called %s", r.Name)
+			}
+			own, err := t.enter(r, nil)
+			if err != nil {
+				return nil, err
+			}
+			t.byName[own.Name] = own
+		}
+	}
+	return t, nil
+}
+
+// enter copies a row and its subcommands into the table.
+func (t *Table) enter(of, parent *Row) (*Row, error) {
+	r := new(Row)
+	*r = *of
+	r.parent, r.full, r.num = parent, r.Name, len(t.rows)
+	if parent != nil {
+		r.full = parent.Name + "|" + r.Name
+		if r.Group == "" {
+			r.Group = parent.Group
+		}
+	}
+	t.rows = append(t.rows, r)
+	r.notKeys = r.KeyFlags == "not_key"
+	r.reads, r.endsMulti, r.walks = r.countsReads(), endsMulti[r.full], undeclared[r.full]
+	r.applied = r.effect()
+	if r.Fn == nil && len(r.Sub) == 0 || r.Arity == 0 || r.Since == "" || r.Group == "" || r.Summary == "" || r.Name != strings.ToLower(r.Name) {
+		return nil, fmt.Errorf("the row of %s is not complete", r.full)
+	}
+	r.Sub = slices.Clone(r.Sub)
+	for i, s := range r.Sub {
+		own, err := t.enter(s, r)
+		if err != nil {
+			return nil, err
+		}
+		r.Sub[i] = own
+	}
+	return r, nil
+}
+
+// Size is the number of rows; Row.Num is below it.
+func (t *Table) Size() int { return len(t.rows) }
+
+// Rename makes a command known to clients by another name, or by none if to is
+// empty; inside, and in what is journaled, it keeps its own. It is for the
+// start, before any Server is made of the table. The error's text is Redis's.
+func (t *Table) Rename(from, to string) error {
+	r := t.Lookup([]byte(from))
+	if r == nil {
+		return errors.New("No such command in rename-command")
+	}
+	to = strings.ToLower(to)
+	if to != "" && t.byName[to] != nil && t.byName[to] != r {
+		return errors.New("Target command name already exists")
+	}
+	delete(t.byName, strings.ToLower(from))
+	r.renamed = to != r.Name
+	if to != "" {
+		t.byName[to] = r
+	}
+	return nil
+}
+
+// Lookup finds a command by the name that clients use, in any case; nil if there
+// is none.
+func (t *Table) Lookup(name []byte) *Row {
+	var low [32]byte
+	if len(name) > len(low) {
+		return nil
+	}
+	for i, c := range name {
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		}
+		low[i] = c
+	}
+	return t.byName[string(low[:len(name)])]
+}
+
+// lookupInside finds a command by its own name, whatever clients call it.
+func (t *Table) lookupInside(name []byte) *Row {
+	for _, r := range t.rows {
+		if r.renamed && r.parent == nil && equalFold(name, r.Name) {
+			return r
+		}
+	}
+	return t.Lookup(name)
+}
+
+// byFullName finds a row by a name like "client|list", in any case.
+func (t *Table) byFullName(name []byte) *Row {
+	top, sub, isSub := strings.Cut(string(name), "|")
+	r := t.Lookup([]byte(top))
+	if r == nil || !isSub {
+		return r
+	}
+	return r.sub([]byte(sub))
+}
+
+// Top lists the commands that are not subcommands, by name.
+func (t *Table) Top() []*Row {
+	rows := make([]*Row, 0, len(t.byName))
+	for _, r := range t.byName {
+		rows = append(rows, r)
+	}
+	slices.SortFunc(rows, func(a, b *Row) int { return strings.Compare(a.Name, b.Name) })
+	return rows
+}
