@@ -20,11 +20,12 @@ var mayImport = map[string][]string{
 	"resp/wire":        {},
 	"config":           {"glob"},
 	"glob":             {},
+	"acl":              {"glob"},
 	"logf":             {},
 	"script/lua":       {},
 	"persist/rdb":      {"types", "types/stream"},
 	"keyspace":         {"types", "types/slab"},
-	"command":          {"keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua"},
+	"command":          {"keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl"},
 	"command/families": {"command"},
 
 	"resp":    {"command", "resp/wire", "config", "logf", "keyspace"},
