@@ -48,6 +48,13 @@ func (s *Server) NewStreamApplier() *Applier {
 	return a
 }
 
+// Applies tells whether the command is an effect: of a log that is loaded, or of a
+// leader's stream.
+func (c *Ctx) Applies() bool { return c.C.applies }
+
+// FromLog tells whether the command stands in a log that is loaded.
+func (c *Ctx) FromLog() bool { return c.C.applies && !c.C.streams }
+
 // loggedStringMax is the length in bytes up to which a log may make a string,
 // whatever proto-max-bulk-len is now.
 const loggedStringMax = 4 << 30

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"math"
 	"runtime/debug"
 	"slices"
@@ -274,6 +275,46 @@ func (c *Ctx) ReadyAll(db int) {
 			}
 		}
 	}
+}
+
+// waitedFor tells whether anybody waits for a key of that name.
+func (c *Ctx) waitedFor(k *keyspace.Key) bool { return c.S.waiters.list(k) != nil }
+
+// waitedForClaims tells whether anybody waits for a key with Wait.Claims.
+func (c *Ctx) waitedForClaims(k *keyspace.Key) bool {
+	l := c.S.waiters.list(k)
+	return l != nil && l.claims > 0
+}
+
+// wakeAt has those who wait for a key served at a time, Unix ms. Serving them
+// says when to do so again.
+func (c *Ctx) wakeAt(k *keyspace.Key, at int64) { c.S.wakeAt(c.DB(), k, at) }
+
+// CheckIdle is for tests: it is an error if a client is in the lists of those who
+// wait for keys or watch them. No command may run.
+func (s *Server) CheckIdle() error {
+	h := s.Keyspace.LockAll()
+	defer s.Keyspace.Unlock(&h)
+	for i := range s.waiters.stripes {
+		for name, l := range s.waiters.stripes[i].lists {
+			return fmt.Errorf("%d waiters are in the list of %q", len(l.waiters), name)
+		}
+	}
+	for i := range s.watches.stripes {
+		if n := len(s.watches.stripes[i].lists); n > 0 {
+			return fmt.Errorf("stripe %d has %d lists of watchers", i, n)
+		}
+	}
+	if n := s.waiters.moving.Load(); n != 0 {
+		return fmt.Errorf("%d waiters that need further keys are counted", n)
+	}
+	if n := s.BlockedClients(); n != 0 {
+		return fmt.Errorf("%d clients count as blocked", n)
+	}
+	if n := s.watches.n.Load(); n != 0 {
+		return fmt.Errorf("%d keys count as watched", n)
+	}
+	return nil
 }
 
 // widen locks, besides the stripes of keys, all that serving those who wait

@@ -150,6 +150,9 @@ func (c *Client) Closing() bool { return c.has(stateClosing) }
 // Proto is the protocol version, 2 or 3.
 func (c *Client) Proto() int { return int(c.proto.Load()) }
 
+// SetProto chooses the protocol of the replies that follow, 2 or 3.
+func (c *Client) SetProto(version int) { c.proto.Store(int32(version)) }
+
 func loadString(p *atomic.Pointer[string]) string {
 	if s := p.Load(); s != nil {
 		return *s

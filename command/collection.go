@@ -56,6 +56,9 @@ type values struct {
 	text   []byte   // the number that one means
 }
 
+// values is the memory that the commands of an Exec work with, one after the other.
+func (c *Ctx) values() *values { return &c.x.values }
+
 // findType finds the value at a key as an access to it; it is false where
 // something of another type is there, and that is replied.
 func (c *Ctx) findType(k *keyspace.Key, t types.Type, e *keyspace.Entry) bool {

@@ -27,6 +27,9 @@ type debugFlags struct {
 	allowNoScr   atomic.Bool // SET-DISABLE-DENY-SCRIPTS 1: scripts may call what they normally may not
 }
 
+// skipsChecksum tells whether RESTORE is to take a value whose checksum is wrong.
+func (s *Server) skipsChecksum() bool { return s.debug.skipChecksum.Load() }
+
 // debugCmd is one subcommand; args are all that it may be given, its own name
 // included.
 type debugCmd struct {

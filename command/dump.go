@@ -101,7 +101,7 @@ func cmdRestore(c *Ctx) {
 		return
 	}
 	payload := c.Args[3]
-	unsummed := c.S.debug.skipChecksum.Load()
+	unsummed := c.S.skipsChecksum()
 	version, err := rdb.CheckDump(payload, !unsummed)
 	if err != nil {
 		c.Err("ERR DUMP payload version or checksum are wrong")

@@ -319,13 +319,11 @@ func cmdRandomKey(c *Ctx) {
 // where there is none. That counts as a look-up, but is no event where it finds none.
 func (c *Ctx) object() (e keyspace.Entry, ok bool) {
 	e = c.Peek(&c.Keys[0])
+	c.count(&e)
 	if !e.Exists() {
-		c.misses++
 		c.W.Null()
-		return e, false
 	}
-	c.hits++
-	return e, true
+	return e, e.Exists()
 }
 
 func cmdObjectEncoding(c *Ctx) {

@@ -52,7 +52,7 @@ words:
 		c.Err(errSyntax)
 		return
 	}
-	scores := c.x.values.zset.scores[:0]
+	scores := c.values().zset.scores[:0]
 	for j := 0; j < len(args); j += 3 {
 		p, ok := c.geoPoint(i + j)
 		if !ok {
@@ -61,7 +61,7 @@ words:
 		scores = append(scores, geo.Score(p))
 	}
 	if cap(scores) <= zscoresMax {
-		c.x.values.zset.scores = scores
+		c.values().zset.scores = scores
 	}
 	zaddScores(c, &o, scores, args, 3)
 }

@@ -168,7 +168,7 @@ func geoSearch(c *Ctx, form geoForm) {
 		q.ascending = true
 	}
 	q.shape.Prepare()
-	v := &c.x.values.geo
+	v := &c.values().geo
 	v.ranges = q.shape.Ranges(v.ranges[:0])
 	switch {
 	case q.store:

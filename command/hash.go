@@ -93,7 +93,7 @@ func (c *Ctx) findHash(k *keyspace.Key, h *hashAt) bool {
 		return false
 	}
 	cfg := c.S.Config
-	h.Hash = &c.x.values.hash
+	h.Hash = &c.values().hash
 	h.Limits.MaxListpackEntries = int(cfg.HashMaxListpackEntries.Load())
 	h.Limits.MaxListpackValue = int(cfg.HashMaxListpackValue.Load())
 	c.load(&h.e, h.Hash)

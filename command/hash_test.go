@@ -13,6 +13,7 @@ import (
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
+	"kvd/types"
 )
 
 func TestHashReplies(t *testing.T) {
@@ -462,9 +463,10 @@ func TestDueFieldsAreHidden(t *testing.T) {
 		s.x.ctx.Replaying = true
 		e := s.x.ctx.Peek(&k)
 		s.x.ctx.Replaying = false
-		s.x.ctx.load(&e, &s.x.values.hash)
+		var hash types.Hash
+		s.x.ctx.load(&e, &hash)
 		for _, f := range due {
-			if b := []byte(f); s.x.values.hash.Has(b, 0) && !s.x.values.hash.Has(b, s.now.UnixMilli()) {
+			if b := []byte(f); hash.Has(b, 0) && !hash.Has(b, s.now.UnixMilli()) {
 				field = f
 			}
 		}

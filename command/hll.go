@@ -68,7 +68,7 @@ func (c *Ctx) hllAt(k *keyspace.Key, e *keyspace.Entry) (b []byte, ok bool) {
 
 // hllCopy is a copy of b with room for some more runs.
 func (c *Ctx) hllCopy(b []byte) []byte {
-	v := &c.x.values.hll
+	v := &c.values().hll
 	v.buf = append(v.buf[:0], b...)
 	return v.buf
 }
@@ -81,7 +81,7 @@ func (c *Ctx) putHLL(k *keyspace.Key, e *keyspace.Entry, b []byte) {
 		c.Put(k, types.TString, types.EncRaw, b, 0)
 	}
 	if !hll.IsDense(b) {
-		c.x.values.hll.buf = b
+		c.values().hll.buf = b
 	}
 }
 
@@ -158,7 +158,7 @@ func cmdPFAdd(c *Ctx) {
 // allRegisters are the registers of all HyperLogLogs of the command together,
 // and whether one is dense; false: one is none, and that is replied.
 func (c *Ctx) allRegisters() (all *hll.All, dense, ok bool) {
-	v := &c.x.values.hll
+	v := &c.values().hll
 	if v.all == nil {
 		v.all = new(hll.All)
 	}

@@ -289,7 +289,7 @@ func (w *infoWriter) stats() {
 	w.field("pubsub_patterns", s.pubsub.patterns.n.Load())
 	w.field("pubsubshard_channels", s.pubsub.shard.n.Load())
 	w.fields("latest_fork_usec:0", "total_forks:0")
-	w.field("migrate_cached_sockets", s.links.count())
+	w.field("migrate_cached_sockets", s.Stats.KeptLinks.Load())
 	w.field("slave_expires_tracked_keys", s.own.count())
 	w.fields("active_defrag_hits:0", "active_defrag_misses:0", "active_defrag_key_hits:0", "active_defrag_key_misses:0",
 		"total_active_defrag_time:0", "current_active_defrag_time:0")

@@ -109,7 +109,7 @@ func (c *Ctx) end(i int) (s end, ok bool) {
 
 // listAt is one of two lists that are used again and again.
 func (c *Ctx) listAt(i int) *types.List {
-	l := &c.x.values.list[i]
+	l := &c.values().list[i]
 	l.Limits.MaxSize = int(c.S.Config.ListMaxListpackSize.Load())
 	return l
 }
@@ -560,8 +560,8 @@ func cmdLPos(c *Ctx) {
 		})
 		return
 	}
-	c.x.values.places = l.Positions(p.elem, p.rank, p.count, p.maxLen, c.x.values.places[:0])
-	p.reply(c.W, c.x.values.places)
+	c.values().places = l.Positions(p.elem, p.rank, p.count, p.maxLen, c.values().places[:0])
+	p.reply(c.W, c.values().places)
 }
 
 func (p *positions) reply(w *wire.Writer, at []int) {

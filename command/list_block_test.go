@@ -73,7 +73,7 @@ func (b *blocker) want(reply string) {
 		if got != strings.ReplaceAll(reply, "\n", "\r\n") {
 			b.s.t.Errorf("a blocked client got %q, want %q", got, reply)
 		}
-		if b.Blocked() || b.has(stateBlocked) {
+		if b.Blocked() {
 			b.s.t.Error("a served client still counts as blocked")
 		}
 	default:
@@ -96,18 +96,8 @@ func (b *blocker) wantNothing() {
 // wantNoWaiters checks that nothing is left of anybody's wait.
 func (s *testServer) wantNoWaiters() {
 	s.t.Helper()
-	h := s.Keyspace.LockAll()
-	defer s.Keyspace.Unlock(&h)
-	for i := range s.waiters.stripes {
-		for name, l := range s.waiters.stripes[i].lists {
-			s.t.Errorf("%d waiters are left in the list of %q", len(l.waiters), name)
-		}
-	}
-	if n := s.waiters.moving.Load(); n != 0 {
-		s.t.Errorf("%d moving waiters are left", n)
-	}
-	if n := s.BlockedClients(); n != 0 {
-		s.t.Errorf("%d clients count as blocked", n)
+	if err := s.CheckIdle(); err != nil {
+		s.t.Error(err)
 	}
 }
 
@@ -148,7 +138,7 @@ func TestBlockInOrder(t *testing.T) {
 func TestBlockResp3(t *testing.T) {
 	s := newTestServer(t)
 	b := s.block("BLPOP l 0")
-	b.proto.Store(3)
+	b.SetProto(3)
 	s.Unblock(b.Client, false)
 	b.want("_\n")
 	b.run("BLMOVE l m LEFT RIGHT 0")
@@ -158,7 +148,7 @@ func TestBlockResp3(t *testing.T) {
 		t.Error("a client was unblocked twice")
 	}
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		if s.waiters.moving.Load() == 0 {
+		if s.CheckIdle() == nil {
 			break
 		}
 	}
@@ -201,8 +191,8 @@ func TestBlockOtherTypes(t *testing.T) {
 	b.want("-WRONGTYPE Operation against a key holding the wrong kind of value\n")
 	s.wantList("k", "2")
 	s.wantNoWaiters()
-	if n := s.errors.n["WRONGTYPE"]; n != 1 {
-		t.Errorf("the error of a blocked client was counted %d times", n)
+	if got := s.run("INFO errorstats"); !strings.Contains(got, "errorstat_WRONGTYPE:count=1\r\n") {
+		t.Errorf("the error of a blocked client was not counted once: %s", got)
 	}
 }
 
@@ -446,19 +436,8 @@ func TestBlockConservation(t *testing.T) {
 	if pushed.Load() != popped.Load()+lost.Load()+left {
 		t.Errorf("%d pushed, %d popped, %d sent to the gone, %d left", pushed.Load(), popped.Load(), lost.Load(), left)
 	}
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && len(allWaiters(s.Server)) > 0; {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline) && s.CheckIdle() != nil; {
 		time.Sleep(time.Millisecond)
 	}
 	s.wantNoWaiters()
-}
-
-func allWaiters(s *Server) (out []*waiter) {
-	h := s.Keyspace.LockAll()
-	defer s.Keyspace.Unlock(&h)
-	for i := range s.waiters.stripes {
-		for _, l := range s.waiters.stripes[i].lists {
-			out = append(out, l.waiters...)
-		}
-	}
-	return
 }

@@ -94,7 +94,7 @@ func TestListReplies(t *testing.T) {
 	s.want("LMPOP 1 m LEFT COUNT 1 COUNT 2", "-ERR syntax error\n")
 	s.want("LMPOP 2 none m RIGHT COUNT 5", "*2\n$1\nm\n*2\n$1\nc\n$1\nb\n")
 	s.want("LMPOP 1 m LEFT", "*-1\n")
-	s.c.proto.Store(3)
+	s.c.SetProto(3)
 	s.want("LMPOP 1 m LEFT", "_\n")
 	s.want("LPOP m", "_\n")
 	s.want("LPOP m 1", "_\n")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -86,8 +87,8 @@ type migration struct {
 // parcel is a key on its way.
 type parcel struct {
 	key   keyspace.Key
-	v     taken   // obj is a copy of ours
-	guard *Client // watches the key, not connected to anything; nil with COPY
+	v     taken  // obj is a copy of ours
+	guard *Guard // of the key; nil with COPY
 
 	there bool // the target has a copy, which is out of date
 	gone  bool // the key is not here any more, so that copy must go, too
@@ -168,8 +169,7 @@ func (m *migration) pack(p *parcel, e *keyspace.Entry) {
 		p.v.packed = slices.Clone(e.Packed())
 	}
 	if !m.copy {
-		p.guard = &Client{}
-		m.s.watches.add(p.guard, m.db, &p.key)
+		p.guard = m.s.Guard(m.db, &p.key)
 	}
 }
 
@@ -234,8 +234,8 @@ func (m *migration) settle(sent []*parcel) (again []*parcel) {
 		changed := make([]bool, len(sent))
 		for i, p := range sent { // all before the first deletion: a key may be named twice
 			if p.guard != nil {
-				changed[i] = p.guard.has(stateDirtyWatch)
-				c.S.watches.forget(p.guard)
+				changed[i] = p.guard.Changed()
+				p.guard.Release(c.S)
 				p.guard = nil
 			}
 		}
@@ -274,7 +274,7 @@ func (m *migration) end() {
 	if len(guarded) > 0 {
 		m.change(guarded, func(c *Ctx) {
 			for _, p := range guarded {
-				c.S.watches.forget(p.guard)
+				p.guard.Release(c.S)
 			}
 		})
 	}
@@ -288,7 +288,7 @@ func (m *migration) end() {
 // there is a second try, with a new one.
 func (m *migration) send(parcels []*parcel) {
 	name := m.host + ":" + m.port
-	l := m.s.links.take(name)
+	l := m.links().take(name)
 	for retry := false; ; retry = true {
 		if l == nil {
 			var failure string
@@ -300,12 +300,12 @@ func (m *migration) send(parcels []*parcel) {
 		l.timeout = m.timeout
 		answers, doing, err := m.exchange(l, parcels)
 		if err == nil {
-			m.s.links.put(name, l)
+			m.links().put(name, l)
 			return
 		}
 		l.Close()
 		l = nil
-		m.s.links.drop(name)
+		m.links().drop(name)
 		if retry || answers > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 			m.fail("IOERR error or timeout " + doing + " to target instance")
 			return
@@ -502,8 +502,9 @@ func (l *link) answer() (failure string, err error) {
 // links are connections that are kept for the next migration to the same
 // target.
 type links struct {
-	mu    sync.Mutex // protects what follows; held for moments, over no I/O but Close
-	idle  []*link    // by the time of their last use
+	kept  *atomic.Int64 // how many there are, for INFO
+	mu    sync.Mutex    // protects what follows; held for moments, over no I/O but Close
+	idle  []*link       // by the time of their last use
 	timer *time.Timer
 }
 
@@ -512,10 +513,20 @@ const (
 	linksKept = 10 * time.Second // after the last use
 )
 
+func newLinks(s *Server) *links { return &links{kept: &s.Stats.KeptLinks} }
+
+func (m *migration) links() *links { return Part(m.s, newLinks) }
+
+// unlock counts what is kept, and unlocks.
+func (k *links) unlock() {
+	k.kept.Store(int64(len(k.idle)))
+	k.mu.Unlock()
+}
+
 // take takes a connection to the target out; nil: there is none.
 func (k *links) take(name string) *link {
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	defer k.unlock()
 	for i := len(k.idle) - 1; i >= 0; i-- {
 		if l := k.idle[i]; l.name == name {
 			k.idle = slices.Delete(k.idle, i, i+1)
@@ -532,7 +543,7 @@ func (k *links) put(name string, l *link) {
 		return
 	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	defer k.unlock()
 	l.name, l.used = name, time.Now()
 	k.idle = append(k.idle, l)
 	if len(k.idle) > linksMax {
@@ -547,7 +558,7 @@ func (k *links) put(name string, l *link) {
 // drop closes all connections to a target, one of which has failed.
 func (k *links) drop(name string) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	defer k.unlock()
 	k.idle = slices.DeleteFunc(k.idle, func(l *link) bool {
 		if l.name == name {
 			l.Close()
@@ -560,7 +571,7 @@ func (k *links) drop(name string) {
 // what is left.
 func (k *links) expire(now time.Time) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	defer k.unlock()
 	k.idle = slices.DeleteFunc(k.idle, func(l *link) bool {
 		old := now.Sub(l.used) >= linksKept
 		if old {
@@ -573,10 +584,4 @@ func (k *links) expire(now time.Time) {
 		return
 	}
 	k.timer.Reset(linksKept - now.Sub(k.idle[0].used))
-}
-
-func (k *links) count() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.idle)
 }

@@ -197,8 +197,8 @@ func (s *testServer) migrated(want string, g *target, rest ...string) {
 	if got := s.migrate(g, rest...); got != want+"\r\n" {
 		s.t.Errorf("MIGRATE %q: got %q, want %q", rest, got, want)
 	}
-	if n := s.watches.n.Load(); n != 0 {
-		s.t.Errorf("after MIGRATE %q %d keys are watched", rest, n)
+	if err := s.CheckIdle(); err != nil {
+		s.t.Errorf("after MIGRATE %q: %v", rest, err)
 	}
 }
 
@@ -246,12 +246,13 @@ func TestMigrate(t *testing.T) {
 	if !strings.Contains(s.run("INFO stats"), "migrate_cached_sockets:1\r\n") {
 		t.Error("INFO shows no kept connection")
 	}
-	s.links.expire(time.Now().Add(linksKept - time.Second))
-	if s.links.count() != 1 {
+	kept := Part(s.Server, newLinks)
+	kept.expire(time.Now().Add(linksKept - time.Second))
+	if s.Stats.KeptLinks.Load() != 1 {
 		t.Error("a connection was closed early")
 	}
-	s.links.expire(time.Now().Add(linksKept))
-	if s.links.count() != 0 {
+	kept.expire(time.Now().Add(linksKept))
+	if s.Stats.KeptLinks.Load() != 0 {
 		t.Error("a connection was kept for too long")
 	}
 }
@@ -349,18 +350,19 @@ func TestMigrateConnections(t *testing.T) {
 	if d := time.Since(start); d < 200*time.Millisecond || d > 5*time.Second {
 		t.Errorf("a timeout of 200 ms came after %v", d)
 	}
-	if n := g.connections(); n != 2 || s.links.count() != 0 {
-		t.Errorf("%d connections were made, want 2; %d are kept", n, s.links.count())
+	if n := g.connections(); n != 2 || s.Stats.KeptLinks.Load() != 0 {
+		t.Errorf("%d connections were made, want 2; %d are kept", n, s.Stats.KeptLinks.Load())
 	}
 	s.want("EXISTS c", ":1\n")
 	close(silence)
 	// No more than linksMax are kept, and the oldest go first.
+	kept := Part(s.Server, newLinks)
 	for i := range linksMax + 1 {
 		a, b := net.Pipe()
 		defer b.Close()
-		s.links.put(fmt.Sprint(i), &link{Conn: a, r: bufio.NewReader(a)})
+		kept.put(fmt.Sprint(i), &link{Conn: a, r: bufio.NewReader(a)})
 	}
-	if s.links.count() != linksMax || s.links.take("0") != nil || s.links.take("1") == nil {
+	if s.Stats.KeptLinks.Load() != linksMax || kept.take("0") != nil || kept.take("1") == nil {
 		t.Error("the wrong connections are kept")
 	}
 }
@@ -446,7 +448,7 @@ func TestMigratePaused(t *testing.T) {
 	s.run("SET k v")
 	g.answer = func(args []string) string {
 		if args[0] == "RESTORE" {
-			s.startPause(pauseWrites, time.Now().Add(time.Hour).UnixMilli())
+			s.HoldWrites(true)
 			time.AfterFunc(100*time.Millisecond, func() {
 				k := keyspace.MakeKey([]byte("k"))
 				h := s.Keyspace.LockKeys([]keyspace.Key{k})
@@ -455,7 +457,7 @@ func TestMigratePaused(t *testing.T) {
 					t.Error("the key was deleted during the pause")
 				}
 				s.Keyspace.Unlock(&h)
-				s.endPause()
+				s.HoldWrites(false)
 			})
 		}
 		return ""
@@ -475,8 +477,8 @@ func TestMigrateExec(t *testing.T) {
 	s.want("EXEC", "*3\n+OK\n+OK\n:0\n")
 	s.wantEffects("MULTI", "SET a 3", "DEL a b", "EXEC")
 	wantHeard(t, g, "SELECT 9", "RESTORE a 0 3", "RESTORE b 0 2")
-	if n := s.watches.n.Load(); n != 0 {
-		t.Errorf("%d keys are watched", n)
+	if err := s.CheckIdle(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -550,12 +552,7 @@ func TestMigrateLosesNothing(t *testing.T) {
 	if times < 50 || resent == 0 {
 		t.Errorf("%d migrations succeeded, %d of them met a change", times, resent)
 	}
-	if n := s.watches.n.Load(); n != 0 {
-		t.Errorf("%d keys are watched", n)
-	}
-	for i := range s.watches.stripes {
-		if l := s.watches.stripes[i].lists; len(l) > 0 {
-			t.Errorf("stripe %d has %d lists of watchers", i, len(l))
-		}
+	if err := s.CheckIdle(); err != nil {
+		t.Error(err)
 	}
 }

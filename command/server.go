@@ -51,7 +51,7 @@ type Server struct {
 	readers readers
 	stall   stall
 	access  accessClock
-	links   links
+	parts   parts
 	debug   debugFlags
 
 	slowness slowness
@@ -89,6 +89,7 @@ type ServerStats struct {
 	MaxCommandNs     atomic.Int64 // longest command on a loop, CPU time, while timing is on
 	DirtySinceSave   atomic.Int64
 	QueryBufferLimit atomic.Int64 // clients closed for it
+	KeptLinks        atomic.Int64 // connections that MIGRATE keeps for the next time
 }
 
 // Received counts a read of n bytes from a client.

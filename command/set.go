@@ -75,7 +75,7 @@ func (c *Ctx) setLimits() types.SetLimits {
 
 // set is the set that is used again and again.
 func (c *Ctx) set() *types.Set {
-	s := &c.x.values.set.set
+	s := &c.values().set.set
 	s.Limits = c.setLimits()
 	return s
 }
@@ -98,7 +98,7 @@ func (c *Ctx) openSet(k *keyspace.Key, e *keyspace.Entry, s *types.Set, members 
 	if cap(packed)-len(packed) >= room {
 		return was
 	}
-	v := &c.x.values.set
+	v := &c.values().set
 	if need := len(packed) + room; cap(v.buf) < need {
 		v.buf = make([]byte, max(need, setBufMin))
 	}

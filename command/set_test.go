@@ -113,7 +113,7 @@ func TestSetReplies(t *testing.T) {
 	}
 	s.want("SMOVE none str x", ":0\n")
 
-	s.c.proto.Store(3)
+	s.c.SetProto(3)
 	s.want("SMEMBERS one", "~1\n$1\nm\n")
 	s.want("SMEMBERS none", "~0\n")
 	s.want("SINTER one one", "~1\n$1\nm\n")

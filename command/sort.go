@@ -393,7 +393,7 @@ func (s *sorting) lookUp(c *Ctx, pattern, elem []byte) ([]byte, bool) {
 	if i := bytes.Index(seen[star+1:], []byte("->")); i >= 0 && star+1+i+2 < len(seen) {
 		rest, field = rest[:i], rest[i+2:]
 	}
-	v := &c.x.values
+	v := c.values()
 	v.name = append(append(append(v.name[:0], pattern[:star]...), elem...), rest...)
 	k := keyspace.MakeKey(v.name)
 	e := c.Find(&k)

@@ -159,11 +159,17 @@ func (c *Ctx) countLookup(k *keyspace.Key, e *keyspace.Entry) {
 
 // countRead counts a look-up whatever the command is.
 func (c *Ctx) countRead(k *keyspace.Key, e *keyspace.Entry) {
+	if c.count(e); !e.Exists() {
+		c.missed(k)
+	}
+}
+
+// count is countRead but for the event of a key that was not found.
+func (c *Ctx) count(e *keyspace.Entry) {
 	if e.Exists() {
 		c.hits++
 	} else {
 		c.misses++
-		c.missed(k)
 	}
 }
 

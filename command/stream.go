@@ -140,7 +140,7 @@ func (c *Ctx) streamID(i int) (stream.ID, bool) {
 
 // streamIDs reads arguments i to, but without, end.
 func (c *Ctx) streamIDs(i, end int) ([]stream.ID, bool) {
-	ids := c.x.values.ids[:0]
+	ids := c.values().ids[:0]
 	for ; i < end; i++ {
 		id, ok := c.streamID(i)
 		if !ok {
@@ -148,7 +148,7 @@ func (c *Ctx) streamIDs(i, end int) ([]stream.ID, bool) {
 		}
 		ids = append(ids, id)
 	}
-	c.x.values.ids = ids
+	c.values().ids = ids
 	return ids, true
 }
 
@@ -345,7 +345,7 @@ func (o *adding) check(c *Ctx, xadd bool) bool {
 		return false
 	}
 	switch {
-	case c.C.applies:
+	case c.Applies():
 		o.trim.Limit = 0 // how much was trimmed is what the arguments say
 	case o.limit && !o.trim.Approx:
 		c.Err("ERR syntax error, LIMIT cannot be used without the special ~ option")
@@ -636,7 +636,7 @@ func cmdXIdmpRecord(c *Ctx) {
 	case len(pid) == 0 || len(iid) == 0:
 		c.Err("ERR the producer ID and the idempotent ID must not be empty")
 		return
-	case !c.C.applies && !s.Has(id): // a log tells of messages that were deleted since
+	case !c.Applies() && !s.Has(id): // a log tells of messages that were deleted since
 		c.Err("ERR no such entry")
 		return
 	}
@@ -646,7 +646,7 @@ func cmdXIdmpRecord(c *Ctx) {
 			c.Err("ERR the idempotent ID belongs to another entry")
 			return
 		}
-		if c.C.applies { // so the effect of a message that was sent again counts it
+		if c.Applies() { // so the effect of a message that was sent again counts it
 			s.IdmpDuplicate()
 			c.closeStream(&s, false)
 			c.Dirty++
@@ -899,7 +899,7 @@ func cmdXTrim(c *Ctx) {
 		c.W.Int(0)
 		return
 	}
-	if o.refs != stream.KeepRefs && len(s.Groups()) > 0 && !c.inExec && c.C.Conn != nil && !c.C.applies {
+	if o.refs != stream.KeepRefs && len(s.Groups()) > 0 && !c.inExec && c.C.Conn != nil && !c.Applies() {
 		o.trim.Budget = trimAtOnce
 	}
 	n := s.Trim(&o.trim)

@@ -269,7 +269,7 @@ func cmdXGroupSetID(c *Ctx) {
 	c.Notify('t', "xgroup-setid", s.k)
 	c.Dirty++
 	c.W.OK()
-	if l := c.S.waiters.list(s.k); l != nil { // what it was given may be given again
+	if c.waitedFor(s.k) { // what it was given may be given again
 		c.Ready(s.k)
 	}
 }
@@ -530,7 +530,7 @@ func (o *claiming) parse(c *Ctx) (ok bool) {
 		return false
 	}
 	o.idle = max(o.idle, 0)
-	o.ids, o.count, o.at = c.x.values.ids[:0], -1, -1
+	o.ids, o.count, o.at = c.values().ids[:0], -1, -1
 	i := 5
 	for ; i < len(c.Args); i++ {
 		id, ok := parseStreamID(c.Args[i], 0)
@@ -539,7 +539,7 @@ func (o *claiming) parse(c *Ctx) (ok bool) {
 		}
 		o.ids = append(o.ids, id)
 	}
-	c.x.values.ids = o.ids
+	c.values().ids = o.ids
 	for ; i < len(c.Args); i++ {
 		more := i+1 < len(c.Args)
 		switch {
@@ -576,7 +576,7 @@ func (o *claiming) parse(c *Ctx) (ok bool) {
 			return false
 		}
 	}
-	if o.at < 0 || o.at > c.Now && !c.C.applies {
+	if o.at < 0 || o.at > c.Now && !c.Applies() {
 		o.at = c.Now
 	}
 	return true

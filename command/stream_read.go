@@ -184,10 +184,10 @@ func noGroupToRead(k *keyspace.Key, group []byte) string {
 
 // resolve reads the IDs, and verifies that keys and groups are there.
 func (r *reading) resolve(c *Ctx) bool {
-	if cap(c.x.values.wanted) < len(c.Keys) {
-		c.x.values.wanted = make([]wanted, len(c.Keys))
+	if cap(c.values().wanted) < len(c.Keys) {
+		c.values().wanted = make([]wanted, len(c.Keys))
 	}
-	r.ids = c.x.values.wanted[:len(c.Keys)]
+	r.ids = c.values().wanted[:len(c.Keys)]
 	clear(r.ids)
 	for n := range c.Keys {
 		k, arg := &c.Keys[n], c.Args[r.key+len(c.Keys)+n]
@@ -663,7 +663,7 @@ func (r *reading) wakeForClaim(c *Ctx, k *keyspace.Key) {
 	s := c.openStream(k, &e)
 	if g := s.Group(r.group); g != nil {
 		if at, ok := s.Earliest(g); ok && at < math.MaxInt64-r.claim {
-			c.S.wakeAt(c.DB(), k, max(at, 0)+r.claim)
+			c.wakeAt(k, max(at, 0)+r.claim)
 		}
 	}
 	c.closeStream(&s, false)
@@ -672,7 +672,7 @@ func (r *reading) wakeForClaim(c *Ctx, k *keyspace.Key) {
 // readyClaims is Ready for those who wait for pending entries to become idle: the
 // first one may do so earlier than they know.
 func (c *Ctx) readyClaims(k *keyspace.Key) {
-	if l := c.S.waiters.list(k); l != nil && l.claims > 0 {
+	if c.waitedForClaims(k) {
 		c.Ready(k)
 	}
 }

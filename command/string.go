@@ -703,7 +703,7 @@ func (c *Ctx) putNumberText(k *keyspace.Key, text []byte, deadline int64) {
 // checkLen tells whether a string may become n bytes long; if not it replies.
 func (c *Ctx) checkLen(n int64) bool {
 	limit := int64(c.S.Config.ProtoMaxBulkLen.Load())
-	if c.Replaying && !c.C.streams {
+	if c.FromLog() {
 		limit = max(limit, loggedStringMax)
 	}
 	if n < 0 || n > limit {

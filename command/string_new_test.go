@@ -188,11 +188,11 @@ func TestIncrEx(t *testing.T) {
 		{"INCREX f LBOUND", "-ERR syntax error\n", ""},
 		{"INCREX f FOO", "-ERR syntax error\n", ""},
 	})
-	s.c.proto.Store(3)
+	s.c.SetProto(3)
 	s.want("INCREX r BYFLOAT 1.5", "*2\n,1.5\n,1.5\n")
 	s.want("INCREX r BYFLOAT 1.5", "*2\n,3\n,1.5\n")
 	s.run("SET big 1e4931")
-	s.c.proto.Store(2)
+	s.c.SetProto(2)
 	if got := s.run("INCREX big BYFLOAT 1.1e4932 SATURATE"); !strings.HasPrefix(got, "*2\r\n$4933\r\n118973149535723176502126") {
 		t.Errorf("saturating a float at its limit: %.60q", got)
 	}

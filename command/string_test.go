@@ -66,7 +66,7 @@ const fixedNow = 4000000000000
 
 func newStringServer(t *testing.T) *testServer {
 	s := newTestServer(t)
-	s.c.proto.Store(2)
+	s.c.SetProto(2)
 	s.now = time.UnixMilli(fixedNow)
 	return s
 }

@@ -29,6 +29,22 @@ func (t *watchTable) at(k *keyspace.Key) *watchStripe {
 	return &t.stripes[int(k.Slot)*len(t.stripes)/keyspace.Slots]
 }
 
+// Guard watches a key for what is no client; see Server.Guard.
+type Guard struct{ c Client }
+
+// Guard watches a key of a database, whose stripe is locked, until Release.
+func (s *Server) Guard(db int, k *keyspace.Key) *Guard {
+	g := new(Guard)
+	s.watches.add(&g.c, db, k)
+	return g
+}
+
+// Changed tells whether the key has changed since then. Its stripe is locked.
+func (g *Guard) Changed() bool { return g.c.has(stateDirtyWatch) }
+
+// Release ends the watching. The key's stripe is locked.
+func (g *Guard) Release(s *Server) { s.watches.forget(&g.c) }
+
 // add watches a key, whose stripe is locked.
 func (t *watchTable) add(c *Client, db int, k *keyspace.Key) {
 	name := waitName(db, k)

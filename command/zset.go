@@ -78,7 +78,7 @@ func (c *Ctx) zsetLimits() types.ZSetLimits {
 
 // zset is the sorted set that is used again and again.
 func (c *Ctx) zset() *types.SortedSet {
-	z := &c.x.values.zset.set
+	z := &c.values().zset.set
 	z.Limits = c.zsetLimits()
 	return z
 }
@@ -92,7 +92,7 @@ func (c *Ctx) openZSet(k *keyspace.Key, e *keyspace.Entry, z *types.SortedSet, r
 	if room == 0 || obj != nil || cap(packed)-len(packed) >= room {
 		return was
 	}
-	v := &c.x.values.zset
+	v := &c.values().zset
 	if need := min(len(packed)+room, keyspace.InlineMax+zpairMax); cap(v.buf) < need {
 		v.buf = make([]byte, max(need, 1<<10, min(2*cap(v.buf), keyspace.InlineMax+zpairMax)))
 	}
@@ -231,7 +231,7 @@ words:
 // scores reads every second argument as a score; false: one is none, and that
 // is replied.
 func (c *Ctx) scores(args [][]byte) ([]float64, bool) {
-	list := c.x.values.zset.scores[:0]
+	list := c.values().zset.scores[:0]
 	for i := 0; i < len(args); i += 2 {
 		f, ok := wire.ParseDouble(args[i])
 		if !ok {
@@ -241,7 +241,7 @@ func (c *Ctx) scores(args [][]byte) ([]float64, bool) {
 		list = append(list, f)
 	}
 	if cap(list) <= zscoresMax {
-		c.x.values.zset.scores = list
+		c.values().zset.scores = list
 	}
 	return list, true
 }

@@ -74,7 +74,7 @@ func (z *zcombination) parse(c *Ctx, i int, store bool) (keys []keyspace.Key, ok
 		return nil, false
 	}
 	if n < 1 {
-		c.Err("ERR at least 1 input key is needed for '" + c.Row.full + "' command")
+		c.Err("ERR at least 1 input key is needed for '" + c.Row.FullName() + "' command")
 		return nil, false
 	}
 	if n > int64(len(c.Args)-i-1) {

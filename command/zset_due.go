@@ -167,7 +167,7 @@ func (c *Ctx) wakeWhenDue(k *keyspace.Key, e *keyspace.Entry) {
 		// What is farther away than any clock runs is looked at again when the
 		// set changes.
 		if score < math.MaxInt64/2 {
-			c.S.wakeAt(c.DB(), k, int64(math.Ceil(score)))
+			c.wakeAt(k, int64(math.Ceil(score)))
 		}
 		return false
 	})
