@@ -1,104 +1,46 @@
 package resp
 
 import (
-	"errors"
 	"slices"
-	"time"
 
 	"kvd/command"
 	"kvd/resp/wire"
+	"kvd/transport"
 )
 
-// session is a connection's protocol state: it is fed with bytes and yields
+// session is RESP's side of a connection: it is fed with bytes and yields
 // bytes, and does not know its transport.
 type session struct {
-	c       *command.Client
-	scan    wire.Scanner
-	in      []byte // input that no command has used up yet
-	parked  bool   // a command waits: nothing is parsed before its reply comes
-	closing bool   // close once the output is sent
-	more    bool   // input is left because the output is to be sent first
-	stalled bool   // nothing is run before the client has taken what waits for it
+	p    *Protocol
+	st   *transport.State
+	scan wire.Scanner
 }
-
-// keepBuffer is the largest buffer that a connection keeps while it is idle.
-const keepBuffer = 16 << 10
-
-// errQueryBuffer closes a client whose unparsed input is too long.
-var errQueryBuffer = errors.New("client reached max query buffer length")
-
-// feed parses and runs what data, and what was left before it, holds. Replies
-// go to w. data may be reused by the caller afterwards. An error means that
-// the connection has to be closed at once.
-func (s *session) feed(srv *Server, x *command.Exec, w *wire.Writer, data []byte) error {
-	buf := data
-	if len(s.in) > 0 {
-		// Where the transport has read straight into s.in, data is nil.
-		s.in = append(s.in, data...)
-		buf = s.in
-	}
-	x.Buffer = s.in
-	used := s.run(srv, x, w, buf)
-	rest := buf[used:]
-	if used == 0 && len(rest) > 0 { // else a command has noted it
-		s.c.Heard(time.Now())
-	}
-	if x.Buffer = nil; x.Taken { // a value lies there now
-		x.Taken = false
-		s.in = nil
-	}
-	if used > 0 && len(buf) > keepBuffer && len(data) < len(buf) {
-		x.Forget()
-		s.scan.Forget()
-	}
-	if s.closing {
-		s.in = nil
-		return nil
-	}
-	if n := int64(len(rest)); n > srv.queryBufferLimit.Load() || n > command.UnauthInput && srv.cmd.Unknown(s.c) {
-		return errQueryBuffer
-	}
-	switch {
-	case len(rest) == 0:
-		if cap(s.in) > keepBuffer {
-			s.in = nil
-		} else {
-			s.in = s.in[:0]
-		}
-	case used == 0 && len(s.in) > 0:
-		// As it was.
-	case cap(s.in) > keepBuffer && len(rest) < cap(s.in)/4:
-		s.in = append(make([]byte, 0, max(len(rest), keepBuffer)), rest...)
-	default:
-		s.in = append(s.in[:0], rest...)
-	}
-	return nil
-}
-
-// flushAt is the length of output at which a session stops, so that the
-// transport can send it.
-const flushAt = 1 << 20
 
 // lookAhead is how many commands of a pipeline are read before the first of
 // them runs, so that their cache misses can be taken side by side.
 const lookAhead = 16
 
-// run runs the complete commands of buf and returns how many bytes they took.
-func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) (used int) {
-	lim := wire.Limits{MaxBulk: srv.maxBulk.Load(), Authenticated: s.c.Authed}
+// lookAheadArgs is the most arguments of a command that is read ahead.
+const lookAheadArgs = 64
+
+// Need is what the command in progress still wants; see [transport.Session].
+func (s *session) Need() int { return s.scan.Need() }
+
+// Forget drops the arguments of the last command.
+func (s *session) Forget() { s.scan.Forget() }
+
+// Run runs the complete commands of buf; see [transport.Session].
+func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
+	st := s.st
+	lim := wire.Limits{MaxBulk: s.p.maxBulk.Load(), Authenticated: st.Client.Authed}
 	ahead, args := x.Ahead, x.AheadArgs
 	defer func() {
 		clear(args) // they would keep the input alive
 		x.Ahead, x.AheadArgs = ahead[:0], args[:0]
 	}()
-	s.more = false
-	atOnce := flushAt
-	if srv.cmd.Unknown(s.c) {
-		atOnce = keepBuffer
-	}
-	for used < len(buf) && !s.parked && !s.closing && !s.stalled {
-		if len(w.Buf) >= atOnce {
-			s.more = true
+	for used < len(buf) && !st.Parked && !st.Closing && !st.Stalled {
+		if len(w.Buf) >= st.Most {
+			st.More = true
 			return used
 		}
 		ahead, args = ahead[:0], args[:0]
@@ -140,31 +82,31 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 			}
 		}
 		if len(ahead) > 1 {
-			x.Foresee(s.c, ahead)
+			x.Foresee(st.Client, ahead)
 		}
 		for i := range ahead {
 			p := &ahead[i]
-			out := x.RunPending(s.c, p, w)
+			out := x.RunPending(st.Client, p, w)
 			if out != command.Again {
 				used = p.End
 			}
 			if out == command.Done {
-				if len(w.Buf) < atOnce || i+1 == len(ahead) {
+				if len(w.Buf) < st.Most || i+1 == len(ahead) {
 					continue
 				}
-				s.more = true
+				st.More = true
 				s.scan.Reset()
 				return used
 			}
-			s.parked, s.closing = out != command.Close, out == command.Close
+			st.Parked, st.Closing = out != command.Close, out == command.Close
 			s.scan.Reset() // what was read ahead is read again
 			return used
 		}
-		lim.Authenticated = s.c.Authed
+		lim.Authenticated = st.Client.Authed
 		if fail != nil {
-			srv.cmd.Log.Verbosef("Protocol error (%s) from client: id=%d addr=%s", fail, s.c.ID, s.c.Addr)
+			s.p.cmd.Log.Verbosef("Protocol error (%s) from client: id=%d addr=%s", fail, st.Client.ID, st.Client.Addr)
 			w.Error(fail.Error())
-			s.closing = true
+			st.Closing = true
 			return len(buf)
 		}
 		if more {
@@ -172,40 +114,4 @@ func (s *session) run(srv *Server, x *command.Exec, w *wire.Writer, buf []byte) 
 		}
 	}
 	return used
-}
-
-// lookAheadArgs is the most arguments of a command that is read ahead.
-const lookAheadArgs = 64
-
-// note keeps what CLIENT LIST shows.
-func (s *session) note() {
-	if n := int64(len(s.in)); s.c.QueryLen.Load() != n {
-		s.c.QueryLen.Store(n)
-		s.c.QueryFree.Store(int64(cap(s.in)) - n)
-	}
-}
-
-// parkedInput is how much input, in bytes, is read of a client that waits for
-// something else: what it sends beyond that waits in its socket.
-const parkedInput = 4 << 20
-
-// full tells whether the client is not to be read on before it is served.
-func (s *session) full() bool { return s.parked && len(s.in) >= parkedInput }
-
-// grow makes room behind s.in for the next read. A command in progress mostly
-// says how much it still needs, and the buffer grows by that: so it is copied a
-// few times at most, and never larger than four times what the client has really
-// sent. Otherwise it doubles.
-func (s *session) grow() {
-	n := len(s.in)
-	if cap(s.in)-n >= min(max(s.scan.Need(), 1), keepBuffer) {
-		return
-	}
-	more := max(n, keepBuffer)
-	if need := s.scan.Need(); need > keepBuffer {
-		more = need
-	}
-	in := make([]byte, n, n+more)
-	copy(in, s.in)
-	s.in = in
 }

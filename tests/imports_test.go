@@ -28,10 +28,11 @@ var mayImport = map[string][]string{
 	"command":          {"keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl"},
 	"command/families": {"command"},
 
-	"resp":    {"command", "resp/wire", "config", "logf", "keyspace"},
-	"persist": {"persist/rdb", "keyspace", "types", "types/stream", "resp/wire", "config", "logf"},
-	"replica": {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
-	"cmd/kvd": {"command", "command/families", "config", "keyspace", "logf", "resp", "persist", "replica"},
+	"transport": {"command", "resp/wire", "config", "logf", "keyspace"},
+	"resp":      {"transport", "command", "resp/wire", "config", "logf"},
+	"persist":   {"persist/rdb", "keyspace", "types", "types/stream", "resp/wire", "config", "logf"},
+	"replica":   {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
+	"cmd/kvd":   {"command", "command/families", "config", "keyspace", "logf", "resp", "transport", "persist", "replica"},
 
 	"types/stream": {"types"},
 }
@@ -92,9 +93,9 @@ func TestImports(t *testing.T) {
 // unsafeFiles are the files outside types/slab that may import unsafe.
 var unsafeFiles = map[string]bool{
 	"script/lua/unsafe.go":      true, // values, and what the hot loop reaches without checks
-	"resp/loop_linux.go":        true, // system calls that take a pointer
+	"transport/loop_linux.go":   true, // system calls that take a pointer
 	"replica/direct_linux.go":   true, // likewise
-	"resp/outbox_linux.go":      true, // writev
+	"transport/outbox_linux.go": true, // writev
 	"keyspace/cputime_linux.go": true, // likewise
 	"types/hash_big.go":         true, // Sizeof only
 	"types/set.go":              true, // Sizeof only

@@ -16,6 +16,7 @@ import (
 	"kvd/persist"
 	"kvd/replica"
 	"kvd/resp"
+	"kvd/transport"
 )
 
 // serve runs the server until SHUTDOWN, SIGINT or SIGTERM.
@@ -52,7 +53,9 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	leader := newLeader(srv, saver, stream)
 	follower := newFollower(srv, aof, stream, leader)
 
-	front := resp.New(srv)
+	redis := resp.New(srv)
+	front := transport.New(srv, redis)
+	front.Add(transport.Endpoint{Protocol: redis, Directive: "port", Port: func() int { return int(cfg.Port.Load()) }, Kind: "TCP"})
 	aof.SetWaiters(front)
 	if err := front.Listen(); err != nil {
 		log.Warningf("%v", err)

@@ -1,4 +1,4 @@
-package resp
+package transport
 
 import (
 	"sync"
@@ -158,7 +158,7 @@ func (t *loops) failed() {
 	t.everyLoop(func(l *loop) {
 		for _, c := range l.held {
 			if !c.gone {
-				l.srv.cmd.Log.Verbosef("Closing client %d: what it was to be told cannot be made to last", c.c.ID)
+				l.srv.cmd.Log.Verbosef("Closing client %d: what it was to be told cannot be made to last", c.Client.ID)
 				c.close()
 			}
 		}

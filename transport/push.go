@@ -1,4 +1,4 @@
-package resp
+package transport
 
 // appendPush appends a push in the form of the client's protocol; see
 // command/push.go.

@@ -1,4 +1,4 @@
-package resp
+package transport_test
 
 import (
 	"bufio"
@@ -8,11 +8,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kvd/transport"
 )
 
 // TestRebind changes port, bind and maxclients while the server runs.
 func TestRebind(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		c := dial()
 		r := bufio.NewReader(c)
 		do := func(line string) string {

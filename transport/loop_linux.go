@@ -1,4 +1,4 @@
-package resp
+package transport
 
 import (
 	"fmt"
@@ -45,20 +45,28 @@ type loops struct {
 	all   []*loop
 	spare *os.File // closed to accept and refuse when descriptors run out
 	next  int      // loop that gets the next connection; loop 0 only
+
+	mu     sync.Mutex       // protects served; held for map operations only
+	served map[int]Protocol // what is spoken to those whom a listening socket accepts
 }
 
-func newTransport(s *Server) transport { return &loops{srv: s} }
+func newTransport(s *Server) transport { return &loops{srv: s, served: make(map[int]Protocol)} }
 
 // rawListener is a listening socket in the first loop's epoll.
 type rawListener struct {
+	t    *loops
 	fd   int
-	unix bool
 	once sync.Once
 }
 
 // Close stops listening.
 func (l *rawListener) Close() (err error) {
-	l.once.Do(func() { err = syscall.Close(l.fd) })
+	l.once.Do(func() {
+		l.t.mu.Lock() // the descriptor is anybody's once it is closed
+		delete(l.t.served, l.fd)
+		l.t.mu.Unlock()
+		err = syscall.Close(l.fd)
+	})
 	return
 }
 
@@ -94,7 +102,7 @@ func (t *loops) listenTCP(addr string, backlog int) (listener, error) {
 	if family == syscall.AF_INET6 {
 		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 1)
 	}
-	return t.listen(fd, sa, backlog, false, func() error { return nil })
+	return t.listen(fd, sa, backlog, func() error { return nil })
 }
 
 func (t *loops) listenUnix(path string, perm os.FileMode) (listener, error) {
@@ -102,7 +110,7 @@ func (t *loops) listenUnix(path string, perm os.FileMode) (listener, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	return t.listen(fd, &syscall.SockaddrUnix{Name: path}, int(t.srv.cfg.TCPBacklog.Load()), true, func() error {
+	return t.listen(fd, &syscall.SockaddrUnix{Name: path}, int(t.srv.cfg.TCPBacklog.Load()), func() error {
 		if perm == 0 {
 			return nil
 		}
@@ -112,7 +120,7 @@ func (t *loops) listenUnix(path string, perm os.FileMode) (listener, error) {
 
 // listen takes over fd. Once it is bound, and while nobody can connect yet, bound
 // is called: a unix socket must get its rights before there is anybody to use them.
-func (t *loops) listen(fd int, sa syscall.Sockaddr, backlog int, unix bool, bound func() error) (listener, error) {
+func (t *loops) listen(fd int, sa syscall.Sockaddr, backlog int, bound func() error) (listener, error) {
 	if err := syscall.Bind(fd, sa); err != nil {
 		syscall.Close(fd)
 		return nil, os.NewSyscallError("bind", err)
@@ -125,11 +133,15 @@ func (t *loops) listen(fd int, sa syscall.Sockaddr, backlog int, unix bool, boun
 		syscall.Close(fd)
 		return nil, os.NewSyscallError("listen", err)
 	}
-	return &rawListener{fd: fd, unix: unix}, nil
+	return &rawListener{t: t, fd: fd}, nil
 }
 
-func (t *loops) serve(l listener) error {
-	if err := t.all[0].watch(l.(*rawListener).fd, syscall.EPOLLIN); err != nil {
+func (t *loops) serve(l listener, proto Protocol) error {
+	fd := l.(*rawListener).fd
+	t.mu.Lock()
+	t.served[fd] = proto
+	t.mu.Unlock()
+	if err := t.all[0].watch(fd, syscall.EPOLLIN); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
 	return nil
@@ -219,7 +231,7 @@ type loop struct {
 
 // conn is one connection of a loop.
 type conn struct {
-	session
+	peer
 	l        *loop
 	fd       int
 	out      outbox // what the socket did not take yet
@@ -373,7 +385,7 @@ func (l *loop) sweep() {
 	}
 	l.swept = now
 	for _, c := range l.conns {
-		if len(c.unsynced.waits) == 0 && l.srv.idleTooLong(&c.session, now) {
+		if len(c.unsynced.waits) == 0 && l.srv.idleTooLong(&c.peer, now) {
 			l.srv.cmd.Log.Verbosef("Closing idle client")
 			c.close()
 		} else {
@@ -384,11 +396,17 @@ func (l *loop) sweep() {
 
 // accept takes new connections and hands them to the loops in turn.
 func (l *loop) accept(fd int) {
+	l.t.mu.Lock()
+	proto := l.t.served[fd]
+	l.t.mu.Unlock()
+	if proto == nil { // it was closed in this turn
+		return
+	}
 	for range 256 {
 		nfd, sa, err := syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		if err != nil {
 			if err == syscall.EMFILE || err == syscall.ENFILE {
-				l.outOfFiles(fd)
+				l.outOfFiles(fd, proto)
 			}
 			return
 		}
@@ -403,7 +421,7 @@ func (l *loop) accept(fd int) {
 			unix = true
 		}
 		if text := l.srv.refuse(ip); text != "" {
-			rawWrite(nfd, []byte(text))
+			rawWrite(nfd, proto.Refusal(text))
 			syscall.Close(nfd)
 			continue
 		}
@@ -415,7 +433,10 @@ func (l *loop) accept(fd int) {
 		l.t.next++
 		c := &conn{l: to, fd: nfd}
 		addr, laddr := l.addresses(nfd, sa, unix)
-		l.srv.cmd.Accept(c, addr, laddr, nfd, func(cl *command.Client) { c.c, cl.Unix = cl, unix })
+		l.srv.cmd.Accept(c, addr, laddr, nfd, func(cl *command.Client) {
+			cl.Unix = unix
+			c.open(proto, cl)
+		})
 		if to == l {
 			l.add(c)
 		} else {
@@ -430,7 +451,7 @@ func (l *loop) add(c *conn) {
 	}
 	if err := l.watch(c.fd, connEvents); err != nil {
 		l.srv.cmd.Log.Warningf("Error registering fd event for the new client: %v", err)
-		l.srv.cmd.DropClient(c.c)
+		l.srv.cmd.DropClient(c.Client)
 		syscall.Close(c.fd)
 		return
 	}
@@ -439,11 +460,11 @@ func (l *loop) add(c *conn) {
 
 // outOfFiles makes room for one descriptor, so that the client in the queue is
 // refused rather than accepted again and again.
-func (l *loop) outOfFiles(fd int) {
+func (l *loop) outOfFiles(fd int, proto Protocol) {
 	l.srv.cmd.Log.Warningf("Accepting client connection: accept: too many open files")
 	l.t.spare.Close()
 	if nfd, _, err := syscall.Accept(fd); err == nil {
-		rawWrite(nfd, []byte(fullText))
+		rawWrite(nfd, proto.Refusal(fullText))
 		syscall.Close(nfd)
 	}
 	l.t.spare, _ = os.Open(os.DevNull)
@@ -541,14 +562,14 @@ func (c *conn) readable(ends bool) {
 		} else {
 			c.in = c.in[:len(c.in)+n]
 			if c.note(); cap(c.in) > keepBuffer {
-				l.srv.cmd.NoteMemory(c.c)
-				if c.c.Closing() {
+				l.srv.cmd.NoteMemory(c.Client)
+				if c.Client.Closing() {
 					return // evicted for it
 				}
 			}
 			c.process(nil)
 		}
-		if n < len(room) || len(c.in) == 0 || c.gone || c.scan.Need() <= keepBuffer || c.full() {
+		if n < len(room) || len(c.in) == 0 || c.gone || c.session.Need() <= keepBuffer || c.full() {
 			return
 		}
 	}
@@ -595,7 +616,7 @@ func (c *conn) advance(data []byte) {
 	l := c.l
 	for !c.gone {
 		err := c.feed(l.srv, l.exec, &l.w, data)
-		if c.ran(err); !c.more {
+		if c.ran(err); !c.More {
 			c.readOn()
 			return
 		}
@@ -608,7 +629,7 @@ func (c *conn) advance(data []byte) {
 func (c *conn) ran(err error) {
 	l := c.l
 	if c.note(); err != nil {
-		l.srv.tooMuchInput(c.c)
+		l.srv.tooMuchInput(c.Client)
 		c.close()
 		return
 	}
@@ -617,17 +638,17 @@ func (c *conn) ran(err error) {
 	}
 	if len(l.w.Buf) > 0 {
 		c.flush(&l.w)
-	} else if c.closing && !c.sending() {
+	} else if c.Closing && !c.sending() {
 		c.close()
 	}
 	if cap(l.w.Buf) > keepOut {
 		l.w.Buf = nil
 	}
-	if n := c.waiting(); c.more || n > stallAt {
-		c.stalled = n > stallAt && !l.srv.cmd.OutputBounded(c.c)
+	if n := c.waiting(); c.More || n > stallAt {
+		c.Stalled = n > stallAt && !l.srv.cmd.OutputBounded(c.Client)
 	}
 	if !c.gone {
-		l.srv.cmd.NoteMemory(c.c)
+		l.srv.cmd.NoteMemory(c.Client)
 	}
 }
 
@@ -640,7 +661,7 @@ func (c *conn) waiting() int { return c.out.n + len(c.unsynced.buf) }
 // over closes the connection if with more bytes it has too much output waiting.
 func (c *conn) over(more int) bool {
 	n := c.waiting() + len(c.held) + more
-	if n <= smallOut || !c.l.srv.cmd.OverOutputLimit(c.c, int64(n)) {
+	if n <= smallOut || !c.l.srv.cmd.OverOutputLimit(c.Client, int64(n)) {
 		return false
 	}
 	c.close()
@@ -704,26 +725,26 @@ func (c *conn) send(writable bool) {
 		c.out.sent(n)
 	}
 	if total > 0 {
-		c.c.Heard(time.Now())
+		c.Client.Heard(time.Now())
 	}
 	c.sent()
 }
 
 // sent notes what waits now, and closes where nothing does and that was to be.
 func (c *conn) sent() {
-	if n := int64(c.out.n); n != c.c.OutLen.Load() {
-		c.c.OutLen.Store(n)
-		c.c.OutMem.Store(int64(c.out.mem))
+	if n := int64(c.out.n); n != c.Client.OutLen.Load() {
+		c.Client.OutLen.Store(n)
+		c.Client.OutMem.Store(int64(c.out.mem))
 		if n <= smallOut {
-			c.l.srv.cmd.OverOutputLimit(c.c, n) // the time above the soft limit is over
+			c.l.srv.cmd.OverOutputLimit(c.Client, n) // the time above the soft limit is over
 		}
 	}
-	if c.out.n > 0 && c.l.srv.cmd.OverUnauthOutput(c.c, c.out.n) {
+	if c.out.n > 0 && c.l.srv.cmd.OverUnauthOutput(c.Client, c.out.n) {
 		c.close()
 		return
 	}
 	c.watchOut(c.out.n > 0)
-	if c.closing && !c.sending() {
+	if c.Closing && !c.sending() {
 		c.close()
 	}
 }
@@ -739,12 +760,12 @@ func (c *conn) goOn() {
 	if c.gone {
 		return
 	}
-	c.l.srv.cmd.NoteMemory(c.c)
-	if c.stalled && c.waiting() < stallAt/2 {
+	c.l.srv.cmd.NoteMemory(c.Client)
+	if c.Stalled && c.waiting() < stallAt/2 {
 		if c.sendPushes(); c.gone {
 			return
 		}
-		c.stalled = false
+		c.Stalled = false
 		c.process(nil)
 	}
 }
@@ -775,7 +796,7 @@ func (c *conn) close() {
 		c.l.waiting--
 	}
 	delete(c.l.conns, c.fd)
-	c.l.srv.cmd.DropClient(c.c)
+	c.l.srv.cmd.DropClient(c.Client)
 	syscall.Close(c.fd)
 	c.in, c.out, c.held, c.unsynced = nil, outbox{}, nil, hold{}
 }
@@ -801,8 +822,8 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 		nc, err := net.FileConn(f) // a duplicate of the descriptor
 		f.Close()
 		if err != nil {
-			c.l.srv.cmd.Log.Warningf("Taking over the connection of %s: %v", c.c.Info(), err)
-			c.l.srv.cmd.DropClient(c.c)
+			c.l.srv.cmd.Log.Warningf("Taking over the connection of %s: %v", c.Client.Info(), err)
+			c.l.srv.cmd.DropClient(c.Client)
 			return
 		}
 		c.taken = nc
@@ -829,7 +850,7 @@ func (c *conn) Kill(afterReply bool) {
 			return
 		}
 		if afterReply && c.sending() {
-			c.closing = true
+			c.Closing = true
 			return
 		}
 		c.close()
@@ -849,7 +870,7 @@ func (c *conn) deliver(parts [][]byte, synced bool) {
 		return
 	}
 	last := len(parts) - 1
-	switch first := c.c.Filter(parts[0]); {
+	switch first := c.Client.Filter(parts[0]); {
 	case last == 0:
 		parts[0] = first
 	case len(first) == 0: // the client wants no reply
@@ -857,8 +878,8 @@ func (c *conn) deliver(parts [][]byte, synced bool) {
 	case !synced && c.holdUntil(func() { c.l.post(func() { c.deliver(parts, true) }) }):
 		return
 	}
-	c.parked, c.c.Working = false, false
-	c.c.Heard(time.Now()) // it was not idle until now
+	c.Parked, c.Client.Working = false, false
+	c.Client.Heard(time.Now()) // it was not idle until now
 	for _, b := range parts[:last] {
 		c.out.keepPart(b)
 	}

@@ -1,9 +1,8 @@
-package resp
+package transport
 
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -23,24 +22,35 @@ type Server struct {
 	cmd *command.Server
 	cfg *config.Config
 
-	// Copies of directives that are read for every batch of commands.
-	maxBulk          atomic.Int64
-	queryBufferLimit atomic.Int64
+	queryBufferLimit atomic.Int64 // a copy of the directive, which is read for every batch of commands
 
-	listeners []listener // besides those of tcp
+	unix      Protocol    // spoken on the unix socket
+	endpoints []*endpoint // of TCP
+	listeners []bound     // besides those of the endpoints
 	transport transport
 
-	mu  sync.Mutex          // protects tcp, and Close against rebinding
-	tcp map[string]listener // by address, as of the bind and port directives
+	mu sync.Mutex // protects the endpoints' listeners, and Close against rebinding
 
 	closed atomic.Bool
 	wg     sync.WaitGroup
 	ended  chan struct{} // closed when Close has ended all connections
 }
 
+// endpoint is an Endpoint with where it listens.
+type endpoint struct {
+	Endpoint
+	tcp map[string]listener // by address, as of the bind directive and the endpoint's port
+}
+
 // listener is one bound address.
 type listener interface {
 	Close() error
+}
+
+// bound is a listener and what is spoken to those it accepts.
+type bound struct {
+	l     listener
+	proto Protocol
 }
 
 // transport is what serves connections on this system.
@@ -49,7 +59,7 @@ type transport interface {
 	listenUnix(path string, perm os.FileMode) (listener, error)
 	start() error
 	// serve accepts what comes to a listener from now on; start was called before.
-	serve(l listener) error
+	serve(l listener, proto Protocol) error
 	stop()
 	// See Server.Synced, Settle and Failed.
 	synced()
@@ -57,24 +67,28 @@ type transport interface {
 	failed()
 }
 
-// New makes a server; Listen, Start and Accept follow.
-func New(cmd *command.Server) *Server {
-	s := &Server{cmd: cmd, cfg: cmd.Config, ended: make(chan struct{})}
-	s.maxBulk.Store(int64(s.cfg.ProtoMaxBulkLen.Load()))
+// New makes a server on whose unix socket the protocol is spoken; calls of Add,
+// then Listen, Start and Accept follow.
+func New(cmd *command.Server, unix Protocol) *Server {
+	s := &Server{cmd: cmd, cfg: cmd.Config, unix: unix, ended: make(chan struct{})}
 	s.queryBufferLimit.Store(int64(s.cfg.ClientQueryBufferLimit.Load()))
-	s.cfg.OnChange("proto-max-bulk-len", func() error {
-		s.maxBulk.Store(int64(s.cfg.ProtoMaxBulkLen.Load()))
-		return nil
-	})
 	s.cfg.OnChange("client-query-buffer-limit", func() error {
 		s.queryBufferLimit.Store(int64(s.cfg.ClientQueryBufferLimit.Load()))
 		return nil
 	})
-	s.cfg.OnChange("port", func() error { return s.rebind("Unable to listen on this port. Check server logs.") })
-	s.cfg.OnChange("bind", func() error { return s.rebind("Failed to bind to specified addresses.") })
+	s.cfg.OnChange("bind", func() error { return s.rebind("Failed to bind to specified addresses.", s.endpoints...) })
 	s.cfg.OnChange("maxclients", s.setClients)
 	s.transport = newTransport(s)
 	return s
+}
+
+// Add has the server listen at an endpoint, too; before Listen.
+func (s *Server) Add(e Endpoint) {
+	ep := &endpoint{Endpoint: e}
+	s.endpoints = append(s.endpoints, ep)
+	s.cfg.OnChange(e.Directive, func() error {
+		return s.rebind("Unable to listen on this port. Check server logs.", ep)
+	})
 }
 
 // Listen raises the limit of open files as maxclients needs it, or lowers
@@ -84,21 +98,24 @@ func (s *Server) Listen() error {
 	if err := s.startClients(); err != nil {
 		return err
 	}
-	port := int(s.cfg.Port.Load())
-	ls, err := s.bind(port, nil)
-	if err != nil {
-		return fmt.Errorf("Failed listening on port %d (TCP), aborting.", port)
+	listens := false
+	for _, ep := range s.endpoints {
+		ls, err := s.bind(ep.Port(), nil)
+		if err != nil {
+			return fmt.Errorf("Failed listening on port %d (%s), aborting.", ep.Port(), ep.Kind)
+		}
+		ep.tcp = ls
+		listens = listens || len(ls) > 0
 	}
-	s.tcp = ls
 	if path := s.cfg.UnixSocket.Load(); path != "" {
 		_ = os.Remove(path) // a socket that an earlier server left
 		l, err := s.transport.listenUnix(path, os.FileMode(s.cfg.UnixSocketPerm.Load()))
 		if err != nil {
 			return fmt.Errorf("Failed opening Unix socket: bind: %w", err)
 		}
-		s.listeners = append(s.listeners, l)
+		s.listeners = append(s.listeners, bound{l, s.unix})
 	}
-	if len(s.listeners)+len(s.tcp) == 0 {
+	if len(s.listeners) == 0 && !listens {
 		return errors.New("Configured to not listen anywhere, exiting.")
 	}
 	return nil
@@ -154,63 +171,73 @@ func (s *Server) addresses(port int) (as []address) {
 	return as
 }
 
-// rebind listens where the directives bind and port say now, and no longer
-// elsewhere; connections that exist stay. CONFIG SET calls it. After an error
-// the server listens where it did.
-func (s *Server) rebind(failed string) error {
+// rebind has endpoints listen where the bind directive and their port say now,
+// and no longer elsewhere; connections that exist stay. CONFIG SET calls it.
+// After an error the endpoint that failed listens where it did.
+func (s *Server) rebind(failed string, endpoints ...*endpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Load() {
 		return errors.New(failed)
 	}
-	port := int(s.cfg.Port.Load())
+	for _, ep := range endpoints {
+		if err := s.move(ep); err != nil {
+			return errors.New(failed)
+		}
+	}
+	return nil
+}
+
+// move is rebind for one endpoint.
+func (s *Server) move(ep *endpoint) error {
+	port := ep.Port()
 	keep := make(map[string]listener)
 	for _, a := range s.addresses(port) {
-		if l := s.tcp[a.text]; l != nil {
+		if l := ep.tcp[a.text]; l != nil {
 			keep[a.text] = l
 		}
 	}
 	drop := func() {
-		for text, l := range s.tcp {
+		for text, l := range ep.tcp {
 			if keep[text] == nil {
 				l.Close()
 			}
 		}
 	}
 	added, err := s.bind(port, keep)
-	if errors.Is(err, syscall.EADDRINUSE) && s.samePort(port) {
+	if errors.Is(err, syscall.EADDRINUSE) && ep.samePort(port) {
 		// An address of the old ones may stand in the way: all of them, say.
 		drop()
 		if added, err = s.bind(port, keep); err != nil {
-			for text := range s.tcp {
+			for text := range ep.tcp {
 				if keep[text] == nil {
-					if l, err := s.transport.listenTCP(text, int(s.cfg.TCPBacklog.Load())); err == nil && s.transport.serve(l) == nil {
+					if l, err := s.transport.listenTCP(text, int(s.cfg.TCPBacklog.Load())); err == nil && s.transport.serve(l, ep.Protocol) == nil {
 						keep[text] = l
 					}
 				}
 			}
-			s.tcp = keep
+			ep.tcp = keep
 		}
 	}
 	if err != nil {
-		return errors.New(failed)
+		return err
 	}
 	drop()
 	for text, l := range added {
-		if err := s.transport.serve(l); err != nil {
+		if err := s.transport.serve(l, ep.Protocol); err != nil {
 			s.cmd.Log.Warningf("Listening on %s: %v", text, err)
 			l.Close()
 			continue
 		}
 		keep[text] = l
 	}
-	s.tcp = keep
+	ep.tcp = keep
 	return nil
 }
 
-// samePort tells whether anything listens on this port already.
-func (s *Server) samePort(port int) bool {
-	for text := range s.tcp {
+// samePort tells whether the endpoint listens on this port already.
+func (ep *endpoint) samePort(port int) bool {
+	for text := range ep.tcp {
 		if strings.HasSuffix(text, fmt.Sprintf(":%d", port)) {
 			return true
 		}
@@ -244,8 +271,14 @@ func (s *Server) Start() error { return s.transport.start() }
 func (s *Server) Accept() error {
 	s.mu.Lock() // a client that comes at once may rebind
 	defer s.mu.Unlock()
-	for _, l := range append(slices.Collect(maps.Values(s.tcp)), s.listeners...) {
-		if err := s.transport.serve(l); err != nil {
+	all := slices.Clone(s.listeners)
+	for _, ep := range s.endpoints {
+		for _, l := range ep.tcp {
+			all = append(all, bound{l, ep.Protocol})
+		}
+	}
+	for _, b := range all {
+		if err := s.transport.serve(b.l, b.proto); err != nil {
 			return err
 		}
 	}
@@ -259,11 +292,13 @@ func (s *Server) Close() {
 		return
 	}
 	s.mu.Lock()
-	for _, l := range s.listeners {
-		l.Close()
+	for _, b := range s.listeners {
+		b.l.Close()
 	}
-	for _, l := range s.tcp {
-		l.Close()
+	for _, ep := range s.endpoints {
+		for _, l := range ep.tcp {
+			l.Close()
+		}
 	}
 	s.mu.Unlock()
 	s.transport.stop()
@@ -287,8 +322,8 @@ func (s *Server) Settle() { s.transport.settle() }
 func (s *Server) Failed() { s.transport.failed() }
 
 const (
-	deniedText = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n"
-	fullText   = "-ERR max number of clients reached\r\n"
+	deniedText = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside."
+	fullText   = "ERR max number of clients reached"
 )
 
 // refuse says why a new connection is not served; "" serves it.
@@ -316,7 +351,7 @@ const smallOut = 16 << 10
 // idleTooLong tells whether the timeout directive ends this client. One that is
 // parked waits for the server (a blocking command, a pause, a stalled log, a
 // worker) and is not idle.
-func (s *Server) idleTooLong(se *session, now time.Time) bool {
-	t, c := s.cfg.Timeout.Load(), se.c
-	return t > 0 && !se.parked && !c.Blocked() && !c.Monitors() && !c.Leader() && !c.Subscribed() && now.UnixMilli()-c.IdleSince() > int64(t)*1000
+func (s *Server) idleTooLong(p *peer, now time.Time) bool {
+	t, c := s.cfg.Timeout.Load(), p.Client
+	return t > 0 && !p.Parked && !c.Blocked() && !c.Monitors() && !c.Leader() && !c.Subscribed() && now.UnixMilli()-c.IdleSince() > int64(t)*1000
 }

@@ -1,4 +1,4 @@
-package resp
+package transport_test
 
 import (
 	"errors"
@@ -63,7 +63,7 @@ func TestEndOfTurn(t *testing.T) {
 			t.Errorf("%d turns began and %d ended", b, e)
 		}
 	})
-	addr := start(t, New(cmd), ks)
+	addr := start(t, newServer(cmd), ks)
 	defer close(r.over)
 	var conns []net.Conn
 	for range 3 {

@@ -1,5 +1,5 @@
 //go:build !race
 
-package resp
+package transport_test
 
 const heapSlack = 0

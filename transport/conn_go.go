@@ -1,4 +1,4 @@
-package resp
+package transport
 
 import (
 	"errors"
@@ -141,7 +141,7 @@ func (t *goroutines) start() error {
 	return nil
 }
 
-func (t *goroutines) serve(ln listener) error {
+func (t *goroutines) serve(ln listener, proto Protocol) error {
 	l := ln.(*goListener)
 	t.srv.wg.Add(1)
 	go func() {
@@ -156,19 +156,19 @@ func (t *goroutines) serve(ln listener) error {
 				time.Sleep(50 * time.Millisecond) // descriptors may come free
 				continue
 			}
-			t.accept(nc, l.unix)
+			t.accept(nc, proto, l.unix)
 		}
 	}()
 	return nil
 }
 
-func (t *goroutines) accept(nc net.Conn, unix bool) {
+func (t *goroutines) accept(nc net.Conn, proto Protocol, unix bool) {
 	var ip net.IP
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		ip = a.IP
 	}
 	if text := t.srv.refuse(ip); text != "" {
-		_, _ = nc.Write([]byte(text))
+		_, _ = nc.Write(proto.Refusal(text))
 		nc.Close()
 		return
 	}
@@ -184,7 +184,10 @@ func (t *goroutines) accept(nc net.Conn, unix bool) {
 		addr = t.srv.cfg.UnixSocket.Load() + ":0" // LocalAddr may be where it was made
 		laddr = addr
 	}
-	t.srv.cmd.Accept(c, addr, laddr, 0, func(cl *command.Client) { c.c, cl.Unix = cl, unix })
+	t.srv.cmd.Accept(c, addr, laddr, 0, func(cl *command.Client) {
+		cl.Unix = unix
+		c.open(proto, cl)
+	})
 	t.mu.Lock()
 	t.conns[c] = struct{}{}
 	select {
@@ -228,7 +231,7 @@ func (t *goroutines) giveBack(x *command.Exec) {
 // goConn is one connection with its goroutine. Others reach it through its
 // mailbox and a read deadline in the past, which ends the wait for input.
 type goConn struct {
-	session
+	peer
 	t  *goroutines
 	nc net.Conn
 	// The offset of the append-only log that the replies wait for, and the
@@ -269,7 +272,7 @@ func (c *goConn) serve() {
 		if !c.readMail(&w) {
 			break
 		}
-		if t := c.t.srv.cfg.Timeout.Load(); t > 0 && !c.parked {
+		if t := c.t.srv.cfg.Timeout.Load(); t > 0 && !c.Parked {
 			_ = c.nc.SetReadDeadline(time.Now().Add(time.Duration(t) * time.Second))
 			if c.hasMail() {
 				continue // whose interrupt the deadline may have replaced
@@ -290,7 +293,7 @@ func (c *goConn) serve() {
 			if err := c.batch(&w, buf[:n]); err != nil {
 				break
 			}
-			if !c.write(&w) || c.closing {
+			if !c.write(&w) || c.Closing {
 				break
 			}
 		}
@@ -301,7 +304,7 @@ func (c *goConn) serve() {
 		if !errors.As(err, &ne) || !ne.Timeout() {
 			break
 		}
-		if !c.hasMail() && c.t.srv.idleTooLong(&c.session, time.Now()) {
+		if !c.hasMail() && c.t.srv.idleTooLong(&c.peer, time.Now()) {
 			c.t.srv.cmd.Log.Verbosef("Closing idle client")
 			break
 		}
@@ -309,7 +312,7 @@ func (c *goConn) serve() {
 	c.t.mu.Lock()
 	delete(c.t.conns, c)
 	c.t.mu.Unlock()
-	c.t.srv.cmd.DropClient(c.c)
+	c.t.srv.cmd.DropClient(c.Client)
 	c.nc.Close()
 }
 
@@ -329,11 +332,11 @@ func (c *goConn) batch(w *wire.Writer, data []byte) error {
 		c.t.giveBack(x)
 		c.note()
 		if err != nil {
-			c.t.srv.tooMuchInput(c.c)
+			c.t.srv.tooMuchInput(c.Client)
 			return err
 		}
-		if !c.more {
-			c.t.srv.cmd.NoteMemory(c.c)
+		if !c.More {
+			c.t.srv.cmd.NoteMemory(c.Client)
 			return nil
 		}
 		if !c.write(w) {
@@ -365,7 +368,7 @@ func (c *goConn) write(w *wire.Writer) bool {
 	c.over()
 	c.mu.Unlock()
 	c.t.srv.cmd.Stats.Sent(n)
-	c.c.Heard(time.Now())
+	c.Client.Heard(time.Now())
 	if w.Buf = w.Buf[:0]; cap(w.Buf) > keepBuffer {
 		w.Buf = nil
 	}
@@ -375,7 +378,7 @@ func (c *goConn) write(w *wire.Writer) bool {
 func (c *goConn) hasMail() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.pushed) > 0 && !c.c.Working || c.delivered || c.killed || c.take != nil
+	return len(c.pushed) > 0 && !c.Client.Working || c.delivered || c.killed || c.take != nil
 }
 
 // readMail sends what others put into the mailbox and goes on after a wait;
@@ -386,10 +389,10 @@ func (c *goConn) readMail(w *wire.Writer) bool {
 		reply, delivered, killed := c.reply, c.delivered, c.killed
 		c.reply, c.delivered = nil, false
 		if delivered {
-			c.parked, c.c.Working = false, false
+			c.Parked, c.Client.Working = false, false
 		}
 		var pushed []byte
-		if !c.c.Working {
+		if !c.Client.Working {
 			pushed, c.pushed = c.pushed, nil
 		}
 		if !killed {
@@ -402,12 +405,12 @@ func (c *goConn) readMail(w *wire.Writer) bool {
 			return false
 		}
 		if len(w.Buf) == 0 && !killed {
-			return !c.closing
+			return !c.Closing
 		}
 		if killed && !c.after {
 			return false
 		}
-		if !c.write(w) || killed || c.closing {
+		if !c.write(w) || killed || c.Closing {
 			return false
 		}
 	}
@@ -455,7 +458,7 @@ func (c *goConn) Deliver(parts ...[]byte) {
 		reply = slices.Concat(parts...)
 	}
 	c.mu.Lock()
-	c.reply, c.delivered = c.c.Filter(reply), true
+	c.reply, c.delivered = c.Client.Filter(reply), true
 	c.interrupt()
 	c.mu.Unlock()
 }
@@ -466,7 +469,7 @@ func (c *goConn) Push(b []byte) {
 	if len(c.pushed) == 0 {
 		c.interrupt()
 	}
-	c.pushed = appendPush(c.pushed, b, c.c.Proto())
+	c.pushed = appendPush(c.pushed, b, c.Client.Proto())
 	over := c.over()
 	c.mu.Unlock()
 	if over {
@@ -478,13 +481,13 @@ func (c *goConn) Push(b []byte) {
 // notes how much it is; c.mu is held.
 func (c *goConn) over() bool {
 	n := int64(len(c.pushed) + c.writing)
-	c.c.OutLen.Store(n)
-	c.c.OutMem.Store(n)
+	c.Client.OutLen.Store(n)
+	c.Client.OutMem.Store(n)
 	if n <= smallOut && !c.large {
 		return false
 	}
 	c.large = n > smallOut
-	return c.t.srv.cmd.OverOutputLimit(c.c, n)
+	return c.t.srv.cmd.OverOutputLimit(c.Client, n)
 }
 
 // sweep closes clients that are over a soft limit for too long, until the

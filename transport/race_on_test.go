@@ -1,6 +1,6 @@
 //go:build race
 
-package resp
+package transport_test
 
 // heapSlack is what the race detector keeps of the heap, in MiB: the arenas are Go memory then.
 const heapSlack = 4

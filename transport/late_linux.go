@@ -1,4 +1,4 @@
-package resp
+package transport
 
 import "kvd/resp/wire"
 
@@ -40,8 +40,8 @@ func (c *conn) serve(data []byte) {
 	}
 	l.w.Buf = l.w.Buf[:0]
 	err := c.feed(l.srv, l.exec, &l.w, data)
-	if err != nil || len(l.w.Buf) > lateMax || c.more || c.closing {
-		if c.ran(err); c.more && !c.gone {
+	if err != nil || len(l.w.Buf) > lateMax || c.More || c.Closing {
+		if c.ran(err); c.More && !c.gone {
 			c.process(nil)
 		}
 		return
@@ -54,7 +54,7 @@ func (c *conn) serve(data []byte) {
 		l.w.Buf = nil // the replies were long, but the client does not want them
 	}
 	c.note()
-	l.srv.cmd.NoteMemory(c.c)
+	l.srv.cmd.NoteMemory(c.Client)
 }
 
 // sendLate sends what is late.
@@ -68,7 +68,7 @@ func (l *loop) sendLate() {
 			continue
 		}
 		if r.c.flush(&w); r.c.sending() {
-			l.srv.cmd.NoteMemory(r.c.c)
+			l.srv.cmd.NoteMemory(r.c.Client)
 		}
 	}
 	l.late.buf, l.late.of = l.late.buf[:0], l.late.of[:0]

@@ -1,4 +1,4 @@
-package resp
+package transport_test
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kvd/transport"
 )
 
 // heap is what lives on the Go heap, in MiB.
@@ -42,7 +44,7 @@ func TestNothingKept(t *testing.T) {
 		}, ":0\r\n", 2},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+			both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 				c, other := dial(), dial()
 				_ = c.SetDeadline(time.Now().Add(time.Minute))
 				_, _ = c.Write([]byte("PING\r\n"))
@@ -78,7 +80,7 @@ func TestNothingKept(t *testing.T) {
 // TestBlockedInput: what comes behind a command that waits is not read without
 // end, and all of it is answered in the end.
 func TestBlockedInput(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		c, cl := ready(t, dial, srv)
 		other, _ := ready(t, dial, srv)
 		_, _ = c.Write(bulk("BLPOP", "list", "0"))
@@ -94,7 +96,7 @@ func TestBlockedInput(t *testing.T) {
 			t.Error("all of it was read")
 		case <-time.After(300 * time.Millisecond):
 		}
-		if n := cl.QueryLen.Load() + cl.QueryFree.Load(); n > 3*parkedInput || n < parkedInput/2 {
+		if n := cl.QueryLen.Load() + cl.QueryFree.Load(); n > 3*transport.ParkedInput || n < transport.ParkedInput/2 {
 			t.Errorf("%d bytes of input are held", n)
 		}
 		_, _ = other.Write(bulk("RPUSH", "list", "v"))
@@ -114,8 +116,8 @@ func TestBlockedInput(t *testing.T) {
 		_, _ = c.Write(bulk("BLPOP", "list", "0"))
 		// The rest must fit into the sockets: behind what is not read, an end is seen
 		// only when the system gives up.
-		_, _ = c.Write(in[:parkedInput+200_000])
-		until(t, "a full buffer", func() bool { return cl.QueryLen.Load() >= parkedInput })
+		_, _ = c.Write(in[:transport.ParkedInput+200_000])
+		until(t, "a full buffer", func() bool { return cl.QueryLen.Load() >= transport.ParkedInput })
 		c.Close()
 		until(t, "the end", func() bool { return !registered(srv, cl) })
 	})

@@ -1,4 +1,4 @@
-package resp
+package transport_test
 
 import (
 	"bufio"
@@ -9,12 +9,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"kvd/transport"
 )
 
 // TestNotIdle: the timeout directive closes nobody who waits for the server, who is
 // sent things, or whose bytes flow, however slowly.
 func TestNotIdle(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		const long = 7 * time.Second
 		say := func(c net.Conn, line string) {
 			t.Helper()

@@ -1,4 +1,4 @@
-package resp
+package transport
 
 import (
 	"math"
@@ -100,9 +100,9 @@ func (l *loop) runQueue() {
 // take notes a push for when the pushes are sent.
 func (c *conn) take(it *item) {
 	switch {
-	case c.gone || c.closing || it.seq <= c.settled:
-	case c.c.Working:
-		c.held = appendPush(c.held, it.b, c.c.Proto())
+	case c.gone || c.Closing || it.seq <= c.settled:
+	case c.Client.Working:
+		c.held = appendPush(c.held, it.b, c.Client.Proto())
 		c.over(0)
 	default:
 		l := c.l
@@ -151,7 +151,7 @@ func (c *conn) sendPushes() {
 	_, held := l.log.Pending()
 	held = held || len(c.unsynced.waits) > 0
 	copied := held || c.out.n == 0
-	for proto := c.c.Proto(); n != 0; n = l.nodes[n-1].next {
+	for proto := c.Client.Proto(); n != 0; n = l.nodes[n-1].next {
 		b := l.nodes[n-1].b
 		if copied && !held && len(w.Buf)+len(b) > copyTo {
 			c.out.add(w.Buf)
@@ -164,7 +164,7 @@ func (c *conn) sendPushes() {
 		}
 	}
 	if l.srv.cfg.Timeout.Load() > 0 {
-		c.c.Heard(time.Now())
+		c.Client.Heard(time.Now())
 	}
 	if copied {
 		c.flush(w)
@@ -172,7 +172,7 @@ func (c *conn) sendPushes() {
 		c.send(false)
 	}
 	if c.out.n > 0 && !c.gone {
-		l.srv.cmd.NoteMemory(c.c)
+		l.srv.cmd.NoteMemory(c.Client)
 	}
 	if cap(w.Buf) > keepOut {
 		w.Buf = nil
@@ -205,7 +205,7 @@ func (l *loop) sendNow(to command.Conn, b []byte) {
 // client that is about to reply; those noted were sent before it ran.
 func (c *conn) Settle(w *wire.Writer) {
 	l := c.l
-	proto := c.c.Proto()
+	proto := c.Client.Proto()
 	settle := func(q []item) {
 		for i := range q {
 			it := &q[i]

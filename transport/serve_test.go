@@ -1,4 +1,4 @@
-package resp
+package transport_test
 
 import (
 	"bufio"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,10 +20,12 @@ import (
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
+	"kvd/resp"
+	"kvd/transport"
 )
 
 // both runs a test on each transport that this system has.
-func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *Server), directives ...string) {
+func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *transport.Server), directives ...string) {
 	for _, name := range []string{"system", "goroutines"} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config.New()
@@ -34,9 +37,9 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *Server),
 				}
 			}
 			ks := keyspace.New(keyspace.Options{Stripes: 16})
-			srv := New(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test"))
+			srv := newServer(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test"))
 			if name == "goroutines" {
-				srv.transport = newGoroutines(srv)
+				transport.UseGoroutines(srv)
 			}
 			addr := start(t, srv, ks)
 			var last atomic.Int32
@@ -58,8 +61,16 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *Server),
 	}
 }
 
+// newServer makes a front end that speaks RESP.
+func newServer(cmd *command.Server) *transport.Server {
+	p := resp.New(cmd)
+	srv := transport.New(cmd, p)
+	srv.Add(transport.Endpoint{Protocol: p, Directive: "port", Port: func() int { return int(cmd.Config.Port.Load()) }, Kind: "TCP"})
+	return srv
+}
+
 // start has a server serve until the test is over, and returns a TCP address of it.
-func start(t *testing.T, srv *Server, ks *keyspace.Keyspace) (addr string) {
+func start(t *testing.T, srv *transport.Server, ks *keyspace.Keyspace) (addr string) {
 	t.Helper()
 	if err := srv.Listen(); err != nil {
 		t.Fatal(err)
@@ -70,11 +81,9 @@ func start(t *testing.T, srv *Server, ks *keyspace.Keyspace) (addr string) {
 	}
 	addr = l.Addr().String()
 	l.Close()
-	ln, err := srv.transport.listenTCP(addr, 128)
-	if err != nil {
+	if err := transport.ListenAt(srv, addr, resp.New(srv.Command())); err != nil {
 		t.Fatal(err)
 	}
-	srv.listeners = append(srv.listeners, ln)
 	if err := srv.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +119,7 @@ func expect(t *testing.T, c net.Conn, want string) {
 }
 
 func TestPipeline(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		for range 3 {
 			c := dial()
 			var in bytes.Buffer
@@ -132,7 +141,7 @@ func TestPipeline(t *testing.T) {
 // TestInlinePipeline: the arguments of inline commands that are read together
 // must not get into each other's way.
 func TestInlinePipeline(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		c := dial()
 		_, _ = c.Write([]byte("ECHO \"first\"\r\nECHO \"other\"\r\n'ECHO' 'third'\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\nECHO \"y\"\r\n"))
 		expect(t, c, "$5\r\nfirst\r\n$5\r\nother\r\n$5\r\nthird\r\n$1\r\nx\r\n$1\r\ny\r\n")
@@ -141,7 +150,7 @@ func TestInlinePipeline(t *testing.T) {
 
 // TestPieces sends commands cut at every byte.
 func TestPieces(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		c := dial()
 		in := append(bulk("SET", "a", "hello\r\nworld"), bulk("GET", "a")...)
 		for cut := 1; cut < len(in); cut++ {
@@ -155,7 +164,7 @@ func TestPieces(t *testing.T) {
 
 // TestBigValue sends and fetches values that take many reads and writes.
 func TestBigValue(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		c := dial()
 		v := strings.Repeat("0123456789abcdef", 1<<20)
 		go func() { _, _ = c.Write(append(bulk("SET", "big", v), bulk("GET", "big")...)) }()
@@ -165,7 +174,7 @@ func TestBigValue(t *testing.T) {
 
 // TestSlowReader asks for much more than it reads; others must not notice.
 func TestSlowReader(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		slow, other := dial(), dial()
 		v := strings.Repeat("x", 1<<20)
 		_, _ = slow.Write(bulk("SET", "v", v))
@@ -186,7 +195,7 @@ func TestSlowReader(t *testing.T) {
 // TestHostile sends what must be answered with a protocol error and a closed
 // connection; the first ones made other parsers panic.
 func TestHostile(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		for _, in := range []string{
 			"*1\r\n$-2\r\n",
 			"*1\r\n$9223372036854775807\r\n",
@@ -211,7 +220,7 @@ func TestHostile(t *testing.T) {
 }
 
 func TestManyClients(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		var wg sync.WaitGroup
 		for i := range 40 {
 			c := dial()
@@ -230,16 +239,16 @@ func TestManyClients(t *testing.T) {
 			}()
 		}
 		wg.Wait()
-		for end := time.Now().Add(5 * time.Second); srv.cmd.Clients() > 0; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(5 * time.Second); srv.Command().Clients() > 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
-				t.Fatalf("%d clients are left after all have closed", srv.cmd.Clients())
+				t.Fatalf("%d clients are left after all have closed", srv.Command().Clients())
 			}
 		}
 	})
 }
 
 func TestMaxClients(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		a, b := dial(), dial()
 		_, _ = a.Write([]byte("PING\r\n"))
 		expect(t, a, "+PONG\r\n")
@@ -247,14 +256,14 @@ func TestMaxClients(t *testing.T) {
 		expect(t, b, "+PONG\r\n")
 		c := dial()
 		got, _ := io.ReadAll(c)
-		if string(got) != fullText {
+		if string(got) != "-ERR max number of clients reached\r\n" {
 			t.Errorf("the third of two clients reads %q", got)
 		}
 	}, "maxclients 2")
 }
 
 func TestIdleTimeout(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		c := dial()
 		start := time.Now()
 		got, err := io.ReadAll(c)
@@ -265,7 +274,7 @@ func TestIdleTimeout(t *testing.T) {
 }
 
 func TestQueryBufferLimit(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		c := dial()
 		_, _ = c.Write([]byte("*2\r\n$3\r\nGET\r\n$4000000\r\n"))
 		_, _ = c.Write(make([]byte, 3<<20))
@@ -277,7 +286,7 @@ func TestQueryBufferLimit(t *testing.T) {
 }
 
 func TestAuthLimits(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, _ *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, _ *transport.Server) {
 		c := dial()
 		_, _ = c.Write([]byte("PING\r\n"))
 		expect(t, c, "-NOAUTH Authentication required.\r\n")
@@ -287,4 +296,17 @@ func TestAuthLimits(t *testing.T) {
 		_, _ = c.Write([]byte("*2\r\n$4\r\nAUTH\r\n$16385\r\n"))
 		expect(t, c, "-ERR Protocol error: unauthenticated bulk length\r\n")
 	}, "requirepass secret")
+}
+
+// TestUnixMode: the unix socket has the rights of its directive, and nothing else is left.
+func TestUnixMode(t *testing.T) {
+	both(t, func(t *testing.T, _ func() net.Conn, srv *transport.Server) {
+		fi, err := os.Stat(srv.Config().UnixSocket.Load())
+		if err != nil || fi.Mode().Perm() != 0o700 {
+			t.Error(fi.Mode(), err)
+		}
+		if files, _ := filepath.Glob(filepath.Dir(srv.Config().UnixSocket.Load()) + "/.k*"); len(files) > 0 {
+			t.Error("left behind:", files)
+		}
+	})
 }

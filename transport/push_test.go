@@ -1,4 +1,4 @@
-package resp
+package transport_test
 
 import (
 	"bufio"
@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/transport"
 )
 
 // last is the client of the connection made last.
-func last(srv *Server) (c *command.Client) {
-	srv.cmd.EachClient(func(o *command.Client) {
+func last(srv *transport.Server) (c *command.Client) {
+	srv.Command().EachClient(func(o *command.Client) {
 		if c == nil || o.ID > c.ID {
 			c = o
 		}
@@ -25,7 +26,7 @@ func last(srv *Server) (c *command.Client) {
 }
 
 // ready dials, waits until the connection is served, and returns it with its client.
-func ready(t *testing.T, dial func() net.Conn, srv *Server) (net.Conn, *command.Client) {
+func ready(t *testing.T, dial func() net.Conn, srv *transport.Server) (net.Conn, *command.Client) {
 	c := dial()
 	_, _ = c.Write([]byte("PING\r\n"))
 	expect(t, c, "+PONG\r\n")
@@ -63,7 +64,7 @@ func awaitList(t *testing.T, c net.Conn, text string) {
 // TestPushOrder: pushes of several senders come whole, between replies, each
 // sender's in order.
 func TestPushOrder(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		c, cl := ready(t, dial, srv)
 		const senders, each, commands = 3, 500, 500
 		var wg sync.WaitGroup
@@ -119,7 +120,7 @@ func expectAny(t *testing.T, c net.Conn, b []byte) {
 
 // TestPushProtocol: the same bytes are an array for one client and a push for another.
 func TestPushProtocol(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		a, ac := ready(t, dial, srv)
 		b, bc := ready(t, dial, srv)
 		_, _ = b.Write([]byte("HELLO 3\r\nPING\r\n"))
@@ -139,7 +140,7 @@ func TestPushProtocol(t *testing.T) {
 // TestPushWaits: a push follows the reply to a command that runs on a worker;
 // it does not wait for one that is blocked.
 func TestPushWaits(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		c, cl := ready(t, dial, srv)
 		other, _ := ready(t, dial, srv)
 		_, _ = c.Write([]byte("DEBUG POPULATE 300000\r\n"))
@@ -162,7 +163,7 @@ func TestPushWaits(t *testing.T) {
 // TestUnsubscribe: after the confirmation of UNSUBSCRIBE no message comes, which
 // a client of RESP2 would take for a reply, however many are on their way.
 func TestUnsubscribe(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		defer func() { close(stop); wg.Wait() }()
@@ -213,7 +214,7 @@ func TestUnsubscribe(t *testing.T) {
 // TestFanOut: a message to more connections than one turn writes to reaches
 // each of them once and in order, between the replies to their own commands.
 func TestFanOut(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		const subs, messages = 4 * 32, 100
 		pub, _ := ready(t, dial, srv)
 		var wg sync.WaitGroup

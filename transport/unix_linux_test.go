@@ -1,8 +1,7 @@
-package resp
+package transport
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -17,7 +16,7 @@ func TestUnixRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	called := false
-	l, err := new(loops).listen(fd, &syscall.SockaddrUnix{Name: path}, 16, true, func() error {
+	l, err := newTransport(nil).(*loops).listen(fd, &syscall.SockaddrUnix{Name: path}, 16, func() error {
 		called = true
 		if c, err := net.Dial("unix", path); err == nil {
 			c.Close()
@@ -34,13 +33,4 @@ func TestUnixRights(t *testing.T) {
 		c.Close()
 	}
 	l.Close()
-	both(t, func(t *testing.T, _ func() net.Conn, srv *Server) {
-		fi, err := os.Stat(srv.cfg.UnixSocket.Load())
-		if err != nil || fi.Mode().Perm() != 0o700 {
-			t.Error(fi.Mode(), err)
-		}
-		if files, _ := filepath.Glob(filepath.Dir(srv.cfg.UnixSocket.Load()) + "/.k*"); len(files) > 0 {
-			t.Error("left behind:", files)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package resp
+package transport_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
+	"kvd/transport"
 )
 
 // oneTurn serves connections whose input has all come before the loop's next turn.
@@ -33,7 +34,7 @@ func newOneTurn(t *testing.T) *oneTurn {
 		}
 	}
 	ks := keyspace.New(keyspace.Options{Stripes: 16})
-	o := &oneTurn{t: t, addr: start(t, New(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")), ks)}
+	o := &oneTurn{t: t, addr: start(t, newServer(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")), ks)}
 	o.sleep = o.dial()
 	return o
 }
@@ -95,7 +96,7 @@ func TestLate(t *testing.T) {
 			t.Errorf("%d bytes more, %v", n, err)
 		}
 	}
-	long := strings.Repeat("x", lateMax+1)
+	long := strings.Repeat("x", transport.LateMax+1)
 	for round := range 10 {
 		var plain, quits, longer, subscriber, publisher, blocks, feeds, browser, half, killed, killer, silent, large, ends = o.dial(), o.dial(), o.dial(), o.dial(), o.dial(), o.dial(),
 			o.dial(), o.dial(), o.dial(), o.dial(), o.dial(), o.dial(), o.dial(), o.dial()
@@ -124,10 +125,10 @@ func TestLate(t *testing.T) {
 			}
 			o.write(killed, "ECHO last")
 			o.write(killer, fmt.Sprintf("CLIENT KILL ID %d", id))
-			o.write(large, "PING", "SET large "+strings.Repeat("y", readSize+2*keepBuffer))
+			o.write(large, "PING", "SET large "+strings.Repeat("y", transport.ReadSize+2*transport.KeepBuffer))
 			// One read exactly, in which a long command begins, and the end.
-			part := append(bulk("PING"), fmt.Sprintf("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", 2*readSize)...)
-			if _, err := ends.Write(append(part, make([]byte, readSize-len(part))...)); err != nil {
+			part := append(bulk("PING"), fmt.Sprintf("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n", 2*transport.ReadSize)...)
+			if _, err := ends.Write(append(part, make([]byte, transport.ReadSize-len(part))...)); err != nil {
 				t.Fatal(err)
 			}
 			if err := ends.(*net.TCPConn).CloseWrite(); err != nil {
@@ -160,7 +161,7 @@ func TestLate(t *testing.T) {
 // is read in the next one, though the system does not tell of it again.
 func TestReadOn(t *testing.T) {
 	o := newOneTurn(t)
-	for _, size := range []int{readSize - 14, readSize, readSize + 14, 3 * readSize} {
+	for _, size := range []int{transport.ReadSize - 14, transport.ReadSize, transport.ReadSize + 14, 3 * transport.ReadSize} {
 		pings := bulk("PING")
 		input := bytes.Repeat(pings, size/len(pings))
 		input = append(input, bytes.Repeat([]byte("\n"), size-len(input))...) // empty commands
@@ -191,10 +192,10 @@ func TestReadOn(t *testing.T) {
 func TestReadOnce(t *testing.T) {
 	o := newOneTurn(t)
 	c, d, e := o.dial(), o.dial(), o.dial()
-	long := strings.Repeat("x", lateMax+1)
+	long := strings.Repeat("x", transport.LateMax+1)
 	o.write(c, "SET long "+long)
 	expect(t, c, "+OK\r\n")
-	full := append(bulk("PING"), bytes.Repeat([]byte("\n"), readSize)...)[:readSize]
+	full := append(bulk("PING"), bytes.Repeat([]byte("\n"), transport.ReadSize)...)[:transport.ReadSize]
 	o.serve("0.1", func() {
 		if _, err := c.Write(full); err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package resp
+package transport_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/transport"
 )
 
 // until polls for a condition.
@@ -23,8 +24,8 @@ func until(t *testing.T, what string, f func() bool) {
 }
 
 // registered tells whether the client is still among the server's.
-func registered(srv *Server, cl *command.Client) (found bool) {
-	srv.cmd.EachClient(func(c *command.Client) { found = found || c == cl })
+func registered(srv *transport.Server, cl *command.Client) (found bool) {
+	srv.Command().EachClient(func(c *command.Client) { found = found || c == cl })
 	return
 }
 
@@ -42,7 +43,7 @@ func ended(t *testing.T, c net.Conn) int64 {
 // TestHardLimit: a subscriber that does not read is closed at its class's
 // limit; one that reads gets everything, and nobody waits.
 func TestHardLimit(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		slow, slowClient := ready(t, dial, srv)
 		good, _ := ready(t, dial, srv)
 		pub, _ := ready(t, dial, srv)
@@ -62,7 +63,7 @@ func TestHardLimit(t *testing.T) {
 			reply := make([]byte, 4)
 			expectAny(t, pub, reply)
 			expect(t, good, msg)
-			if n := slowClient.OutLen.Load(); n > 500_000+smallOut+int64(len(msg)) {
+			if n := slowClient.OutLen.Load(); n > 500_000+transport.SmallOut+int64(len(msg)) {
 				t.Fatalf("%d bytes wait", n)
 			}
 		}
@@ -75,7 +76,7 @@ func TestHardLimit(t *testing.T) {
 
 // TestSoftLimit: the soft limit counts after its time, even where nothing more is sent.
 func TestSoftLimit(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		c, cl := ready(t, dial, srv)
 		payload := append([]byte("+"), make([]byte, 1<<20)...)
 		payload = append(bytes.ReplaceAll(payload, []byte{0}, []byte("x")), '\r', '\n')
@@ -95,7 +96,7 @@ func TestSoftLimit(t *testing.T) {
 // TestReplyLimit: a reply beyond the limit is not sent at all, even if the
 // socket would take it.
 func TestReplyLimit(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		c, cl := ready(t, dial, srv)
 		_, _ = c.Write(bulk("SET", "v", strings.Repeat("x", 150_000)))
 		expect(t, c, "+OK\r\n")
@@ -110,7 +111,7 @@ func TestReplyLimit(t *testing.T) {
 // TestBackPressure: a client that writes a long pipeline before it reads gets
 // every reply, and meanwhile not much more waits for it than stallAt.
 func TestBackPressure(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		c, cl := ready(t, dial, srv)
 		_, _ = c.Write(bulk("SET", "v", strings.Repeat("x", 1<<20)))
 		expect(t, c, "+OK\r\n")
@@ -135,7 +136,7 @@ func TestBackPressure(t *testing.T) {
 			// Some of the 16 MiB at which a client stalls may leave yet; below half of them it would go on.
 			until(t, "a stall", func() bool { return cl.OutLen.Load() > 8<<20 && cl.QueryLen.Load() > 1<<20 })
 		}
-		if n := cl.OutLen.Load(); n > 16<<20+2*flushAt+1<<20 {
+		if n := cl.OutLen.Load(); n > 16<<20+2*transport.FlushAt+1<<20 {
 			t.Errorf("%d bytes wait", n)
 		}
 		want := int64(gets * (1<<20 + 12 + 20_000 + 10))
@@ -150,7 +151,7 @@ func TestBackPressure(t *testing.T) {
 // TestEviction: where clients take too much together, the largest goes, but
 // for those that are not to be evicted.
 func TestEviction(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		_, small := ready(t, dial, srv)
 		spared, sparedClient := ready(t, dial, srv)
 		big, bigClient := ready(t, dial, srv)
@@ -178,14 +179,14 @@ func TestEviction(t *testing.T) {
 // TestUnknownClients: who has not authenticated and does not read is closed, or
 // read no further, and holds next to nothing; who has is served as ever.
 func TestUnknownClients(t *testing.T) {
-	both(t, func(t *testing.T, dial func() net.Conn, srv *Server) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		c, system := dial(), strings.HasSuffix(t.Name(), "system")
 		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 		var cl *command.Client
 		_, _ = c.Write([]byte("PING\r\n"))
 		noAuth := "-NOAUTH Authentication required.\r\n"
 		expect(t, c, noAuth)
-		srv.cmd.EachClient(func(x *command.Client) { cl = x })
+		srv.Command().EachClient(func(x *command.Client) { cl = x })
 		in := bytes.Repeat([]byte("PING\r\n"), 10_000)
 		var err error
 		for sent := 0; err == nil; sent += len(in) {

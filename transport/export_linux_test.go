@@ -1,0 +1,6 @@
+package transport
+
+const (
+	LateMax  = lateMax
+	ReadSize = readSize
+)
