@@ -101,7 +101,7 @@ type functions struct {
 	m        *machine
 	env      *lua.Table // of the libraries' chunks and functions: it looks in one of the following
 	run      *lua.Table // the globals while functions run
-	load     *lua.Table // and while a library is loaded
+	load     *lua.Table // and while a library is loaded: they hold redis and server alone
 	lookHere *lua.Table // the metatable of env
 }
 
@@ -114,11 +114,6 @@ func (f *functions) machine(s *Server) *machine {
 	m.st = lua.New(lua.Options{Memory: int(s.Config.ScriptMemoryLimit.Load()), Deprecated: s.Config.LuaDeprecated.Load(), Tick: m.tick})
 	st := m.st
 	f.run, f.load, f.env, f.lookHere = st.Globals(), mustTable(st), mustTable(st), mustTable(st)
-	for at, k, v := f.run.Next(0); at >= 0; at, k, v = f.run.Next(at) {
-		if k.IsString() {
-			f.load.Embed(k.Str(), v)
-		}
-	}
 	api := m.redisTable(s)
 	f.run.Embed("redis", api.Value())
 	f.run.Embed("server", api.Value())
@@ -689,11 +684,19 @@ func (s *Server) Functions() (texts []string) {
 	return texts
 }
 
-// LoadFunctions makes libraries from texts, on a machine of their own. install puts
-// them in the place of all that there are; it is called with all stripes locked.
-func (s *Server) LoadFunctions(texts []string) (install func(), err error) {
+// LoadFunctions makes libraries from texts, on a machine of their own, beside those
+// that there are: see persist.Options. install, called with all stripes locked, puts
+// them in place.
+func (s *Server) LoadFunctions(texts []string, policy string) (install func(), err error) {
 	var f functions
-	if refusal := f.restore(s, texts, "flush"); refusal != "" {
+	refusal := ""
+	if policy != "flush" {
+		refusal = f.restore(s, s.Functions(), "flush")
+	}
+	if refusal == "" {
+		refusal = f.restore(s, texts, policy)
+	}
+	if refusal != "" {
 		return nil, errors.New("functions: " + refusal)
 	}
 	return func() {

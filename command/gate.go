@@ -61,7 +61,7 @@ func (x *Exec) gateText(ctx *Ctx, gate uint32) string {
 	case gate&gateReadOnly != 0 && ctx.has(Write):
 		return errReadOnly
 	case gate&gateStale != 0 && !ctx.all(Stale):
-		return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
+		return errMasterDown
 	case gate&gateBehind != 0 && ctx.has(NoAsyncLoading):
 		return "LOADING Redis is loading the dataset in memory"
 	case gate&gateReplicas != 0 && ctx.has(Write):
@@ -71,6 +71,8 @@ func (x *Exec) gateText(ctx *Ctx, gate uint32) string {
 	}
 	return ""
 }
+
+const errMasterDown = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 
 const errReadOnly = "READONLY You can't write against a read only replica."
 

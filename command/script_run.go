@@ -311,6 +311,7 @@ const (
 	errCallArity    = "ERR Wrong number of args calling Redis command from script"
 	errCallNoScript = "ERR This Redis command is not allowed from script"
 	errCallReadOnly = "ERR Write commands are not allowed from read-only scripts."
+	errCallStale    = "ERR Can not execute the command on a stale replica"
 	errCallKey      = "ERR Script attempted to access a key that it was not known to access"
 	errCallOutside  = "ERR redis.call/pcall can only be called inside a script invocation"
 )
@@ -412,7 +413,7 @@ func (r *scriptRun) do(args [][]byte) (refusal string) {
 		return errCallUnknown
 	case !row.arityOK(len(args)):
 		return errCallArity
-	case row.Flags&NoScript != 0:
+	case row.Flags&NoScript != 0 && !x.s.debug.allowNoScr.Load():
 		return errCallNoScript
 	case row.Flags&(Write|MayReplicate) != 0 && r.readOnly:
 		return errCallReadOnly
@@ -423,6 +424,9 @@ func (r *scriptRun) do(args [][]byte) (refusal string) {
 	c.Row, c.Args, c.Flags = row, args, row.Flags
 	if gate := x.s.gate.Load(); gate != 0 {
 		if refusal = x.gateText(c, gate); refusal != "" {
+			if refusal == errMasterDown {
+				refusal = errCallStale
+			}
 			return refusal
 		}
 	}

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -97,7 +98,7 @@ func (s *Saver) Load() error {
 	if !s.HasFile() {
 		return nil
 	}
-	if err := s.load(refuseDuplicates, s.follows()); err != nil {
+	if err := s.load(manner{dups: refuseDuplicates, keep: s.follows(), leftOut: s.LeftOut}); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -121,15 +122,19 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 	if !noFlush {
 		s.flush()
 	}
-	dups := refuseDuplicates
-	if merge {
-		dups = replaceDuplicates
+	how := manner{dups: refuseDuplicates, leftOut: s.LeftOut}
+	switch {
+	case merge:
+		how.dups, how.libraries = replaceDuplicates, "replace"
+	case noFlush:
+		how.libraries = "append"
 	}
+	// The log would not say that a key was left out.
+	how.keep = s.follows() || s.Config.AppendOnly.Load()
 	s.mu.Lock()
 	s.loadStart = time.Now()
 	s.mu.Unlock()
-	// The log would not say that a key was left out.
-	if err := s.load(dups, s.follows() || s.Config.AppendOnly.Load()); err != nil {
+	if err := s.load(how); err != nil {
 		s.Log.Warningf("%v", err)
 		return true, err
 	}
@@ -137,8 +142,8 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 	return true, nil
 }
 
-// load reads the snapshot file into the keyspace; for keep see manner.
-func (s *Saver) load(dups duplicates, keep bool) error {
+// load reads the snapshot file into the keyspace.
+func (s *Saver) load(how manner) error {
 	name := s.Config.DBFilename.Load()
 	if abs, err := filepath.Abs(name); err == nil {
 		name = abs
@@ -152,7 +157,7 @@ func (s *Saver) load(dups duplicates, keep bool) error {
 	if err != nil {
 		return &LoadError{File: name, Err: err}
 	}
-	facts, _, err := s.loadStream(f, name, size, manner{dups: dups, keep: keep, leftOut: s.LeftOut})
+	facts, _, err := s.loadStream(f, name, size, how)
 	s.mu.Lock()
 	s.facts = facts
 	s.mu.Unlock()
@@ -184,6 +189,8 @@ type manner struct {
 	// install, if not nil, gets what puts the libraries of functions in place, for
 	// when the fresh databases are.
 	install *func()
+	// libraries is the policy of Options.LoadFunctions; "" is "flush".
+	libraries string
 	// proof: the snapshot is only tried; see Verify.
 	proof bool
 }
@@ -202,7 +209,7 @@ func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (au
 	at, err := l.read()
 	var install func()
 	if err == nil && s.LoadFunctions != nil {
-		install, err = s.LoadFunctions(l.libraries)
+		install, err = s.LoadFunctions(l.libraries, cmp.Or(how.libraries, "flush"))
 	}
 	if how.proof {
 		if err != nil {

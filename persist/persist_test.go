@@ -609,7 +609,7 @@ func testDamage(t *testing.T, rng *rand.Rand, forms map[string]rdb.Value) {
 		if err := os.WriteFile("dump.rdb", b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return r.load(replaceDuplicates, false)
+		return r.load(manner{dups: replaceDuplicates})
 	}
 	if err := try(file); err != nil {
 		t.Fatal(err)
@@ -646,7 +646,7 @@ func crafted(version string, parts ...string) []byte {
 }
 
 // loadFunctions notes the libraries of a file in the log.
-func (r *room) loadFunctions(texts []string) (install func(), err error) {
+func (r *room) loadFunctions(texts []string, policy string) (install func(), err error) {
 	return func() { fmt.Fprintf(&r.log, "libraries: %s\n", strings.Join(texts, " ")) }, nil
 }
 

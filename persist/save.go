@@ -57,9 +57,11 @@ type Options struct {
 	// called at each snapshot's instant, with all stripes locked.
 	Functions func() []string
 	// LoadFunctions, if not nil, makes libraries from the texts that a file holds,
-	// which may be none; install, called with all stripes locked, puts them in the
-	// place of those that the server has.
-	LoadFunctions func(texts []string) (install func(), err error)
+	// which may be none. The policy is one of FUNCTION RESTORE: by "flush" they take
+	// the place of those that the server has, by "append" they are added (one that is
+	// there already is an error), by "replace" they replace those of their names.
+	// install, called with all stripes locked, puts them in place.
+	LoadFunctions func(texts []string, policy string) (install func(), err error)
 	// Around, if not nil, is called right after each snapshot's instant, and what
 	// it returns when nothing is left of the snapshot, before another one may
 	// begin. Both may wait: no lock is held, and no event loop stands behind them.
