@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"kvd/config"
 	"sort"
 	"strings"
 	"sync"
@@ -192,11 +193,12 @@ func libraryName(code string) (name, refusal string) {
 	if !ended {
 		return "", "ERR Invalid library metadata"
 	}
-	words := strings.Fields(line[2:])
-	engine := ""
-	if len(words) > 0 {
-		engine, words = words[0], words[1:]
+	words, err := config.SplitArgs(line)
+	if err != nil {
+		return "", "ERR Invalid library metadata"
 	}
+	engine := words[0][2:]
+	words = words[1:]
 	given := false
 	for _, w := range words {
 		v, is := strings.CutPrefix(w, "name=")
@@ -599,6 +601,16 @@ func (f *functions) count() (libs, funcs int) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return len(f.libs), len(f.byName)
+}
+
+// memory is the number of libraries and functions, and the bytes of their texts.
+func (f *functions) memory() (libs, funcs int, texts int64) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, l := range f.libs {
+		texts += int64(len(l.code)) + scriptMemory
+	}
+	return len(f.libs), len(f.byName), texts
 }
 
 // describe is what FUNCTION STATS says of the script that has run longest.

@@ -13,17 +13,17 @@ import (
 
 func listBlockRows() []*Row {
 	return []*Row{
-		{Name: "blmove", Fn: cmdBLMove, Arity: 6, Flags: Write | DenyOOM | NoScript | Blocking, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+		{Name: "blmove", Fn: cmdBLMove, Arity: 6, Flags: Write | DenyOOM | Blocking, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
 			Since: "6.2.0", Group: "list", Summary: "Moves an element from an end of a list to an end of a list and returns it; waits for one if need be.", Complexity: "O(1)",
 			Syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout"},
 		{Name: "blmpop", Fn: cmdBLMPop, Arity: -5, Flags: Write | Blocking | MovableKeys, KeysFn: keysAfterCount(2), KeyFlags: "RW access delete",
 			Since: "7.0.0", Group: "list", Summary: "Removes and returns elements of the first list that is not empty; waits for one if need be.", Complexity: "O(N+M) in the number of keys and of elements returned",
 			Syntax: "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]"},
-		{Name: "blpop", Fn: func(c *Ctx) { blockingPop(c, left) }, Arity: -3, Flags: Write | NoScript | Blocking, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
+		{Name: "blpop", Fn: func(c *Ctx) { blockingPop(c, left) }, Arity: -3, Flags: Write | Blocking, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
 			Since: "2.0.0", Group: "list", Summary: "Removes and returns the first element of the first list that is not empty; waits for one if need be.", Complexity: "O(N) in the number of keys", Syntax: "key [key ...] timeout"},
-		{Name: "brpop", Fn: func(c *Ctx) { blockingPop(c, right) }, Arity: -3, Flags: Write | NoScript | Blocking, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
+		{Name: "brpop", Fn: func(c *Ctx) { blockingPop(c, right) }, Arity: -3, Flags: Write | Blocking, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
 			Since: "2.0.0", Group: "list", Summary: "Removes and returns the last element of the first list that is not empty; waits for one if need be.", Complexity: "O(N) in the number of keys", Syntax: "key [key ...] timeout"},
-		{Name: "brpoplpush", Fn: cmdBRPopLPush, Arity: 4, Flags: Write | DenyOOM | NoScript | Blocking, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
+		{Name: "brpoplpush", Fn: cmdBRPopLPush, Arity: 4, Flags: Write | DenyOOM | Blocking, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; RW insert",
 			Since: "2.2.0", Group: "list", Summary: "Moves the last element of a list to the front of a list and returns it; waits for one if need be.", Complexity: "O(1)", Syntax: "source destination timeout"},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"crypto/sha1"
 	"encoding/hex"
+	"kvd/config"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,7 +94,7 @@ func scriptFlagOf(name string) (scriptFlags, bool) {
 // commandFlags are the flags of a call as the server's state judges them.
 func (f scriptFlags) commandFlags(row Flag) Flag {
 	if f&scriptPlain != 0 {
-		return row
+		return row &^ Stale // the row has it for those whose first line says so
 	}
 	row &^= Stale
 	if f&scriptNoWrites == 0 {
@@ -256,12 +257,11 @@ func compileScript(table *Table, body []byte) (*script, string) {
 
 // shebangFlags reads a first line such as "#!lua flags=no-writes,allow-stale".
 func shebangFlags(line string) (flags scriptFlags, refusal string) {
-	words := strings.Fields(line[2:])
-	if len(words) == 0 || words[0] != "lua" {
-		engine := ""
-		if len(words) > 0 {
-			engine = words[0]
-		}
+	words, err := config.SplitArgs(line)
+	if err != nil {
+		return 0, "ERR Invalid script shebang"
+	}
+	if engine := words[0][2:]; engine != "lua" {
 		return 0, "ERR Unexpected engine in script shebang: " + engine
 	}
 	for _, w := range words[1:] {

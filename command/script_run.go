@@ -458,6 +458,9 @@ func (r *scriptRun) do(args [][]byte) (refusal string) {
 	return ""
 }
 
+// inScript tells whether a script runs the command.
+func (c *Ctx) inScript() bool { return c.script != nil }
+
 // holds tells whether the script has the stripes that a command needs.
 func (r *scriptRun) holds(row *Row, keys []keyspace.Key) bool {
 	if r.all {

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"strings"
 
 	"kvd/resp/wire"
 	"kvd/script/lua"
@@ -22,6 +23,9 @@ import (
 //	big number     {big_number=text}          likewise      likewise
 //	verbatim       {verbatim_string=
 //	                {format=, string=}}       likewise      likewise
+
+// oneLine keeps a text from ending a line of the protocol.
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 
 // value reads the first reply in b, which the server wrote itself, as a Lua value.
 func (m *machine) value(b []byte) (v lua.Value, rest []byte, err error) {
@@ -79,6 +83,14 @@ func (m *machine) value(b []byte) (v lua.Value, rest []byte, err error) {
 			}
 		}
 		return t.Value(), rest, nil
+	case '|': // attributes of what follows: scripts do not see them
+		n, _ := wire.ParseInt(line)
+		for range 2 * int(n) {
+			if _, rest, err = m.value(rest); err != nil {
+				return lua.Nil, nil, err
+			}
+		}
+		return m.value(rest)
 	default:
 		err = s.Errorf("internal error: a reply of kind %q", kind)
 	}
@@ -205,7 +217,7 @@ func (m *machine) replyTable(w *wire.Writer, t *lua.Table, resp3 bool, depth int
 		return
 	}
 	if v := t.GetString("big_number"); v.IsString() {
-		w.BigNumber(v.Str())
+		w.BigNumber(oneLine.Replace(v.Str()))
 		return
 	}
 	if inner := t.GetString("verbatim_string").Table(); inner != nil {

@@ -147,9 +147,9 @@ func cmdSort(c *Ctx, readOnly bool) {
 		c.Err(errWrongType)
 		return
 	}
-	if s.keep && t == types.TSet && s.store != nil {
-		// A set has no order of its own, and what is stored must be the same
-		// wherever the command is replayed.
+	if s.keep && t == types.TSet && (s.store != nil || c.inScript()) {
+		// A set has no order of its own, and what is stored, or what a script goes by,
+		// must be the same wherever the command is replayed.
 		s.keep, s.alpha, s.by = false, true, nil
 	}
 	if o := s.longAlone(&e); o != nil {

@@ -13,10 +13,10 @@ func zsetBlockRows() []*Row {
 		{Name: "bzmpop", Fn: cmdBZMPop, Arity: -5, Flags: Write | Blocking | MovableKeys, KeysFn: keysAfterCount(2), KeyFlags: "RW access delete",
 			Since: "7.0.0", Group: "sorted-set", Summary: "Removes and returns the lowest or highest members of the first sorted set that is not empty; waits for one if need be.",
 			Complexity: "O(K) + O(M*log(N)) in the numbers of keys, members removed, and members", Syntax: "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]"},
-		{Name: "bzpopmax", Fn: func(c *Ctx) { blockingZPop(c, true) }, Arity: -3, Flags: Write | NoScript | Blocking | Fast, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
+		{Name: "bzpopmax", Fn: func(c *Ctx) { blockingZPop(c, true) }, Arity: -3, Flags: Write | Blocking | Fast, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
 			Since: "5.0.0", Group: "sorted-set", Summary: "Removes and returns the member with the highest score of the first sorted set that is not empty; waits for one if need be.",
 			Complexity: "O(log(N)) in the number of members", Syntax: "key [key ...] timeout"},
-		{Name: "bzpopmin", Fn: func(c *Ctx) { blockingZPop(c, false) }, Arity: -3, Flags: Write | NoScript | Blocking | Fast, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
+		{Name: "bzpopmin", Fn: func(c *Ctx) { blockingZPop(c, false) }, Arity: -3, Flags: Write | Blocking | Fast, First: 1, Last: -2, Step: 1, KeyFlags: "RW access delete",
 			Since: "5.0.0", Group: "sorted-set", Summary: "Removes and returns the member with the lowest score of the first sorted set that is not empty; waits for one if need be.",
 			Complexity: "O(log(N)) in the number of members", Syntax: "key [key ...] timeout"},
 	}

@@ -140,19 +140,34 @@ func (s *suite) prepare(tree string) error {
 }
 
 // dropCommands has the suite's client take these commands without sending them: it calls a procedure
-// of such a name in the place of the server.
+// of such a name in the place of the server. Of "script|debug" it drops the one subcommand.
 func dropCommands(tree string, names []string) error {
 	f, err := os.OpenFile(filepath.Join(tree, "tests", "support", "redis.tcl"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
+		if name, sub, ok := strings.Cut(name, "|"); ok {
+			fmt.Fprintf(f, dropSubcommand, name, sub)
+			continue
+		}
 		for _, name := range []string{name, strings.ToUpper(name)} {
 			fmt.Fprintf(f, "\nproc ::redis::__method__%s {id fd args} {}\n", name)
 		}
 	}
 	return f.Close()
 }
+
+// dropSubcommand steps aside while it sends the other subcommands.
+const dropSubcommand = `
+proc ::redis::__method__%[1]s {id fd args} {
+	if {[string tolower [lindex $args 0]] eq {%[2]s}} return
+	rename ::redis::__method__%[1]s ::redis::__aside__
+	set code [catch {uplevel 1 [list ::redis::redisHandle$id %[1]s {*}$args]} reply]
+	rename ::redis::__aside__ ::redis::__method__%[1]s
+	return -code $code $reply
+}
+`
 
 // extraFlags are further flags of the server. The suite starts servers with
 // directives that kvd does not act on yet (appendonly yes, say) around tests
