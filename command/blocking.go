@@ -656,7 +656,8 @@ func (s *Server) serveLater(db int, k keyspace.Key) {
 	if l := s.waiters.list(&k); l != nil && s.gate.Load()&gateReadOnly == 0 {
 		delete(l.wake, db)
 		ctx := &x.ctx
-		ctx.Now, ctx.Clock, ctx.LFU = x.nowMs, x.clock, s.access.touch()
+		ctx.Now, ctx.Clock = x.nowMs, x.clock
+		ctx.LFU, ctx.CountUses = s.access.touch()
 		ctx.ready = append(ctx.ready, readyKey{db, k})
 		x.serveReady(ctx)
 	}

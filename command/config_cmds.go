@@ -72,8 +72,15 @@ func cmdConfigSet(c *Ctx) {
 	}
 	switch err := c.S.Config.Set(pairs, config.Caller{Local: c.C.Local(), Loading: c.S.persist.Loading()}); {
 	case err == nil:
-		if c.S.tracking.over() {
-			c.After(c.S.tracking.shrink) // whose messages leave before the reply
+		if shrink, limit := c.S.tracking.over(), c.S.limit.stale.Load(); shrink || limit {
+			c.After(func() {
+				if shrink {
+					c.S.tracking.shrink() // whose messages leave before the reply
+				}
+				if limit {
+					c.S.limit.apply(c.S)
+				}
+			})
 		}
 		c.W.OK()
 	case errors.Is(err, config.ErrLoading):

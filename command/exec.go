@@ -124,6 +124,7 @@ type Exec struct {
 	hits, misses int64
 
 	applies bool // it is an Applier's
+	oom     bool // the command began where memory was short; for scripts
 	beside  bool // it is a worker's of scripts that have left their loop
 
 	lua      *machine   // for scripts; nil until the first
@@ -303,7 +304,7 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	ctx := &x.ctx
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
 	ctx.outcome, ctx.explicit, ctx.unmuted, ctx.whole, ctx.Dirty = Done, false, false, false, 0
-	x.client, x.toldAll = c, false
+	x.client, x.toldAll, x.oom = c, false, false
 	w.Proto = int(c.proto.Load())
 	defer x.recover(c, w, at, &out)
 	if c.active.Load() != x.nowMs {
@@ -725,7 +726,7 @@ func (x *Exec) start(ctx *Ctx) {
 		ctx.Replaying = true
 	}
 	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff || x.s.following.Load() && ctx.Row.Flags&Write == 0
-	ctx.LFU = x.s.access.touch()
+	x.s.access.begin(ctx)
 }
 
 // run calls the function and counts.

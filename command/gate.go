@@ -15,6 +15,7 @@ const (
 	gateStale                        // a follower without its leader, which is not to answer then
 	gateBehind                       // a follower loads its leader's data while it serves the old
 	gateReplicas                     // fewer good replicas than min-replicas-to-write
+	gateMemory                       // more memory is in use than maxmemory allows, and that matters now
 )
 
 // setGate says whether a state holds now.
@@ -37,7 +38,12 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 	if ctx.C.applies {
 		return false
 	}
-	text := x.gateText(ctx, gate)
+	text := ""
+	if gate&gateMemory != 0 && x.outOfMemory(ctx) {
+		text = errOOM
+	} else {
+		text = x.gateText(ctx, gate)
+	}
 	if text == "" {
 		return gate&gateStalled != 0 && x.stalled(ctx)
 	}

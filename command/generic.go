@@ -351,7 +351,8 @@ func cmdObjectRefCount(c *Ctx) {
 }
 
 // clockPolicies are the policies that look at the access clock.
-var clockPolicies = map[string]bool{"volatile-lru": true, "allkeys-lru": true, "volatile-lfu": true, "allkeys-lfu": true}
+var clockPolicies = map[string]bool{"volatile-lru": true, "allkeys-lru": true, "volatile-lfu": true, "allkeys-lfu": true,
+	"volatile-lrm": true, "allkeys-lrm": true}
 
 func cmdObjectFreq(c *Ctx) {
 	e, ok := c.object()

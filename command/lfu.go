@@ -20,10 +20,18 @@ const (
 	lfuNew = ^uint32(0)
 )
 
-// accessClock says which of the two the access clock is.
+// accessClock says which of the two the access clock is, and what else an access
+// changes.
 type accessClock struct {
-	// lfu is nil unless an LFU policy is set; every command loads it.
-	lfu atomic.Pointer[func(clock uint32, now int64) uint32]
+	// mode is nil where an access sets the clock to the second, and no more; every
+	// command loads it.
+	mode atomic.Pointer[accessMode]
+}
+
+type accessMode struct {
+	lfu   func(clock uint32, now int64) uint32 // nil: the clock is the second
+	count bool                                 // see keyspace.Tx.CountUses
+	lrm   bool                                 // only writes count as an access
 }
 
 // init follows the directive maxmemory-policy.
@@ -36,23 +44,43 @@ func (a *accessClock) init(s *Server) {
 		return lfuClock(now, lfuRaised(n, s.Config.LFULogFactor.Load(), rand.Float64()))
 	}
 	follow := func() error {
-		if strings.HasSuffix(s.Config.MaxMemoryPolicy.Load(), "-lfu") {
-			a.lfu.Store(&touch)
-		} else {
-			a.lfu.Store(nil)
+		var m *accessMode
+		switch policy := s.Config.MaxMemoryPolicy.Load(); {
+		case strings.HasSuffix(policy, "-lfu"):
+			m = &accessMode{lfu: touch}
+		case strings.HasSuffix(policy, "-lrm"):
+			m = &accessMode{lrm: true}
+		case strings.HasSuffix(policy, "-lru") && (s.Config.MaxMemory.Load() != 0 || len(s.Config.DBMaxMemory.Load()) > 0):
+			m = &accessMode{count: true}
 		}
+		a.mode.Store(m)
 		return nil
 	}
-	s.Config.OnChange("maxmemory-policy", follow)
+	for _, name := range []string{"maxmemory-policy", "maxmemory", "db-maxmemory"} {
+		s.Config.OnChange(name, follow)
+	}
 	_ = follow() // it has no error to return
 }
 
-// touch is what Tx.LFU is to be.
-func (a *accessClock) touch() func(clock uint32, now int64) uint32 {
-	if f := a.lfu.Load(); f != nil {
-		return *f
+// touch is what Tx.LFU and Tx.CountUses are to be.
+func (a *accessClock) touch() (lfu func(clock uint32, now int64) uint32, count bool) {
+	if m := a.mode.Load(); m != nil {
+		return m.lfu, m.count
 	}
-	return nil
+	return nil, false
+}
+
+// begin says what an access of the command changes.
+func (a *accessClock) begin(ctx *Ctx) {
+	m := a.mode.Load()
+	if m == nil {
+		ctx.LFU, ctx.CountUses = nil, false
+		return
+	}
+	ctx.LFU, ctx.CountUses = m.lfu, m.count
+	if m.lrm && ctx.Row.Flags&Write == 0 {
+		ctx.NoTouch = true
+	}
 }
 
 // lfuClock joins the minute of now, Unix milliseconds, with a counter.

@@ -97,6 +97,9 @@ func (s *Server) created(db int, key []byte) { s.notify('n', "new", db, key) }
 // keyExpired is called when a key was removed because its deadline passed.
 func (s *Server) keyExpired(db int, key []byte) { s.notify('x', "expired", db, key) }
 
+// keyEvicted is called when a key was removed because memory is short.
+func (s *Server) keyEvicted(db int, key []byte) { s.notify('e', "evicted", db, key) }
+
 // fieldsExpired is called when fields of a hash were, and with the last of
 // them, if gone, the key.
 func (s *Server) fieldsExpired(db int, key []byte, gone bool) {

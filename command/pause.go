@@ -140,6 +140,7 @@ func (s *Server) relaxPause() {
 // leader, and on one that is about to be one. pause.mu is locked.
 func (s *Server) updateExpiry() {
 	follows := s.following.Load() || s.Config.ReplicaOf.Load().Host != ""
+	s.updateMemoryGate()
 	s.Keyspace.SetActiveExpire(s.pause.mode.Load() == pauseOff && !s.debug.noExpire.Load() && !follows && s.gate.Load()&gateLoading == 0)
 }
 

@@ -102,7 +102,8 @@ func (f scriptFlags) commandFlags(row Flag) Flag {
 	} else {
 		row &^= MayReplicate
 	}
-	if f&scriptAllowOOM == 0 {
+	row &^= DenyOOM
+	if f&(scriptAllowOOM|scriptNoWrites) == 0 {
 		row |= DenyOOM
 	}
 	if f&scriptAllowStale != 0 {

@@ -55,6 +55,7 @@ type scriptRun struct {
 	argKeys []keyspace.Key
 
 	all   bool  // every stripe is locked or reserved
+	oom   bool  // it began where memory was short, and may not be run then as far as it wants memory
 	began int64 // by clock
 
 	// reserved are its stripes since it has left the loop; nil before.
@@ -151,6 +152,7 @@ func (c *Ctx) runScript(what *call) {
 	r.out, r.row, r.args, r.keys, r.inExec, r.db = c.W, c.Row, c.Args, c.Keys, c.inExec, c.C.db.Load()
 	r.all = x.s.Keyspace.HoldsAll(&x.held)
 	r.reply.Proto = 2
+	r.oom = x.oom && r.flags&scriptAllowOOM == 0
 	r.began = clock()
 	c.W, c.inExec, c.script = &r.reply, true, r
 	m.run = r
@@ -420,6 +422,9 @@ func (r *scriptRun) do(args [][]byte) (refusal string) {
 	}
 	if row.renamed {
 		args[0] = []byte(row.Name) // for the journal
+	}
+	if r.oom && row.Flags&DenyOOM != 0 && !r.wrote.Load() {
+		return errOOM // behind its first write it cannot be stopped half way
 	}
 	c.Row, c.Args, c.Flags = row, args, row.Flags
 	if gate := x.s.gate.Load(); gate != 0 {

@@ -52,6 +52,7 @@ type Server struct {
 	stall   stall
 	access  accessClock
 	parts   parts
+	limit   memoryLimit
 	debug   debugFlags
 
 	slowness slowness
@@ -118,12 +119,14 @@ func NewServer(table *Table, cfg *config.Config, ks *keyspace.Keyspace, log *log
 	s.pubsub.init()
 	s.tracking.init(s)
 	s.publish = func(channel, message []byte) { s.pubsub.publish(&s.pubsub.channels, channel, message) }
-	s.access.init(s)
 	s.configHooks()
 	s.watchSlowness()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.changed, Emptied: s.emptied, Created: s.created, Expired: s.keyExpired, FieldsExpired: s.fieldsExpired,
-		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) }})
+	ks.SetHooks(keyspace.Hooks{Changed: s.changed, Emptied: s.emptied, Created: s.created, Expired: s.keyExpired, Evicted: s.keyEvicted, Over: s.memoryOver, FieldsExpired: s.fieldsExpired,
+		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) },
+		EvictCycle:  func(took time.Duration) { s.NoteLatency("eviction-cycle", int64(took)) }})
+	s.access.init(s)
+	s.limit.init(s)
 	return s
 }
 

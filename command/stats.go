@@ -244,6 +244,7 @@ type totals struct {
 	evictedClients        int64
 	expired, lazyFreed    int64
 	expiredFields         int64
+	evicted               int64
 	contended, tidied     int64
 }
 
@@ -262,6 +263,7 @@ func (s *Server) rawTotals() totals {
 		expired:        s.Keyspace.Stats.Expired.Load(),
 		lazyFreed:      s.Keyspace.Stats.LazyFreed.Load(),
 		expiredFields:  s.Keyspace.Stats.ExpiredFields.Load(),
+		evicted:        s.Keyspace.Stats.Evicted.Load(),
 		contended:      s.Keyspace.Stats.Contended.Load(),
 		tidied:         s.Keyspace.Stats.TidiedBytes.Load(),
 		links:          s.replication.counters(),
@@ -302,7 +304,7 @@ func (s *Server) totals() totals {
 		{&t.calls, b.calls}, {&t.hits, b.hits}, {&t.misses, b.misses}, {&t.connections, b.connections},
 		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.reads, b.reads}, {&t.writes, b.writes}, {&t.queryLimit, b.queryLimit}, {&t.evictedClients, b.evictedClients},
 		{&t.expired, b.expired}, {&t.lazyFreed, b.lazyFreed}, {&t.contended, b.contended}, {&t.tidied, b.tidied},
-		{&t.expiredFields, b.expiredFields},
+		{&t.expiredFields, b.expiredFields}, {&t.evicted, b.evicted},
 	} {
 		*p.v -= p.o
 	}

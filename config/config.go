@@ -57,10 +57,15 @@ type Config struct {
 	ReplicaAnnouncePort   *Int       `directive:"replica-announce-port"`
 	ReplDisklessLoad      *Enum      `directive:"repl-diskless-load"`
 
-	MaxMemory       *Int  `directive:"maxmemory"` // bytes, FullRange
-	MaxMemoryPolicy *Enum `directive:"maxmemory-policy"`
-	LFULogFactor    *Int  `directive:"lfu-log-factor"`
-	LFUDecayTime    *Int  `directive:"lfu-decay-time"` // minutes
+	MaxMemory                 *Int      `directive:"maxmemory"` // bytes, FullRange
+	MaxMemoryPolicy           *Enum     `directive:"maxmemory-policy"`
+	MaxMemoryCounts           *Enum     `directive:"maxmemory-counts"`
+	DBMaxMemory               *DBLimits `directive:"db-maxmemory"`
+	MaxMemorySamples          *Int      `directive:"maxmemory-samples"`
+	MaxMemoryEvictionTenacity *Int      `directive:"maxmemory-eviction-tenacity"`
+	ReplicaIgnoreMaxMemory    *Bool     `directive:"replica-ignore-maxmemory"`
+	LFULogFactor              *Int      `directive:"lfu-log-factor"`
+	LFUDecayTime              *Int      `directive:"lfu-decay-time"` // minutes
 
 	HashMaxListpackEntries *Int `directive:"hash-max-listpack-entries"`
 	HashMaxListpackValue   *Int `directive:"hash-max-listpack-value"` // bytes

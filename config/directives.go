@@ -38,6 +38,7 @@ const (
 	KindSave                    // pairs of seconds and changes
 	KindLimits                  // client classes with their output limits
 	KindPercentiles             // a list of numbers from 0 to 100
+	KindDBLimits                // databases with their limits of memory
 	KindEvents                  // letters of keyspace event classes
 	KindReplicaOf               // host and port, or "no one"
 	KindOOMScores               // three numbers
@@ -102,7 +103,7 @@ func (d *Directive) Changeable() bool {
 // multiArg reports whether the directive takes its arguments separately.
 func (d *Directive) multiArg() bool {
 	switch d.Kind {
-	case KindFlags, KindStrings, KindSave, KindLimits, KindPercentiles, KindReplicaOf, KindOOMScores:
+	case KindFlags, KindStrings, KindSave, KindLimits, KindPercentiles, KindDBLimits, KindReplicaOf, KindOOMScores:
 		return true
 	}
 	return false
@@ -141,7 +142,7 @@ var (
 	yesNoLocal   = []string{"no", "yes", "local"}
 	shutdownBits = []string{"default", "save", "nosave", "now", "force"}
 	policies     = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl",
-		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"}
+		"allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction", "volatile-lrm", "allkeys-lrm"} // the last two are of Redis 8.6
 )
 
 func yesno(name, def string, flags Flags, effect Effect, group, help string) Directive {
@@ -331,12 +332,14 @@ var directives = []Directive{
 	enum("sanitize-dump-payload", "no", []string{"no", "yes", "clients"}, 0, Inert, groupSecurity, "Check RESTORE and RDB payloads thoroughly."),
 
 	// Memory and eviction.
-	memory("maxmemory", "0", 0, maxLong, FullRange, Refuse, groupMemory, "Memory limit at which keys are evicted; 0 sets none."),
+	memory("maxmemory", "0", 0, maxLong, FullRange, Acts, groupMemory, "Memory limit in bytes at which keys are evicted; 0 sets none. The data set counts, see maxmemory-counts."),
+	enum("maxmemory-counts", "dataset", []string{"dataset", "all"}, 0, Acts, groupMemory, "What maxmemory is compared with: the data set, or as in Redis all memory in use, with the buffers of clients."),
+	special("db-maxmemory", KindDBLimits, "", 0, Acts, groupMemory, "Memory limits of single databases: number and bytes, several pairs or lines; such a database evicts or refuses alone."),
 	enum("maxmemory-policy", "noeviction", policies, 0, Acts, groupMemory, "Which keys are evicted, and whether OBJECT FREQ or IDLETIME is kept."),
 	integer("lfu-log-factor", "10", 0, maxInt, 0, Acts, groupMemory, "How slowly access counters grow."),
 	integer("lfu-decay-time", "1", 0, maxInt, 0, Acts, groupMemory, "Minutes after which access counters shrink by one."),
-	integer("maxmemory-samples", "5", 1, maxInt, 0, Inert, groupMemory, "Keys compared to choose one to evict."),
-	integer("maxmemory-eviction-tenacity", "10", 0, 100, 0, Inert, groupMemory, "How long eviction may delay a client."),
+	integer("maxmemory-samples", "5", 1, maxInt, 0, Acts, groupMemory, "Keys drawn for each one that is evicted."),
+	integer("maxmemory-eviction-tenacity", "10", 0, 100, 0, Acts, groupMemory, "How long eviction may delay a command that wants memory: 0.5 ms at 10, up to 100, which has it done first."),
 	integer("active-expire-effort", "1", 1, 10, 0, Inert, groupMemory, "Effort spent on finding expired keys."),
 	yesno("activerehashing", "yes", 0, Inert, groupMemory, "Grow tables while the server is idle."),
 	yesno("activedefrag", "no", 0, Inert, groupMemory, "Move values to undo fragmentation.").valid(noDefrag),
@@ -414,7 +417,7 @@ var directives = []Directive{
 	text("masteruser", "", EmptyIsUnset|Sensitive, Acts, groupReplica, "User name for the master."),
 	yesno("replica-serve-stale-data", "yes", 0, Acts, groupReplica, "Answer while the link to the master is down.").as("slave-serve-stale-data"),
 	yesno("replica-read-only", "yes", 0, Acts, groupReplica, "Refuse writes on a replica.").as("slave-read-only"),
-	yesno("replica-ignore-maxmemory", "yes", 0, Inert, groupReplica, "Leave eviction to the master.").as("slave-ignore-maxmemory"),
+	yesno("replica-ignore-maxmemory", "yes", 0, Acts, groupReplica, "Leave eviction to the master.").as("slave-ignore-maxmemory"),
 	integer("replica-priority", "100", 0, maxInt, 0, Acts, groupReplica, "Preference for promotion; 0 is never promoted.").as("slave-priority"),
 	text("replica-announce-ip", "", EmptyIsUnset, Acts, groupReplica, "Address that the replica reports.").as("slave-announce-ip"),
 	integer("replica-announce-port", "0", 0, 65535, 0, Acts, groupReplica, "Port that the replica reports.").as("slave-announce-port"),

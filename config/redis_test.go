@@ -155,7 +155,7 @@ func TestSetIsRedis(t *testing.T) {
 	skip := map[string]string{
 		"port": "would move the referee", "bind": "would move the referee", "tls-port": "needs a certificate", "requirepass": "would lock us out",
 		"tls-replication": "needs a certificate", "tls-cluster": "needs a certificate",
-		"maxclients": "depends on the system's limits", "loglevel": "has the value of Redis 7.2", "activedefrag": "depends on the build",
+		"maxclients": "depends on the system's limits", "loglevel": "has the value of Redis 7.2", "maxmemory-policy": "has the values of Redis 8.6", "activedefrag": "depends on the build",
 		"oom-score-adj": "writes to /proc", "oom-score-adj-values": "writes to /proc", "appendonly": "starts work in the background",
 		"watchdog-period": "arms a timer", "dir": "tested alone", "rdb-key-save-delay": "", "key-load-delay": "",
 	}
@@ -199,7 +199,7 @@ func TestSetIsRedis(t *testing.T) {
 	for _, args := range [][]string{
 		{"foo", "bar"}, {"", "7"}, {"MAXMEMORY", "zz"}, {"MAXMEMORY", "1", "maxmemory", "2"}, {"databases", "5", "foo", "bar"},
 		{"foo", "bar", "databases", "5"}, {"hash-max-ziplist-entries", "1", "hash-max-listpack-entries", "2"}, {"Hash-Max-ziplist-entries", "zz"},
-		{"timeout", "5", "maxmemory-policy", "lru"}, {"timeout", "5", "timeout", "5"}, {"dir", "/no/such"}, {"dir", ""}, {"dir", dir},
+		{"timeout", "5", "appendfsync", "lru"}, {"timeout", "5", "timeout", "5"}, {"dir", "/no/such"}, {"dir", ""}, {"dir", dir},
 		{"timeout", "5", "tcp-keepalive", "9"}, {"save", "1 2", "hz", "x"}, {"bind", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17"},
 		{"oom-score-adj-values", "1 2"}, {"oom-score-adj-values", "1 2 3000"}, {"appendonly", "maybe"}, {"tls-port", "x"}, {"maxclients", "0"},
 	} {

@@ -185,7 +185,7 @@ func (r *rewriter) directive(e *entry) {
 		if value == "" {
 			value = `""`
 		}
-	case *ReplicaOf:
+	case *ReplicaOf, *DBLimits:
 		if value == "" {
 			return
 		}

@@ -675,6 +675,8 @@ func newValue(d *Directive) value {
 		return &OutputLimits{}
 	case KindPercentiles:
 		return &Percentiles{}
+	case KindDBLimits:
+		return &DBLimits{}
 	case KindEvents:
 		return &Events{}
 	case KindReplicaOf:

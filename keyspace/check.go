@@ -30,22 +30,27 @@ func (st *stripe) check() error {
 	var entries int64
 	var objects int
 	var objMem int64
+	indexed, leaving := 0, int64(0)
 	seen := make(map[uint64]bool)
 	for group, dbs := range [3][]*DB{st.ks.dbs, st.ks.fresh, st.ks.retired} {
 		for n, db := range dbs {
 			sh := &db.shards[st.number]
 			keys, deadlines, fields := 0, 0, 0
+			bytes := int64(0)
+			indexed += indexLen(sh)
 			for i := range sh.slots {
 				sl := &sh.slots[i]
 				if got := sh.occupied.next(i) == i; got != (sl.n > 0) {
 					return fmt.Errorf("db %d: slot %d has %d keys, marked %v", n, i, sl.n, got)
 				}
+				bytes += st.tableSize(sl)
 				number := uint16(st.number<<st.ks.shift + i)
 				err := st.checkSlot(number, sl, func(hash uint64, l slab.Loc) error {
 					keys++
 					var e Entry
 					st.readEntry(l, &e)
 					entries += int64(st.entries.Size(l))
+					bytes += int64(st.entries.Size(l))
 					if len(e.mem) > st.entries.Size(l) || int(e.Type()) == 0 || e.Type() > types.TypeMax {
 						return fmt.Errorf("key %q: bad entry header % x", e.Key(), e.mem[:8])
 					}
@@ -88,6 +93,7 @@ func (st *stripe) check() error {
 						}
 						objects++
 						objMem += o.Bytes()
+						bytes += o.Bytes()
 					}
 					if seen[uint64(l)] {
 						return fmt.Errorf("key %q: its entry stands in two tables", e.Key())
@@ -100,7 +106,11 @@ func (st *stripe) check() error {
 				}
 			}
 			if group == 2 {
+				leaving += sh.used()
 				continue // half freed: only what is counted above matters
+			}
+			if bytes != sh.bytes {
+				return fmt.Errorf("db %d: %d bytes, noted %d", n, bytes, sh.bytes)
 			}
 			if keys != sh.keys {
 				return fmt.Errorf("db %d: %d keys, noted %d", n, keys, sh.keys)
@@ -115,6 +125,12 @@ func (st *stripe) check() error {
 	}
 	if n := len(st.objects.all) - len(st.objects.free); n != objects {
 		return fmt.Errorf("%d Objects in use, %d in the table", objects, n)
+	}
+	if leaving != st.leaving {
+		return fmt.Errorf("flushed databases take %d bytes, noted %d", leaving, st.leaving)
+	}
+	if indexed != st.indexed {
+		return fmt.Errorf("%d deadlines in indexes, noted %d", indexed, st.indexed)
 	}
 	if objMem != st.objMem {
 		return fmt.Errorf("%d bytes of Objects, noted %d", objMem, st.objMem)

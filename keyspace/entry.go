@@ -10,7 +10,7 @@ import (
 // An entry is one slab object:
 //
 //	byte 0     type (low 4 bits), encoding (high 4 bits); never zero
-//	byte 1     flags
+//	byte 1     flags (bits 0-2), and how often the key was asked for lately (bits 6-7)
 //	byte 2     length of the key, unless flagLongKey
 //	bytes 3-5  access clock: LRU seconds (24 bits), or LFU minutes (16) and counter (8)
 //	bytes 6-7  length of the payload
@@ -25,6 +25,11 @@ const (
 	flagDeadline = 1 << 0
 	flagLongKey  = 1 << 1
 	flagFields   = 1 << 2
+	flagsLayout  = flagDeadline | flagLongKey | flagFields // those that move the key
+
+	// uses is the number of accesses, as far as two bits can say: see raiseUses.
+	usesShift = 6
+	usesMax   = 3
 )
 
 // InlineMax is the longest packed value that lives inside its entry. Longer
@@ -47,7 +52,7 @@ type Entry struct {
 func (st *stripe) readEntry(l slab.Loc, e *Entry) {
 	h := st.entries.Head(l)
 	pos := entryHead + int(h[2])
-	if h[1] != 0 {
+	if h[1]&flagsLayout != 0 {
 		if h[1]&flagLongKey != 0 {
 			pos = entryHead + 4 + int(binary.LittleEndian.Uint32(h[8:]))
 		}
@@ -66,7 +71,7 @@ func (st *stripe) readEntry(l slab.Loc, e *Entry) {
 func (st *stripe) keyAt(l slab.Loc) []byte {
 	h := st.entries.Head(l)
 	pos, n := entryHead, int(h[2])
-	if h[1] != 0 {
+	if h[1]&flagsLayout != 0 {
 		if h[1]&flagLongKey != 0 {
 			pos, n = entryHead+4, int(binary.LittleEndian.Uint32(h[8:]))
 		}
@@ -167,6 +172,11 @@ func (e *Entry) Clock() uint32 {
 func (e *Entry) SetClock(c uint32) {
 	e.mem[3], e.mem[4], e.mem[5] = byte(c), byte(c>>8), byte(c>>16)
 }
+
+// uses and setUses are the two bits that count accesses. Like the clock they are
+// no part of the value.
+func (e *Entry) uses() byte     { return e.mem[1] >> usesShift }
+func (e *Entry) setUses(n byte) { e.mem[1] = e.mem[1]&(1<<usesShift-1) | n<<usesShift }
 
 // Memory is the number of bytes that the key takes: its entry, its place in
 // the table, and the Object behind it.

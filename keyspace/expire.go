@@ -41,11 +41,18 @@ func (t *Tx) reindex(index **btree.BTreeG[deadline], st *stripe, k *Key, from, t
 		*index = btree.NewBTreeGOptions(lessDeadline, btree.Options{NoLocks: true})
 	}
 	if from != 0 {
-		(*index).Delete(deadlineOf(from, k.Slot, k.Hash))
+		if _, there := (*index).Delete(deadlineOf(from, k.Slot, k.Hash)); there {
+			st.indexed--
+		}
 	}
 	if to != 0 {
 		d := deadlineOf(to, k.Slot, k.Hash)
-		(*index).Set(d)
+		if _, there := (*index).Set(d); !there {
+			st.indexed++
+		}
+		if ttl := st.pool.ttl.Load(); ttl == 0 || d.ms() < ttl {
+			st.pool.ttl.Store(d.ms())
+		}
 		if next := st.next.Load(); next == 0 || d.ms() < next {
 			st.next.Store(d.ms())
 			t.ks.expiry.notice(d.ms())
@@ -292,7 +299,9 @@ func (st *stripe) expireIndex(tx *Tx, d *btree.BTreeG[deadline], n int, expire f
 		if key := st.byHash(tx.db, first, fields); key != nil {
 			n -= max(1, expire(key, n))
 		} else {
-			d.Delete(first)
+			if _, there := d.Delete(first); there {
+				st.indexed--
+			}
 			n--
 		}
 	}

@@ -36,10 +36,13 @@ func (t *Tx) SetFieldDeadline(k *Key, next int64) {
 		e.setFieldDeadlineInPlace(next)
 	} else {
 		var ne Entry
+		had := st.entries.Used()
 		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, e.Deadline(), next, e.Clock())
+		ne.setUses(e.uses())
 		copy(ne.mem[ne.pay:], e.Packed())
 		st.setRef(sl, k, i, ne.loc)
 		st.entries.Free(l)
+		sh.bytes += st.entries.Used() - had
 	}
 	t.reindex(&sh.fieldDeadlines, st, k, old, next)
 }
@@ -93,7 +96,7 @@ var hdelWord = []byte("HDEL")
 // expireFields removes at most limit due fields of the hash at k, and the key
 // if none is left, and journals that. It returns their number.
 func (t *Tx) expireFields(k *Key, limit int) int {
-	st, _, _, i, l := t.place(k)
+	st, sh, _, i, l := t.place(k)
 	if i < 0 {
 		return 0
 	}
@@ -119,7 +122,7 @@ func (t *Tx) expireFields(k *Key, limit int) int {
 		panic("keyspace: a hash without the due field that is noted")
 	}
 	if o != nil {
-		st.objMem += o.Bytes() - bytes
+		st.grew(sh, o.Bytes()-bytes)
 	}
 	gone := h.Len(0) == 0
 	if gone {

@@ -71,6 +71,11 @@ type Keyspace struct {
 	// observedNew: somebody wants Hooks.Created.
 	observedNew atomic.Bool
 
+	usage   usage
+	evictor evictor
+	// care: see careTiming and careUsage. Every lock of a stripe loads it.
+	care atomic.Uint32
+
 	Stats Stats
 }
 
@@ -79,13 +84,13 @@ type Keyspace struct {
 type Stats struct {
 	Expired       atomic.Int64 // keys removed because their time was over
 	ExpiredFields atomic.Int64 // fields of hashes, likewise
+	Evicted       atomic.Int64 // keys removed because memory was short
 	LazyFreed     atomic.Int64 // big values freed in the background
 	Contended     atomic.Int64 // stripe locks that had to be waited for
 	TidiedBytes   atomic.Int64 // bytes moved to make memory free
 	ExpiredAtRead atomic.Int64
 	ExpireCycleNs atomic.Int64
 	MaxLockHoldNs atomic.Int64 // only while timing is on
-	timing        atomic.Bool
 }
 
 // Hooks are what the rest of the server wants to know. They are called with
@@ -108,6 +113,15 @@ type Hooks struct {
 	// FieldsExpired: fields of the hash at the key were removed because their
 	// deadlines passed, and with the last of them, if gone, the key.
 	FieldsExpired func(db int, key []byte, gone bool)
+	// Evicted: the key was removed because memory is short. key is valid until the
+	// hook returns.
+	Evicted func(db int, key []byte)
+	// Over: the memory in use has passed its limit, or is within it again. It is
+	// called with nothing locked.
+	Over func(on bool)
+	// EvictCycle: so long a batch of evictions held its stripe. It is called with
+	// nothing locked.
+	EvictCycle func(took time.Duration)
 	// ExpireCycle: so long a batch of removals at their deadlines held its
 	// stripe. It is called with nothing locked.
 	ExpireCycle func(took time.Duration)
@@ -125,6 +139,7 @@ type shard struct {
 	slots     []slot
 	occupied  bitset
 	keys      int
+	bytes     int64 // of the entries, the Objects behind them, and the tables
 	deadlines *btree.BTreeG[deadline]
 	// fieldDeadlines are the earliest of each hash whose fields have some.
 	fieldDeadlines *btree.BTreeG[deadline]
@@ -136,13 +151,17 @@ type stripe struct {
 	// stripe in every DB. Held for the length of a command; nobody waits for
 	// a file, a socket or a channel while holding it. Where several are held,
 	// they were taken in ascending order.
-	mu      sync.Mutex
+	mu sync.Mutex
+	// cared: care was not zero when mu was taken, so unlock has more to do.
+	cared   bool
 	ks      *Keyspace
 	number  int
 	entries *slab.Arena
 	tables  *slab.Arena
 	objects objects
 	objMem  int64 // bytes of the Objects, as last noted
+	indexed int   // deadlines in all indexes, those of flushed databases included
+	leaving int64 // what shards of flushed databases take, by shard.used
 
 	// next is the earliest deadline in the stripe (0: none), written under mu
 	// and read by the expirer without it.
@@ -154,7 +173,10 @@ type stripe struct {
 	// since is when mu was taken, on the holding thread's CPU clock; only
 	// while timing is on.
 	since int64
-	_     [64]byte // keeps neighbours' locks out of one cache line
+
+	reported reported
+	pool     evictPool
+	_        [64]byte // keeps neighbours' locks out of one cache line
 }
 
 // New makes an empty keyspace and starts its background work, which Close ends.
@@ -180,11 +202,14 @@ func New(o Options) *Keyspace {
 	ks.reserved.init()
 	ks.lazy.start()
 	ks.expiry.start(ks)
+	ks.usage.init()
+	ks.evictor.start(ks)
 	return ks
 }
 
 // Close stops the background work. The contents stay readable.
 func (ks *Keyspace) Close() {
+	ks.evictor.stop()
 	ks.expiry.stop()
 	ks.lazy.stop()
 }
@@ -290,25 +315,57 @@ func (st *stripe) lock() {
 		st.ks.Stats.Contended.Add(1)
 		st.mu.Lock() // spins a little before it parks
 	}
-	if st.ks.Stats.timing.Load() {
-		st.since = threadCPU()
+	if care := st.ks.care.Load(); care != 0 {
+		st.cared = true
+		if care&careTiming != 0 {
+			st.since = threadCPU()
+		}
 	}
 }
 
 func (st *stripe) unlock() {
-	if st.since != 0 {
-		noteMax(&st.ks.Stats.MaxLockHoldNs, threadCPU()-st.since)
-		st.since = 0
+	if st.cared {
+		st.unlockWithCare()
+		return
 	}
 	st.mu.Unlock()
 }
 
+// Bits of Keyspace.care: what is to be done around every lock of a stripe.
+const (
+	careTiming uint32 = 1 << iota // the time of the lock is measured
+	careUsage                     // the change of the memory in use is reported
+)
+
+func (ks *Keyspace) setCare(bit uint32, on bool) {
+	if on {
+		ks.care.Or(bit)
+	} else {
+		ks.care.And(^bit)
+	}
+}
+
+// unlockWithCare is unlock with what Keyspace.care asks for.
+func (st *stripe) unlockWithCare() {
+	ks := st.ks
+	st.cared = false
+	if st.since != 0 {
+		noteMax(&ks.Stats.MaxLockHoldNs, threadCPU()-st.since)
+		st.since = 0
+	}
+	crossed := ks.care.Load()&careUsage != 0 && st.report(ks.usage.grain.Load())
+	st.mu.Unlock()
+	if crossed {
+		ks.usage.settle(ks)
+	}
+}
+
 // SetTiming switches the measuring of lock holds (in CPU time) on or off; it
 // costs two system calls a lock.
-func (ks *Keyspace) SetTiming(on bool) { ks.Stats.timing.Store(on) }
+func (ks *Keyspace) SetTiming(on bool) { ks.setCare(careTiming, on) }
 
 // Timing tells whether lock holds are measured.
-func (ks *Keyspace) Timing() bool { return ks.Stats.timing.Load() }
+func (ks *Keyspace) Timing() bool { return ks.care.Load()&careTiming != 0 }
 
 func noteMax(a *atomic.Int64, v int64) {
 	for {

@@ -493,6 +493,15 @@ func (st *stripe) dropTable(sl *slot) {
 	*sl = slot{}
 }
 
+// tableSize is what a slot's segments and its directory take.
+func (st *stripe) tableSize(sl *slot) (n int64) {
+	st.eachSegment(sl, func(s segment) { n += int64(st.tables.Size(s.loc)) })
+	if sl.depth > 0 {
+		n += int64(st.tables.Size(sl.root))
+	}
+	return n
+}
+
 // checkSlot verifies the order, the counts and the directory of a slot, and
 // calls each for every entry.
 func (st *stripe) checkSlot(number uint16, sl *slot, each func(hash uint64, l slab.Loc) error) error {

@@ -62,6 +62,9 @@ func (st *stripe) moved(from, to slab.Loc) {
 // retire hands a flushed database to the background; all stripes are locked.
 func (ks *Keyspace) retire(db *DB) {
 	for i := range db.shards {
+		ks.stripes[i].leaving += db.shards[i].used()
+	}
+	for i := range db.shards {
 		if db.shards[i].slots != nil {
 			ks.retired = append(ks.retired, db)
 			ks.retiring.Store(true)
@@ -138,16 +141,22 @@ func (ks *Keyspace) freeRetired(r *freeing) bool {
 func (st *stripe) freeSome(r *freeing) bool {
 	st.lock()
 	defer st.unlock()
+	sh := &r.db.shards[st.number]
+	had := st.held()
+	defer func() {
+		sh.bytes -= had - st.held()
+		st.leaving -= had - st.held()
+	}()
 	if r.table.root != 0 {
 		st.freeTable(r)
 		return true
 	}
-	sh := &r.db.shards[st.number]
 	if sh.slots == nil {
 		return false
 	}
 	i := sh.occupied.next(0)
 	if i < 0 {
+		st.dropIndexes(sh)
 		*sh = shard{}
 		return false
 	}

@@ -33,6 +33,9 @@ type Tx struct {
 	Clock uint32
 	// LFU, where set, computes an entry's next clock from its current one.
 	LFU func(clock uint32, now int64) uint32
+	// CountUses has accesses counted besides the clock, for the eviction of what was
+	// used least recently.
+	CountUses bool
 
 	// By is who makes the changes, for Hooks.Changed and Emptied; nil: nobody
 	// that they know.
@@ -44,6 +47,8 @@ type Tx struct {
 	// Of the key that expires: memory to use again, a million may be due at once.
 	due  Key
 	name []byte
+
+	rng uint64 // of chooseStripe
 }
 
 // NewTx makes a Tx. Use must be called before anything else.
@@ -138,9 +143,21 @@ func (t *Tx) FindInto(k *Key, e *Entry) {
 	if e.mem != nil && !t.NoTouch {
 		if t.LFU != nil {
 			e.SetClock(t.LFU(e.Clock(), t.Now))
-		} else if e.Clock() != t.Clock {
-			e.SetClock(t.Clock)
+		} else {
+			if t.CountUses {
+				t.raiseUses(e)
+			}
+			if e.Clock() != t.Clock {
+				e.SetClock(t.Clock)
+			}
 		}
+	}
+}
+
+// raiseUses counts an access to the entry.
+func (t *Tx) raiseUses(e *Entry) {
+	if n := e.uses(); n < usesMax {
+		e.setUses(n + 1)
 	}
 }
 
@@ -188,17 +205,22 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 	}
 	st, sh, sl, i, l := t.place(k)
 	clock := t.newClock()
+	had := st.entries.Used()
 	if i < 0 {
 		var e Entry
 		st.newEntry(&e, k.B, typ, enc, n, deadline, 0, clock)
+		sh.bytes += st.entries.Used() - had
 		t.enter(st, sh, k, e.loc, deadline)
 		return e.mem[e.pay:]
 	}
 	t.touch(k)
 	var e Entry
 	st.readEntry(l, &e)
-	old, fields := e.Deadline(), e.FieldDeadline()
-	st.dropObject(&e)
+	if t.CountUses {
+		t.raiseUses(&e)
+	}
+	old, fields, uses := e.Deadline(), e.FieldDeadline(), e.uses()
+	sh.bytes -= st.dropObject(&e)
 	if (old != 0) == (deadline != 0) && fields == 0 && slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) {
 		// The same object serves.
 		e.mem = st.entries.Slice(l, e.pay+n)
@@ -212,8 +234,10 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 		return e.mem[e.pay:]
 	}
 	st.newEntry(&e, k.B, typ, enc, n, deadline, 0, clock)
+	e.setUses(uses)
 	st.setRef(sl, k, i, e.loc)
 	st.entries.Free(l)
+	sh.bytes += st.entries.Used() - had
 	if deadline != old {
 		t.reindex(&sh.deadlines, st, k, old, deadline)
 	}
@@ -228,7 +252,7 @@ func (t *Tx) PutObject(k *Key, typ types.Type, enc types.Encoding, o types.Objec
 	b := t.PutSpace(k, typ, enc, 8, deadline)
 	st := t.stripe(k)
 	binary.LittleEndian.PutUint64(b, st.objects.put(o))
-	st.objMem += o.Bytes()
+	st.grew(&t.db.shards[st.number], o.Bytes())
 	if typ == types.THash {
 		t.SetFieldDeadline(k, nextFieldDeadline(typ, enc, nil, o))
 	}
@@ -245,16 +269,17 @@ func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) {
 // Recode is Edit that tells nobody of a change: the value is the same in another
 // form, or the change was told already.
 func (t *Tx) Recode(k *Key, enc types.Encoding, payload []byte, o types.Object) {
-	st, _, sl, i, l := t.place(k)
+	st, sh, sl, i, l := t.place(k)
 	t.save(k)
 	var e Entry
 	st.readEntry(l, &e)
+	had := st.entries.Used()
 	if o != nil {
 		if cur := e.Object(); cur != nil {
 			// The Object is the same one, or replaces it.
 			h := binary.LittleEndian.Uint64(e.mem[e.pay:])
 			if cur != o {
-				st.objMem += o.Bytes() - cur.Bytes()
+				st.grew(sh, o.Bytes()-cur.Bytes())
 				st.objects.set(h, o)
 				t.ks.lazy.add(cur)
 			}
@@ -263,13 +288,13 @@ func (t *Tx) Recode(k *Key, enc types.Encoding, payload []byte, o types.Object) 
 		}
 		var b [8]byte
 		binary.LittleEndian.PutUint64(b[:], st.objects.put(o))
-		st.objMem += o.Bytes()
+		st.grew(sh, o.Bytes())
 		payload = b[:]
 	} else {
 		if len(payload) > InlineMax {
 			panic("keyspace: packed value is too long")
 		}
-		st.dropObject(&e)
+		sh.bytes -= st.dropObject(&e)
 	}
 	n := len(payload)
 	if slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) {
@@ -282,9 +307,11 @@ func (t *Tx) Recode(k *Key, enc types.Encoding, payload []byte, o types.Object) 
 	}
 	var ne Entry
 	st.newEntry(&ne, e.Key(), e.Type(), enc, n, e.Deadline(), e.FieldDeadline(), e.Clock())
+	ne.setUses(e.uses())
 	copy(ne.mem[ne.pay:], payload)
 	st.setRef(sl, k, i, ne.loc)
 	st.entries.Free(l)
+	sh.bytes += st.entries.Used() - had
 }
 
 // Writable is the packed value of an entry for changes in place. Its capacity
@@ -306,7 +333,16 @@ func (t *Tx) WritableObject(k *Key, e *Entry) types.Object {
 }
 
 // Grew notes that the Object at k changed its size by n bytes.
-func (t *Tx) Grew(k *Key, n int64) { t.stripe(k).objMem += n }
+func (t *Tx) Grew(k *Key, n int64) {
+	st := t.stripe(k)
+	st.grew(&t.db.shards[st.number], n)
+}
+
+// grew notes that the Objects of a shard take n bytes more.
+func (st *stripe) grew(sh *shard, n int64) {
+	st.objMem += n
+	sh.bytes += n
+}
 
 // SetInt says that an EncInt string holds another number now.
 func (t *Tx) SetInt(k *Key, e *Entry, v int64) {
@@ -336,7 +372,8 @@ func (t *Tx) remove(k *Key) bool {
 	if d := e.FieldDeadline(); d != 0 {
 		t.reindex(&sh.fieldDeadlines, st, k, d, 0)
 	}
-	st.dropObject(&e)
+	sh.bytes -= st.dropObject(&e)
+	had := st.entries.Used() + st.tables.Used()
 	seg, _ := st.segmentOf(sl, k.Hash)
 	st.removeKey(sl, seg, k.Hash, i)
 	sh.keys--
@@ -344,13 +381,14 @@ func (t *Tx) remove(k *Key) bool {
 		sh.occupied.unset(int(k.Slot) & (1<<t.ks.shift - 1))
 	}
 	st.entries.Free(l)
+	sh.bytes += st.entries.Used() + st.tables.Used() - had
 	return true
 }
 
 // Detach takes the value of a key away from it without freeing its Object,
 // and removes the key: for RENAME and MOVE.
 func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, o types.Object, deadline int64, clock uint32) {
-	st, _, _, i, l := t.place(k)
+	st, sh, _, i, l := t.place(k)
 	if i < 0 {
 		return
 	}
@@ -361,7 +399,7 @@ func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, 
 	st.readEntry(l, &e)
 	typ, enc, deadline, clock = e.Type(), e.Encoding(), e.Deadline(), e.Clock()
 	if o = e.Object(); o != nil {
-		st.objMem -= o.Bytes()
+		st.grew(sh, -o.Bytes())
 		st.objects.take(binary.LittleEndian.Uint64(e.mem[e.pay:]))
 		e.mem[0] = byte(types.TString) | byte(types.EncRaw)<<4 // no Object to drop any more
 	} else {
@@ -388,10 +426,13 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 		e.setDeadlineInPlace(deadline)
 	} else {
 		var ne Entry
+		had := st.entries.Used()
 		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.FieldDeadline(), e.Clock())
+		ne.setUses(e.uses())
 		copy(ne.mem[ne.pay:], e.Packed())
 		st.setRef(sl, k, i, ne.loc)
 		st.entries.Free(l)
+		sh.bytes += st.entries.Used() - had
 	}
 	t.reindex(&sh.deadlines, st, k, old, deadline)
 }
@@ -400,7 +441,9 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
 	sl := t.ks.slotOf(sh, k.Slot)
 	t.touch(k)
+	had := st.tables.Used()
 	st.insert(sl, k.Hash, l)
+	sh.bytes += st.tables.Used() - had
 	sh.occupied.set(int(k.Slot) & (1<<t.ks.shift - 1))
 	sh.keys++
 	if deadline != 0 {
@@ -412,19 +455,20 @@ func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
 }
 
 // dropObject lets go of the Object behind an entry, if there is one: small
-// ones at once, big ones in the background.
-func (st *stripe) dropObject(e *Entry) {
+// ones at once, big ones in the background. It returns the bytes of the Object.
+func (st *stripe) dropObject(e *Entry) int64 {
 	if !e.Encoding().IsObject() {
-		return
+		return 0
 	}
 	o := st.objects.take(binary.LittleEndian.Uint64(e.mem[e.pay:]))
 	n := o.Bytes()
 	st.objMem -= n
 	if n <= freeAtOnce && o.Free(freeAtOnce) {
-		return
+		return n
 	}
 	st.ks.Stats.LazyFreed.Add(1)
 	st.ks.lazy.add(o)
+	return n
 }
 
 // freeAtOnce is the size up to which freeing an Object is too quick to notice.

@@ -71,6 +71,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	tending := make(chan struct{})
 	defer close(tending)
 	go srv.TendMemory(tending)
+	go srv.TendLimit(tending)
 	if err := front.Start(); err != nil {
 		log.Warningf("%v", err)
 		return errLogged
