@@ -747,7 +747,7 @@ func (x *Exec) run(ctx *Ctx) {
 		x.s.noteSlow(ctx.C, ctx.Row, ns, func() []string { return x.s.slowArgs(ctx.Row, ctx.Args) })
 	}
 	if m := x.s.monitors.all.Load(); m != nil && ctx.Row.Flags&(Admin|SkipMonitor) == 0 {
-		x.s.feedMonitors(*m, ctx.C, ctx.Row, ctx.Args)
+		x.s.feedMonitors(*m, ctx.C, ctx.script != nil, ctx.Row, ctx.Args)
 	}
 	if ctx.C.track.reads {
 		x.s.tracking.remember(ctx)

@@ -59,19 +59,20 @@ func (s *Server) unmonitor(c *Client) {
 	}
 }
 
-// feedMonitors shows a command that has been run to the monitors.
-func (s *Server) feedMonitors(to []*Client, c *Client, row *Row, args [][]byte) {
+// feedMonitors shows a command that has been run, by a script or by the client
+// itself, to the monitors.
+func (s *Server) feedMonitors(to []*Client, c *Client, byScript bool, row *Row, args [][]byte) {
 	if s.gate.Load()&gateLoading != 0 {
 		return
 	}
-	line := s.monitorLine(time.Now(), c, row, args)
+	line := s.monitorLine(time.Now(), c, byScript, row, args)
 	for _, m := range to {
 		m.Conn.Push(line)
 	}
 }
 
 // monitorLine is a command as MONITOR shows it.
-func (s *Server) monitorLine(now time.Time, c *Client, row *Row, args [][]byte) []byte {
+func (s *Server) monitorLine(now time.Time, c *Client, byScript bool, row *Row, args [][]byte) []byte {
 	n := 64
 	for _, a := range args {
 		n += len(a) + 3
@@ -86,7 +87,9 @@ func (s *Server) monitorLine(now time.Time, c *Client, row *Row, args [][]byte) 
 	line = append(line, " ["...)
 	line = strconv.AppendInt(line, int64(c.DB()), 10)
 	line = append(line, ' ')
-	if c.Unix {
+	if byScript {
+		line = append(line, "lua"...)
+	} else if c.Unix {
 		line = append(line, "unix:"...)
 		line = append(line, s.Config.UnixSocket.Load()...)
 	} else {

@@ -141,6 +141,9 @@ func freeze(t *lua.Table, seen map[*lua.Table]bool) {
 // runScript runs a script or function, and replies what it returns.
 func (c *Ctx) runScript(what *call) {
 	x := c.x
+	if to := x.s.monitors.all.Load(); to != nil { // before the commands that it calls
+		x.s.feedMonitors(*to, c.C, false, c.Row, c.Args)
+	}
 	var m *machine
 	if what.function != nil {
 		m = c.S.scripts.functions.m
