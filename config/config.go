@@ -136,6 +136,25 @@ type Config struct {
 	MinReplicasMaxLag           *Int  `directive:"min-replicas-max-lag"` // seconds
 	RDBDelSyncFiles             *Bool `directive:"rdb-del-sync-files"`
 
+	TLSPort                *Int    `directive:"tls-port"`
+	TLSCertFile            *String `directive:"tls-cert-file"`
+	TLSKeyFile             *String `directive:"tls-key-file"`
+	TLSKeyFilePass         *String `directive:"tls-key-file-pass"`
+	TLSClientCertFile      *String `directive:"tls-client-cert-file"`
+	TLSClientKeyFile       *String `directive:"tls-client-key-file"`
+	TLSClientKeyFilePass   *String `directive:"tls-client-key-file-pass"`
+	TLSCACertFile          *String `directive:"tls-ca-cert-file"`
+	TLSCACertDir           *String `directive:"tls-ca-cert-dir"`
+	TLSAuthClients         *Enum   `directive:"tls-auth-clients"`
+	TLSAuthClientsUser     *Enum   `directive:"tls-auth-clients-user"`
+	TLSReplication         *Bool   `directive:"tls-replication"`
+	TLSCluster             *Bool   `directive:"tls-cluster"`
+	TLSProtocols           *String `directive:"tls-protocols"`
+	TLSCiphers             *String `directive:"tls-ciphers"`
+	TLSCiphersuites        *String `directive:"tls-ciphersuites"`
+	TLSSessionCaching      *Bool   `directive:"tls-session-caching"`
+	TLSSessionCacheTimeout *Int    `directive:"tls-session-cache-timeout"` // seconds
+
 	ScriptMemoryLimit  *Int  `directive:"script-memory-limit"` // bytes; 0: none
 	LuaDeprecated      *Bool `directive:"lua-enable-deprecated-api"`
 	BusyReplyThreshold *Int  `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit

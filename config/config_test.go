@@ -307,7 +307,7 @@ func TestArgs(t *testing.T) {
 
 func TestRefuse(t *testing.T) {
 	for _, line := range []string{
-		"user bob on", "aclfile /x", "tls-port 6380", "tls-cert-file x", "tls-auth-clients no",
+		"user bob on", "aclfile /x",
 		"loadmodule /x y", "cluster-enabled yes", "search.timeout 5",
 	} {
 		c := New()
@@ -331,7 +331,7 @@ func TestRefuse(t *testing.T) {
 		}
 	}
 	c := New()
-	if err := load(c, "tls-port 5\ntls-port 0\naclfile \"\"\nreplicaof a 1\nreplicaof no one\ncluster-enabled no"); err != nil {
+	if err := load(c, "tls-port 5\naclfile \"\"\nreplicaof a 1\nreplicaof no one\ncluster-enabled no"); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Finish(); err != nil {

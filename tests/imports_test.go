@@ -28,11 +28,13 @@ var mayImport = map[string][]string{
 	"command":          {"keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl"},
 	"command/families": {"command"},
 
-	"transport": {"command", "resp/wire", "config", "logf", "keyspace"},
-	"resp":      {"transport", "command", "resp/wire", "config", "logf"},
-	"persist":   {"persist/rdb", "keyspace", "types", "types/stream", "resp/wire", "config", "logf"},
-	"replica":   {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
-	"cmd/kvd":   {"command", "command/families", "config", "keyspace", "logf", "resp", "transport", "persist", "replica"},
+	"secure/certtest": {},
+	"secure":          {"config", "logf"},
+	"transport":       {"command", "resp/wire", "config", "logf", "keyspace"},
+	"resp":            {"transport", "command", "resp/wire", "config", "logf"},
+	"persist":         {"persist/rdb", "keyspace", "types", "types/stream", "resp/wire", "config", "logf"},
+	"replica":         {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
+	"cmd/kvd":         {"command", "command/families", "config", "keyspace", "logf", "resp", "transport", "secure", "persist", "replica"},
 
 	"types/stream": {"types"},
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
 	"maps"
 	"net"
@@ -141,7 +142,7 @@ func (t *goroutines) start() error {
 	return nil
 }
 
-func (t *goroutines) serve(ln listener, proto Protocol) error {
+func (t *goroutines) serve(ln listener, ep *endpoint) error {
 	l := ln.(*goListener)
 	t.srv.wg.Add(1)
 	go func() {
@@ -156,23 +157,34 @@ func (t *goroutines) serve(ln listener, proto Protocol) error {
 				time.Sleep(50 * time.Millisecond) // descriptors may come free
 				continue
 			}
-			t.accept(nc, proto, l.unix)
+			if ep.TLS == nil {
+				t.accept(nc, ep, l.unix)
+				continue
+			}
+			for !t.srv.shaking.room() && !t.srv.closed.Load() {
+				time.Sleep(t.srv.shaking.rest)
+			}
+			t.srv.shaking.begin(nc, ep.TLS, func(c *tls.Conn, _ *socket) { t.accept(c, ep, false) })
 		}
 	}()
 	return nil
 }
 
-func (t *goroutines) accept(nc net.Conn, proto Protocol, unix bool) {
+func (t *goroutines) accept(nc net.Conn, ep *endpoint, unix bool) {
 	var ip net.IP
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		ip = a.IP
 	}
 	if text := t.srv.refuse(ip); text != "" {
-		_, _ = nc.Write(proto.Refusal(text))
+		_, _ = nc.Write(ep.Protocol.Refusal(text))
 		nc.Close()
 		return
 	}
-	if tc, ok := nc.(*net.TCPConn); ok {
+	tc, ok := nc.(*net.TCPConn)
+	if t, isTLS := nc.(*tls.Conn); isTLS {
+		tc, ok = t.NetConn().(*socket).Conn.(*net.TCPConn)
+	}
+	if ok {
 		_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{
 			Enable: t.srv.cfg.TCPKeepalive.Load() > 0,
 			Idle:   time.Duration(t.srv.cfg.TCPKeepalive.Load()) * time.Second,
@@ -186,7 +198,7 @@ func (t *goroutines) accept(nc net.Conn, proto Protocol, unix bool) {
 	}
 	t.srv.cmd.Accept(c, addr, laddr, 0, func(cl *command.Client) {
 		cl.Unix = unix
-		c.open(proto, cl)
+		c.open(ep, nc, cl)
 	})
 	t.mu.Lock()
 	t.conns[c] = struct{}{}

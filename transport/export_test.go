@@ -16,11 +16,11 @@ const (
 // UseGoroutines has a server serve with a goroutine for each connection.
 func UseGoroutines(s *Server) { s.transport = newGoroutines(s) }
 
-// ListenAt has a server listen at an address, too, for a protocol.
-func ListenAt(s *Server, addr string, proto Protocol) error {
+// ListenAt has a server listen at an address, too.
+func ListenAt(s *Server, addr string, ep Endpoint) error {
 	l, err := s.transport.listenTCP(addr, 128)
 	if err == nil {
-		s.listeners = append(s.listeners, bound{l, proto})
+		s.listeners = append(s.listeners, bound{l, &endpoint{Endpoint: ep}})
 	}
 	return err
 }

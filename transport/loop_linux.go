@@ -46,11 +46,11 @@ type loops struct {
 	spare *os.File // closed to accept and refuse when descriptors run out
 	next  int      // loop that gets the next connection; loop 0 only
 
-	mu     sync.Mutex       // protects served; held for map operations only
-	served map[int]Protocol // what is spoken to those whom a listening socket accepts
+	mu     sync.Mutex        // protects served; held for map operations only
+	served map[int]*endpoint // of the listening sockets
 }
 
-func newTransport(s *Server) transport { return &loops{srv: s, served: make(map[int]Protocol)} }
+func newTransport(s *Server) transport { return &loops{srv: s, served: make(map[int]*endpoint)} }
 
 // rawListener is a listening socket in the first loop's epoll.
 type rawListener struct {
@@ -136,10 +136,10 @@ func (t *loops) listen(fd int, sa syscall.Sockaddr, backlog int, bound func() er
 	return &rawListener{t: t, fd: fd}, nil
 }
 
-func (t *loops) serve(l listener, proto Protocol) error {
+func (t *loops) serve(l listener, ep *endpoint) error {
 	fd := l.(*rawListener).fd
 	t.mu.Lock()
-	t.served[fd] = proto
+	t.served[fd] = ep
 	t.mu.Unlock()
 	if err := t.all[0].watch(fd, syscall.EPOLLIN); err != nil {
 		return fmt.Errorf("epoll: %w", err)
@@ -185,16 +185,17 @@ func (t *loops) stop() {
 // loop is one thread with its epoll descriptor and its connections. All fields
 // but the queue belong to that thread.
 type loop struct {
-	t     *loops
-	srv   *Server
-	epfd  int
-	wake  int // eventfd that ends the wait when the queue gets its first item
-	exec  *command.Exec
-	conns map[int]*conn
-	rbuf  []byte
-	w     wire.Writer
-	quit  bool
-	swept time.Time
+	t             *loops
+	srv           *Server
+	epfd          int
+	wake          int // eventfd that ends the wait when the queue gets its first item
+	exec          *command.Exec
+	conns         map[int]*conn
+	rbuf          []byte
+	w             wire.Writer
+	cipher, plain []byte // see tls_linux.go
+	quit          bool
+	swept         time.Time
 
 	waiting int // connections whose output waits for the socket
 
@@ -246,6 +247,8 @@ type conn struct {
 	first, last int32    // its pushes among loop.nodes, counted from 1; 0: none
 	settled     uint64   // pushes up to this item have been dealt with
 	taken       net.Conn // see Hijack
+
+	tls *loopTLS // nil: plain text
 }
 
 func (t *loops) newLoop(i int) (*loop, error) {
@@ -396,53 +399,107 @@ func (l *loop) sweep() {
 
 // accept takes new connections and hands them to the loops in turn.
 func (l *loop) accept(fd int) {
-	l.t.mu.Lock()
-	proto := l.t.served[fd]
-	l.t.mu.Unlock()
-	if proto == nil { // it was closed in this turn
+	ep := l.t.servedBy(fd)
+	if ep == nil { // it was closed in this turn
 		return
 	}
 	for range 256 {
+		if ep.TLS != nil && !l.srv.shaking.room() {
+			l.rest(fd, ep)
+			return
+		}
 		nfd, sa, err := syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 		if err != nil {
 			if err == syscall.EMFILE || err == syscall.ENFILE {
-				l.outOfFiles(fd, proto)
+				l.outOfFiles(fd, ep.Protocol)
 			}
 			return
 		}
-		var ip net.IP
-		unix := false
-		switch a := sa.(type) {
-		case *syscall.SockaddrInet4:
-			ip = a.Addr[:]
-		case *syscall.SockaddrInet6:
-			ip = a.Addr[:]
-		default:
-			unix = true
-		}
-		if text := l.srv.refuse(ip); text != "" {
-			rawWrite(nfd, proto.Refusal(text))
-			syscall.Close(nfd)
-			continue
-		}
-		if !unix {
-			_ = syscall.SetsockoptInt(nfd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-			keepAlive(nfd, int(l.srv.cfg.TCPKeepalive.Load()))
-		}
-		to := l.t.all[l.t.next%len(l.t.all)]
-		l.t.next++
-		c := &conn{l: to, fd: nfd}
-		addr, laddr := l.addresses(nfd, sa, unix)
-		l.srv.cmd.Accept(c, addr, laddr, nfd, func(cl *command.Client) {
-			cl.Unix = unix
-			c.open(proto, cl)
-		})
-		if to == l {
-			l.add(c)
+		if ep.TLS != nil {
+			l.shake(nfd, sa, ep)
 		} else {
-			to.post(func() { to.add(c) })
+			l.admit(&conn{fd: nfd}, sa, ep)
 		}
 	}
+}
+
+// admit makes a connection a client's and hands it to the next loop, or refuses it.
+func (l *loop) admit(c *conn, sa syscall.Sockaddr, ep *endpoint) {
+	c.l = l
+	var ip net.IP
+	unix := false
+	switch a := sa.(type) {
+	case *syscall.SockaddrInet4:
+		ip = a.Addr[:]
+	case *syscall.SockaddrInet6:
+		ip = a.Addr[:]
+	default:
+		unix = true
+	}
+	if text := l.srv.refuse(ip); text != "" {
+		c.write(ep.Protocol.Refusal(text))
+		c.closeSocket()
+		return
+	}
+	if !unix {
+		_ = syscall.SetsockoptInt(c.fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+		keepAlive(c.fd, int(l.srv.cfg.TCPKeepalive.Load()))
+	}
+	to := l.t.all[l.t.next%len(l.t.all)]
+	l.t.next++
+	c.l = to
+	addr, laddr := l.addresses(c.fd, sa, unix)
+	l.srv.cmd.Accept(c, addr, laddr, c.fd, func(cl *command.Client) {
+		cl.Unix = unix
+		var nc net.Conn
+		if c.tls != nil {
+			nc = c.tls.conn
+		}
+		c.open(ep, nc, cl)
+	})
+	if to == l {
+		l.add(c)
+	} else {
+		to.post(func() { to.add(c) })
+	}
+}
+
+// servedBy is the endpoint of a listening socket; nil: it listens no more.
+func (t *loops) servedBy(fd int) *endpoint {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.served[fd]
+}
+
+// read and write are the socket's, through TLS where the connection has it. They
+// return a negative errno, as rawRead and rawWrite do.
+func (c *conn) read(b []byte) int {
+	if c.tls != nil {
+		return c.tls.read(b)
+	}
+	return rawRead(c.fd, b)
+}
+
+func (c *conn) write(b []byte) int {
+	if c.tls != nil {
+		return c.tls.write(b)
+	}
+	return rawWrite(c.fd, b)
+}
+
+func (c *conn) closeSocket() {
+	if c.tls != nil {
+		c.tls.close()
+	}
+	syscall.Close(c.fd)
+}
+
+// unsent is how many bytes the socket has yet to take.
+func (c *conn) unsent() int {
+	if c.tls != nil {
+		return c.out.n + len(c.tls.left)
+	}
+	return c.out.n
 }
 
 func (l *loop) add(c *conn) {
@@ -452,10 +509,14 @@ func (l *loop) add(c *conn) {
 	if err := l.watch(c.fd, connEvents); err != nil {
 		l.srv.cmd.Log.Warningf("Error registering fd event for the new client: %v", err)
 		l.srv.cmd.DropClient(c.Client)
-		syscall.Close(c.fd)
+		c.closeSocket()
 		return
 	}
 	l.conns[c.fd] = c
+	if c.tls != nil { // the handshake may have read what comes behind it
+		c.again = true
+		l.again = append(l.again, c)
+	}
 }
 
 // outOfFiles makes room for one descriptor, so that the client in the queue is
@@ -531,7 +592,7 @@ func (c *conn) readable(ends bool) {
 			c.grow()
 			room = c.in[len(c.in):cap(c.in)]
 		}
-		n := rawRead(c.fd, room)
+		n := c.read(room)
 		if n <= 0 {
 			e := syscall.Errno(-n)
 			if more = e == syscall.EINTR; !more && e != syscall.EAGAIN {
@@ -541,7 +602,7 @@ func (c *conn) readable(ends bool) {
 			return
 		}
 		total += n
-		more = ends || n == len(room)
+		more = ends || n == len(room) || c.tls != nil && c.tls.ended
 		l.srv.cmd.Stats.Received(n)
 		data, behind := room[:n], len(c.in) > 0
 		if l.queued() && !c.leaving {
@@ -653,10 +714,10 @@ func (c *conn) ran(err error) {
 }
 
 // sending tells whether anything is still to be sent.
-func (c *conn) sending() bool { return c.out.n > 0 || len(c.unsynced.waits) > 0 }
+func (c *conn) sending() bool { return c.unsent() > 0 || len(c.unsynced.waits) > 0 }
 
 // waiting is how many bytes are still to be sent.
-func (c *conn) waiting() int { return c.out.n + len(c.unsynced.buf) }
+func (c *conn) waiting() int { return c.unsent() + len(c.unsynced.buf) }
 
 // over closes the connection if with more bytes it has too much output waiting.
 func (c *conn) over(more int) bool {
@@ -684,7 +745,7 @@ func (c *conn) transmit(w *wire.Writer) {
 		c.send(false)
 		return
 	}
-	n := rawWrite(c.fd, w.Buf[:min(len(w.Buf), sendTurn)])
+	n := c.write(w.Buf[:min(len(w.Buf), sendTurn)])
 	if n < 0 {
 		if e := syscall.Errno(-n); e != syscall.EAGAIN && e != syscall.EINTR {
 			c.close()
@@ -707,8 +768,14 @@ func (c *conn) transmit(w *wire.Writer) {
 // nothing is tried before it says that it is not any more.
 func (c *conn) send(writable bool) {
 	total := 0
+	if c.tls != nil && (writable || !c.watching) {
+		if e := c.tls.push(); e != 0 && e != syscall.EAGAIN {
+			c.close()
+			return
+		}
+	}
 	for total < sendTurn && c.out.n > 0 && (writable || !c.watching) {
-		n := c.out.write(c.fd, sendTurn-total)
+		n := c.writeOut(sendTurn - total)
 		if n < 0 {
 			e := syscall.Errno(-n)
 			if e == syscall.EINTR {
@@ -732,18 +799,19 @@ func (c *conn) send(writable bool) {
 
 // sent notes what waits now, and closes where nothing does and that was to be.
 func (c *conn) sent() {
-	if n := int64(c.out.n); n != c.Client.OutLen.Load() {
+	unsent := c.unsent()
+	if n := int64(unsent); n != c.Client.OutLen.Load() {
 		c.Client.OutLen.Store(n)
-		c.Client.OutMem.Store(int64(c.out.mem))
+		c.Client.OutMem.Store(int64(c.out.mem + unsent - c.out.n))
 		if n <= smallOut {
 			c.l.srv.cmd.OverOutputLimit(c.Client, n) // the time above the soft limit is over
 		}
 	}
-	if c.out.n > 0 && c.l.srv.cmd.OverUnauthOutput(c.Client, c.out.n) {
+	if unsent > 0 && c.l.srv.cmd.OverUnauthOutput(c.Client, unsent) {
 		c.close()
 		return
 	}
-	c.watchOut(c.out.n > 0)
+	c.watchOut(unsent > 0)
 	if c.Closing && !c.sending() {
 		c.close()
 	}
@@ -797,7 +865,7 @@ func (c *conn) close() {
 	}
 	delete(c.l.conns, c.fd)
 	c.l.srv.cmd.DropClient(c.Client)
-	syscall.Close(c.fd)
+	c.closeSocket()
 	c.in, c.out, c.held, c.unsynced = nil, outbox{}, nil, hold{}
 }
 
@@ -829,8 +897,18 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 		c.taken = nc
 		rest, out := c.in, c.out.buffers()
 		c.in, c.out = nil, outbox{}
+		secure, records := c.tls, []byte(nil)
+		if secure != nil {
+			records = secure.left
+		}
 		go func() {
-			if _, err := out.WriteTo(nc); err != nil {
+			if len(records) > 0 {
+				_, err = nc.Write(records)
+			}
+			if secure != nil {
+				nc = secure.leave(nc)
+			}
+			if _, err2 := out.WriteTo(nc); err != nil || err2 != nil {
 				nc.Close() // take will notice
 			}
 			take(nc, rest)

@@ -124,6 +124,17 @@ func (o *outbox) buffers() (all net.Buffers) {
 	return all
 }
 
+// peek appends to dst what waits, at most so many bytes.
+func (o *outbox) peek(dst []byte, most int) []byte {
+	for i := 0; i < len(o.blocks) && most > 0; i++ {
+		b := o.rest(i)
+		b = b[:min(len(b), most)]
+		dst = append(dst, b...)
+		most -= len(b)
+	}
+	return dst
+}
+
 // write gives the socket what it takes, but no more than most bytes, and returns
 // how much, or a negative errno.
 func (o *outbox) write(fd, most int) int {

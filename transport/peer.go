@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"crypto/tls"
 	"errors"
+	"net"
 	"time"
 
 	"kvd/command"
@@ -16,10 +18,13 @@ type peer struct {
 	in      []byte
 }
 
-// open begins the session of a client.
-func (p *peer) open(proto Protocol, c *command.Client) {
+// open begins the session of a client at an endpoint.
+func (p *peer) open(ep *endpoint, nc net.Conn, c *command.Client) {
 	p.Client = c
-	p.session = proto.Open(&p.State)
+	p.session = ep.Protocol.Open(&p.State)
+	if t, ok := nc.(*tls.Conn); ok && ep.Certified != nil {
+		ep.Certified(c, t.ConnectionState())
+	}
 }
 
 // keepBuffer is the largest buffer that a connection keeps while it is idle.

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"crypto/tls"
+
 	"kvd/command"
 	"kvd/resp/wire"
 )
@@ -74,4 +76,11 @@ type Endpoint struct {
 	Port      func() int
 	// Kind stands for the endpoint in what the log says: "TCP".
 	Kind string
+
+	// TLS is the configuration for the next connection; nil for plain text. It
+	// may read files: it is asked on a goroutine of the handshake's.
+	TLS func() (*tls.Config, error)
+	// Certified, if not nil, is told of a client over TLS before its first
+	// command runs.
+	Certified func(c *command.Client, st tls.ConnectionState)
 }

@@ -3,6 +3,7 @@ package transport_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,12 +22,14 @@ import (
 	"kvd/keyspace"
 	"kvd/logf"
 	"kvd/resp"
+	"kvd/secure"
+	"kvd/secure/certtest"
 	"kvd/transport"
 )
 
 // both runs a test on each transport that this system has.
 func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *transport.Server), directives ...string) {
-	for _, name := range []string{"system", "goroutines"} {
+	for _, name := range []string{"system", "goroutines", "system over TLS", "goroutines over TLS"} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config.New()
 			sock := filepath.Join(t.TempDir(), "s")
@@ -38,15 +41,33 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *transpor
 			}
 			ks := keyspace.New(keyspace.Options{Stripes: 16})
 			srv := newServer(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test"))
-			if name == "goroutines" {
+			if strings.HasPrefix(name, "goroutines") {
 				transport.UseGoroutines(srv)
 			}
-			addr := start(t, srv, ks)
+			over := func(c net.Conn) net.Conn { return c }
+			var certified *transport.Endpoint
+			if strings.HasSuffix(name, "TLS") {
+				ca := certtest.New(t, t.TempDir(), "ca")
+				ca.Issue("server", "localhost", certtest.Options{})
+				for _, d := range [][2]string{{"tls-cert-file", ca.File("server.crt")}, {"tls-key-file", ca.File("server.key")}, {"tls-auth-clients", "no"}} {
+					if err := cfg.SetInitial(d[0], []string{d[1]}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s := secure.New(cfg, srv.Command().Log)
+				if err := s.Load(); err != nil {
+					t.Fatal(err)
+				}
+				certified = &transport.Endpoint{TLS: s.Server}
+				client := ca.Client("")
+				over = func(c net.Conn) net.Conn { return tls.Client(c, client) }
+			}
+			addr := startAt(t, srv, ks, certified)
 			var last atomic.Int32
 			f(t, func() net.Conn {
 				n := last.Add(1)
 				network, to := "tcp", addr
-				if n%3 == 0 {
+				if n%3 == 0 && certified == nil {
 					network, to = "unix", sock
 				}
 				c, err := net.Dial(network, to)
@@ -55,7 +76,7 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *transpor
 				}
 				_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 				t.Cleanup(func() { c.Close() })
-				return c
+				return over(c)
 			}, srv)
 		})
 	}
@@ -72,6 +93,16 @@ func newServer(cmd *command.Server) *transport.Server {
 // start has a server serve until the test is over, and returns a TCP address of it.
 func start(t *testing.T, srv *transport.Server, ks *keyspace.Keyspace) (addr string) {
 	t.Helper()
+	return startAt(t, srv, ks, nil)
+}
+
+// startAt is start with the endpoint of the address, but for its protocol.
+func startAt(t *testing.T, srv *transport.Server, ks *keyspace.Keyspace, ep *transport.Endpoint) (addr string) {
+	t.Helper()
+	if ep == nil {
+		ep = new(transport.Endpoint)
+	}
+	ep.Protocol = resp.New(srv.Command())
 	if err := srv.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +112,7 @@ func start(t *testing.T, srv *transport.Server, ks *keyspace.Keyspace) (addr str
 	}
 	addr = l.Addr().String()
 	l.Close()
-	if err := transport.ListenAt(srv, addr, resp.New(srv.Command())); err != nil {
+	if err := transport.ListenAt(srv, addr, *ep); err != nil {
 		t.Fatal(err)
 	}
 	if err := srv.Start(); err != nil {

@@ -24,9 +24,10 @@ type Server struct {
 
 	queryBufferLimit atomic.Int64 // a copy of the directive, which is read for every batch of commands
 
-	unix      Protocol    // spoken on the unix socket
+	unix      *endpoint   // the unix socket
 	endpoints []*endpoint // of TCP
 	listeners []bound     // besides those of the endpoints
+	shaking   *handshakes
 	transport transport
 
 	mu sync.Mutex // protects the endpoints' listeners, and Close against rebinding
@@ -47,10 +48,10 @@ type listener interface {
 	Close() error
 }
 
-// bound is a listener and what is spoken to those it accepts.
+// bound is a listener and the endpoint of those it accepts.
 type bound struct {
-	l     listener
-	proto Protocol
+	l  listener
+	ep *endpoint
 }
 
 // transport is what serves connections on this system.
@@ -59,7 +60,7 @@ type transport interface {
 	listenUnix(path string, perm os.FileMode) (listener, error)
 	start() error
 	// serve accepts what comes to a listener from now on; start was called before.
-	serve(l listener, proto Protocol) error
+	serve(l listener, ep *endpoint) error
 	stop()
 	// See Server.Synced, Settle and Failed.
 	synced()
@@ -70,7 +71,7 @@ type transport interface {
 // New makes a server on whose unix socket the protocol is spoken; calls of Add,
 // then Listen, Start and Accept follow.
 func New(cmd *command.Server, unix Protocol) *Server {
-	s := &Server{cmd: cmd, cfg: cmd.Config, unix: unix, ended: make(chan struct{})}
+	s := &Server{cmd: cmd, cfg: cmd.Config, unix: &endpoint{Endpoint: Endpoint{Protocol: unix}}, ended: make(chan struct{})}
 	s.queryBufferLimit.Store(int64(s.cfg.ClientQueryBufferLimit.Load()))
 	s.cfg.OnChange("client-query-buffer-limit", func() error {
 		s.queryBufferLimit.Store(int64(s.cfg.ClientQueryBufferLimit.Load()))
@@ -78,6 +79,7 @@ func New(cmd *command.Server, unix Protocol) *Server {
 	})
 	s.cfg.OnChange("bind", func() error { return s.rebind("Failed to bind to specified addresses.", s.endpoints...) })
 	s.cfg.OnChange("maxclients", s.setClients)
+	s.shaking = newHandshakes(s)
 	s.transport = newTransport(s)
 	return s
 }
@@ -211,7 +213,7 @@ func (s *Server) move(ep *endpoint) error {
 		if added, err = s.bind(port, keep); err != nil {
 			for text := range ep.tcp {
 				if keep[text] == nil {
-					if l, err := s.transport.listenTCP(text, int(s.cfg.TCPBacklog.Load())); err == nil && s.transport.serve(l, ep.Protocol) == nil {
+					if l, err := s.transport.listenTCP(text, int(s.cfg.TCPBacklog.Load())); err == nil && s.transport.serve(l, ep) == nil {
 						keep[text] = l
 					}
 				}
@@ -224,7 +226,7 @@ func (s *Server) move(ep *endpoint) error {
 	}
 	drop()
 	for text, l := range added {
-		if err := s.transport.serve(l, ep.Protocol); err != nil {
+		if err := s.transport.serve(l, ep); err != nil {
 			s.cmd.Log.Warningf("Listening on %s: %v", text, err)
 			l.Close()
 			continue
@@ -274,11 +276,11 @@ func (s *Server) Accept() error {
 	all := slices.Clone(s.listeners)
 	for _, ep := range s.endpoints {
 		for _, l := range ep.tcp {
-			all = append(all, bound{l, ep.Protocol})
+			all = append(all, bound{l, ep})
 		}
 	}
 	for _, b := range all {
-		if err := s.transport.serve(b.l, b.proto); err != nil {
+		if err := s.transport.serve(b.l, b.ep); err != nil {
 			return err
 		}
 	}
@@ -301,6 +303,7 @@ func (s *Server) Close() {
 		}
 	}
 	s.mu.Unlock()
+	s.shaking.close()
 	s.transport.stop()
 	s.wg.Wait()
 	close(s.ended)

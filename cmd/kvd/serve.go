@@ -16,6 +16,7 @@ import (
 	"kvd/persist"
 	"kvd/replica"
 	"kvd/resp"
+	"kvd/secure"
 	"kvd/transport"
 )
 
@@ -53,9 +54,15 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	leader := newLeader(srv, saver, stream)
 	follower := newFollower(srv, aof, stream, leader)
 
+	tls := secure.New(cfg, log)
+	if tls.Wanted() && tls.Load() != nil {
+		log.Warningf("Failed to configure TLS. Check logs for more info.")
+		return errLogged
+	}
 	redis := resp.New(srv)
 	front := transport.New(srv, redis)
 	front.Add(transport.Endpoint{Protocol: redis, Directive: "port", Port: func() int { return int(cfg.Port.Load()) }, Kind: "TCP"})
+	front.Add(transport.Endpoint{Protocol: redis, Directive: "tls-port", Port: func() int { return int(cfg.TLSPort.Load()) }, Kind: "TLS", TLS: tls.Server})
 	aof.SetWaiters(front)
 	if err := front.Listen(); err != nil {
 		log.Warningf("%v", err)
