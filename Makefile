@@ -1,4 +1,4 @@
-# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm cuts check cross clean.
+# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm locks cuts check cross clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm cuts check cross clean
+.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm locks cuts check cross clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -101,6 +101,18 @@ STORM ?= 10m
 # Random commands of all families beside snapshots, rewrites, CONFIG SET and changes of roles: no stall, no panic, equal digests.
 storm:
 	go test ./tests/storm -count=1 -v -timeout 0 -storm $(STORM)
+
+# The order of all locks (lockrank/order.go) is checked while tests run: those of the packages, a storm with four event
+# loops, some of Redis's suite, and the differential runner. Some forty minutes on two cores.
+LOCK_UNITS ?= unit/multi unit/scripting unit/pubsub unit/type/list unit/other integration/replication
+
+locks:
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -pgo=off -tags lockcheck -o bin/kvd-checked ./cmd/kvd
+	printf '#!/bin/sh\nexec "%s" "$$@" --event-loops 4\n' '$(CURDIR)/bin/kvd-checked' >bin/kvd-locks && chmod +x bin/kvd-locks
+	go test -pgo=off -tags lockcheck -timeout 30m $$(go list ./... | grep -v 'kvd/tests')
+	KVD_BIN=$(CURDIR)/bin/kvd-locks go test ./tests/storm -count=1 -v -timeout 0 -run 'TestStorm/4' -args -storm 5m
+	KVD_BIN=$(CURDIR)/bin/kvd-locks go test ./tests/differ -count=1 -short
+	KVD_BIN=$(CURDIR)/bin/kvd-locks go run ./tests/conformance $(LOCK_UNITS)
 
 # A log is cut at every byte of its last 64 KiB, and loaded; some minutes.
 cuts:

@@ -2,7 +2,8 @@ package acl
 
 import (
 	"slices"
-	"sync"
+
+	"kvd/lockrank"
 )
 
 // Entry is something that was not allowed, as ACL LOG shows it.
@@ -21,7 +22,7 @@ type Entry struct {
 // Log is the last events that were not allowed, the newest first. It may be used by any
 // number of goroutines.
 type Log struct {
-	mu      sync.Mutex // protects what follows
+	mu      lockrank.Mutex[lockrank.AclLog] // protects what follows
 	entries []Entry
 	next    int64
 }

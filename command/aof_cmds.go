@@ -2,8 +2,8 @@ package command
 
 import (
 	"strconv"
-	"sync"
 
+	"kvd/lockrank"
 	"kvd/resp/wire"
 )
 
@@ -108,7 +108,7 @@ func debugFlushSleep(c *Ctx, args [][]byte) {
 // stall holds clients that write while the log is too slow; their commands are
 // not run yet.
 type stall struct {
-	mu     sync.Mutex // protects parked; held for moments, over no lock
+	mu     lockrank.Mutex[lockrank.Stall] // protects parked; held for moments, over no lock
 	parked []*Client
 }
 

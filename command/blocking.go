@@ -5,11 +5,11 @@ import (
 	"math"
 	"runtime/debug"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/resp/wire"
 )
 
@@ -626,7 +626,7 @@ func (s *Server) wakeAt(db int, k *keyspace.Key, at int64) {
 
 // lateServer serves waiters on nobody's behalf.
 type lateServer struct {
-	mu sync.Mutex // protects x, which is made when it is first wanted
+	mu lockrank.Mutex[lockrank.CommandLate] // protects x, which is made when it is first wanted
 	x  *Exec
 }
 

@@ -2,11 +2,11 @@ package command
 
 import (
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 )
 
 // Conn is what a command may want of a client's transport. All methods may be
@@ -162,7 +162,7 @@ func loadString(p *atomic.Pointer[string]) string {
 
 // clients is the register of connections.
 type clients struct {
-	mu   sync.Mutex // protects all; held for map operations only
+	mu   lockrank.Mutex[lockrank.Clients] // protects all; held for map operations only
 	all  map[int64]*Client
 	next atomic.Int64
 }

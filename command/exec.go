@@ -6,11 +6,11 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/resp/wire"
 	"kvd/types"
 )
@@ -120,7 +120,7 @@ type Exec struct {
 	// statMu protects the calls, times and histograms of stats, and hits and
 	// misses (look-ups), which INFO and the workers of Background share with this
 	// Exec. It is held for additions only.
-	statMu       sync.Mutex
+	statMu       lockrank.Mutex[lockrank.ExecStats]
 	hits, misses int64
 
 	applies bool // it is an Applier's
@@ -132,7 +132,7 @@ type Exec struct {
 }
 
 type execList struct {
-	mu  sync.Mutex // protects all
+	mu  lockrank.Mutex[lockrank.Execs] // protects all
 	all []*Exec
 }
 
@@ -974,7 +974,7 @@ func noteMax(a *atomic.Int64, v int64) {
 
 // errorStats counts error replies by their code.
 type errorStats struct {
-	mu  sync.Mutex // protects n and all
+	mu  lockrank.Mutex[lockrank.Errors] // protects n and all
 	n   map[string]int64
 	all int64
 }

@@ -5,10 +5,10 @@ import (
 	"kvd/config"
 	"sort"
 	"strings"
-	"sync"
 	"time"
 
 	"kvd/glob"
+	"kvd/lockrank"
 	"kvd/persist/rdb"
 	"kvd/resp/wire"
 	"kvd/script/lua"
@@ -94,7 +94,7 @@ type function struct {
 type functions struct {
 	// mu protects libs and byName, which change with all stripes locked. It is
 	// held for map operations, over no other lock.
-	mu     sync.RWMutex
+	mu     lockrank.RWMutex[lockrank.Functions]
 	libs   map[string]*library
 	byName map[string]*function // in lower case
 

@@ -6,12 +6,12 @@ import (
 	"math"
 	"runtime/debug"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/glob"
 	"kvd/keyspace"
+	"kvd/lockrank"
 )
 
 // KEYJOB, kvd's own: what is to be done with all keys whose names match a pattern
@@ -79,8 +79,8 @@ type keyJob struct {
 
 // keyJobs are the jobs of a server.
 type keyJobs struct {
-	mu   sync.Mutex // protects all and last; held over nothing
-	all  []*keyJob  // by id
+	mu   lockrank.Mutex[lockrank.KeyJobs] // protects all and last; held over nothing
+	all  []*keyJob                        // by id
 	last int64
 }
 

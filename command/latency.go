@@ -5,8 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"kvd/lockrank"
 )
 
 // LATENCY DOCTOR, GRAPH, HELP, HISTOGRAM, HISTORY, LATEST, RESET.
@@ -44,7 +45,7 @@ func latencyRows() []*Row {
 // latencyMonitor keeps, for each kind of event, the samples that reached
 // latency-monitor-threshold.
 type latencyMonitor struct {
-	mu     sync.Mutex // protects events and what is in them
+	mu     lockrank.Mutex[lockrank.Latency] // protects events and what is in them
 	events map[string]*latencyEvent
 }
 

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/config"
+	"kvd/lockrank"
 )
 
 // Limits of what clients may hold: unsent output by class
@@ -114,10 +114,10 @@ func (c *Ctx) refuseLong(elems int64) {
 // clientMemory is the memory of all clients but replicas, kept while
 // maxmemory-clients is set.
 type clientMemory struct {
-	limit   atomic.Int64 // bytes; 0: none
-	total   atomic.Int64 // sum of Client.counted
-	evicted atomic.Int64 // clients closed
-	mu      sync.Mutex   // one eviction at a time
+	limit   atomic.Int64                             // bytes; 0: none
+	total   atomic.Int64                             // sum of Client.counted
+	evicted atomic.Int64                             // clients closed
+	mu      lockrank.Mutex[lockrank.CommandEviction] // one eviction at a time
 }
 
 // minClientsLimit keeps a server within reach whose limit is set too low.

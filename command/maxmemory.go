@@ -4,11 +4,11 @@ import (
 	"errors"
 	"math"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 )
 
 // maxmemory: while more memory is in use than it allows, gateMemory is set, so
@@ -30,10 +30,10 @@ type memoryLimit struct {
 	// patience is how long a command that wants memory helps to evict, in ns.
 	patience atomic.Int64
 
-	applying sync.Mutex // one apply at a time; held while stripes are locked one by one
+	applying lockrank.Mutex[lockrank.MemoryApply] // one apply at a time; held while stripes are locked one by one
 
-	mu    sync.Mutex // protects what follows, and that gateMemory is set by one at a time
-	since time.Time  // when the limit was passed; zero: it is not
+	mu    lockrank.Mutex[lockrank.MemoryLimit] // protects what follows, and that gateMemory is set by one at a time
+	since time.Time                            // when the limit was passed; zero: it is not
 	total time.Duration
 }
 

@@ -5,10 +5,10 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
-	"sync"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/resp/wire"
 )
 
@@ -47,7 +47,7 @@ func memoryRows() []*Row {
 type memoryGauge struct {
 	startup int64 // used when the server was made
 
-	mu      sync.Mutex // protects what follows
+	mu      lockrank.Mutex[lockrank.MemoryGauge] // protects what follows
 	at      time.Time
 	samples []metrics.Sample
 	// What a collection found alive beyond what the books had when its end was

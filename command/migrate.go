@@ -8,12 +8,12 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/persist/rdb"
 	"kvd/resp/wire"
 )
@@ -502,9 +502,9 @@ func (l *link) answer() (failure string, err error) {
 // links are connections that are kept for the next migration to the same
 // target.
 type links struct {
-	kept  *atomic.Int64 // how many there are, for INFO
-	mu    sync.Mutex    // protects what follows; held for moments, over no I/O but Close
-	idle  []*link       // by the time of their last use
+	kept  *atomic.Int64                  // how many there are, for INFO
+	mu    lockrank.Mutex[lockrank.Links] // protects what follows; held for moments, over no I/O but Close
+	idle  []*link                        // by the time of their last use
 	timer *time.Timer
 }
 

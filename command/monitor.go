@@ -3,9 +3,10 @@ package command
 import (
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"kvd/lockrank"
 )
 
 // MONITOR. A line is made once, for all monitors, after the command has run
@@ -19,8 +20,8 @@ func monitorRows() []*Row {
 
 // monitors are the clients that monitor. The list is replaced, never changed.
 type monitors struct {
-	mu  sync.Mutex                // protects changes of all
-	all atomic.Pointer[[]*Client] // nil: nobody
+	mu  lockrank.Mutex[lockrank.Monitors] // protects changes of all
+	all atomic.Pointer[[]*Client]         // nil: nobody
 }
 
 // set replaces the list by what f makes of it.

@@ -1,10 +1,10 @@
 package command
 
 import (
-	"sync"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 )
 
 // On a follower nothing expires by itself: its leader says what is gone. But the
@@ -13,7 +13,7 @@ import (
 
 // ownKeys are the keys with deadlines that clients have written to a follower.
 type ownKeys struct {
-	mu    sync.Mutex // protects keys and works; taken with stripes locked, and held over nothing
+	mu    lockrank.Mutex[lockrank.Own] // protects keys and works; taken with stripes locked, and held over nothing
 	keys  map[ownKey]struct{}
 	works bool // expireOwn runs
 }

@@ -1,9 +1,10 @@
 package command
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"kvd/lockrank"
 )
 
 // CLIENT PAUSE: a client that sends what is paused is parked before the
@@ -22,11 +23,11 @@ const (
 type pause struct {
 	mode atomic.Int32 // read for every command, written under mu
 
-	mu     sync.Mutex // protects what follows; held for moments, over no lock
-	asked  int32      // mode of CLIENT PAUSE and its like, which lasts until end
-	held   bool       // writes are paused until the end of a failover
-	alone  bool       // all is paused until one command that works alone has ended
-	end    int64      // Unix ms
+	mu     lockrank.Mutex[lockrank.Pause] // protects what follows; held for moments, over no lock
+	asked  int32                          // mode of CLIENT PAUSE and its like, which lasts until end
+	held   bool                           // writes are paused until the end of a failover
+	alone  bool                           // all is paused until one command that works alone has ended
+	end    int64                          // Unix ms
 	timer  *time.Timer
 	parked []*Client
 }

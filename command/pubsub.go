@@ -3,10 +3,10 @@ package command
 import (
 	"hash/maphash"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"kvd/glob"
+	"kvd/lockrank"
 	"kvd/resp/wire"
 )
 
@@ -31,7 +31,7 @@ type pubsub struct {
 	// the command is journaled, so that followers' subscribers see all messages in the
 	// order in which those here do. It is taken under stripe locks, over those of channels
 	// and of the journal; where nobody reads the journal it is not needed.
-	order sync.Mutex
+	order lockrank.Mutex[lockrank.PubsubOrder]
 }
 
 // channelShards is into how many parts a table is divided, each with its lock.
@@ -45,14 +45,14 @@ type channelTable struct {
 }
 
 type channelShard struct {
-	mu sync.Mutex // protects all, and the channels in it; over loops' queues, and patternTable.mu
+	mu lockrank.Mutex[lockrank.Channels] // protects all, and the channels in it; over loops' queues, and patternTable.mu
 	m  map[string]*channel
 	_  [48]byte
 }
 
 // patternTable are the patterns, which every message is held against.
 type patternTable struct {
-	mu  sync.RWMutex // protects all; to publish, a reader's lock is enough
+	mu  lockrank.RWMutex[lockrank.Patterns] // protects all; to publish, a reader's lock is enough
 	all map[string]*channel
 	n   atomic.Int64
 }

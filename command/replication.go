@@ -4,10 +4,10 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"kvd/lockrank"
 	"kvd/resp/wire"
 )
 
@@ -109,9 +109,9 @@ type replication struct {
 
 	in, out atomic.Int64 // bytes of replication links
 
-	waiting atomic.Int32 // clients in acks
-	polled  atomic.Bool  // pollAcks runs
-	mu      sync.Mutex   // protects acks; held over no other lock
+	waiting atomic.Int32                             // clients in acks
+	polled  atomic.Bool                              // pollAcks runs
+	mu      lockrank.Mutex[lockrank.ReplicationAcks] // protects acks; held over no other lock
 	acks    []ackWait
 }
 

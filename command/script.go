@@ -6,9 +6,9 @@ import (
 	"encoding/hex"
 	"kvd/config"
 	"strings"
-	"sync"
 	"sync/atomic"
 
+	"kvd/lockrank"
 	"kvd/script/lua"
 )
 
@@ -129,7 +129,7 @@ type script struct {
 
 // scripts are the scripts that the server knows.
 type scripts struct {
-	mu     sync.RWMutex // protects what follows; held for moments, over no other lock
+	mu     lockrank.RWMutex[lockrank.Scripts] // protects what follows; held for moments, over no other lock
 	bySHA  map[string]*script
 	evals  list.List // of *script, those that EVAL brought; the oldest is first
 	memory int64     // bytes of the texts

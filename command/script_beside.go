@@ -3,10 +3,10 @@ package command
 import (
 	"runtime/debug"
 	"slices"
-	"sync"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/resp/wire"
 	"kvd/script/lua"
 )
@@ -28,7 +28,7 @@ const scriptLoopTime = time.Millisecond
 
 // beside is what runs beside the loops.
 type beside struct {
-	mu     sync.Mutex // protects what follows; held for moments, over no other lock
+	mu     lockrank.Mutex[lockrank.Beside] // protects what follows; held for moments, over no other lock
 	runs   []*scriptRun
 	parked []*Client // whose commands need a stripe of one of them
 	spare  []*Exec   // workers' that are free

@@ -3,12 +3,12 @@ package command
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/config"
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/logf"
 )
 
@@ -62,7 +62,7 @@ type Server struct {
 	scripts  scripts
 
 	persist     Persistence
-	persistMu   sync.Mutex // one PersistenceChanged at a time
+	persistMu   lockrank.Mutex[lockrank.CommandPersist] // one PersistenceChanged at a time
 	replication replication
 	// followerEnd is nil in servers without replication, such as tests drive.
 	followerEnd Following
@@ -70,7 +70,7 @@ type Server struct {
 	// of the server's own is in its stream (see Following.Follow).
 	following atomic.Bool
 	own       ownKeys
-	followMu  sync.Mutex // one FollowingChanged at a time
+	followMu  lockrank.Mutex[lockrank.CommandFollow] // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
 	gate atomic.Uint32

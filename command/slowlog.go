@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"kvd/lockrank"
 )
 
 // SLOWLOG GET, HELP, LEN, RESET, and what hides secrets from it and from MONITOR.
@@ -46,7 +47,7 @@ type slowEntry struct {
 
 // slowlog keeps the last commands that took long.
 type slowlog struct {
-	mu      sync.Mutex // protects what follows
+	mu      lockrank.Mutex[lockrank.Slowlog] // protects what follows
 	entries []slowEntry
 	next    int64 // id of the next entry; it goes on after RESET
 }

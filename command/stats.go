@@ -2,11 +2,11 @@ package command
 
 import (
 	"math/bits"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 )
 
 // Counting. Each Exec has its own counters, so that loops share no cache
@@ -339,7 +339,7 @@ func (s *Server) resetStats() {
 type rates struct {
 	next atomic.Int64 // when the next sample is due, Unix ms
 
-	mu   sync.Mutex // protects what follows
+	mu   lockrank.Mutex[lockrank.Rates] // protects what follows
 	ring [rateSamples]rateSample
 	n    int // samples taken ever
 }

@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/resp/wire"
 	"kvd/types/slab"
 )
@@ -57,7 +57,7 @@ type tracking struct {
 	// mu protects what follows, and with it read-locked no client begins or ends
 	// tracking. It is taken under stripe locks, and held for map operations and
 	// for handing messages to connections.
-	mu       sync.RWMutex
+	mu       lockrank.RWMutex[lockrank.Tracking]
 	numbers  map[uint32]*Client // clients that have tracked, by their numbers
 	last     uint32             // number given
 	prefixes map[string]map[*Client]struct{}
@@ -70,7 +70,7 @@ type cast struct {
 	to       Outlet
 	prefixes map[string]map[*Client]struct{}
 
-	mu      sync.Mutex // protects what follows; under tracking.mu, over loops' queues
+	mu      lockrank.Mutex[lockrank.Cast] // protects what follows; under tracking.mu, over loops' queues
 	changed []changedKey
 	queued  bool // the outlet will come for changed
 }

@@ -6,9 +6,9 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 
 	"kvd/glob"
+	"kvd/lockrank"
 )
 
 // Config is the server's configuration. Each exported field is the handle of
@@ -166,7 +166,7 @@ type Config struct {
 	// mu serializes Set and Rewrite and protects the hooks. It is held while
 	// hooks run, so a hook must not call Set, Rewrite or an On... function;
 	// Load, Get and the handles take no lock.
-	mu        sync.Mutex
+	mu        lockrank.Mutex[lockrank.Config]
 	hooks     map[*entry][]func() error
 	rewriters map[*entry]func() []string
 	onInert   func(name string)

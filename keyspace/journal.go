@@ -1,8 +1,9 @@
 package keyspace
 
 import (
-	"sync"
 	"sync/atomic"
+
+	"kvd/lockrank"
 )
 
 // Journal is the one ordered stream of effects: what changed, as commands that
@@ -15,7 +16,7 @@ type Journal struct {
 	on atomic.Bool
 	// mu orders effects of different stripes and protects readers. Readers
 	// are called under it: they copy what they need and return.
-	mu      sync.Mutex
+	mu      lockrank.Mutex[lockrank.Journal]
 	readers []JournalReader
 	// suspended: see Suspend.
 	suspended bool

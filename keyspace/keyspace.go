@@ -17,10 +17,10 @@ package keyspace
 import (
 	"math/bits"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"kvd/lockrank"
 	"kvd/types"
 	"kvd/types/slab"
 
@@ -151,7 +151,7 @@ type stripe struct {
 	// stripe in every DB. Held for the length of a command; nobody waits for
 	// a file, a socket or a channel while holding it. Where several are held,
 	// they were taken in ascending order.
-	mu sync.Mutex
+	mu lockrank.Mutex[lockrank.Stripe]
 	// cared: care was not zero when mu was taken, so unlock has more to do.
 	cared   bool
 	ks      *Keyspace
@@ -311,9 +311,9 @@ func (ks *Keyspace) Unlock(h *Held) {
 }
 
 func (st *stripe) lock() {
-	if !st.mu.TryLock() {
+	if !st.mu.TryLockAt(st.number) {
 		st.ks.Stats.Contended.Add(1)
-		st.mu.Lock() // spins a little before it parks
+		st.mu.LockAt(st.number) // spins a little before it parks
 	}
 	if care := st.ks.care.Load(); care != 0 {
 		st.cared = true
@@ -489,7 +489,7 @@ func (ks *Keyspace) HasFieldDeadlines() bool {
 
 // lazyFree gives back big Objects bit by bit, away from any lock.
 type lazyFree struct {
-	mu      sync.Mutex // protects queue and closed
+	mu      lockrank.Mutex[lockrank.LazyFree] // protects queue and closed
 	queue   []types.Object
 	closed  bool
 	wake    chan struct{}

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+
+	"kvd/lockrank"
 )
 
 // A Reservation keeps stripes for one user over a time that is too long to hold
@@ -22,10 +24,10 @@ type Reservation struct {
 
 // reservations is how those who need a reserved stripe wait.
 type reservations struct {
-	n     atomic.Int32 // reservations that have not ended
-	mu    sync.Mutex   // protects ends; held for moments, over no other lock
-	ends  uint64       // how many have ended
-	ended *sync.Cond   // ends has changed
+	n     atomic.Int32                          // reservations that have not ended
+	mu    lockrank.Mutex[lockrank.Reservations] // protects ends; held for moments, over no other lock
+	ends  uint64                                // how many have ended
+	ended *sync.Cond                            // ends has changed
 }
 
 func (r *reservations) init() { r.ended = sync.NewCond(&r.mu) }

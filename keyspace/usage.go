@@ -3,10 +3,11 @@ package keyspace
 import (
 	"math"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 
 	"github.com/tidwall/btree"
+
+	"kvd/lockrank"
 )
 
 // While there is a limit, the memory in use is known at any moment without a
@@ -31,7 +32,7 @@ type usage struct {
 	dbs   atomic.Pointer[[]dbUsage]
 	over  atomic.Bool // as it was last told: used, or that of a database, is above its limit
 
-	mu sync.Mutex // one at a time compares and tells; held over no lock of the keyspace
+	mu lockrank.Mutex[lockrank.Usage] // one at a time compares and tells; held over no lock of the keyspace
 }
 
 // dbUsage is the same for one database that has a limit of its own.

@@ -19,9 +19,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"kvd/lockrank"
 )
 
 // Level orders messages by importance; a logger drops what is below its own level.
@@ -77,7 +78,7 @@ type Logger struct {
 	// mu keeps lines whole and in order, and protects out, file, info and
 	// buf. It is held during the write: a slow log disk delays loggers, which
 	// is what a log in order costs. Nothing else is called under it.
-	mu   sync.Mutex
+	mu   lockrank.Mutex[lockrank.Logf]
 	out  io.Writer
 	file *os.File
 	info os.FileInfo // of file, as it was opened

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/persist/rdb"
 )
 
@@ -56,8 +57,8 @@ type workers struct {
 
 	loaded, expired, empty atomic.Int64
 
-	stop   atomic.Bool // failed is set: what is left need not be entered
-	mu     sync.Mutex  // protects failed, and is held over leftOut
+	stop   atomic.Bool                          // failed is set: what is left need not be entered
+	mu     lockrank.Mutex[lockrank.LoadWorkers] // protects failed, and is held over leftOut
 	failed *recordError
 }
 

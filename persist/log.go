@@ -4,11 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 )
 
 // Log is the append-only log, with the Saver that writes its bases: what changes
@@ -33,7 +33,7 @@ type Log struct {
 
 	// mu protects what follows. It is taken under the journal's lock and held
 	// for copying in memory.
-	mu     sync.Mutex
+	mu     lockrank.Mutex[lockrank.Log]
 	pile   pile
 	free   [][]byte // blocks for it
 	marks  []mark
@@ -46,7 +46,7 @@ type Log struct {
 
 	// syncing is held over a sync, and over changing file, by whoever has no
 	// other lock. file is nil where nothing is written.
-	syncing sync.Mutex
+	syncing lockrank.Mutex[lockrank.LogSyncing]
 	file    atomic.Pointer[File]
 	// beside takes what file takes; nil but while the log moves. It changes under
 	// syncing, by the writer or by who has found it broken; besideErr is why it is
@@ -78,7 +78,7 @@ type Log struct {
 
 	// state protects what follows, for INFO; nobody waits while holding it.
 	state struct {
-		sync.Mutex
+		lockrank.Mutex[lockrank.LogState]
 		logState
 	}
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/persist/rdb"
 	"kvd/resp/wire"
 	"kvd/types"
@@ -107,7 +108,7 @@ type output struct {
 
 	// mu protects what follows. It is taken with stripes locked, and held for
 	// coding and copying in memory only.
-	mu     sync.Mutex
+	mu     lockrank.Mutex[lockrank.SnapshotOutput]
 	handed coder // codes what writers hand over
 	queue  []*piece
 	bytes  int64 // in memory: the chunks in queue

@@ -16,6 +16,7 @@ import (
 
 	"kvd/config"
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/logf"
 	"kvd/persist/rdb"
 )
@@ -82,7 +83,7 @@ type Saver struct {
 
 	// mu protects what follows. Nobody waits for a stripe, a file or a job
 	// while holding it: INFO asks inside EXEC, with all stripes locked.
-	mu        sync.Mutex
+	mu        lockrank.Mutex[lockrank.Saver]
 	lastSave  time.Time
 	lastTry   time.Time
 	lastOK    bool
@@ -659,7 +660,7 @@ func progress(total, done int64, took time.Duration) (perc float64, eta time.Dur
 // lockedDir is the lock on the directory that files are saved into: two
 // servers would replace each other's.
 type lockedDir struct {
-	mu   sync.Mutex // held over opening a file, and by nobody who holds another lock
+	mu   lockrank.Mutex[lockrank.SaveDir] // held over opening a file, and by nobody who holds another lock
 	file io.Closer
 	dir  string
 }

@@ -1,13 +1,13 @@
 package replica
 
-import "sync"
+import "kvd/lockrank"
 
 // durable tells up to which offset of the leader's stream the own append-only log
 // is on the disk. Places of the stream and of the log are noted in pairs: the
 // oldest that waits for the disk, and the newest; so a stream of any length needs
 // but two, and what is told is at most one sync of the disk behind.
 type durable struct {
-	mu          sync.Mutex // protects the rest; held for moments
+	mu          lockrank.Mutex[lockrank.Durable] // protects the rest; held for moments
 	early, late *place
 	synced      int64 // the offset up to which all lasts; -1: not known
 }

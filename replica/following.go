@@ -5,12 +5,12 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/config"
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/logf"
 	"kvd/persist"
 )
@@ -87,11 +87,11 @@ type Follower struct {
 
 	// switching is held for the length of a change of leaders. Stripes are
 	// locked and links waited for under it.
-	switching sync.Mutex
+	switching lockrank.Mutex[lockrank.ReplicaSwitching]
 
 	// mu protects what follows. Nobody waits for anything while holding it: INFO
 	// asks inside EXEC, with all stripes locked.
-	mu        sync.Mutex
+	mu        lockrank.Mutex[lockrank.ReplicaFollower]
 	leader    config.Address // none: Host is empty
 	link      *link          // nil while there is no leader, and before the first Follow
 	downSince time.Time      // when the last link that was in sync broke; zero: none was

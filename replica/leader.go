@@ -10,6 +10,7 @@ import (
 
 	"kvd/config"
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/logf"
 	"kvd/persist"
 )
@@ -46,7 +47,7 @@ type Leader struct {
 	// mu protects what follows, and the fields of followers and transfers that
 	// say so. Nobody waits for a stripe, a socket or a file under it; it may be
 	// taken with stripes locked.
-	mu        sync.Mutex
+	mu        lockrank.Mutex[lockrank.ReplicaLeader]
 	followers []*follower
 	transfer  *transfer // the snapshot on its way to followers, nil mostly
 	aloneFrom time.Time // since when there is no follower

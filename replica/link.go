@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"kvd/lockrank"
 	"kvd/resp/wire"
 )
 
@@ -55,12 +55,12 @@ type link struct {
 	// is called with its answer.
 	takeOver func(error)
 
-	connMu sync.Mutex // protects conn; held for moments
-	conn   net.Conn   // nil while there is none
+	connMu lockrank.Mutex[lockrank.ReplicaLink] // protects conn; held for moments
+	conn   net.Conn                             // nil while there is none
 
 	asked chan int64 // offsets that the leader wants on the disk; see ackEach
 
-	writeMu sync.Mutex // keeps lines to the leader whole; held during a write
+	writeMu lockrank.Mutex[lockrank.ReplicaLines] // keeps lines to the leader whole; held during a write
 }
 
 // errUnfit: the leader sent what cannot be applied here.

@@ -10,6 +10,7 @@ import (
 
 	"kvd/config"
 	"kvd/keyspace"
+	"kvd/lockrank"
 	"kvd/logf"
 	"kvd/resp/wire"
 )
@@ -40,7 +41,7 @@ type Stream struct {
 	// command, or MULTI to EXEC) until AppendRaw has its bytes; whoever takes a
 	// snapshot holds it while that begins. It is locked before any stripe. A
 	// leader's effects are appended with their stripes locked and do not need it.
-	Instant sync.Mutex
+	Instant lockrank.Mutex[lockrank.StreamInstant]
 
 	ks  *keyspace.Keyspace
 	cfg *config.Config
@@ -59,7 +60,7 @@ type Stream struct {
 
 	// mu protects what follows. It is taken with stripes and the journal locked;
 	// nobody waits for anything under it but (readers) for more.
-	mu        sync.Mutex
+	mu        lockrank.Mutex[lockrank.Stream]
 	more      sync.Cond // bytes came, or a reader was stopped
 	waiting   int       // readers in more.Wait
 	id, id2   string

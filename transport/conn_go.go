@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/lockrank"
 	"kvd/resp/wire"
 )
 
@@ -23,7 +24,7 @@ type goroutines struct {
 
 	done chan struct{} // closed by stop
 
-	mu    sync.Mutex // protects what follows; never held across I/O
+	mu    lockrank.Mutex[lockrank.TransportGoroutines] // protects what follows; never held across I/O
 	execs []*command.Exec
 	conns map[*goConn]struct{}
 	// What waits for the append-only log: moved is signaled when more of it
@@ -32,7 +33,7 @@ type goroutines struct {
 	failures int
 
 	log     command.AppendLog
-	running sync.RWMutex // read-locked by batches; see settle
+	running lockrank.RWMutex[lockrank.TransportRunning] // read-locked by batches; see settle
 }
 
 func newGoroutines(s *Server) *goroutines {
@@ -225,12 +226,13 @@ func (t *goroutines) stop() {
 // batches that ran at the same moment.
 func (t *goroutines) borrow() *command.Exec {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	if n := len(t.execs); n > 0 {
 		x := t.execs[n-1]
 		t.execs = t.execs[:n-1]
+		t.mu.Unlock()
 		return x
 	}
+	t.mu.Unlock()
 	return t.srv.cmd.NewExec()
 }
 
@@ -251,12 +253,12 @@ type goConn struct {
 	at       int64
 	failures int
 
-	mu        sync.Mutex // protects what follows; never held across I/O
-	pushed    []byte     // to be sent between two commands
-	reply     []byte     // to the parked client's command
-	writing   int        // bytes that are being sent
-	large     bool       // there was so much output that limits may count it
-	delivered bool       // the parked client may go on
+	mu        lockrank.Mutex[lockrank.TransportConn] // protects what follows; never held across I/O
+	pushed    []byte                                 // to be sent between two commands
+	reply     []byte                                 // to the parked client's command
+	writing   int                                    // bytes that are being sent
+	large     bool                                   // there was so much output that limits may count it
+	delivered bool                                   // the parked client may go on
 	killed    bool
 	after     bool                           // ... once what was replied is sent
 	take      func(nc net.Conn, rest []byte) // see Hijack

@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"kvd/command"
+	"kvd/lockrank"
 	"kvd/resp/wire"
 )
 
@@ -46,8 +47,8 @@ type loops struct {
 	spare *os.File // closed to accept and refuse when descriptors run out
 	next  int      // loop that gets the next connection; loop 0 only
 
-	mu     sync.Mutex        // protects served; held for map operations only
-	served map[int]*endpoint // of the listening sockets
+	mu     lockrank.Mutex[lockrank.TransportLoops] // protects served; held for map operations only
+	served map[int]*endpoint                       // of the listening sockets
 }
 
 func newTransport(s *Server) transport { return &loops{srv: s, served: make(map[int]*endpoint)} }
@@ -208,7 +209,7 @@ type loop struct {
 
 	// mu protects queue and seq. awake tells that the loop will look at the
 	// queue before it waits again, so nobody needs to wake it.
-	mu    sync.Mutex
+	mu    lockrank.Mutex[lockrank.TransportLoop]
 	queue []item
 	seq   uint64 // of the last item
 	awake atomic.Bool

@@ -15,6 +15,7 @@ import (
 
 	"kvd/command"
 	"kvd/config"
+	"kvd/lockrank"
 )
 
 // Server listens and serves until Close.
@@ -30,7 +31,7 @@ type Server struct {
 	shaking   *handshakes
 	transport transport
 
-	mu sync.Mutex // protects the endpoints' listeners, and Close against rebinding
+	mu lockrank.Mutex[lockrank.TransportServer] // protects the endpoints' listeners, and Close against rebinding
 
 	closed atomic.Bool
 	wg     sync.WaitGroup

@@ -1,6 +1,6 @@
 package lua
 
-import "sync"
+import "kvd/lockrank"
 
 // Proto is a compiled function. It never changes, so that States may share it.
 type Proto struct {
@@ -43,7 +43,7 @@ type upvalDesc struct {
 // Constants with equal bytes get equal addresses in all Protos, so that the
 // inline caches of all scripts agree on the keys of a shared table.
 var (
-	internMu sync.Mutex // protects interned
+	internMu lockrank.Mutex[lockrank.LuaIntern] // protects interned
 	interned = map[string]string{}
 )
 

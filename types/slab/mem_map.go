@@ -3,9 +3,10 @@
 package slab
 
 import (
-	"sync"
 	"syscall"
 	"unsafe"
+
+	"kvd/lockrank"
 )
 
 // regionSize is how much address space is mapped at once; chunks are cut from
@@ -16,7 +17,7 @@ const regionSize = 64 << 20
 // dropped arenas left. mu protects both; nothing else happens under it but the
 // mapping itself.
 var region struct {
-	mu   sync.Mutex
+	mu   lockrank.Mutex[lockrank.SlabRegion]
 	rest []byte
 	free []unsafe.Pointer
 

@@ -1,0 +1,143 @@
+// Package lockrank holds the order of all locks of the server, and the mutexes
+// that go by it.
+//
+// A goroutine that holds a lock may take only locks that come later in Order.
+// Without the build tag lockcheck a Mutex is a sync.Mutex and costs nothing more.
+// With it every goroutine's locks are noted, and one that is taken in a wrong
+// order ends the process with a message that names both.
+package lockrank
+
+// Rank is the type that stands for a lock in Order. What a lock protects, and for
+// how long it is held, is said where it is declared.
+type Rank interface{ comparable }
+
+// Ranks, one for each lock of the server.
+type (
+	TransportRunning    struct{} // goroutines.running: a batch of commands runs
+	ReplicaSwitching    struct{} // Follower.switching
+	CommandLate         struct{} // lateServer.mu
+	CommandEviction     struct{} // clientMemory.mu
+	Config              struct{} // config.Config.mu: hooks run under it
+	TransportServer     struct{} // Server.mu: sockets to listen on
+	CommandPersist      struct{} // Server.persistMu
+	CommandFollow       struct{} // Server.followMu
+	MemoryApply         struct{} // memoryLimit.applying
+	LogSyncing          struct{} // Log.syncing
+	StreamInstant       struct{} // Stream.Instant
+	Stripe              struct{} // stripe.mu: several, by their numbers
+	Usage               struct{} // usage.mu
+	MemoryLimit         struct{} // memoryLimit.mu
+	Reservations        struct{} // reservations.mu
+	Beside              struct{} // beside.mu
+	Scripts             struct{} // scripts.mu
+	Functions           struct{} // functions.mu
+	PubsubOrder         struct{} // pubsub.order
+	Channels            struct{} // channelShard.mu
+	Patterns            struct{} // patternTable.mu
+	Tracking            struct{} // tracking.mu
+	Cast                struct{} // cast.mu
+	Pause               struct{} // pause.mu
+	Stall               struct{} // stall.mu
+	ReplicationAcks     struct{} // replication.mu
+	Own                 struct{} // ownKeys.mu
+	KeyJobs             struct{} // keyJobs.mu
+	Links               struct{} // links.mu
+	Monitors            struct{} // monitors.mu
+	Rates               struct{} // rates.mu
+	Execs               struct{} // execList.mu
+	ExecStats           struct{} // Exec.statMu
+	Errors              struct{} // errorStats.mu
+	Latency             struct{} // latencyMonitor.mu
+	Slowlog             struct{} // slowlog.mu
+	MemoryGauge         struct{} // memoryGauge.mu
+	ReplicaFollower     struct{} // Follower.mu
+	ReplicaLink         struct{} // link.connMu
+	ReplicaLines        struct{} // link.writeMu
+	ReplicaLeader       struct{} // Leader.mu
+	Journal             struct{} // Journal.mu
+	Saver               struct{} // Saver.mu
+	LogState            struct{} // Log.state
+	SaveDir             struct{} // lockedDir.mu
+	LoadWorkers         struct{} // loader.mu
+	SnapshotOutput      struct{} // output.mu
+	Log                 struct{} // Log.mu
+	Stream              struct{} // Stream.mu
+	Durable             struct{} // durable.mu
+	TransportGoroutines struct{} // goroutines.mu
+	TransportConn       struct{} // goConn.mu
+	TransportLoop       struct{} // loop.mu
+	Clients             struct{} // clients.mu
+	TransportLoops      struct{} // loops.mu
+	AclLog              struct{} // acl.Log.mu
+	LazyFree            struct{} // lazyFree.mu
+	LuaIntern           struct{} // internMu
+	SlabRegion          struct{} // region.mu
+	Logf                struct{} // logf.Logger.mu
+)
+
+// Order is the order in which locks are taken, the first ones first.
+//
+// Invariant: no goroutine waits for a lock while it holds the same one or one
+// that comes later here; of stripes it may hold several, in ascending order.
+var Order = []any{
+	TransportRunning{},
+	ReplicaSwitching{},
+	CommandLate{},
+	CommandEviction{},
+	Config{},
+	TransportServer{},
+	CommandPersist{},
+	CommandFollow{},
+	MemoryApply{},
+	LogSyncing{},
+	StreamInstant{},
+	Stripe{},
+	Usage{},
+	MemoryLimit{},
+	Reservations{},
+	Beside{},
+	Scripts{},
+	Functions{},
+	PubsubOrder{},
+	Channels{},
+	Patterns{},
+	Tracking{},
+	Cast{},
+	Pause{},
+	Stall{},
+	ReplicationAcks{},
+	Own{},
+	KeyJobs{},
+	Links{},
+	Monitors{},
+	Rates{},
+	Execs{},
+	ExecStats{},
+	Errors{},
+	Latency{},
+	Slowlog{},
+	MemoryGauge{},
+	ReplicaFollower{},
+	ReplicaLink{},
+	ReplicaLines{},
+	ReplicaLeader{},
+	Journal{},
+	Saver{},
+	LogState{},
+	SaveDir{},
+	LoadWorkers{},
+	SnapshotOutput{},
+	Log{},
+	Stream{},
+	Durable{},
+	TransportGoroutines{},
+	TransportConn{},
+	TransportLoop{},
+	Clients{},
+	TransportLoops{},
+	AclLog{},
+	LazyFree{},
+	LuaIntern{},
+	SlabRegion{},
+	Logf{},
+}
