@@ -59,12 +59,9 @@ func (c *Ctx) FromLog() bool { return c.C.applies && !c.C.streams }
 // whatever proto-max-bulk-len is now.
 const loggedStringMax = 4 << 30
 
-// framing are the commands of a stream that are no effects themselves.
-var framing = map[string]bool{"select": true, "multi": true, "exec": true, "discard": true, "ping": true}
-
 // effect tells whether the command may stand in a log or in a leader's stream.
 func (r *Row) effect() bool {
-	return framing[r.full] || r.Flags&(Write|MayReplicate) != 0 && r.Flags&(Admin|Protected) == 0 && r.full != "migrate"
+	return r.Flags&Frames != 0 || r.Flags&(Write|MayReplicate) != 0 && r.Flags&(Admin|Protected|NotApplied) == 0
 }
 
 // notApplied is for a command that has no place among effects.

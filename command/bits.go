@@ -18,12 +18,12 @@ func bitsRows() []*Row {
 	return []*Row{
 		{Name: "bitcount", Fn: cmdBitCount, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.6.0", Group: "bitmap", Summary: "Counts the bits that are set in a string.", Complexity: "O(N) in the length counted", Syntax: "key [start end [BYTE | BIT]]"},
-		{Name: "bitfield", Fn: cmdBitField, Arity: -2, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update variable_flags",
+		{Name: "bitfield", Fn: cmdBitField, Arity: -2, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update variable_flags", KeyFlagsFn: bitfieldKeyFlags,
 			Since: "3.2.0", Group: "bitmap", Summary: "Reads and changes integers of any width within a string.", Complexity: "O(1) for each operation",
 			Syntax: "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment> ...]]"},
 		{Name: "bitfield_ro", Fn: cmdBitFieldRO, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "6.0.0", Group: "bitmap", Summary: "Reads integers of any width within a string.", Complexity: "O(1) for each operation", Syntax: "key [GET encoding offset [GET encoding offset ...]]"},
-		{Name: "bitop", Fn: cmdBitOp, Arity: -4, Flags: Write | DenyOOM, First: 2, Last: -1, Step: 1, KeyFlags: "OW update; RO access",
+		{Name: "bitop", Fn: cmdBitOp, Arity: -4, Flags: Write | DenyOOM | CountsReads, First: 2, Last: -1, Step: 1, KeyFlags: "OW update; RO access",
 			Since: "2.6.0", Group: "bitmap", Summary: "Combines strings bit by bit and stores the result.", Complexity: "O(N) in the length of the strings",
 			Syntax: "<AND | OR | XOR | NOT | DIFF | DIFF1 | ANDOR | ONE> destkey key [key ...]"},
 		{Name: "bitpos", Fn: cmdBitPos, Arity: -3, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
@@ -876,4 +876,28 @@ func (op *fieldOp) result(old int64) (int64, bool) {
 		return limit, true
 	}
 	return 0, true
+}
+
+// bitfieldKeyFlags is Row.KeyFlagsFn of BITFIELD, which writes only with SET or INCRBY.
+func bitfieldKeyFlags(args [][]byte) string {
+	if onlyGets(args[2:]) {
+		return "RO access"
+	}
+	return "RW access update"
+}
+
+// onlyGets tells whether no operation of BITFIELD writes; where they are not
+// spelled right it might.
+func onlyGets(ops [][]byte) bool {
+	for len(ops) > 0 {
+		switch {
+		case equalFold(ops[0], "get") && len(ops) > 2:
+			ops = ops[3:]
+		case equalFold(ops[0], "overflow") && len(ops) > 1:
+			ops = ops[2:]
+		default:
+			return false
+		}
+	}
+	return true
 }

@@ -14,7 +14,7 @@ import (
 
 func clientRows() []*Row {
 	const own, others = NoScript | Loading | Stale, Admin | NoScript | Loading | Stale
-	return []*Row{{Name: "client", Arity: -2, Since: "2.4.0", Group: "connection",
+	return []*Row{{Name: "client", Arity: -2, Flags: KeepsCaching, Since: "2.4.0", Group: "connection",
 		Summary: "Commands about connections.", Complexity: "Depends on the subcommand.",
 		Sub: append([]*Row{
 			{Name: "getname", Fn: cmdClientGetName, Arity: 2, Flags: own, Since: "2.6.9", Summary: "Returns the name of this connection.", Complexity: "O(1)"},

@@ -360,40 +360,11 @@ func cmdCommandGetKeysAndFlags(c *Ctx) {
 		c.W.Bulk(args[p])
 		flags := specs[min(i, len(specs)-1)].flags
 		if slices.Contains(flags, "variable_flags") {
-			flags = strings.Fields(variableFlags(r, args))
+			flags = strings.Fields(r.KeyFlagsFn(args))
 		}
 		c.W.Set(len(flags))
 		for _, f := range flags {
 			c.W.SimpleString(f)
 		}
 	}
-}
-
-// variableFlags are the key flags of the two commands for which they depend on
-// other arguments: SET reads only where GET is asked for, BITFIELD writes only
-// with SET or INCRBY.
-func variableFlags(r *Row, args [][]byte) string {
-	switch {
-	case r.Name == "set" && !slices.ContainsFunc(args[3:], func(a []byte) bool { return equalFold(a, "get") }):
-		return "OW update"
-	case r.Name == "bitfield" && onlyGets(args[2:]):
-		return "RO access"
-	}
-	return "RW access update"
-}
-
-// onlyGets tells whether no operation of BITFIELD writes; where they are not
-// spelled right it might.
-func onlyGets(ops [][]byte) bool {
-	for len(ops) > 0 {
-		switch {
-		case equalFold(ops[0], "get") && len(ops) > 2:
-			ops = ops[3:]
-		case equalFold(ops[0], "overflow") && len(ops) > 1:
-			ops = ops[2:]
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -27,7 +27,7 @@ func configRows() []*Row {
 			),
 			{Name: "resetstat", Fn: cmdConfigResetStat, Arity: 2, Flags: flags, Since: "2.0.0", Summary: "Counts anew what INFO counts.", Complexity: "O(1)"},
 			{Name: "rewrite", Fn: cmdConfigRewrite, Arity: 2, Flags: flags, Since: "2.8.0", Summary: "Writes the present values into the configuration file.", Complexity: "O(1)"},
-			{Name: "set", Fn: cmdConfigSet, Arity: -4, Flags: flags, Since: "2.0.0", Summary: "Changes directives, all or none.",
+			{Name: "set", Fn: cmdConfigSet, Arity: -4, Flags: flags, Secret: configSecrets, Since: "2.0.0", Summary: "Changes directives, all or none.",
 				Complexity: "O(N) in the number of directives", Syntax: "parameter value [parameter value ...]", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
 		}}}
 }
@@ -107,4 +107,14 @@ func cmdConfigRewrite(c *Ctx) {
 func cmdConfigResetStat(c *Ctx) {
 	c.S.resetStats()
 	c.W.OK()
+}
+
+// configSecrets is Row.Secret of CONFIG SET.
+func configSecrets(s *Server, args [][]byte) (pos []int) {
+	for i := 2; i+1 < len(args); i += 2 {
+		if s.Config.Sensitive(string(args[i])) {
+			pos = append(pos, i+1)
+		}
+	}
+	return pos
 }

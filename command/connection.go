@@ -12,21 +12,21 @@ import (
 
 func connectionRows() []*Row {
 	return []*Row{
-		{Name: "auth", Fn: cmdAuth, Arity: -2, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "1.0.0", Group: "connection",
+		{Name: "auth", Fn: cmdAuth, Arity: -2, Secret: secretFrom(1, 2), Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "1.0.0", Group: "connection",
 			Summary: "Authenticates the connection.", Complexity: "O(1)", Syntax: "[username] password"},
 		{Name: "echo", Fn: cmdEcho, Arity: 2, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "connection",
 			Summary: "Returns what it is given.", Complexity: "O(1)", Syntax: "message"},
-		{Name: "hello", Fn: cmdHello, Arity: -1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "6.0.0", Group: "connection",
+		{Name: "hello", Fn: cmdHello, Arity: -1, Secret: helloSecrets, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "6.0.0", Group: "connection",
 			Summary: "Chooses the protocol version and tells about the server.", Complexity: "O(1)",
 			Syntax: "[protover [AUTH username password] [SETNAME clientname]]"},
-		{Name: "ping", Fn: cmdPing, Arity: -1, Flags: Fast, Since: "1.0.0", Group: "connection",
+		{Name: "ping", Fn: cmdPing, Arity: -1, Flags: Fast | InSubscribed | ProbesWrites | Frames, Since: "1.0.0", Group: "connection",
 			Summary: "Answers that the server is alive.", Complexity: "O(1)", Syntax: "[message]",
 			Tips: "request_policy:all_shards response_policy:all_succeeded"},
-		{Name: "quit", Fn: cmdQuit, Arity: -1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "1.0.0", Group: "connection",
+		{Name: "quit", Fn: cmdQuit, Arity: -1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy | RunsInMulti | InSubscribed, Since: "1.0.0", Group: "connection",
 			Summary: "Closes the connection.", Complexity: "O(1)"},
-		{Name: "reset", Fn: cmdReset, Arity: 1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy, Since: "6.2.0", Group: "connection",
+		{Name: "reset", Fn: cmdReset, Arity: 1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy | RunsInMulti | InSubscribed, Since: "6.2.0", Group: "connection",
 			Summary: "Makes the connection as if it were new.", Complexity: "O(1)"},
-		{Name: "select", Fn: cmdSelect, Arity: 2, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "connection",
+		{Name: "select", Fn: cmdSelect, Arity: 2, Flags: Loading | Stale | Fast | Frames, Since: "1.0.0", Group: "connection",
 			Summary: "Chooses the database of the connection.", Complexity: "O(1)", Syntax: "index"},
 	}
 }
@@ -216,4 +216,18 @@ func cmdSelect(c *Ctx) {
 		c.C.db.Store(int32(n))
 		c.W.OK()
 	}
+}
+
+// helloSecrets is Row.Secret of HELLO.
+func helloSecrets(_ *Server, args [][]byte) (pos []int) {
+	for i := 2; i < len(args); i++ {
+		switch {
+		case equalFold(args[i], "auth"):
+			pos = hide(pos, args, i+1, i+3)
+			i += 2
+		case equalFold(args[i], "setname"):
+			i++
+		}
+	}
+	return pos
 }

@@ -236,28 +236,18 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 func (x *Exec) foreseeMembers(db int, cmds []Pending) {
 	members := &x.members
 	n := 0
+	var row *Row
 	for i := range cmds {
 		args := cmds[i].Args
-		if len(args) < 3 || len(args[0]) < 4 || n == len(members) {
-			continue
-		}
-		// The names tell enough for a hint: h..., z..., sadd, srem, sismember, smove.
-		at := 2
-		switch args[0][0] | 0x20 {
-		case 'h':
-		case 'z':
-			if c := args[0][1] | 0x20; len(args) == 4 && (c == 'a' || c == 'i') { // ZADD, ZINCRBY
-				at = 3
-			}
-		case 's':
-			if c := args[0][1] | 0x20; c == 'e' || c == 't' { // SET and its kin, STRLEN
+		if row == nil || !equalFold(args[0], row.Name) {
+			if row = x.s.Table.Lookup(args[0]); row == nil {
 				continue
 			}
-		default:
-			continue
 		}
-		members[n] = args[at]
-		n++
+		if at := int(row.MemberAt); at > 0 && at < len(args) && n < len(members) {
+			members[n] = args[at]
+			n++
+		}
 	}
 	if n > 1 {
 		x.s.Keyspace.PrefetchMembers(db, &cmds[0].key, members[:n])
@@ -326,7 +316,7 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	if len(x.own) > 0 {
 		x.tellOwn(c, w, out)
 	}
-	if c.track.caching && c.multi == nil && (ctx.Row == nil || ctx.Row.parent == nil || ctx.Row.parent.Name != "client") {
+	if c.track.caching && c.multi == nil && (ctx.Row == nil || ctx.Row.Flags&KeepsCaching == 0) {
 		c.track.caching = false
 	}
 	return out
@@ -520,7 +510,7 @@ func (x *Exec) admit(ctx *Ctx) bool {
 	if x.s.pause.mode.Load() != pauseOff && !c.applies && x.paused(ctx) {
 		return false
 	}
-	if c.multi != nil && !row.endsMulti {
+	if c.multi != nil && row.Flags&RunsInMulti == 0 {
 		if row.Flags&NoMulti != 0 {
 			x.stats[row.num].Rejected.Add(1)
 			x.reject(ctx, "ERR Command not allowed inside a transaction")
@@ -532,9 +522,6 @@ func (x *Exec) admit(ctx *Ctx) bool {
 	}
 	return true
 }
-
-// endsMulti are the commands that are run, not queued, in a transaction.
-var endsMulti = map[string]bool{"exec": true, "discard": true, "multi": true, "watch": true, "quit": true, "reset": true}
 
 // hangUp closes a connection that speaks HTTP, without what it was not sent yet:
 // it is a browser that a page made send commands here.
@@ -554,7 +541,7 @@ const httpLogEvery = 60
 // reject replies that a command is not run at all; an open transaction fails,
 // and ends if it was its EXEC, which says so also where none is open.
 func (x *Exec) reject(ctx *Ctx, text string) {
-	isExec := ctx.Row != nil && ctx.Row.Name == "exec"
+	isExec := ctx.Row != nil && ctx.Row.Flags&RunsQueue != 0
 	if isExec {
 		text = "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(text, "ERR ")
 	}
@@ -608,7 +595,7 @@ func (x *Exec) acquire(ctx *Ctx) bool {
 		}
 		x.behindScript(ctx)
 		return false
-	case row.walks && ks.Reserved() && ctx.C.Conn != nil && row.Name != "info":
+	case row.Flags&(Walks|WalksPast) == Walks && ks.Reserved() && ctx.C.Conn != nil:
 		x.behindScript(ctx)
 		return false
 	}
@@ -721,7 +708,7 @@ func (x *Exec) start(ctx *Ctx) {
 		ctx.UseNone(int(ctx.C.db.Load()))
 	}
 	ctx.Now, ctx.Clock = x.nowMs, x.clock
-	ctx.NoTouch = ctx.C.NoTouch && ctx.Row.Name != "touch"
+	ctx.NoTouch = ctx.C.NoTouch && ctx.Row.Flags&AlwaysTouches == 0
 	if ctx.C.applies {
 		ctx.Replaying = true
 	}
@@ -774,7 +761,7 @@ func (x *Exec) finish(ctx *Ctx) {
 	if ctx.Dirty > 0 && ctx.Row.Flags&(Write|MayReplicate) != 0 {
 		x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 		if !ctx.explicit && x.s.Keyspace.Journal.Active() {
-			ctx.effects = append(ctx.effects, keyspace.Effect{DB: ctx.DB(), Args: ctx.Args})
+			ctx.effects = append(ctx.effects, keyspace.Effect{DB: ctx.DB(), Args: ctx.Args, Volatile: ctx.Row.Flags&Volatile != 0})
 		}
 		if x.s.following.Load() && !ctx.C.applies {
 			x.s.noteOwn(ctx)
@@ -814,7 +801,7 @@ func (c *Ctx) Journaling() bool { return c.S.Keyspace.Journal.Active() }
 func (c *Ctx) Effect(args ...[]byte) {
 	c.explicit = true
 	if c.S.Keyspace.Journal.Active() {
-		c.effects = append(c.effects, keyspace.Effect{DB: c.DB(), Args: args})
+		c.effects = append(c.effects, keyspace.Effect{DB: c.DB(), Args: args, Volatile: c.Row.Flags&Volatile != 0})
 	}
 }
 
@@ -822,7 +809,7 @@ func (c *Ctx) Effect(args ...[]byte) {
 func (c *Ctx) EffectIn(db int, args ...[]byte) {
 	c.explicit = true
 	if c.S.Keyspace.Journal.Active() {
-		c.effects = append(c.effects, keyspace.Effect{DB: db, Args: args})
+		c.effects = append(c.effects, keyspace.Effect{DB: db, Args: args, Volatile: c.Row.Flags&Volatile != 0})
 	}
 }
 

@@ -445,7 +445,7 @@ func cmdFcall(c *Ctx) {
 		c.Err(errNoFunction)
 		return
 	}
-	if !c.numKeysFit() {
+	if !c.numKeysFit("ERR Bad number of keys provided") {
 		return
 	}
 	readOnly := c.Row.Flags&ReadOnly != 0

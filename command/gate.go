@@ -55,7 +55,7 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 // gateText is why the server's state does not admit a command, "" if it does.
 func (x *Exec) gateText(ctx *Ctx, gate uint32) string {
 	var broken error
-	writes := ctx.has(Write) || ctx.Row.Name == "ping" // which tells a client whether it could write
+	writes := ctx.has(Write) || ctx.Row.Flags&ProbesWrites != 0
 	if gate&gateLog != 0 && writes {
 		broken = x.s.persist.Broken() // nil where the log has just been mended
 	}
@@ -104,7 +104,7 @@ func (c *Ctx) has(flag Flag) bool {
 	if c.Flags&flag != 0 {
 		return true
 	}
-	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
+	if m := c.C.multi; m != nil && c.Row.Flags&RunsQueue != 0 {
 		for _, f := range m.flags {
 			if f&flag != 0 {
 				return true
@@ -119,7 +119,7 @@ func (c *Ctx) all(flag Flag) bool {
 	if c.Flags&flag == 0 {
 		return false
 	}
-	if m := c.C.multi; m != nil && c.Row.Name == "exec" {
+	if m := c.C.multi; m != nil && c.Row.Flags&RunsQueue != 0 {
 		for _, f := range m.flags {
 			if f&flag == 0 {
 				return false

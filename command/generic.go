@@ -16,7 +16,7 @@ import (
 
 func genericRows() []*Row {
 	return []*Row{
-		{Name: "copy", Fn: cmdCopy, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "RO access; OW update",
+		{Name: "copy", Fn: cmdCopy, Arity: -3, Flags: Write | DenyOOM | CountsReads, First: 1, Last: 2, Step: 1, KeyFlags: "RO access; OW update",
 			Since: "6.2.0", Group: "generic", Summary: "Copies a value to another key.", Complexity: "O(N) in the size of a packed value, else O(1)",
 			Syntax: "source destination [DB destination-db] [REPLACE]"},
 		{Name: "del", Fn: cmdDel, Arity: -2, Flags: Write, First: 1, Last: -1, Step: 1, KeyFlags: "RM delete",
@@ -25,7 +25,7 @@ func genericRows() []*Row {
 		{Name: "exists", Fn: cmdExists, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
 			Since: "1.0.0", Group: "generic", Summary: "Counts which of the keys exist, as often as they are named.", Complexity: "O(N) in the number of keys",
 			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
-		{Name: "keys", Fn: cmdKeys, Arity: 2, Flags: ReadOnly, Since: "1.0.0", Group: "generic", Categories: "dangerous",
+		{Name: "keys", Fn: cmdKeys, Arity: 2, Flags: ReadOnly | Walks, Since: "1.0.0", Group: "generic", Categories: "dangerous",
 			Summary: "Returns the keys that match a pattern.", Complexity: "O(N) in the number of keys of the database",
 			Syntax: "pattern", Tips: "request_policy:all_shards nondeterministic_output_order"},
 		{Name: "move", Fn: cmdMove, Arity: 3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
@@ -52,7 +52,7 @@ func genericRows() []*Row {
 			Since: "1.0.0", Group: "generic", Summary: "Gives a key another name, replacing who had it.", Complexity: "O(1)", Syntax: "key newkey"},
 		{Name: "renamenx", Fn: cmdRenameNX, Arity: 3, Flags: Write | Fast, First: 1, Last: 2, Step: 1, KeyFlags: "RW access delete; OW insert",
 			Since: "1.0.0", Group: "generic", Summary: "Gives a key another name that no key has.", Complexity: "O(1)", Syntax: "key newkey"},
-		{Name: "touch", Fn: cmdTouch, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
+		{Name: "touch", Fn: cmdTouch, Arity: -2, Flags: ReadOnly | Fast | AlwaysTouches, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
 			Since: "3.2.1", Group: "generic", Summary: "Counts which of the keys exist, as an access to them.", Complexity: "O(N) in the number of keys",
 			Syntax: "key [key ...]", Tips: "request_policy:multi_shard response_policy:agg_sum"},
 		{Name: "type", Fn: cmdType, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO",

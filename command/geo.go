@@ -17,16 +17,16 @@ import (
 func geoRows() []*Row {
 	const uppercase = "Units may be written in upper case."
 	return []*Row{
-		{Name: "geoadd", Fn: cmdGeoAdd, Arity: -5, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		{Name: "geoadd", Fn: cmdGeoAdd, Arity: -5, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW update", MemberAt: 4,
 			Since: "3.2.0", Group: "geo", Summary: "Adds members to a sorted set whose scores are positions, or moves them.", Complexity: "O(log(N)) for each member, N being the number of members",
 			Syntax:  "key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
 			History: []string{"6.2.0", "NX, XX and CH came."}},
-		{Name: "geodist", Fn: cmdGeoDist, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "geodist", Fn: cmdGeoDist, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access", MemberAt: 2,
 			Since: "3.2.0", Group: "geo", Summary: "Returns the distance between two members.", Complexity: "O(1)", Syntax: "key member1 member2 [M | KM | FT | MI]",
 			History: []string{"7.0.0", uppercase}},
-		{Name: "geohash", Fn: cmdGeoHash, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "geohash", Fn: cmdGeoHash, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access", MemberAt: 2,
 			Since: "3.2.0", Group: "geo", Summary: "Returns the positions of members as geohashes.", Complexity: "O(1) for each member", Syntax: "key [member [member ...]]"},
-		{Name: "geopos", Fn: cmdGeoPos, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		{Name: "geopos", Fn: cmdGeoPos, Arity: -2, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access", MemberAt: 2,
 			Since: "3.2.0", Group: "geo", Summary: "Returns the positions of members as longitude and latitude.", Complexity: "O(1) for each member", Syntax: "key [member [member ...]]"},
 	}
 }

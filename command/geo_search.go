@@ -33,7 +33,7 @@ func geoSearchRows() []*Row {
 	readOnly := [2]string{"6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument"}
 	readOnlyMember := [2]string{"6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments"}
 	return []*Row{
-		{Name: "georadius", Fn: func(c *Ctx) { geoSearch(c, geoAround) }, Arity: -6, Flags: Write | DenyOOM | MovableKeys, First: 1, Last: 1, Step: 1, KeysFn: geoRadiusKeys(6), KeyFlags: "RO access; OW update",
+		{Name: "georadius", Fn: func(c *Ctx) { geoSearch(c, geoAround) }, Arity: -6, Flags: Write | DenyOOM | MovableKeys | CountsReads, First: 1, Last: 1, Step: 1, KeysFn: geoRadiusKeys(6), KeyFlags: "RO access; OW update",
 			Since: "3.2.0", Group: "geo", Summary: "Returns the members within a distance of a position, or stores them.", Complexity: cost,
 			Syntax:  "key longitude latitude radius " + units + with + few + order + " [STORE key | STOREDIST key]",
 			History: []string{"6.2.0", anyNew, "7.0.0", upper}, Deprecated: inPlace},
@@ -41,7 +41,7 @@ func geoSearchRows() []*Row {
 			Since: "3.2.10", Group: "geo", Summary: "Returns the members within a distance of a position.", Complexity: cost,
 			Syntax:  "key longitude latitude radius " + units + with + few + order,
 			History: []string{"6.2.0", anyNew, "7.0.0", upper}, Deprecated: readOnly},
-		{Name: "georadiusbymember", Fn: func(c *Ctx) { geoSearch(c, geoAroundMember) }, Arity: -5, Flags: Write | DenyOOM | MovableKeys, First: 1, Last: 1, Step: 1, KeysFn: geoRadiusKeys(5), KeyFlags: "RO access; OW update",
+		{Name: "georadiusbymember", Fn: func(c *Ctx) { geoSearch(c, geoAroundMember) }, Arity: -5, Flags: Write | DenyOOM | MovableKeys | CountsReads, First: 1, Last: 1, Step: 1, KeysFn: geoRadiusKeys(5), KeyFlags: "RO access; OW update",
 			Since: "3.2.0", Group: "geo", Summary: "Returns the members within a distance of a member, or stores them.", Complexity: cost,
 			Syntax:  "key member radius " + units + with + few + order + " [STORE key | STOREDIST key]",
 			History: []string{"6.2.0", anyNew, "7.0.0", upper}, Deprecated: inPlaceMember},
@@ -53,7 +53,7 @@ func geoSearchRows() []*Row {
 			Since: "6.2.0", Group: "geo", Summary: "Returns the members in a circle, a box or a polygon.", Complexity: cost,
 			Syntax:  "key [FROMMEMBER member | FROMLONLAT longitude latitude]" + by + order + few + with,
 			History: []string{"7.0.0", upper}},
-		{Name: "geosearchstore", Fn: func(c *Ctx) { geoSearch(c, geoOptions|geoToFirst) }, Arity: -8, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "OW update; RO access",
+		{Name: "geosearchstore", Fn: func(c *Ctx) { geoSearch(c, geoOptions|geoToFirst) }, Arity: -8, Flags: Write | DenyOOM | CountsReads, First: 1, Last: 2, Step: 1, KeyFlags: "OW update; RO access",
 			Since: "6.2.0", Group: "geo", Summary: "Stores the members in a circle, a box or a polygon.", Complexity: cost,
 			Syntax:  "destination source [FROMMEMBER member | FROMLONLAT longitude latitude]" + by + order + few + " [STOREDIST]",
 			History: []string{"7.0.0", upper}},
@@ -93,6 +93,7 @@ const (
 
 // geoQuery is a search.
 type geoQuery struct {
+	event string // the keyspace event of what is stored
 	shape geo.Shape
 	unit  float64 // meters
 
@@ -145,7 +146,10 @@ func geoSearch(c *Ctx, form geoForm) {
 	if !ok {
 		return
 	}
-	var q geoQuery
+	q := geoQuery{event: "georadiusstore"}
+	if form&geoToFirst != 0 {
+		q.event = "geosearchstore"
+	}
 	if !q.parse(c, form, z) {
 		return
 	}
@@ -501,11 +505,7 @@ func (c *Ctx) storeGeo(k *keyspace.Key, h *geoHits, q *geoQuery) {
 		}
 		c.replace(k, c.builtZSet(&b), types.TZSet)
 		c.Dirty += n
-		event := "georadiusstore"
-		if c.Row.Name == "geosearchstore" {
-			event = "geosearchstore"
-		}
-		c.Notify('z', event, k)
+		c.Notify('z', q.event, k)
 		c.Ready(k)
 	} else if c.Delete(k) {
 		c.Dirty++

@@ -23,39 +23,43 @@ func hashRows() []*Row {
 		return &Row{Name: name, Fn: fn, Arity: arity, Flags: Write | Fast | flags, First: 1, Last: 1, Step: 1, KeyFlags: keyFlags,
 			Since: since, Group: "hash", Summary: summary, Complexity: complexity, Syntax: syntax}
 	}
+	field := func(r *Row) *Row {
+		r.MemberAt = 2
+		return r
+	}
 	const linear = "O(N) in the size of the hash"
 	return []*Row{
-		write("hdel", cmdHDel, -3, 0, "RW delete", "2.0.0",
-			"Deletes fields of a hash, and the hash with its last field.", "O(N) in the number of fields named", "key field [field ...]"),
-		read("hexists", cmdHExists, 3, Fast, "RO", "2.0.0",
-			"Tells whether a field exists.", "O(1)", "key field", ""),
-		read("hget", cmdHGet, 3, Fast, "RO access", "2.0.0",
-			"Returns the value of a field.", "O(1)", "key field", ""),
+		field(write("hdel", cmdHDel, -3, 0, "RW delete", "2.0.0",
+			"Deletes fields of a hash, and the hash with its last field.", "O(N) in the number of fields named", "key field [field ...]")),
+		field(read("hexists", cmdHExists, 3, Fast, "RO", "2.0.0",
+			"Tells whether a field exists.", "O(1)", "key field", "")),
+		field(read("hget", cmdHGet, 3, Fast, "RO access", "2.0.0",
+			"Returns the value of a field.", "O(1)", "key field", "")),
 		read("hgetall", func(c *Ctx) { c.wholeHash(true, true) }, 2, 0, "RO access", "2.0.0",
 			"Returns all fields and values.", linear, "key", "nondeterministic_output_order"),
-		write("hincrby", cmdHIncrBy, 4, DenyOOM, "RW access update", "2.0.0",
-			"Adds to the integer in a field; a missing field counts as 0.", "O(1)", "key field increment"),
-		write("hincrbyfloat", cmdHIncrByFloat, 4, DenyOOM, "RW access update", "2.6.0",
-			"Adds to the floating-point number in a field; a missing field counts as 0.", "O(1)", "key field increment"),
+		field(write("hincrby", cmdHIncrBy, 4, DenyOOM, "RW access update", "2.0.0",
+			"Adds to the integer in a field; a missing field counts as 0.", "O(1)", "key field increment")),
+		field(write("hincrbyfloat", cmdHIncrByFloat, 4, DenyOOM, "RW access update", "2.6.0",
+			"Adds to the floating-point number in a field; a missing field counts as 0.", "O(1)", "key field increment")),
 		read("hkeys", func(c *Ctx) { c.wholeHash(true, false) }, 2, 0, "RO access", "2.0.0",
 			"Returns all fields.", linear, "key", "nondeterministic_output_order"),
 		read("hlen", cmdHLen, 2, Fast, "RO", "2.0.0",
 			"Returns the number of fields.", "O(1)", "key", ""),
-		read("hmget", cmdHMGet, -3, Fast, "RO access", "2.0.0",
-			"Returns the values of several fields.", "O(N) in the number of fields named", "key field [field ...]", ""),
-		write("hmset", cmdHSet, -4, DenyOOM, "RW update", "2.0.0",
-			"Sets several fields (the old form of HSET).", "O(N) in the number of fields named", "key field value [field value ...]"),
+		field(read("hmget", cmdHMGet, -3, Fast, "RO access", "2.0.0",
+			"Returns the values of several fields.", "O(N) in the number of fields named", "key field [field ...]", "")),
+		field(write("hmset", cmdHMSet, -4, DenyOOM, "RW update", "2.0.0",
+			"Sets several fields (the old form of HSET).", "O(N) in the number of fields named", "key field value [field value ...]")),
 		read("hrandfield", cmdHRandField, -2, 0, "RO access", "6.2.0",
 			"Returns fields chosen at random.", "O(N) in the number of fields returned", "key [count [WITHVALUES]]", "nondeterministic_output"),
 		read("hscan", cmdHScan, -3, 0, "RO access", "2.8.0",
 			"Goes through the fields of a hash in steps.", "O(1) for each call, O(N) for all calls of a whole pass",
 			"key cursor [MATCH pattern] [COUNT count] [NOVALUES]", "nondeterministic_output"),
-		write("hset", cmdHSet, -4, DenyOOM, "RW update", "2.0.0",
-			"Sets fields and returns how many of them are new.", "O(N) in the number of fields named", "key field value [field value ...]"),
-		write("hsetnx", cmdHSetNX, 4, DenyOOM, "RW insert", "2.0.0",
-			"Sets a field that does not exist.", "O(1)", "key field value"),
-		read("hstrlen", cmdHStrLen, 3, Fast, "RO", "3.2.0",
-			"Returns the length of a field's value.", "O(1)", "key field", ""),
+		field(write("hset", cmdHSet, -4, DenyOOM, "RW update", "2.0.0",
+			"Sets fields and returns how many of them are new.", "O(N) in the number of fields named", "key field value [field value ...]")),
+		field(write("hsetnx", cmdHSetNX, 4, DenyOOM, "RW insert", "2.0.0",
+			"Sets a field that does not exist.", "O(1)", "key field value")),
+		field(read("hstrlen", cmdHStrLen, 3, Fast, "RO", "3.2.0",
+			"Returns the length of a field's value.", "O(1)", "key field", "")),
 		read("hvals", func(c *Ctx) { c.wholeHash(false, true) }, 2, 0, "RO access", "2.0.0",
 			"Returns all values.", linear, "key", "nondeterministic_output_order"),
 	}
@@ -140,8 +144,21 @@ var (
 	wordHDel = []byte("HDEL")
 )
 
-// cmdHSet serves HSET and HMSET.
 func cmdHSet(c *Ctx) {
+	if created, ok := c.setFields(); ok {
+		c.W.Int(int64(created))
+	}
+}
+
+func cmdHMSet(c *Ctx) {
+	if _, ok := c.setFields(); ok {
+		c.W.OK()
+	}
+}
+
+// setFields sets the pairs of HSET or HMSET and counts the new fields; ok is
+// false where it has replied why not.
+func (c *Ctx) setFields() (created int, ok bool) {
 	if len(c.Args)%2 != 0 {
 		c.WrongArity()
 		return
@@ -152,7 +169,6 @@ func cmdHSet(c *Ctx) {
 	}
 	pairs := c.Args[2:]
 	c.openHash(&h)
-	created := 0
 	for i := 0; i < len(pairs); i += 2 {
 		if h.Set(pairs[i], pairs[i+1], h.now) {
 			created++
@@ -161,11 +177,7 @@ func cmdHSet(c *Ctx) {
 	c.storeHash(&h)
 	c.Dirty += len(pairs) / 2
 	c.Notify('h', "hset", h.k)
-	if c.Row.Name == "hmset" {
-		c.W.OK()
-	} else {
-		c.W.Int(int64(created))
-	}
+	return created, true
 }
 
 func cmdHSetNX(c *Ctx) {

@@ -14,11 +14,11 @@ import (
 func hashExpireRows() []*Row {
 	const fields = " FIELDS numfields field [field ...]"
 	set := func(name, summary, arg string, unit int64, relative bool) *Row {
-		return &Row{Name: name, Fn: func(c *Ctx) { c.hexpire(unit, relative) }, Arity: -6, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		return &Row{Name: name, Fn: func(c *Ctx) { c.hexpire(unit, relative) }, Arity: -6, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update", MemberAt: 5,
 			Since: "7.4.0", Group: "hash", Summary: summary, Complexity: "O(N) in the number of fields named", Syntax: "key " + arg + " [NX | XX | GT | LT]" + fields}
 	}
 	get := func(name, summary, tips string, unit int64, relative bool) *Row {
-		return &Row{Name: name, Fn: func(c *Ctx) { c.httl(unit, relative) }, Arity: -5, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
+		return &Row{Name: name, Fn: func(c *Ctx) { c.httl(unit, relative) }, Arity: -5, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access", MemberAt: 4,
 			Since: "7.4.0", Group: "hash", Summary: summary, Complexity: "O(N) in the number of fields named", Syntax: "key" + fields, Tips: tips}
 	}
 	return []*Row{
@@ -30,9 +30,9 @@ func hashExpireRows() []*Row {
 		get("hpexpiretime", "Returns the Unix millisecond at which fields expire.", "", 1, false),
 		get("httl", "Returns the seconds until fields expire.", "nondeterministic_output", 1000, true),
 		get("hpttl", "Returns the milliseconds until fields expire.", "nondeterministic_output", 1, true),
-		{Name: "hpersist", Fn: cmdHPersist, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
+		{Name: "hpersist", Fn: cmdHPersist, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update", MemberAt: 4,
 			Since: "7.4.0", Group: "hash", Summary: "Takes the expiry from fields.", Complexity: "O(N) in the number of fields named", Syntax: "key" + fields},
-		{Name: "hgetdel", Fn: cmdHGetDel, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "hgetdel", Fn: cmdHGetDel, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete", MemberAt: 4,
 			Since: "8.0.0", Group: "hash", Summary: "Returns the values of fields and deletes these.", Complexity: "O(N) in the number of fields named", Syntax: "key" + fields},
 		{Name: "hgetex", Fn: cmdHGetEx, Arity: -5, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "8.0.0", Group: "hash", Summary: "Returns the values of fields and sets or takes away their expiry.", Complexity: "O(N) in the number of fields named",

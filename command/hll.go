@@ -29,7 +29,7 @@ func hllRows() []*Row {
 			Since: "2.8.9", Group: "hyperloglog", Summary: "Returns about how many different elements were added to HyperLogLogs.", Complexity: cost, Syntax: "key [key ...]"},
 		{Name: "pfdebug", Fn: cmdPFDebug, Arity: 3, Flags: Write | DenyOOM | Admin, First: 2, Last: 2, Step: 1, KeyFlags: "RW access",
 			Since: "2.8.9", Group: "hyperloglog", Summary: "Shows what a HyperLogLog consists of, or makes it dense.", Complexity: "O(1), with large constant times", Syntax: "subcommand key"},
-		{Name: "pfmerge", Fn: cmdPFMerge, Arity: -2, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 1, KeyFlags: "RW access insert; RO access",
+		{Name: "pfmerge", Fn: cmdPFMerge, Arity: -2, Flags: Write | DenyOOM | CountsReads, First: 1, Last: -1, Step: 1, KeyFlags: "RW access insert; RO access",
 			Since: "2.8.9", Group: "hyperloglog", Summary: "Adds what was added to HyperLogLogs to another one.", Complexity: cost, Syntax: "destkey [sourcekey [sourcekey ...]]"},
 		{Name: "pfselftest", Fn: cmdPFSelfTest, Arity: 1, Flags: Admin,
 			Since: "2.8.9", Group: "hyperloglog", Summary: "Tests the HyperLogLogs of this server.", Complexity: "O(1), about a second"},

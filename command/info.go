@@ -15,7 +15,7 @@ import (
 // INFO.
 
 func infoRows() []*Row {
-	return []*Row{{Name: "info", Fn: cmdInfo, Arity: -1, Flags: Loading | Stale, Since: "1.0.0", Group: "server", Categories: "dangerous",
+	return []*Row{{Name: "info", Fn: cmdInfo, Arity: -1, Flags: Loading | Stale | Walks | WalksPast, Since: "1.0.0", Group: "server", Categories: "dangerous",
 		Summary: "Returns what is to know of the server, in sections.", Complexity: "O(N) in the number of commands and stripes", Syntax: "[section [section ...]]",
 		Tips: "nondeterministic_output request_policy:all_shards response_policy:special"}}
 }

@@ -148,22 +148,23 @@ func cmdBLMove(c *Ctx) {
 		return
 	}
 	if ms, ok := c.timeout(5); ok {
-		blockingMove(c, from, to, ms)
+		blockingMove(c, from, to, ms, false)
 	}
 }
 
 func cmdBRPopLPush(c *Ctx) {
 	if ms, ok := c.timeout(3); ok {
-		blockingMove(c, right, left, ms)
+		blockingMove(c, right, left, ms, true)
 	}
 }
 
-func blockingMove(c *Ctx, from, to end, ms int64) {
+// blockingMove is BLMOVE, or BRPOPLPUSH.
+func blockingMove(c *Ctx, from, to end, ms int64, rpoplpush bool) {
 	var e keyspace.Entry
 	switch {
 	case !c.findType(&c.Keys[0], types.TList, &e):
 	case e.Exists():
-		c.moveWaited(from, to)
+		c.moveWaited(from, to, rpoplpush)
 	case !c.CanBlock():
 		c.W.Null()
 	default:
@@ -172,7 +173,7 @@ func blockingMove(c *Ctx, from, to end, ms int64) {
 				return false
 			}
 			// Where the destination is no list, that is the reply.
-			c.moveWaited(from, to)
+			c.moveWaited(from, to, rpoplpush)
 			return true
 		}})
 	}
@@ -180,13 +181,13 @@ func blockingMove(c *Ctx, from, to end, ms int64) {
 
 // moveWaited is move as a blocking command does it: journaled as the one that
 // does not block.
-func (c *Ctx) moveWaited(from, to end) {
+func (c *Ctx) moveWaited(from, to end, rpoplpush bool) {
 	if !c.move(from, to) || !c.Journaling() {
 		c.NoEffect()
 		return
 	}
 	src, dst := c.Keys[0].B, c.Keys[1].B
-	if c.Row.Name == "brpoplpush" {
+	if rpoplpush {
 		c.Effect([]byte("RPOPLPUSH"), src, dst)
 	} else {
 		c.Effect([]byte("LMOVE"), src, dst, []byte(from.word()), []byte(to.word()))

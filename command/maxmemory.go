@@ -187,7 +187,7 @@ func (l *memoryLimit) notCounted(m *memoryUse) int64 {
 // commands are refused then. Nothing is locked.
 func (x *Exec) outOfMemory(ctx *Ctx) bool {
 	deny := ctx.has(DenyOOM)
-	if ctx.C.multi != nil && !ctx.Row.endsMulti && ctx.Row.Name != "unwatch" {
+	if ctx.C.multi != nil && ctx.Row.Flags&(RunsInMulti|QueuesAlways) == 0 {
 		deny = true // what is queued takes memory itself
 	}
 	if !deny && ctx.Flags&MayReplicate == 0 {

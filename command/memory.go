@@ -20,7 +20,7 @@ func memoryRows() []*Row {
 	return []*Row{{Name: "memory", Arity: -2, Since: "4.0.0", Group: "server",
 		Summary: "Commands about memory.", Complexity: "Depends on the subcommand.",
 		Sub: []*Row{
-			{Name: "doctor", Fn: cmdMemoryDoctor, Arity: 2, Since: "4.0.0", Summary: "Tells what is odd about the use of memory.", Complexity: "O(1)", Tips: all},
+			{Name: "doctor", Fn: cmdMemoryDoctor, Arity: 2, Flags: Walks, Since: "4.0.0", Summary: "Tells what is odd about the use of memory.", Complexity: "O(1)", Tips: all},
 			helpRow("4.0.0",
 				"DOCTOR",
 				"    Tell what is odd about the use of memory.",
@@ -34,10 +34,10 @@ func memoryRows() []*Row {
 				"    Return the bytes that <key> and its value take. They are accounted, so",
 				"    SAMPLES changes nothing.",
 			),
-			{Name: "malloc-stats", Fn: cmdMemoryMallocStats, Arity: 2, Since: "4.0.0", Summary: "Shows the books of the allocators.", Complexity: "O(1)", Tips: all},
+			{Name: "malloc-stats", Fn: cmdMemoryMallocStats, Arity: 2, Flags: Walks, Since: "4.0.0", Summary: "Shows the books of the allocators.", Complexity: "O(1)", Tips: all},
 			{Name: "purge", Fn: cmdMemoryPurge, Arity: 2, Since: "4.0.0", Summary: "Gives unused memory back to the system.", Complexity: "O(N) in the size of the heap",
 				Tips: "request_policy:all_shards response_policy:all_succeeded"},
-			{Name: "stats", Fn: cmdMemoryStats, Arity: 2, Since: "4.0.0", Summary: "Returns what takes how much memory.", Complexity: "O(1)", Tips: all},
+			{Name: "stats", Fn: cmdMemoryStats, Arity: 2, Flags: Walks, Since: "4.0.0", Summary: "Returns what takes how much memory.", Complexity: "O(1)", Tips: all},
 			{Name: "usage", Fn: cmdMemoryUsage, Arity: -3, Flags: ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO", Since: "4.0.0",
 				Summary: "Returns the bytes that a key and its value take.", Complexity: "O(1)", Syntax: "key [SAMPLES count]"},
 		}}}

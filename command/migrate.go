@@ -30,7 +30,7 @@ import (
 // reply is an IOERR, which says just that in Redis.
 
 func migrateRows() []*Row {
-	return []*Row{{Name: "migrate", Fn: cmdMigrate, Arity: -6, Flags: Write | MovableKeys, First: 3, Last: 3, Step: 1, KeysFn: migrateKeys, KeyFlags: "RW access delete",
+	return []*Row{{Name: "migrate", Fn: cmdMigrate, Arity: -6, Secret: migrateSecrets, Flags: Write | MovableKeys | CountsReads | NotApplied, First: 3, Last: 3, Step: 1, KeysFn: migrateKeys, KeyFlags: "RW access delete",
 		Since: "2.6.0", Group: "generic", Categories: "dangerous", Summary: "Moves keys to another server.", Complexity: "O(N) in the size of the values",
 		Syntax: `host port <key | ""> destination-db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username password] [KEYS key [key ...]]`,
 		Tips:   "nondeterministic_output"}}
@@ -584,4 +584,21 @@ func (k *links) expire(now time.Time) {
 		return
 	}
 	k.timer.Reset(linksKept - now.Sub(k.idle[0].used))
+}
+
+// migrateSecrets is Row.Secret of MIGRATE.
+func migrateSecrets(_ *Server, args [][]byte) (pos []int) {
+	for i := 6; i < len(args); i++ {
+		switch {
+		case equalFold(args[i], "auth"):
+			pos = hide(pos, args, i+1, i+2)
+			i++
+		case equalFold(args[i], "auth2"):
+			pos = hide(pos, args, i+1, i+3)
+			i += 2
+		case equalFold(args[i], "keys"):
+			return pos
+		}
+	}
+	return pos
 }

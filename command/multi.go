@@ -13,17 +13,17 @@ import (
 
 func multiRows() []*Row {
 	return []*Row{
-		{Name: "multi", Fn: cmdMulti, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "1.2.0", Group: "transactions",
+		{Name: "multi", Fn: cmdMulti, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy | RunsInMulti | Frames, Since: "1.2.0", Group: "transactions",
 			Summary: "Opens a transaction: the commands that follow are queued.", Complexity: "O(1)"},
-		{Name: "exec", Fn: cmdExec, Arity: -1, Flags: NoScript | Loading | Stale | SkipSlowlog, Since: "1.2.0", Group: "transactions",
+		{Name: "exec", Fn: cmdExec, Arity: -1, Flags: NoScript | Loading | Stale | SkipSlowlog | RunsInMulti | RunsQueue | Frames, Since: "1.2.0", Group: "transactions",
 			Summary: "Runs the queued commands as one, on a condition where given.", Complexity: "Depends on the commands",
 			Syntax:  "[IFEQ key value | IFNE key value | NX key | XX key]",
 			History: []string{"9.2.0", "Conditions came (Valkey)."}},
-		{Name: "discard", Fn: cmdDiscard, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "2.0.0", Group: "transactions",
+		{Name: "discard", Fn: cmdDiscard, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy | RunsInMulti | Frames, Since: "2.0.0", Group: "transactions",
 			Summary: "Drops the queued commands.", Complexity: "O(N) in the number of queued commands"},
-		{Name: "watch", Fn: cmdWatch, Arity: -2, Flags: NoScript | Loading | Stale | Fast | AllowBusy, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
+		{Name: "watch", Fn: cmdWatch, Arity: -2, Flags: NoScript | Loading | Stale | Fast | AllowBusy | RunsInMulti, First: 1, Last: -1, Step: 1, KeyFlags: "RO",
 			Since: "2.2.0", Group: "transactions", Summary: "Makes the next EXEC fail if one of the keys changes before.", Complexity: "O(1) for each key", Syntax: "key [key ...]"},
-		{Name: "unwatch", Fn: cmdUnwatch, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy, Since: "2.2.0", Group: "transactions",
+		{Name: "unwatch", Fn: cmdUnwatch, Arity: 1, Flags: NoScript | Loading | Stale | Fast | AllowBusy | QueuesAlways, Since: "2.2.0", Group: "transactions",
 			Summary: "Forgets the watched keys.", Complexity: "O(N) in the number of watched keys"},
 	}
 }
@@ -260,7 +260,7 @@ func (x *Exec) lockQueue(c *Ctx, m *multi, cond *execIf) bool {
 	for i, row := range m.rows {
 		args := m.args[at:m.cmds[i].args]
 		at = m.cmds[i].args
-		if row.Flags&LockAll != 0 || row.walks || row.AllKeys != nil && row.AllKeys(x.s, args) {
+		if row.Flags&(LockAll|Walks) != 0 || row.AllKeys != nil && row.AllKeys(x.s, args) {
 			return x.acquireAll(c)
 		}
 	}
@@ -291,7 +291,3 @@ func (x *Exec) lockQueue(c *Ctx, m *multi, cond *execIf) bool {
 	}
 	return true
 }
-
-// undeclared are the commands that walk the keyspace stripe by stripe when
-// called alone; inside EXEC they need every stripe.
-var undeclared = map[string]bool{"keys": true, "scan": true, "dbsize": true, "randomkey": true, "info": true, "memory|stats": true, "memory|doctor": true, "memory|malloc-stats": true}

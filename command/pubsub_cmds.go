@@ -11,10 +11,23 @@ import (
 // SUNSUBSCRIBE, UNSUBSCRIBE.
 
 func pubsubRows() []*Row {
-	const sub = PubSub | NoScript | Loading | Stale
-	const publish = PubSub | Loading | Stale | Fast | MayReplicate
+	const sub = PubSub | NoScript | Loading | Stale | InSubscribed
+	const publish = PubSub | Loading | Stale | Fast | MayReplicate | Volatile
 	const show = PubSub | Loading | Stale
 	const someChannels, someShard = "[channel [channel ...]]", "[shardchannel [shardchannel ...]]"
+	help := helpRow("6.2.0",
+		"CHANNELS [<pattern>]",
+		"    List the channels that have subscribers, or those that match <pattern>.",
+		"NUMPAT",
+		"    Return the number of different patterns that are subscribed to.",
+		"NUMSUB [<channel> ...]",
+		"    Return the number of each channel's subscribers, without patterns.",
+		"SHARDCHANNELS [<pattern>]",
+		"    List the shard channels that have subscribers, or those that match <pattern>.",
+		"SHARDNUMSUB [<shardchannel> ...]",
+		"    Return the number of each shard channel's subscribers.",
+	)
+	help.Categories = "-pubsub" // as Redis has it
 	return []*Row{
 		{Name: "subscribe", Fn: cmdSubscribe, Arity: -2, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to channels.",
 			Complexity: "O(N) in the number of channels", Syntax: "channel [channel ...]"},
@@ -36,18 +49,7 @@ func pubsubRows() []*Row {
 			Sub: []*Row{
 				{Name: "channels", Fn: cmdPubSubChannels, Arity: -2, Flags: show, Since: "2.8.0", Summary: "Lists the channels that have subscribers.",
 					Complexity: "O(N) in the number of channels", Syntax: "[pattern]"},
-				helpRow("6.2.0",
-					"CHANNELS [<pattern>]",
-					"    List the channels that have subscribers, or those that match <pattern>.",
-					"NUMPAT",
-					"    Return the number of different patterns that are subscribed to.",
-					"NUMSUB [<channel> ...]",
-					"    Return the number of each channel's subscribers, without patterns.",
-					"SHARDCHANNELS [<pattern>]",
-					"    List the shard channels that have subscribers, or those that match <pattern>.",
-					"SHARDNUMSUB [<shardchannel> ...]",
-					"    Return the number of each shard channel's subscribers.",
-				),
+				help,
 				{Name: "numpat", Fn: cmdPubSubNumPat, Arity: 2, Flags: show, Since: "2.8.0", Summary: "Returns the number of patterns that are subscribed to.", Complexity: "O(1)"},
 				{Name: "numsub", Fn: cmdPubSubNumSub, Arity: -2, Flags: show, Since: "2.8.0", Summary: "Returns the number of channels' subscribers.",
 					Complexity: "O(N) in the number of channels asked for", Syntax: someChannels},
@@ -161,14 +163,10 @@ func (c *Ctx) unsubscribe(k *subKind) {
 	}
 }
 
-// subMode are the commands that a subscribed client of RESP2 may call: whatever
-// else it gets it would take for messages.
-var subMode = map[string]bool{"subscribe": true, "unsubscribe": true, "psubscribe": true, "punsubscribe": true, "ssubscribe": true, "sunsubscribe": true,
-	"ping": true, "quit": true, "reset": true}
-
-// subModeOK rejects what a subscribed client may not call.
+// subModeOK rejects what a subscribed client of RESP2 may not call: whatever else
+// it gets it would take for messages.
 func (x *Exec) subModeOK(ctx *Ctx) bool {
-	if ctx.C.Proto() != 2 || ctx.C.subs.total() == 0 || subMode[ctx.Row.full] {
+	if ctx.C.Proto() != 2 || ctx.C.subs.total() == 0 || ctx.Row.Flags&InSubscribed != 0 {
 		return true
 	}
 	x.stats[ctx.Row.num].Rejected.Add(1)

@@ -25,7 +25,7 @@ func replicationRows() []*Row {
 			Summary: "Returns the server's part in replication.", Complexity: "O(1)"},
 		{Name: "sync", Fn: cmdSync, Arity: 1, Flags: link, Since: "1.0.0", Group: "server",
 			Summary: "Makes this connection a replica's (internal).", Complexity: "O(N) in the number of keys"},
-		{Name: "wait", Fn: cmdWait, Arity: 3, Flags: NoScript, Since: "3.0.0", Group: "generic", Categories: "connection",
+		{Name: "wait", Fn: cmdWait, Arity: 3, Flags: NoScript, Since: "3.0.0", Group: "generic", Categories: "connection -keyspace",
 			Summary: "Waits until replicas have this connection's writes.", Complexity: "O(1)", Syntax: "numreplicas timeout",
 			Tips: "request_policy:all_shards response_policy:agg_min"},
 		{Name: "waitaof", Fn: cmdWaitAOF, Arity: 4, Flags: NoScript, Since: "7.2.0", Group: "generic", Categories: "connection",

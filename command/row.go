@@ -1,7 +1,7 @@
 package command
 
 // Flag says how a command may be used. The names are those of COMMAND INFO.
-type Flag uint32
+type Flag uint64
 
 // The flags. Write to AllowBusy are shown by COMMAND INFO under their names, but
 // for MayReplicate, which Redis hides, too.
@@ -32,8 +32,36 @@ const (
 	LockAll
 	// Protected: hidden behind a directive, such as DEBUG.
 	Protected
-	// OnlySub: the row has no function of its own, only subcommands.
-	OnlySub
+	// RunsInMulti: run, not queued, in a transaction.
+	RunsInMulti
+	// QueuesAlways: queued also where there is no memory for queues (UNWATCH).
+	QueuesAlways
+	// RunsQueue: runs what was queued (EXEC), so it needs and does what that does.
+	RunsQueue
+	// Walks: the command walks over the keyspace stripe by stripe when it is
+	// called alone; inside EXEC and scripts it needs every stripe.
+	Walks
+	// WalksPast: and it does not wait for a script that has stripes reserved.
+	WalksPast
+	// InSubscribed: a client of RESP2 may call it while it is subscribed.
+	InSubscribed
+	// CountsReads: its look-ups are hits and misses of INFO. Those of a ReadOnly
+	// command are unless it is a subcommand.
+	CountsReads
+	// AlwaysTouches: its look-ups count as accesses also after CLIENT NO-TOUCH.
+	AlwaysTouches
+	// ProbesWrites: refused where writes are because of the disk, so that clients
+	// learn of it (PING).
+	ProbesWrites
+	// KeepsCaching: what CLIENT CACHING said holds for the command after it.
+	// Subcommands have it of their container.
+	KeepsCaching
+	// Frames: it stands in logs and streams without being an effect (SELECT, MULTI).
+	Frames
+	// NotApplied: it may not stand there although it changes keys (MIGRATE).
+	NotApplied
+	// Volatile: its effects are for followers only, not for the log (PUBLISH).
+	Volatile
 )
 
 var flagNames = []struct {
@@ -64,6 +92,15 @@ type Row struct {
 	// and the key specs: "RW access update", say. Where keys differ there is
 	// one for each spec: "RW access delete; OW update" (RENAME); see keySpecs.
 	KeyFlags string
+	// KeyFlagsFn gives the KeyFlags of one call, where those above have
+	// variable_flags.
+	KeyFlagsFn func(args [][]byte) string
+	// MemberAt is the position of the first argument that is a member or field of
+	// the key's collection, 0: none. It is a hint: see Exec.Foresee.
+	MemberAt int8
+	// Secret gives the positions of arguments that nobody else may see, neither in
+	// the slow log nor by MONITOR; nil: there are none.
+	Secret func(s *Server, args [][]byte) []int
 	// FlagsFn gives the flags of one call where they depend on its arguments (a
 	// script that says of itself that it writes nothing); they decide whether the
 	// server's state admits it.
@@ -88,8 +125,6 @@ type Row struct {
 	Sub []*Row // subcommands
 
 	parent *Row
-	// endsMulti and walks: it is in the lists of these names (walks: undeclared).
-	endsMulti, walks bool
 	// applied: an Applier runs it; see effect.
 	applied bool
 	renamed bool // by Rename: Name is not what clients call it

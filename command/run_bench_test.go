@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 
 // BenchmarkRun is what a command costs inside the server, in pipelines of 64
 // that are read 16 ahead as the front end does: what timing every command adds
-// shows here. cpu-ns/op is the thread's CPU time, which a busy machine disturbs
-// least.
+// shows here. cpu-ns/op is the thread's CPU time in the tenth of the pipelines that
+// took least, which a busy machine disturbs least.
 func BenchmarkRun(b *testing.B) {
 	value := make([]byte, 64)
 	for _, v := range []struct {
@@ -64,9 +65,14 @@ func BenchmarkRun(b *testing.B) {
 			}
 			runtime.GC()
 			b.ResetTimer()
-			cpu := keyspace.ThreadCPU()
 			at := 0
+			var times []int64
+			cpu := keyspace.ThreadCPU()
 			for n := 0; n < b.N; n += 64 {
+				if n > 0 && n%1024 == 0 {
+					now := keyspace.ThreadCPU()
+					times, cpu = append(times, now-cpu), now
+				}
 				x.SetTime(time.Now())
 				if at+64 > len(cmds) {
 					at = 0
@@ -80,7 +86,10 @@ func BenchmarkRun(b *testing.B) {
 				}
 				w.Buf = w.Buf[:0]
 			}
-			b.ReportMetric(float64(keyspace.ThreadCPU()-cpu)/float64(b.N), "cpu-ns/op")
+			if len(times) > 0 {
+				slices.Sort(times)
+				b.ReportMetric(float64(times[len(times)/10])/1024, "cpu-ns/op")
+			}
 		})
 	}
 }

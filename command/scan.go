@@ -13,7 +13,7 @@ import (
 // SCAN, and the options that it shares with HSCAN, SSCAN and ZSCAN.
 
 func scanRows() []*Row {
-	return []*Row{{Name: "scan", Fn: cmdScan, Arity: -2, Flags: ReadOnly, Since: "2.8.0", Group: "generic",
+	return []*Row{{Name: "scan", Fn: cmdScan, Arity: -2, Flags: ReadOnly | Walks, Since: "2.8.0", Group: "generic",
 		Summary: "Goes through the keys of the database in steps.", Complexity: "O(1) for each call, O(N) for all calls of a whole pass",
 		Syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]", Tips: "nondeterministic_output request_policy:special"}}
 }

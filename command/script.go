@@ -18,20 +18,19 @@ import (
 
 func scriptRows() []*Row {
 	const flags = NoScript | SkipMonitor | Stale | MovableKeys | NoMandatoryKeys
-	eval := func(name, summary, since, first string, more Flag, fn func(*Ctx)) *Row {
-		r := &Row{Name: name, Fn: fn, Arity: -3, Flags: flags | more, KeysFn: scriptKeys, KeyFlags: "RW access update", Since: since, Group: "scripting",
+	eval := func(name, summary, since, first string, more Flag, find scriptFinder) *Row {
+		r := &Row{Name: name, Fn: find.eval, FlagsFn: find.flags, AllKeys: find.allKeys, Arity: -3, Flags: flags | more, KeysFn: scriptKeys, KeyFlags: "RW access update", Since: since, Group: "scripting",
 			Summary: summary, Complexity: "Depends on the script.", Syntax: first + " numkeys [key [key ...]] [arg [arg ...]]"}
 		if more&ReadOnly != 0 {
 			r.KeyFlags = "RO access"
 		}
-		r.FlagsFn, r.AllKeys = evalFlags, evalAllKeys
 		return r
 	}
 	return []*Row{
-		eval("eval", "Runs a Lua script.", "2.6.0", "script", MayReplicate, cmdEval),
-		eval("eval_ro", "Runs a Lua script that only reads.", "7.0.0", "script", ReadOnly, cmdEval),
-		eval("evalsha", "Runs a Lua script that the server knows by its SHA1.", "2.6.0", "sha1", MayReplicate, cmdEval),
-		eval("evalsha_ro", "Runs a Lua script by its SHA1 that only reads.", "7.0.0", "sha1", ReadOnly, cmdEval),
+		eval("eval", "Runs a Lua script.", "2.6.0", "script", MayReplicate, byText),
+		eval("eval_ro", "Runs a Lua script that only reads.", "7.0.0", "script", ReadOnly, byText),
+		eval("evalsha", "Runs a Lua script that the server knows by its SHA1.", "2.6.0", "sha1", MayReplicate, bySHA),
+		eval("evalsha_ro", "Runs a Lua script by its SHA1 that only reads.", "7.0.0", "sha1", ReadOnly, bySHA),
 		{Name: "script", Arity: -2, Since: "2.6.0", Group: "scripting", Summary: "Commands about scripts.", Complexity: "Depends on the subcommand.",
 			Sub: []*Row{
 				{Name: "exists", Fn: cmdScriptExists, Arity: -3, Flags: NoScript, Since: "2.6.0", Summary: "Tells which scripts the server knows.",
@@ -296,33 +295,38 @@ func scriptKeys(args [][]byte, dst []int) ([]int, bool) {
 	return dst, true
 }
 
-// evalBySHA tells whether the command names its script by SHA1.
-func evalBySHA(name []byte) bool { return len(name) > 4 && name[4] != '_' } // evalsha, evalsha_ro
+// scriptFinder is how a command of the EVAL family names its script: by its text
+// (false) or by its SHA1 (true).
+type scriptFinder bool
 
-// scriptOf finds the script of an EVAL command among what is known, nil if it
-// is not there.
-func (s *Server) scriptOf(args [][]byte) *script {
-	if evalBySHA(args[0]) {
+const (
+	byText scriptFinder = false
+	bySHA  scriptFinder = true
+)
+
+// find finds the script of a command among what is known, nil if it is not there.
+func (by scriptFinder) find(s *Server, args [][]byte) *script {
+	if by == bySHA {
 		return s.scripts.find(args[1])
 	}
 	return s.scripts.find([]byte(shaOf(args[1])))
 }
 
-// evalAllKeys is Row.AllKeys of EVAL and its kin.
-func evalAllKeys(s *Server, args [][]byte) bool {
-	if sc := s.scriptOf(args); sc != nil {
+// allKeys is Row.AllKeys.
+func (by scriptFinder) allKeys(s *Server, args [][]byte) bool {
+	if sc := by.find(s, args); sc != nil {
 		return sc.allKeys
 	}
 	// A SHA1 that is not known is not run. A text that is not known although
-	// evalFlags has seen it was forgotten since, and will be compiled again.
-	return !evalBySHA(args[0])
+	// flags has seen it was forgotten since, and will be compiled again.
+	return by == byText
 }
 
-// evalFlags is Row.FlagsFn of EVAL and its kin. It comes before all else, so it
-// makes the script of an EVAL known, if that can be compiled.
-func evalFlags(c *Ctx) Flag {
-	sc := c.S.scriptOf(c.Args)
-	if sc == nil && !evalBySHA(c.Args[0]) {
+// flags is Row.FlagsFn. It comes before all else, so it makes the script of an
+// EVAL known, if that can be compiled.
+func (by scriptFinder) flags(c *Ctx) Flag {
+	sc := by.find(c.S, c.Args)
+	if sc == nil && by == byText {
 		if sc, _ = compileScript(c.S.Table, c.Args[1]); sc != nil {
 			sc = c.S.scripts.add(sc, true)
 		}
@@ -335,14 +339,14 @@ func evalFlags(c *Ctx) Flag {
 
 const errNoScript = "NOSCRIPT No matching script. Please use EVAL."
 
-// cmdEval is EVAL, EVAL_RO, EVALSHA and EVALSHA_RO.
-func cmdEval(c *Ctx) {
-	if !c.numKeysFit() {
+// eval is EVAL, EVAL_RO, EVALSHA and EVALSHA_RO.
+func (by scriptFinder) eval(c *Ctx) {
+	if !c.numKeysFit(errNotInt) {
 		return
 	}
-	sc := c.S.scriptOf(c.Args)
+	sc := by.find(c.S, c.Args)
 	if sc == nil {
-		if evalBySHA([]byte(c.Row.Name)) {
+		if by == bySHA {
 			c.Err(errNoScript)
 			return
 		}
@@ -361,14 +365,13 @@ func cmdEval(c *Ctx) {
 	c.runScript(&call{name: sc.sha, proto: sc.proto, flags: sc.flags, readOnly: readOnly || sc.flags&scriptNoWrites != 0})
 }
 
-// numKeysFit checks the number of keys of EVAL and FCALL, and replies where it is wrong.
-func (c *Ctx) numKeysFit() bool {
+// numKeysFit checks the number of keys of EVAL and FCALL, and replies where it is
+// wrong, with noNumber if it is no number.
+func (c *Ctx) numKeysFit(noNumber string) bool {
 	n, ok := parseInt(c.Args[2])
 	switch {
-	case !ok && strings.HasPrefix(c.Row.Name, "fcall"):
-		c.Err("ERR Bad number of keys provided")
 	case !ok:
-		c.Err(errNotInt)
+		c.Err(noNumber)
 	case n > int64(len(c.Args)-3):
 		c.Err("ERR Number of keys can't be greater than number of args")
 	case n < 0:

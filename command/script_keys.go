@@ -219,7 +219,7 @@ func (p *keyProof) callFine(i int) bool {
 		return false
 	}
 	row := p.table.Lookup([]byte(p.words[i+2].text))
-	if row == nil || row.Sub != nil || row.KeysFn != nil || row.Flags&(LockAll|MovableKeys) != 0 || row.walks || row.AllKeys != nil {
+	if row == nil || row.Sub != nil || row.KeysFn != nil || row.Flags&(LockAll|MovableKeys|Walks) != 0 || row.AllKeys != nil {
 		return false
 	}
 	if row.First == 0 || row.notKeys {

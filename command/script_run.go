@@ -444,7 +444,7 @@ func (r *scriptRun) do(args [][]byte) (refusal string) {
 		return errCallKey
 	}
 	if r.reserved != nil {
-		if row.Flags&LockAll != 0 || row.walks || len(keys) == 0 {
+		if row.Flags&(LockAll|Walks) != 0 || len(keys) == 0 {
 			r.reserved.LockAll(&x.held)
 		} else {
 			r.reserved.Lock(keys, &x.held)
@@ -474,7 +474,7 @@ func (r *scriptRun) holds(row *Row, keys []keyspace.Key) bool {
 	if r.all {
 		return true
 	}
-	if row.Flags&LockAll != 0 || row.walks {
+	if row.Flags&(LockAll|Walks) != 0 {
 		return false
 	}
 	for i := range keys {

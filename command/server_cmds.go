@@ -18,7 +18,7 @@ import (
 
 func serverRows() []*Row {
 	return []*Row{
-		{Name: "dbsize", Fn: cmdDBSize, Arity: 1, Flags: ReadOnly | Fast, Since: "1.0.0", Group: "server", Categories: "keyspace",
+		{Name: "dbsize", Fn: cmdDBSize, Arity: 1, Flags: ReadOnly | Fast | Walks, Since: "1.0.0", Group: "server", Categories: "keyspace",
 			Summary: "Returns the number of keys in the database.", Complexity: "O(1)", Tips: "request_policy:all_shards response_policy:agg_sum"},
 		{Name: "flushall", Fn: cmdFlushAll, Arity: -1, Flags: Write | LockAll, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Empties all databases.", Complexity: "O(1); the memory is freed in the background", Syntax: "[ASYNC | SYNC]",

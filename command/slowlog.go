@@ -189,48 +189,22 @@ func cmdSlowlogReset(c *Ctx) {
 const redacted = "(redacted)"
 
 // secrets are the positions of arguments that nobody else may see.
-func (s *Server) secrets(row *Row, args [][]byte) (pos []int) {
-	hide := func(from, to int) {
-		for i := from; i < min(to, len(args)); i++ {
-			pos = append(pos, i)
-		}
+func (s *Server) secrets(row *Row, args [][]byte) []int {
+	if row.Secret == nil {
+		return nil
 	}
-	switch row.full {
-	case "auth":
-		hide(1, 3)
-	case "hello":
-		for i := 2; i < len(args); i++ {
-			switch {
-			case equalFold(args[i], "auth"):
-				hide(i+1, i+3)
-				i += 2
-			case equalFold(args[i], "setname"):
-				i++
-			}
-		}
-	case "migrate":
-		for i := 6; i < len(args); i++ {
-			switch {
-			case equalFold(args[i], "auth"):
-				hide(i+1, i+2)
-				i++
-			case equalFold(args[i], "auth2"):
-				hide(i+1, i+3)
-				i += 2
-			case equalFold(args[i], "keys"):
-				return
-			}
-		}
-	case "config|set":
-		for i := 2; i+1 < len(args); i += 2 {
-			if s.Config.Sensitive(string(args[i])) {
-				hide(i+1, i+2)
-			}
-		}
-	case "acl|setuser", "acl|deluser":
-		hide(2, len(args))
-	case "acl|getuser":
-		hide(2, 3)
+	return row.Secret(s, args)
+}
+
+// secretFrom is a Row.Secret: of the arguments from a position on, max at most.
+func secretFrom(from, max int) func(*Server, [][]byte) []int {
+	return func(_ *Server, args [][]byte) []int { return hide(nil, args, from, from+max) }
+}
+
+// hide appends those of the positions from up to to at which there are arguments.
+func hide(pos []int, args [][]byte, from, to int) []int {
+	for i := from; i < min(to, len(args)); i++ {
+		pos = append(pos, i)
 	}
-	return
+	return pos
 }

@@ -16,7 +16,7 @@ import (
 func sortRows() []*Row {
 	const options = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]"
 	return []*Row{
-		{Name: "sort", Fn: func(c *Ctx) { cmdSort(c, false) }, Arity: -2, Flags: Write | DenyOOM | MovableKeys | LockAll, First: 1, Last: 1, Step: 1, KeysFn: sortKeys, KeyFlags: "RO access; OW update",
+		{Name: "sort", Fn: func(c *Ctx) { cmdSort(c, false) }, Arity: -2, Flags: Write | DenyOOM | MovableKeys | LockAll | CountsReads, First: 1, Last: 1, Step: 1, KeysFn: sortKeys, KeyFlags: "RO access; OW update",
 			Since: "1.0.0", Group: "generic", Summary: "Returns the elements of a list, set or sorted set in order, or stores them.", Complexity: "O(N*log(N)) in the number of elements, O(N) where nothing is to be sorted",
 			Syntax: options + " [STORE destination]", Categories: "set sortedset list dangerous -keyspace"},
 		{Name: "sort_ro", Fn: func(c *Ctx) { cmdSort(c, true) }, Arity: -2, Flags: ReadOnly | MovableKeys | LockAll, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",

@@ -116,22 +116,6 @@ func (x *Exec) note(st *RowStats, times []int64) {
 	}
 }
 
-// countsReads tells whether the look-ups of a command are keyspace_hits and
-// keyspace_misses: those of readers, and of the few writers that return what
-// they found.
-func (r *Row) countsReads() bool {
-	if r.parent != nil {
-		return false // OBJECT, MEMORY USAGE and so on look without counting
-	}
-	switch r.Name {
-	case "getex", "getdel", "getset", "sort", "migrate", "bitop", "copy", "sinterstore", "sunionstore", "sdiffstore",
-		"zinterstore", "zunionstore", "zdiffstore", "zrangestore",
-		"georadius", "georadiusbymember", "geosearchstore", "pfmerge":
-		return true
-	}
-	return r.Flags&ReadOnly != 0
-}
-
 // Find is Tx.Find, counted.
 func (c *Ctx) Find(k *keyspace.Key) (e keyspace.Entry) {
 	c.FindInto(k, &e)

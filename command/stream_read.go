@@ -20,7 +20,7 @@ func streamReadRows() []*Row {
 		{Name: "xread", Fn: cmdXRead, Arity: -4, Flags: ReadOnly | Blocking | MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
 			Since: "5.0.0", Group: "stream", Summary: "Returns the entries of streams after an ID; waits for some if need be.", Complexity: "O(log(N)+M) for each stream, in the number of nodes and of entries returned",
 			Syntax: "[COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]"},
-		{Name: "xreadgroup", Fn: cmdXRead, Arity: -7, Flags: Write | Blocking | MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
+		{Name: "xreadgroup", Fn: cmdXReadGroup, Arity: -7, Flags: Write | Blocking | MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
 			Since: "5.0.0", Group: "stream", Summary: "Returns entries of streams that a group has not been given yet, or those that are pending of a consumer; waits for some if need be.",
 			Complexity: "O(log(N)+M) for each stream, in the number of nodes and of entries returned",
 			Syntax:     "GROUP group consumer [COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]"},
@@ -81,7 +81,6 @@ type reading struct {
 }
 
 func (r *reading) parse(c *Ctx) bool {
-	r.groups = c.Row.Name == "xreadgroup"
 	r.block, r.claim = -1, -1
 	counted := false
 	i := 1
@@ -233,9 +232,11 @@ func (r *reading) resolve(c *Ctx) bool {
 	return true
 }
 
-func cmdXRead(c *Ctx) {
+func cmdXRead(c *Ctx)      { readStreams(c, reading{}) }
+func cmdXReadGroup(c *Ctx) { readStreams(c, reading{groups: true}) }
+
+func readStreams(c *Ctx, r reading) {
 	c.NoEffect()
-	var r reading
 	if !r.parse(c) || !r.resolve(c) || r.aside(c) {
 		return
 	}

@@ -24,14 +24,14 @@ func stringRows() []*Row {
 			Since: "1.0.0", Group: "string", Summary: "Lowers the number at a key; a missing key counts as 0.", Complexity: "O(1)", Syntax: "key decrement"},
 		{Name: "get", Fn: cmdGet, Arity: 2, Flags: ReadOnly | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.0", Group: "string", Summary: "Returns the string at a key.", Complexity: "O(1)", Syntax: "key"},
-		{Name: "getdel", Fn: cmdGetDel, Arity: 2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "getdel", Fn: cmdGetDel, Arity: 2, Flags: Write | Fast | CountsReads, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "6.2.0", Group: "string", Summary: "Returns the string at a key and deletes the key.", Complexity: "O(1)", Syntax: "key"},
-		{Name: "getex", Fn: cmdGetEx, Arity: -2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+		{Name: "getex", Fn: cmdGetEx, Arity: -2, Flags: Write | Fast | CountsReads, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "6.2.0", Group: "string", Summary: "Returns the string at a key and sets or removes its expiry.", Complexity: "O(1)",
 			Syntax: "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]"},
 		{Name: "getrange", Fn: cmdGetRange, Arity: 4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "2.4.0", Group: "string", Summary: "Returns a part of a string.", Complexity: "O(N) in the length returned", Syntax: "key start end"},
-		{Name: "getset", Fn: cmdGetSet, Arity: 3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+		{Name: "getset", Fn: cmdGetSet, Arity: 3, Flags: Write | DenyOOM | Fast | CountsReads, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "1.0.0", Group: "string", Summary: "Sets a string and returns the one before.", Complexity: "O(1)", Syntax: "key value"},
 		{Name: "incr", Fn: cmdIncr, Arity: 2, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "1.0.0", Group: "string", Summary: "Raises the number at a key by one; a missing key counts as 0.", Complexity: "O(1)", Syntax: "key"},
@@ -47,7 +47,7 @@ func stringRows() []*Row {
 			Since: "1.0.1", Group: "string", Summary: "Sets several strings at once, if none of the keys exists.", Complexity: "O(N) in the number of keys", Syntax: "key value [key value ...]", Tips: "request_policy:multi_shard response_policy:agg_min"},
 		{Name: "psetex", Fn: cmdPSetEx, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "OW update",
 			Since: "2.6.0", Group: "string", Summary: "Sets a string that expires after some milliseconds.", Complexity: "O(1)", Syntax: "key milliseconds value"},
-		{Name: "set", Fn: cmdSet, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update variable_flags",
+		{Name: "set", Fn: cmdSet, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update variable_flags", KeyFlagsFn: setKeyFlags,
 			Since: "1.0.0", Group: "string", Summary: "Sets the string at a key, whatever was there, on conditions where given.", Complexity: "O(1)",
 			Syntax: "key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]"},
 		{Name: "setex", Fn: cmdSetEx, Arity: 4, Flags: Write | DenyOOM, First: 1, Last: 1, Step: 1, KeyFlags: "OW update",
@@ -357,9 +357,7 @@ func (c *Ctx) setWithDeadline(k *keyspace.Key, value []byte, deadline int64) {
 		}
 		return
 	}
-	if len(c.Args) != 3 || c.Row.Name != "set" {
-		c.Effect(wordSet, k.B, value)
-	}
+	c.Effect(wordSet, k.B, value)
 }
 
 // setKeepingDeadline sets a string and leaves the key's deadline as it is.
@@ -821,4 +819,12 @@ func cmdSetRange(c *Ctx) {
 	c.Dirty++
 	c.Notify('$', "setrange", k)
 	c.W.Int(int64(max(n, int(off)+len(b))))
+}
+
+// setKeyFlags is Row.KeyFlagsFn of SET, which reads only where GET is asked for.
+func setKeyFlags(args [][]byte) string {
+	if slices.ContainsFunc(args[3:], func(a []byte) bool { return equalFold(a, "get") }) {
+		return "RW access update"
+	}
+	return "OW update"
 }

@@ -325,9 +325,9 @@ GETEX b PX 77|SET p x PXAT 1|SET q 1 IFNE 2|GETDEL e|BITOP OR g none none`, "\n"
 // wordLog is a JournalReader that keeps the words.
 type wordLog struct{ all *[][]string }
 
-func (l *wordLog) Effect(db int, args [][]byte) {
-	words := make([]string, len(args))
-	for i, a := range args {
+func (l *wordLog) Effect(e keyspace.Effect) {
+	words := make([]string, len(e.Args))
+	for i, a := range e.Args {
 		words[i] = string(bytes.Clone(a))
 	}
 	*l.all = append(*l.all, words)

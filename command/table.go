@@ -44,10 +44,11 @@ func (t *Table) enter(of, parent *Row) (*Row, error) {
 		if r.Group == "" {
 			r.Group = parent.Group
 		}
+		r.Flags |= parent.Flags & KeepsCaching
 	}
 	t.rows = append(t.rows, r)
 	r.notKeys = r.KeyFlags == "not_key"
-	r.reads, r.endsMulti, r.walks = r.countsReads(), endsMulti[r.full], undeclared[r.full]
+	r.reads = r.Flags&CountsReads != 0 || r.Flags&ReadOnly != 0 && parent == nil
 	r.applied = r.effect()
 	if r.Fn == nil && len(r.Sub) == 0 || r.Arity == 0 || r.Since == "" || r.Group == "" || r.Summary == "" || r.Name != strings.ToLower(r.Name) {
 		return nil, fmt.Errorf("the row of %s is not complete", r.full)

@@ -25,8 +25,8 @@ type testServer struct {
 }
 
 // Effect, Begin and End make it a JournalReader.
-func (s *testServer) Effect(db int, args [][]byte) {
-	s.effects = append(s.effects, string(bytes.Join(args, []byte(" "))))
+func (s *testServer) Effect(e keyspace.Effect) {
+	s.effects = append(s.effects, string(bytes.Join(e.Args, []byte(" "))))
 }
 func (s *testServer) Begin() { s.effects = append(s.effects, "MULTI") }
 func (s *testServer) End()   { s.effects = append(s.effects, "EXEC") }

@@ -20,7 +20,7 @@ func zsetAlgebraRows() []*Row {
 		diffCost  = "O(L+M*log(M)) in the sum of the inputs' members and those of the result"
 		weights   = "[WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX | COUNT>]"
 		reads     = ReadOnly | MovableKeys
-		stores    = Write | DenyOOM | MovableKeys
+		stores    = Write | DenyOOM | MovableKeys | CountsReads
 	)
 	return []*Row{
 		{Name: "zdiff", Fn: func(c *Ctx) { zcombine(c, zdiff) }, Arity: -3, Flags: reads, KeysFn: keysAfterCount(1), KeyFlags: "RO access",

@@ -31,7 +31,7 @@ func zsetRangeRows() []*Row {
 			Since: "2.8.9", Group: "sorted-set", Summary: "Returns the members between two strings.", Complexity: cost, Syntax: "key min max [LIMIT offset count]"},
 		{Name: "zrangebyscore", Fn: func(c *Ctx) { zrange(c, zquery{by: zbyScore, fixed: true}) }, Arity: -4, Flags: ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.5", Group: "sorted-set", Summary: "Returns the members with scores in a range.", Complexity: cost, Syntax: "key min max [WITHSCORES] [LIMIT offset count]"},
-		{Name: "zrangestore", Fn: cmdZRangeStore, Arity: -5, Flags: Write | DenyOOM, First: 1, Last: 2, Step: 1, KeyFlags: "OW update; RO access",
+		{Name: "zrangestore", Fn: cmdZRangeStore, Arity: -5, Flags: Write | DenyOOM | CountsReads, First: 1, Last: 2, Step: 1, KeyFlags: "OW update; RO access",
 			Since: "6.2.0", Group: "sorted-set", Summary: "Stores the members in a range of places, scores or strings at a key.", Complexity: "O(log(N)+M*log(M)), M being the number of members stored",
 			Syntax: "dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]"},
 		{Name: "zremrangebylex", Fn: func(c *Ctx) { zremrange(c, zbyLex, "zremrangebylex") }, Arity: 4, Flags: Write, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",

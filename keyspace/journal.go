@@ -24,14 +24,12 @@ type Journal struct {
 
 // JournalReader receives effects. The arguments alias memory of the caller.
 type JournalReader interface {
-	// Effect is one command in database db. Several effects of one atomic
-	// unit come between Begin and End.
-	Effect(db int, args [][]byte)
+	// Effect is one command. Several effects of one atomic unit come between
+	// Begin and End.
+	Effect(e Effect)
 	Begin()
 	End()
 }
-
-func (j *Journal) init() {}
 
 // Active tells whether anyone reads.
 func (j *Journal) Active() bool { return j.on.Load() }
@@ -74,15 +72,18 @@ func (j *Journal) Append(db int, args ...[]byte) {
 	}
 	j.mu.Lock()
 	for _, r := range j.readers {
-		r.Effect(db, args)
+		r.Effect(Effect{DB: db, Args: args})
 	}
 	j.mu.Unlock()
 }
 
-// Effect is one command of an atomic unit.
+// Effect is one command that leads to what has changed, in database DB.
 type Effect struct {
 	DB   int
 	Args [][]byte
+	// Volatile: it changes nothing that lasts (a published message), so followers
+	// get it and the log does not.
+	Volatile bool
 }
 
 // AppendAll records several effects as one unit.
@@ -96,7 +97,7 @@ func (j *Journal) AppendAll(effects []Effect) {
 			r.Begin()
 		}
 		for i := range effects {
-			r.Effect(effects[i].DB, effects[i].Args)
+			r.Effect(effects[i])
 		}
 		if len(effects) > 1 {
 			r.End()

@@ -198,7 +198,6 @@ func New(o Options) *Keyspace {
 	for range o.Databases {
 		ks.dbs = append(ks.dbs, ks.newDB())
 	}
-	ks.Journal.init()
 	ks.reserved.init()
 	ks.lazy.start()
 	ks.expiry.start(ks)

@@ -433,8 +433,8 @@ func TestExpiry(t *testing.T) {
 
 type recorder struct{ got bytes.Buffer }
 
-func (r *recorder) Effect(db int, args [][]byte) {
-	fmt.Fprintf(&r.got, "%d %s\n", db, bytes.Join(args, []byte(" ")))
+func (r *recorder) Effect(e Effect) {
+	fmt.Fprintf(&r.got, "%d %s\n", e.DB, bytes.Join(e.Args, []byte(" ")))
 }
 func (r *recorder) Begin() { r.got.WriteString("begin\n") }
 func (r *recorder) End()   { r.got.WriteString("end\n") }
@@ -457,7 +457,7 @@ func TestJournal(t *testing.T) {
 	}
 	ks.Unlock(&h)
 	ks.Journal.Append(1, []byte("SET"), []byte("a"), []byte("b"))
-	ks.Journal.AppendAll([]Effect{{0, [][]byte{[]byte("A")}}, {1, [][]byte{[]byte("B")}}})
+	ks.Journal.AppendAll([]Effect{{DB: 0, Args: [][]byte{[]byte("A")}}, {DB: 1, Args: [][]byte{[]byte("B")}}})
 	if want := "2 DEL gone\n1 SET a b\nbegin\n0 A\n1 B\nend\n"; r.got.String() != want {
 		t.Errorf("journal:\n%swant:\n%s", r.got.String(), want)
 	}

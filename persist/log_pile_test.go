@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"unsafe"
+
+	"kvd/keyspace"
 )
 
 // TestPile: what is appended comes out as it went in, between any two offsets,
@@ -81,7 +83,7 @@ func TestLogMovesNothing(t *testing.T) {
 		l.stamp = 0
 		e.Begin()
 		before := l.appended.Load()
-		e.Effect(1<<30+i, args)
+		e.Effect(keyspace.Effect{DB: 1<<30 + i, Args: args})
 		if n := l.appended.Load() - before; n > int64(effectMost(args)) {
 			t.Fatalf("%d bytes, where there is room for %d", n, effectMost(args))
 		}
@@ -96,7 +98,7 @@ func TestLogMovesNothing(t *testing.T) {
 		t.Fatalf("%d bytes in the pile, %d were appended", n, l.appended.Load())
 	}
 	e.Begin()
-	e.Effect(0, many[:1])
+	e.Effect(keyspace.Effect{Args: many[:1]})
 	l.pile.last = l.pile.last[:cap(l.pile.last)-1] // no room for EXEC
 	n := len(l.pile.full)
 	if e.End(); len(l.pile.full) != n+1 {

@@ -1,11 +1,11 @@
 package persist
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"time"
 
+	"kvd/keyspace"
 	"kvd/resp/wire"
 )
 
@@ -64,10 +64,11 @@ const (
 type effects struct{ *Log }
 
 // Effect appends one command.
-func (l effects) Effect(db int, args [][]byte) {
-	if isPublish(args) {
-		return // it changes nothing; the journal has it for followers
+func (l effects) Effect(e keyspace.Effect) {
+	if e.Volatile {
+		return
 	}
+	db, args := e.DB, e.Args
 	l.mu.Lock()
 	if !l.taking {
 		l.mu.Unlock()
@@ -141,22 +142,6 @@ func (l *Log) Kick() {
 	case l.kick <- struct{}{}:
 	default:
 	}
-}
-
-var publishWord, spublishWord = []byte("publish"), []byte("spublish")
-
-// isPublish looks at the first byte before all others: every effect comes by.
-func isPublish(args [][]byte) bool {
-	if len(args) != 3 {
-		return false
-	}
-	switch name := args[0]; len(name) {
-	case 7:
-		return name[0]|0x20 == 'p' && bytes.EqualFold(name, publishWord)
-	case 8:
-		return name[0]|0x20 == 's' && bytes.EqualFold(name, spublishWord)
-	}
-	return false
 }
 
 // appendStamp is a time stamp: a line that loading passes over. Unix seconds.

@@ -235,7 +235,7 @@ func (s *Stream) LeftOut(db int, key []byte) {
 		s.open()
 	}
 	s.mu.Unlock()
-	s.Effect(db, [][]byte{delWord, key})
+	s.Effect(keyspace.Effect{DB: db, Args: [][]byte{delWord, key}})
 }
 
 var delWord = []byte("DEL")
@@ -315,7 +315,8 @@ func (s *Stream) control(b []byte) {
 }
 
 // Effect encodes an effect (see keyspace.JournalReader).
-func (s *Stream) Effect(db int, args [][]byte) {
+func (s *Stream) Effect(e keyspace.Effect) {
+	db, args := e.DB, e.Args
 	s.mu.Lock()
 	b := s.scratch[:0]
 	if db != s.selected {
