@@ -48,8 +48,8 @@ type Call struct {
 	EveryDB     bool // it works in all
 }
 
-// NeedsKeys tells whether Check looks at Keys. Where it does not, the caller need
-// not find them.
+// NeedsKeys tells whether it matters which keys a call has. Where it does not, the
+// caller need not find them.
 func (u *User) NeedsKeys() bool { return u.keyed }
 
 // Check tells whether the user may make a call. If not, arg is the argument that

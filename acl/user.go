@@ -26,7 +26,7 @@ type User struct {
 	selectors []selector
 
 	unlimited bool // may do all there is
-	keyed     bool // no selector but asks for the keys, or channels
+	keyed     bool // some selector asks for the keys
 }
 
 // selector is one set of rights.
@@ -114,7 +114,7 @@ func (u *User) settle(t *Table) {
 		if s.allKeys && s.allChannels && s.allDBs && slices.Equal(s.commands, t.everything) {
 			u.unlimited = true
 		}
-		if !s.allKeys {
+		if !s.allKeys || !s.allDBs {
 			u.keyed = true
 		}
 	}
@@ -123,8 +123,8 @@ func (u *User) settle(t *Table) {
 // Unlimited tells whether the user may do everything.
 func (u *User) Unlimited() bool { return u.unlimited }
 
-// Enabled tells whether one can authenticate as the user.
-func (u *User) Enabled() bool { return u.on }
+// Enabled tells whether one can authenticate as the user; nil is none.
+func (u *User) Enabled() bool { return u != nil && u.on }
 
 // NoPass tells whether any password is right.
 func (u *User) NoPass() bool { return u.nopass }

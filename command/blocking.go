@@ -446,7 +446,7 @@ func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 	ctx.explicit, ctx.Dirty = true, 0
 	ctx.Use(wt.db)
 	began := clock()
-	served := wt.wait.Serve(ctx, k)
+	served := !x.permittedStill(wt) || wt.wait.Serve(ctx, k)
 	x.trying = nil
 	if !served {
 		wt.state.Store(waiting)

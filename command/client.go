@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kvd/acl"
 	"kvd/keyspace"
 	"kvd/lockrank"
 )
@@ -83,8 +84,12 @@ type Client struct {
 	applies bool // belongs to an Applier
 	streams bool // to one of a leader's stream
 	Authed  bool
-	Reply   ReplyMode
-	NoTouch bool
+	// user is who the client is, and limits the same if there is anything that he may
+	// not do. Both are nil where nobody asks for rights: in an Applier, and for the
+	// link to the leader. They are written with rights.mu locked.
+	user, limits atomic.Pointer[acl.User]
+	Reply        ReplyMode
+	NoTouch      bool
 
 	multi   *multi // between MULTI and EXEC or DISCARD
 	watched []watchedKey

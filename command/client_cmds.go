@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"kvd/acl"
 )
 
 // CLIENT GETNAME, HELP, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH, PAUSE, REPLY,
@@ -275,16 +277,17 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 	now := time.Now()
 	// watch, which is newer than Redis 7.0, stands last: its suite knows what comes after multi.
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=%d resp=%d lib-name=%s lib-ver=%s watch=%d\n",
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s watch=%d\n",
 		c.ID, c.Addr, c.LAddr, c.FD, loadString(&c.name), now.Unix()-c.Created.Unix(), max(0, now.UnixMilli()-c.active.Load())/1000, flags, c.DB(),
 		c.nsub.channels.Load(), c.nsub.patterns.Load(), c.nsub.shard.Load(), queued,
-		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer), c.watching.Load())
+		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.UserName(), c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer), c.watching.Load())
 }
 
 func cmdClientKill(c *Ctx) {
 	var f struct {
 		id, maxAge        int64
 		kind, addr, laddr string
+		user              *acl.User
 		byAddr, spareMe   bool // byAddr: addr counts even if it is empty
 	}
 	if len(c.Args) == 3 {
@@ -316,7 +319,7 @@ func cmdClientKill(c *Ctx) {
 			case c.Word(i, "laddr"):
 				f.laddr = string(v)
 			case c.Word(i, "user"):
-				if string(v) != "default" { // which everybody is
+				if f.user = c.S.user(string(v)); f.user == nil {
 					c.Err("ERR No such user '" + quote(v) + "'")
 					return
 				}
@@ -349,6 +352,7 @@ func cmdClientKill(c *Ctx) {
 			f.laddr != "" && cl.LAddr != f.laddr,
 			f.kind != "" && cl.kind() != f.kind,
 			f.id != 0 && cl.ID != f.id,
+			f.user != nil && cl.UserName() != f.user.Name,
 			f.maxAge != 0 && now-cl.Created.Unix() < f.maxAge,
 			f.spareMe && cl == c.C:
 			continue
@@ -358,15 +362,7 @@ func cmdClientKill(c *Ctx) {
 			me = true
 			continue
 		}
-		// Its loop closes it in a moment; from now on nobody sees it.
-		cl.set(stateClosing, true)
-		c.S.clients.remove(cl)
-		if cl.has(stateReplica) { // what this transaction still writes is not for it
-			c.S.replication.Kill(cl.ID)
-		}
-		if cl.Conn != nil {
-			cl.Conn.Kill(false)
-		}
+		c.S.kill(cl)
 	}
 	switch {
 	case len(c.Args) != 3:

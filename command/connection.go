@@ -1,8 +1,6 @@
 package command
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"math"
 
 	"kvd/config"
@@ -26,7 +24,7 @@ func connectionRows() []*Row {
 			Summary: "Closes the connection.", Complexity: "O(1)"},
 		{Name: "reset", Fn: cmdReset, Arity: 1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy | RunsInMulti | InSubscribed, Since: "6.2.0", Group: "connection",
 			Summary: "Makes the connection as if it were new.", Complexity: "O(1)"},
-		{Name: "select", Fn: cmdSelect, Arity: 2, Flags: Loading | Stale | Fast | Frames, Since: "1.0.0", Group: "connection",
+		{Name: "select", Fn: cmdSelect, Arity: 2, Flags: Loading | Stale | Fast | Frames, DBArgs: dbsAt(1), Since: "1.0.0", Group: "connection",
 			Summary: "Chooses the database of the connection.", Complexity: "O(1)", Syntax: "index"},
 	}
 }
@@ -36,20 +34,6 @@ const (
 	errName      = "ERR Client names cannot contain spaces, newlines or special characters."
 )
 
-// authenticate tells whether a password is the one of a user; only the default
-// user exists. Without requirepass any password is.
-func (s *Server) authenticate(user, password []byte) bool {
-	if string(user) != "default" {
-		return false
-	}
-	want := s.Config.RequirePass.Load()
-	if want == "" {
-		return true
-	}
-	a, b := sha256.Sum256([]byte(want)), sha256.Sum256(password)
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
-}
-
 func cmdAuth(c *Ctx) {
 	user, password := []byte("default"), c.Args[1]
 	switch {
@@ -58,15 +42,14 @@ func cmdAuth(c *Ctx) {
 		return
 	case len(c.Args) == 3:
 		user, password = c.Args[1], c.Args[2]
-	case c.S.Config.RequirePass.Load() == "":
+	case c.S.DefaultNoPass():
 		c.Err("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?")
 		return
 	}
-	if !c.S.authenticate(user, password) {
+	if !c.S.authenticate(c.C, user, password, c.Args[0]) {
 		c.Err(errWrongPass)
 		return
 	}
-	c.C.Authed = true
 	c.W.OK()
 }
 
@@ -111,11 +94,10 @@ func cmdHello(c *Ctx) {
 	for i := 2; i < len(c.Args); {
 		switch {
 		case c.Word(i, "auth") && i+2 < len(c.Args):
-			if !c.S.authenticate(c.Args[i+1], c.Args[i+2]) {
+			if !c.S.authenticate(c.C, c.Args[i+1], c.Args[i+2], c.Args[0]) {
 				c.Err(errWrongPass)
 				return
 			}
-			c.C.Authed = true
 			i += 3
 		case c.Word(i, "setname") && i+1 < len(c.Args):
 			if !nameOK(c.Args[i+1]) {
@@ -129,7 +111,7 @@ func cmdHello(c *Ctx) {
 			return
 		}
 	}
-	if !c.C.Authed && c.S.Config.RequirePass.Load() != "" {
+	if c.S.Unknown(c.C) {
 		c.Err("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
 		return
 	}
@@ -200,7 +182,7 @@ func cmdReset(c *Ctx) {
 	}
 	cl.NoTouch = false
 	cl.set(stateNoTouch|stateNoEvict, false)
-	cl.Authed = c.S.Config.RequirePass.Load() == ""
+	c.S.beDefault(cl)
 	c.W.SimpleString("RESET")
 }
 

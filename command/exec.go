@@ -127,6 +127,8 @@ type Exec struct {
 	oom     bool // the command began where memory was short; for scripts
 	beside  bool // it is a worker's of scripts that have left their loop
 
+	asked asked // see mayCall
+
 	lua      *machine   // for scripts; nil until the first
 	spareRun *scriptRun // memory for the next one
 }
@@ -489,13 +491,13 @@ func (x *Exec) admit(ctx *Ctx) bool {
 		x.stats[row.num].Rejected.Add(1)
 		return false
 	}
-	if !c.Authed && row.Flags&NoAuth == 0 {
-		if x.s.Config.RequirePass.Load() != "" {
-			x.stats[row.num].Rejected.Add(1)
-			x.reject(ctx, errNoAuth)
-			return false
-		}
-		c.Authed = true
+	if !c.Authed && row.Flags&NoAuth == 0 && !x.s.rights.open.Load() {
+		x.stats[row.num].Rejected.Add(1)
+		x.reject(ctx, errNoAuth)
+		return false
+	}
+	if u := c.limits.Load(); u != nil && !x.permitted(ctx, u) {
+		return false
 	}
 	ctx.Flags = row.Flags
 	if row.FlagsFn != nil {

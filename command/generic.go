@@ -16,7 +16,7 @@ import (
 
 func genericRows() []*Row {
 	return []*Row{
-		{Name: "copy", Fn: cmdCopy, Arity: -3, Flags: Write | DenyOOM | CountsReads, First: 1, Last: 2, Step: 1, KeyFlags: "RO access; OW update",
+		{Name: "copy", Fn: cmdCopy, Arity: -3, Flags: Write | DenyOOM | CountsReads, DBArgs: copyDB, First: 1, Last: 2, Step: 1, KeyFlags: "RO access; OW update",
 			Since: "6.2.0", Group: "generic", Summary: "Copies a value to another key.", Complexity: "O(N) in the size of a packed value, else O(1)",
 			Syntax: "source destination [DB destination-db] [REPLACE]"},
 		{Name: "del", Fn: cmdDel, Arity: -2, Flags: Write, First: 1, Last: -1, Step: 1, KeyFlags: "RM delete",
@@ -28,7 +28,7 @@ func genericRows() []*Row {
 		{Name: "keys", Fn: cmdKeys, Arity: 2, Flags: ReadOnly | Walks, Since: "1.0.0", Group: "generic", Categories: "dangerous",
 			Summary: "Returns the keys that match a pattern.", Complexity: "O(N) in the number of keys of the database",
 			Syntax: "pattern", Tips: "request_policy:all_shards nondeterministic_output_order"},
-		{Name: "move", Fn: cmdMove, Arity: 3, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+		{Name: "move", Fn: cmdMove, Arity: 3, Flags: Write | Fast, DBArgs: dbsAt(2), First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "1.0.0", Group: "generic", Summary: "Moves a key to another database.", Complexity: "O(1)", Syntax: "key db"},
 		{Name: "object", Arity: -2, Since: "2.2.3", Group: "generic", Categories: "-keyspace", Summary: "Tells how a value is kept.", Complexity: "Depends on the subcommand",
 			Sub: []*Row{
@@ -208,6 +208,21 @@ func cmdMove(c *Ctx) {
 	c.NotifyIn(db, 'g', "move_to", k)
 	c.Dirty++
 	c.W.Int(1)
+}
+
+// copyDB finds the database that COPY copies into: the last DB's.
+func copyDB(args [][]byte, dst []int) []int {
+	at := 0
+	for i := 3; i+1 < len(args); i++ {
+		if equalFold(args[i], "db") {
+			i++
+			at = i
+		}
+	}
+	if at > 0 {
+		dst = append(dst, at)
+	}
+	return dst
 }
 
 func cmdCopy(c *Ctx) {

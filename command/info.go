@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"kvd/acl"
 	"kvd/config"
 )
 
@@ -309,6 +310,9 @@ func (w *infoWriter) stats() {
 	all := s.errors.all
 	s.errors.mu.Unlock()
 	w.field("total_error_replies", all)
+	for _, d := range []acl.Reason{acl.Auth, acl.Cmd, acl.Key, acl.Channel, acl.Database} {
+		w.field("acl_access_denied_"+deniedField[d], s.rights.denied[d].Load())
+	}
 	w.fields("dump_payload_sanitizations:0")
 	w.field("client_query_buffer_limit_disconnections", t.queryLimit)
 	w.field("total_reads_processed", t.reads)
@@ -316,6 +320,9 @@ func (w *infoWriter) stats() {
 	w.fields("reply_buffer_shrinks:0", "reply_buffer_expands:0") // clients have no such buffer
 	w.fields("io_threaded_reads_processed:0", "io_threaded_writes_processed:0")
 }
+
+// deniedField names the counters of what was refused, by reason.
+var deniedField = map[acl.Reason]string{acl.Auth: "auth", acl.Cmd: "cmd", acl.Key: "key", acl.Channel: "channel", acl.Database: "db"}
 
 func (w *infoWriter) cpu() {
 	user, sys := processCPU()

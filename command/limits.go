@@ -78,7 +78,7 @@ const (
 )
 
 // Unknown tells whether the client must authenticate first and has not.
-func (s *Server) Unknown(c *Client) bool { return !c.Authed && s.Config.RequirePass.Load() != "" }
+func (s *Server) Unknown(c *Client) bool { return !c.Authed && !s.rights.open.Load() }
 
 // OverUnauthOutput tells whether a client must be closed because it has not
 // authenticated and does not take its replies, of which so many bytes wait, and

@@ -206,7 +206,9 @@ func cmdExec(c *Ctx) {
 	at := queued{}
 	for i, row := range m.rows {
 		to := m.cmds[i]
-		x.nested(c, row, m.args[at.args:to.args:to.args], m.keys[at.keys:to.keys:to.keys])
+		if args := m.args[at.args:to.args:to.args]; c.C.limits.Load() == nil || x.stillPermitted(c, row, args) {
+			x.nested(c, row, args, m.keys[at.keys:to.keys:to.keys])
+		}
 		at = to
 	}
 	c.inExec = false

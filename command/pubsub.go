@@ -206,6 +206,25 @@ func (t *channelTable) each(f func(name string)) {
 	}
 }
 
+// each calls f for every channel, shard channel and pattern, in no order.
+func (p *pubsub) each(f func(ch *channel)) {
+	for _, t := range []*channelTable{&p.channels, &p.shard} {
+		for i := range t.shards {
+			sh := &t.shards[i]
+			sh.mu.Lock()
+			for _, ch := range sh.m {
+				f(ch)
+			}
+			sh.mu.Unlock()
+		}
+	}
+	p.patterns.mu.RLock()
+	defer p.patterns.mu.RUnlock()
+	for _, ch := range p.patterns.all {
+		f(ch)
+	}
+}
+
 func (t *patternTable) subscribe(pattern []byte, conn Conn) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -29,21 +29,21 @@ func pubsubRows() []*Row {
 	)
 	help.Categories = "-pubsub" // as Redis has it
 	return []*Row{
-		{Name: "subscribe", Fn: cmdSubscribe, Arity: -2, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to channels.",
+		{Name: "subscribe", Fn: cmdSubscribe, Arity: -2, Flags: sub, Channels: "subscribe", Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to channels.",
 			Complexity: "O(N) in the number of channels", Syntax: "channel [channel ...]"},
 		{Name: "unsubscribe", Fn: cmdUnsubscribe, Arity: -1, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Ends subscriptions to channels.",
 			Complexity: "O(N) in the number of a channel's subscribers", Syntax: someChannels},
-		{Name: "psubscribe", Fn: cmdPSubscribe, Arity: -2, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to all channels that match patterns.",
+		{Name: "psubscribe", Fn: cmdPSubscribe, Arity: -2, Flags: sub, Channels: "psubscribe", Since: "2.0.0", Group: "pubsub", Summary: "Subscribes to all channels that match patterns.",
 			Complexity: "O(N) in the number of patterns", Syntax: "pattern [pattern ...]"},
 		{Name: "punsubscribe", Fn: cmdPUnsubscribe, Arity: -1, Flags: sub, Since: "2.0.0", Group: "pubsub", Summary: "Ends subscriptions to patterns.",
 			Complexity: "O(N) in the number of a pattern's subscribers", Syntax: "[pattern [pattern ...]]"},
-		{Name: "ssubscribe", Fn: cmdSSubscribe, Arity: -2, Flags: sub, First: 1, Last: -1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
+		{Name: "ssubscribe", Fn: cmdSSubscribe, Arity: -2, Flags: sub, Channels: "subscribe", First: 1, Last: -1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
 			Summary: "Subscribes to shard channels.", Complexity: "O(N) in the number of channels", Syntax: "shardchannel [shardchannel ...]"},
 		{Name: "sunsubscribe", Fn: cmdSUnsubscribe, Arity: -1, Flags: sub, First: 1, Last: -1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
 			Summary: "Ends subscriptions to shard channels.", Complexity: "O(N) in the number of a channel's subscribers", Syntax: someShard},
-		{Name: "publish", Fn: cmdPublish, Arity: 3, Flags: publish, Since: "2.0.0", Group: "pubsub", Summary: "Sends a message to a channel's subscribers.",
+		{Name: "publish", Fn: cmdPublish, Arity: 3, Flags: publish, Channels: "publish", Since: "2.0.0", Group: "pubsub", Summary: "Sends a message to a channel's subscribers.",
 			Complexity: "O(N+M) in the number of subscribers and of all patterns", Syntax: "channel message"},
-		{Name: "spublish", Fn: cmdSPublish, Arity: 3, Flags: publish, First: 1, Last: 1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
+		{Name: "spublish", Fn: cmdSPublish, Arity: 3, Flags: publish, Channels: "publish", First: 1, Last: 1, Step: 1, KeyFlags: "not_key", Since: "7.0.0", Group: "pubsub",
 			Summary: "Sends a message to a shard channel's subscribers.", Complexity: "O(N) in the number of subscribers", Syntax: "shardchannel message"},
 		{Name: "pubsub", Arity: -2, Since: "2.8.0", Group: "pubsub", Summary: "Commands about channels and subscriptions.", Complexity: "Depends on the subcommand.",
 			Sub: []*Row{
@@ -125,6 +125,11 @@ func (c *Ctx) subscribe(k *subKind) {
 			cl.countSubs(subBytes + len(name))
 		}
 		c.confirm(k.on, name, k.count(cl.subs))
+	}
+	// Rights may have been taken away since the command was admitted, before the client
+	// stood where that could be seen.
+	if u := cl.limits.Load(); u != nil && slices.ContainsFunc(c.Args[1:], func(name []byte) bool { return !u.MaySubscribe(name, k == &patternSubs) }) {
+		c.Close()
 	}
 }
 

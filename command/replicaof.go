@@ -101,7 +101,7 @@ func (s *Server) unblockAll() {
 // caller drops it with DropClient.
 func (s *Server) LinkUp(nc net.Conn, kill func()) *Client {
 	c := s.NewClient(linkConn{kill}, nc.RemoteAddr().String(), nc.LocalAddr().String(), -1)
-	c.Authed = true
+	s.unbind(c)
 	c.set(stateMaster, true)
 	return c
 }

@@ -101,6 +101,13 @@ type Row struct {
 	// Secret gives the positions of arguments that nobody else may see, neither in
 	// the slow log nor by MONITOR; nil: there are none.
 	Secret func(s *Server, args [][]byte) []int
+	// Channels says what the arguments are that name channels, if there are such:
+	// "publish" (the first one), "subscribe" or "psubscribe" (all).
+	Channels string
+	// DBArgs appends the positions of arguments that name databases; EveryDB: it
+	// works in all of them.
+	DBArgs  func(args [][]byte, dst []int) []int
+	EveryDB bool
 	// FlagsFn gives the flags of one call where they depend on its arguments (a
 	// script that says of itself that it writes nothing); they decide whether the
 	// server's state admits it.

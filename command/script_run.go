@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kvd/acl"
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/resp/wire"
@@ -420,6 +421,12 @@ func (r *scriptRun) do(args [][]byte) (refusal string) {
 		return errCallArity
 	case row.Flags&NoScript != 0 && !x.s.debug.allowNoScr.Load():
 		return errCallNoScript
+	case c.C.limits.Load() != nil:
+		if refusal = x.refusedInScript(c, row, args); refusal != "" {
+			return refusal
+		}
+	}
+	switch {
 	case row.Flags&(Write|MayReplicate) != 0 && r.readOnly:
 		return errCallReadOnly
 	}
@@ -640,19 +647,33 @@ func (m *machine) setRepl(s *lua.State, w []lua.Value, n int) (int, error) {
 	return 0, nil
 }
 
-// aclCheckCmd tells whether the user may run a command; there is one user, who
-// may run all.
+// aclCheckCmd tells whether the user may run a command.
 func (m *machine) aclCheckCmd(s *lua.State, w []lua.Value, n int) (int, error) {
 	if n == 0 {
 		return m.raise(s, w, "ERR Please specify at least one argument for this redis.acl_check_cmd() call", true)
 	}
-	name, err := s.ArgString(w, n, 0)
-	if err != nil {
-		return 0, err
+	r := m.run
+	if r == nil {
+		return m.raise(s, w, "ERR redis.acl_check_cmd can only be called inside a script invocation", true)
 	}
-	if m.table.Lookup([]byte(name)) == nil {
+	args := make([][]byte, n)
+	for i := range args {
+		text, err := s.ArgString(w, n, i)
+		if err != nil {
+			return 0, err
+		}
+		args[i] = []byte(text)
+	}
+	c := &r.x.ctx
+	row := c.S.Table.Find(args)
+	if row == nil {
 		return m.raise(s, w, "ERR Invalid command passed to redis.acl_check_cmd()", true)
 	}
-	s.Window()[0] = lua.Bool(true)
+	may := true
+	if u := c.C.limits.Load(); u != nil {
+		why, _ := r.x.mayCall(u, row, args, c.C.DB())
+		may = why == acl.None
+	}
+	s.Window()[0] = lua.Bool(may)
 	return 1, nil
 }

@@ -60,6 +60,7 @@ type Server struct {
 	latency  latencyMonitor
 	monitors monitors
 	scripts  scripts
+	rights   rights
 
 	persist     Persistence
 	persistMu   lockrank.Mutex[lockrank.CommandPersist] // one PersistenceChanged at a time
@@ -119,6 +120,7 @@ func NewServer(table *Table, cfg *config.Config, ks *keyspace.Keyspace, log *log
 	s.pubsub.init()
 	s.tracking.init(s)
 	s.publish = func(channel, message []byte) { s.pubsub.publish(&s.pubsub.channels, channel, message) }
+	s.rights.init(s)
 	s.configHooks()
 	s.watchSlowness()
 	s.memory.startup = s.memoryUse(false).used
@@ -141,9 +143,8 @@ func (s *Server) Accept(conn Conn, addr, laddr string, fd int, before func(*Clie
 	c := &Client{ID: s.clients.next.Add(1), Addr: addr, LAddr: laddr, FD: fd, Created: time.Now(), Conn: conn}
 	c.proto.Store(2)
 	c.active.Store(c.Created.UnixMilli())
-	c.Authed = s.Config.RequirePass.Load() == ""
 	before(c)
-	s.clients.add(c)
+	s.enroll(c)
 	s.Stats.Connections.Add(1)
 	return c
 }

@@ -20,7 +20,7 @@ func serverRows() []*Row {
 	return []*Row{
 		{Name: "dbsize", Fn: cmdDBSize, Arity: 1, Flags: ReadOnly | Fast | Walks, Since: "1.0.0", Group: "server", Categories: "keyspace",
 			Summary: "Returns the number of keys in the database.", Complexity: "O(1)", Tips: "request_policy:all_shards response_policy:agg_sum"},
-		{Name: "flushall", Fn: cmdFlushAll, Arity: -1, Flags: Write | LockAll, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
+		{Name: "flushall", Fn: cmdFlushAll, Arity: -1, Flags: Write | LockAll, EveryDB: true, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Empties all databases.", Complexity: "O(1); the memory is freed in the background", Syntax: "[ASYNC | SYNC]",
 			Tips: "request_policy:all_shards response_policy:all_succeeded"},
 		{Name: "flushdb", Fn: cmdFlushDB, Arity: -1, Flags: Write | LockAll, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
@@ -28,7 +28,7 @@ func serverRows() []*Row {
 			Tips: "request_policy:all_shards response_policy:all_succeeded"},
 		{Name: "lolwut", Fn: cmdLolwut, Arity: -1, Flags: ReadOnly | Fast, Since: "5.0.0", Group: "server",
 			Summary: "Draws a picture and tells the version.", Complexity: "O(1)", Syntax: "[VERSION version]"},
-		{Name: "swapdb", Fn: cmdSwapDB, Arity: 3, Flags: Write | Fast | LockAll, Since: "4.0.0", Group: "server", Categories: "keyspace dangerous",
+		{Name: "swapdb", Fn: cmdSwapDB, Arity: 3, Flags: Write | Fast | LockAll, DBArgs: dbsAt(1, 2), Since: "4.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Exchanges two databases.", Complexity: "O(N) in the number of clients that watch or wait for keys of them", Syntax: "index1 index2"},
 		{Name: "time", Fn: cmdTime, Arity: 1, Flags: Loading | Stale | Fast, Since: "2.6.0", Group: "server",
 			Summary: "Returns the server's time: Unix seconds and microseconds.", Complexity: "O(1)", Tips: "nondeterministic_output"},

@@ -134,9 +134,25 @@ func itself(pattern []byte) bool {
 	return len(pattern) > 0 && pattern[0] == '#' && (len(pattern) == 1 || pattern[1] == 0)
 }
 
+// foreign tells which of SORT's options reads keys that the elements name, "" if none
+// does.
+func (s *sorting) foreign() string {
+	switch {
+	case s.by != nil && hasStar(s.by):
+		return "BY"
+	case slices.ContainsFunc(s.gets, func(g []byte) bool { return !itself(g) }):
+		return "GET"
+	}
+	return ""
+}
+
 func cmdSort(c *Ctx, readOnly bool) {
 	var s sorting
 	if !s.parse(c, readOnly) {
+		return
+	}
+	if option := s.foreign(); option != "" && !c.mayReadAll() {
+		c.Err("ERR " + option + " option of SORT denied due to insufficient ACL permissions.")
 		return
 	}
 	e := c.Find(&c.Keys[0])

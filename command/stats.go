@@ -314,6 +314,9 @@ func (s *Server) resetStats() {
 	s.errors.mu.Lock()
 	s.errors.n, s.errors.all = nil, 0
 	s.errors.mu.Unlock()
+	for i := range s.rights.denied {
+		s.rights.denied[i].Store(0)
+	}
 	s.Stats.MaxCommandNs.Store(0)
 	s.Keyspace.Stats.MaxLockHoldNs.Store(0)
 }

@@ -123,6 +123,16 @@ func (t *Table) byFullName(name []byte) *Row {
 	return r.sub([]byte(sub))
 }
 
+// Find finds the row of a call, whose arguments begin with the name; nil if there is
+// no such command or subcommand.
+func (t *Table) Find(args [][]byte) *Row {
+	r := t.Lookup(args[0])
+	if r != nil && len(r.Sub) > 0 && len(args) > 1 {
+		r = r.sub(args[1])
+	}
+	return r
+}
+
 // Top lists the commands that are not subcommands, by name.
 func (t *Table) Top() []*Row {
 	rows := make([]*Row, 0, len(t.byName))

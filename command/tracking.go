@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"kvd/acl"
 	"kvd/keyspace"
 	"kvd/lockrank"
 	"kvd/resp/wire"
@@ -421,10 +422,17 @@ func (t *tracking) postChanged(p pusher, o *cast) {
 		if m.keys == nil {
 			continue
 		}
+		seen := map[*acl.User]*invalidation{} // m for those who may not see all keys
 		for c := range o.prefixes[prefix] {
 			to := m
+			if u := c.limits.Load(); u != nil {
+				if to = seen[u]; to == nil {
+					to = m.seenBy(u)
+					seen[u] = to
+				}
+			}
 			if c.has(stateNoLoop) {
-				to = withoutOwn(m, changed, prefix, c)
+				to = withoutOwn(to, changed, prefix, c)
 			}
 			if to.keys != nil {
 				t.post(p, c, to)
@@ -439,13 +447,38 @@ func withoutOwn(m *invalidation, changed []changedKey, prefix string, c *Client)
 	if !slices.ContainsFunc(changed, own) {
 		return m
 	}
+	u := c.limits.Load()
 	m = &invalidation{}
 	for _, k := range changed {
-		if !own(k) && hasPrefix(k.key, prefix) {
+		if !own(k) && hasPrefix(k.key, prefix) && maySee(u, k.key) {
 			m.keys = append(m.keys, k.key)
 		}
 	}
 	return m
+}
+
+// seenBy is m but for the keys that the user may not read: their names are not for
+// him.
+func (m *invalidation) seenBy(u *acl.User) *invalidation {
+	own := &invalidation{}
+	for _, k := range m.keys {
+		if maySee(u, k) {
+			own.keys = append(own.keys, k)
+		}
+	}
+	return own
+}
+
+// rightsChanged is called when a client has other rights than before. In broadcasting
+// mode there may be changes that it is still to be told of, and may not be told of any
+// more; it is told that all has changed.
+func (t *tracking) rightsChanged(c *Client) {
+	if !c.has(stateBroadcast) {
+		return
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	t.post((*Exec)(nil), c, &invalidation{})
 }
 
 // invalidation is a message: keys, or none for all keys.

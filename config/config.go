@@ -41,6 +41,9 @@ type Config struct {
 	MaxMemoryClients        *Int          `directive:"maxmemory-clients"` // bytes; negative: percent of maxmemory
 
 	RequirePass            *String `directive:"requirepass"`
+	ACLFile                *String `directive:"aclfile"`
+	ACLPubSubDefault       *Enum   `directive:"acl-pubsub-default"`
+	ACLLogMaxLen           *Int    `directive:"acllog-max-len"`
 	EnableProtectedConfigs *Enum   `directive:"enable-protected-configs"`
 	EnableDebugCommand     *Enum   `directive:"enable-debug-command"`
 
@@ -174,6 +177,7 @@ type Config struct {
 	// What follows belongs to start-up (see load.go); configFile is read-only afterwards.
 	configFile string
 	renames    []Pair
+	users      []UserLine
 	newlines   int  // line ends read at the top level so far
 	saveSeen   bool // a save directive replaced the default
 	depth      int  // includes being read
@@ -255,6 +259,15 @@ func (c *Config) ConfigFile() string { return c.configFile }
 // Renames are the commands of rename-command with their new names, in order;
 // an empty one takes the command away.
 func (c *Config) Renames() []Pair { return c.renames }
+
+// UserLine is a "user" line: the user's name and the rules for him.
+type UserLine struct {
+	Args []string
+	At   FileError // where it stands; Reason is empty
+}
+
+// Users are the user lines, in order.
+func (c *Config) Users() []UserLine { return c.users }
 
 // Get answers CONFIG GET: for each pattern in turn the directives that match
 // it and have not been answered yet, in the table's order. A pattern without

@@ -307,7 +307,6 @@ func TestArgs(t *testing.T) {
 
 func TestRefuse(t *testing.T) {
 	for _, line := range []string{
-		"user bob on", "aclfile /x",
 		"loadmodule /x y", "cluster-enabled yes", "search.timeout 5",
 	} {
 		c := New()

@@ -324,11 +324,11 @@ var directives = []Directive{
 	enum("enable-protected-configs", "no", yesNoLocal, Immutable, Acts, groupSecurity, "Whether CONFIG SET may change protected directives, perhaps from local clients only."),
 	enum("enable-debug-command", "no", yesNoLocal, Immutable, Acts, groupSecurity, "Whether DEBUG may be called, perhaps by local clients only."),
 	enum("enable-module-command", "no", yesNoLocal, Immutable, Inert, groupSecurity, "Whether MODULE may be called."),
-	text("aclfile", "", Immutable, Refuse, groupSecurity, "File of users and their rights."),
-	fileOnly("user", Refuse, groupSecurity, "Define a user and its rights."),
+	text("aclfile", "", Immutable, Acts, groupSecurity, "File of users and their rights."),
+	fileOnly("user", Acts, groupSecurity, "Define a user and its rights."),
 	fileOnly("rename-command", Acts, groupSecurity, "Rename a command, or remove it with an empty name."),
-	enum("acl-pubsub-default", "resetchannels", []string{"allchannels", "resetchannels"}, 0, Inert, groupSecurity, "Channels of a new user."),
-	integer("acllog-max-len", "128", 0, maxLong, 0, Inert, groupSecurity, "Entries that ACL LOG keeps."),
+	enum("acl-pubsub-default", "resetchannels", []string{"allchannels", "resetchannels"}, 0, Acts, groupSecurity, "Channels of a new user."),
+	integer("acllog-max-len", "128", 0, maxLong, 0, Acts, groupSecurity, "Entries that ACL LOG keeps."),
 	enum("sanitize-dump-payload", "no", []string{"no", "yes", "clients"}, 0, Inert, groupSecurity, "Check RESTORE and RDB payloads thoroughly."),
 
 	// Memory and eviction.

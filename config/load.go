@@ -208,8 +208,11 @@ func (c *Config) fileOnly(e *entry, args []string, at FileError) error {
 		e.mark(at)
 		c.renames = append(c.renames, Pair{args[0], args[1]})
 		return nil
-	case e.Name == "user" && len(args) >= 1,
-		e.Name == "loadmodule" && len(args) >= 1:
+	case e.Name == "user" && len(args) >= 1:
+		e.mark(at)
+		c.users = append(c.users, UserLine{args, at})
+		return nil
+	case e.Name == "loadmodule" && len(args) >= 1:
 		e.mark(at)
 		return nil
 	}

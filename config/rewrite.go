@@ -36,7 +36,7 @@ func (c *Config) rewriteFile(all bool) error {
 	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	return replaceFile(c.configFile, []byte(c.rewrite(string(old), all)))
+	return ReplaceFile(c.configFile, []byte(c.rewrite(string(old), all)))
 }
 
 // rewriter holds the lines of the file while they are rewritten.
@@ -199,10 +199,10 @@ func (r *rewriter) directive(e *entry) {
 	r.put(d.Name, d.Name+" "+value, changed)
 }
 
-// replaceFile writes a file in one step: a temporary file beside it is
+// ReplaceFile writes a file in one step: a temporary file beside it is
 // written, synced and renamed over it, and the directory is synced. The mode
 // of an existing file stays, because it may hold a password.
-func replaceFile(path string, content []byte) (err error) {
+func ReplaceFile(path string, content []byte) (err error) {
 	mode := os.FileMode(0o644)
 	if st, err := os.Stat(path); err == nil {
 		mode = st.Mode().Perm()

@@ -32,7 +32,7 @@ func (s *session) Forget() { s.scan.Forget() }
 // Run runs the complete commands of buf; see [transport.Session].
 func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
 	st := s.st
-	lim := wire.Limits{MaxBulk: s.p.maxBulk.Load(), Authenticated: st.Client.Authed}
+	lim := wire.Limits{MaxBulk: s.p.maxBulk.Load(), Authenticated: !s.p.cmd.Unknown(st.Client)}
 	ahead, args := x.Ahead, x.AheadArgs
 	defer func() {
 		clear(args) // they would keep the input alive
@@ -102,7 +102,7 @@ func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
 			s.scan.Reset() // what was read ahead is read again
 			return used
 		}
-		lim.Authenticated = st.Client.Authed
+		lim.Authenticated = !s.p.cmd.Unknown(st.Client)
 		if fail != nil {
 			s.p.cmd.Log.Verbosef("Protocol error (%s) from client: id=%d addr=%s", fail, st.Client.ID, st.Client.Addr)
 			w.Error(fail.Error())

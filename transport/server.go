@@ -336,7 +336,7 @@ func (s *Server) refuse(remote net.IP) string {
 		s.cmd.Stats.Rejected.Add(1)
 		return fullText
 	}
-	if remote != nil && !remote.IsLoopback() && s.cfg.ProtectedMode.Load() && s.cfg.RequirePass.Load() == "" {
+	if remote != nil && !remote.IsLoopback() && s.cfg.ProtectedMode.Load() && s.cmd.DefaultNoPass() {
 		s.cmd.Stats.Rejected.Add(1)
 		return deniedText
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"kvd/command"
+	"kvd/command/families"
 	"kvd/config"
 )
 
@@ -48,6 +50,9 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer, start func(*config.Config
 		}
 		cfg, err := loadConfig(args, stdin)
 		if err != nil {
+			return err
+		}
+		if err := command.CheckUsers(families.Table(), cfg); err != nil {
 			return err
 		}
 		return start(cfg)

@@ -38,6 +38,9 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	}
 	ks := keyspace.New(keyspace.Options{Databases: int(cfg.Databases.Load())})
 	srv := command.NewServer(table, cfg, ks, log, Version)
+	if err := srv.LoadUsers(); err != nil {
+		return err
+	}
 	done := make(chan struct{})
 	var once sync.Once
 	srv.Shutdown = func() { once.Do(func() { close(done) }) }
