@@ -84,7 +84,8 @@ func lua51Batch(t testing.TB, programs []string) []string {
 	return results
 }
 
-var driverProto = sync.OnceValues(func() (*Proto, error) { return Compile(driverSource, "=driver") })
+// driverProto has the name and lines that it has in lua5.1: error with a high level names them.
+var driverProto = sync.OnceValues(func() (*Proto, error) { return Compile("\n"+driverSource, "=(command line)") })
 
 // driverOf is the driver's function in a State.
 func driverOf(s *State) (Value, error) {
