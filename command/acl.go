@@ -300,7 +300,7 @@ func cmdACLLoad(c *Ctx) {
 		return
 	}
 	mine := false
-	load := func(w *wire.Writer, _ bool) {
+	load := func(w *wire.Writer) {
 		set, err := s.readACLFile()
 		if err != nil {
 			w.Error("ERR " + strings.TrimSpace(err.Error()))
@@ -309,8 +309,8 @@ func cmdACLLoad(c *Ctx) {
 		mine = s.replaceUsers(set, me)
 		w.OK()
 	}
-	if c.inExec || me.Conn == nil {
-		if load(c.W, true); mine {
+	if !c.CanBlock() {
+		if load(c.W); mine {
 			c.Close()
 		}
 		return
@@ -330,7 +330,7 @@ func cmdACLSave(c *Ctx) {
 		c.Err(errNoACLFile)
 		return
 	}
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Background(func(w *wire.Writer) {
 		if err := s.writeACLFile(); err != nil {
 			s.Log.Warningf("ACL SAVE: %v", err)
 			w.Error("ERR There was an error trying to save the ACLs. Please check the server logs for more information")

@@ -61,11 +61,11 @@ func cmdBgrewriteaof(c *Ctx) {
 	switch {
 	case p.Rewriting():
 		c.Err("ERR Background append only file rewriting already in progress")
-	case c.AllLocked(): // the instant of EXEC is none to begin at
+	case c.InExec(): // the instant of EXEC is none to begin at
 		p.ScheduleRewrite()
 		c.W.SimpleString(scheduled)
 	default:
-		c.Background(func(w *wire.Writer, _ bool) {
+		c.Background(func(w *wire.Writer) {
 			switch later, err := p.Rewrite(); {
 			case err != nil && p.Rewriting():
 				w.Error("ERR Background append only file rewriting already in progress")
@@ -81,7 +81,7 @@ func cmdBgrewriteaof(c *Ctx) {
 }
 
 func debugLoadAOF(c *Ctx, _ [][]byte) {
-	if c.inExec {
+	if c.InExec() {
 		c.Err("ERR DEBUG LOADAOF is not possible inside MULTI")
 		return
 	}

@@ -426,7 +426,7 @@ func cmdBitOp(c *Ctx) {
 	src := make([]stringValue, len(keys))
 	n := 0
 	for i := range keys {
-		if e := c.Tx.Peek(&keys[i]); e.Exists() {
+		if e := c.Peek(&keys[i]); e.Exists() {
 			src[i] = c.stringOf(&e)
 			if e.Encoding() == types.EncInt {
 				src[i].b = slices.Clone(src[i].b) // the next one uses the same scratch
@@ -741,7 +741,7 @@ func bitField(c *Ctx, readOnly bool) {
 	} else {
 		c.makeRaw(k, &e)
 	}
-	e = c.Peek(k)
+	e = c.LookupNoTouch(k)
 	before := int64(0)
 	if e.Encoding() == types.EncChunked {
 		v = stringValue{big: c.WritableObject(k, &e).(*types.BigString)}

@@ -198,7 +198,8 @@ func (t *waitTable) forget(k *keyspace.Key, wt *waiter) {
 	}
 }
 
-// CanBlock tells whether the command may wait: not inside EXEC.
+// CanBlock tells whether the command may wait, or work beside the loop: not inside
+// EXEC and scripts, nor without a connection.
 func (c *Ctx) CanBlock() bool { return !c.inExec && c.C.Conn != nil }
 
 // Block parks the client until one of the declared keys is ready for it. The

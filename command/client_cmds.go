@@ -424,7 +424,7 @@ func cmdClientReply(c *Ctx) {
 
 // elementOK replies inside EXEC alone, whose array has an element for each command.
 func (c *Ctx) elementOK() {
-	if c.inExec {
+	if c.InExec() {
 		c.W.OK()
 	}
 }

@@ -62,7 +62,7 @@ func (c *Ctx) values() *values { return &c.x.values }
 // findType finds the value at a key as an access to it; it is false where
 // something of another type is there, and that is replied.
 func (c *Ctx) findType(k *keyspace.Key, t types.Type, e *keyspace.Entry) bool {
-	c.FindInto(k, e)
+	c.LookupInto(k, e)
 	if e.Exists() && e.Type() != t {
 		c.Err(errWrongType)
 		return false

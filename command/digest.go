@@ -174,7 +174,7 @@ func debugDigestValue(c *Ctx, args [][]byte) {
 	for i, a := range args {
 		k := keyspace.MakeKey(a)
 		// Peek may remove an expired key; the digest of none is zero.
-		if e := c.Tx.Peek(&k); e.Exists() {
+		if e := c.Peek(&k); e.Exists() {
 			if err := sums[i].value(c, &e); err != nil {
 				c.Err(err.Error())
 				return

@@ -27,7 +27,7 @@ const _ = uint(keyspace.InlineMax - rdb.PackedMax)
 const dumpAtOnce = 64 << 10
 
 func cmdDump(c *Ctx) {
-	e := c.Find(&c.Keys[0])
+	e := c.Lookup(&c.Keys[0])
 	if !e.Exists() {
 		c.W.Null()
 		return

@@ -616,16 +616,6 @@ func (x *Exec) acquireAll(ctx *Ctx) bool {
 	return true
 }
 
-// nested runs a command inside another one, which has locked what both need:
-// EXEC's queue, a script. What it changed is journaled with the outer one.
-func (x *Exec) nested(ctx *Ctx, row *Row, args [][]byte, keys []keyspace.Key) {
-	ctx.Row, ctx.Args, ctx.Keys = row, args, keys
-	ctx.explicit, ctx.Dirty = false, 0
-	x.start(ctx)
-	x.run(ctx)
-	x.finish(ctx)
-}
-
 // call runs an admitted command: locks its keys, runs it, journals what it
 // changed, serves who waited for it, unlocks.
 func (x *Exec) call(ctx *Ctx) {
@@ -822,21 +812,21 @@ func (c *Ctx) NoEffect() { c.explicit = true }
 func (c *Ctx) Close() { c.outcome = Close }
 
 // Background runs f on a worker, with no lock held and the client parked until
-// it returns; what f writes is the reply. Inside EXEC f runs at once, under
-// the locks, and locked is true.
-func (c *Ctx) Background(f func(w *wire.Writer, locked bool)) {
+// it returns; what f writes is the reply. Where the command cannot wait (see
+// CanBlock) f runs at once, under the command's locks.
+func (c *Ctx) Background(f func(w *wire.Writer)) {
 	c.background(f, func(work func()) { go work() })
 }
 
 // Aside is Background for long reads of views: f locks nothing and does no I/O.
 // Its thread has a lower priority than those of the event loops.
 func (c *Ctx) Aside(f func(w *wire.Writer)) {
-	c.background(func(w *wire.Writer, _ bool) { f(w) }, c.S.readers.run)
+	c.background(f, c.S.readers.run)
 }
 
-func (c *Ctx) background(f func(w *wire.Writer, locked bool), start func(work func())) {
-	if c.inExec || c.C.Conn == nil {
-		f(c.W, true)
+func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
+	if !c.CanBlock() {
+		f(c.W)
 		return
 	}
 	c.outcome = Parked
@@ -853,7 +843,7 @@ func (c *Ctx) background(f func(w *wire.Writer, locked bool), start func(work fu
 				cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
 			}
 		}()
-		f(w, false)
+		f(w)
 		ns := clock() - began
 		x.countWait(row, ns, spent+ns)
 		if spent+ns >= s.slowness.least.Load() {
@@ -934,8 +924,13 @@ var laterRow Row
 // pausePoll is how often ChangeLater looks whether a pause is over.
 const pausePoll = 10 * time.Millisecond
 
-// AllLocked tells whether the command holds every stripe (inside EXEC).
-func (c *Ctx) AllLocked() bool { return c.inExec }
+// InExec tells whether the command runs inside EXEC or a script, whose moment is
+// none to save at, and which cannot wait.
+func (c *Ctx) InExec() bool { return c.inExec }
+
+// HoldsAll tells whether every stripe is locked for the command: it, or the EXEC or
+// script around it, needs them.
+func (c *Ctx) HoldsAll() bool { return c.x != nil && c.S.Keyspace.HoldsAll(&c.x.held) }
 
 func unknownCommand(args [][]byte) string {
 	var b strings.Builder

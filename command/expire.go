@@ -99,7 +99,7 @@ func (c *Ctx) expire(unit int64, relative bool) {
 	}
 	when = when*unit + base
 	k := &c.Keys[0]
-	e := c.Find(k)
+	e := c.Lookup(k)
 	if !e.Exists() || !w.holds(e.Deadline(), when) {
 		c.W.Int(0)
 		return
@@ -122,7 +122,7 @@ func (c *Ctx) expire(unit int64, relative bool) {
 
 // ttl serves TTL and its kin; unit is in milliseconds.
 func (c *Ctx) ttl(unit int64, relative bool) {
-	e := c.Peek(&c.Keys[0])
+	e := c.LookupNoTouch(&c.Keys[0])
 	if !e.Exists() {
 		c.W.Int(-2)
 		return
@@ -144,7 +144,7 @@ func (c *Ctx) ttl(unit int64, relative bool) {
 
 func cmdPersist(c *Ctx) {
 	k := &c.Keys[0]
-	e := c.Find(k)
+	e := c.Lookup(k)
 	if !e.Exists() || e.Deadline() == 0 {
 		c.W.Int(0)
 		return

@@ -80,7 +80,7 @@ func cmdDel(c *Ctx) {
 func cmdExists(c *Ctx) {
 	n := 0
 	for i := range c.Keys {
-		if e := c.Peek(&c.Keys[i]); e.Exists() {
+		if e := c.LookupNoTouch(&c.Keys[i]); e.Exists() {
 			n++
 		}
 	}
@@ -90,7 +90,7 @@ func cmdExists(c *Ctx) {
 func cmdTouch(c *Ctx) {
 	n := 0
 	for i := range c.Keys {
-		if e := c.Find(&c.Keys[i]); e.Exists() {
+		if e := c.Lookup(&c.Keys[i]); e.Exists() {
 			n++
 		}
 	}
@@ -98,7 +98,7 @@ func cmdTouch(c *Ctx) {
 }
 
 func cmdType(c *Ctx) {
-	e := c.Peek(&c.Keys[0])
+	e := c.LookupNoTouch(&c.Keys[0])
 	c.W.SimpleString(e.Type().String())
 }
 
@@ -167,7 +167,7 @@ func (c *Ctx) rename(nx bool) {
 			c.W.OK()
 		}
 	}
-	if e := c.Find(from); !e.Exists() {
+	if e := c.Lookup(from); !e.Exists() {
 		c.Err(errNoKey)
 		return
 	}
@@ -196,7 +196,7 @@ func cmdMove(c *Ctx) {
 	}
 	k := &c.Keys[0]
 	to := c.In(db)
-	if e := c.Find(k); !e.Exists() || to.Exists(k) {
+	if e := c.Lookup(k); !e.Exists() || to.Exists(k) {
 		c.W.Int(0)
 		return
 	}
@@ -247,7 +247,7 @@ func cmdCopy(c *Ctx) {
 		c.Err(errSameObject)
 		return
 	}
-	e := c.Find(from)
+	e := c.Lookup(from)
 	if !e.Exists() {
 		c.W.Int(0)
 		return
@@ -281,8 +281,8 @@ func cmdCopy(c *Ctx) {
 func cmdKeys(c *Ctx) {
 	pattern := glob.Compile(c.Args[1])
 	all := string(c.Args[1]) == "*" // the empty key, too
-	s, db, now, locked := c.S, c.DB(), c.Now, c.AllLocked()
-	c.Background(func(w *wire.Writer, _ bool) {
+	s, db, now, locked := c.S, c.DB(), c.Now, c.HoldsAll()
+	c.Background(func(w *wire.Writer) {
 		m, n := w.DeferArray(), 0
 		found := func(k []byte) {
 			if all || pattern.Match(k) {
@@ -333,7 +333,7 @@ func cmdRandomKey(c *Ctx) {
 // object finds the value that an OBJECT subcommand is about, and replies null
 // where there is none. That counts as a look-up, but is no event where it finds none.
 func (c *Ctx) object() (e keyspace.Entry, ok bool) {
-	e = c.Peek(&c.Keys[0])
+	e = c.LookupNoTouch(&c.Keys[0])
 	c.count(&e)
 	if !e.Exists() {
 		c.W.Null()

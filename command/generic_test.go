@@ -428,7 +428,7 @@ func TestDumpRestoreTypes(t *testing.T) {
 		held := s.Keyspace.LockAll()
 		defer s.Keyspace.Unlock(&held)
 		key := keyspace.MakeKey([]byte(k))
-		e := s.x.ctx.Tx.Peek(&key)
+		e := s.x.ctx.Peek(&key)
 		var out []string
 		add := func(v types.Elem) { out = append(out, string(v.Append(nil))) }
 		switch e.Type() {

@@ -461,7 +461,7 @@ func TestDueFieldsAreHidden(t *testing.T) {
 		h := s.Keyspace.LockAll()
 		defer s.Keyspace.Unlock(&h)
 		s.x.ctx.Replaying = true
-		e := s.x.ctx.Peek(&k)
+		e := s.x.ctx.LookupNoTouch(&k)
 		s.x.ctx.Replaying = false
 		var hash types.Hash
 		s.x.ctx.load(&e, &hash)

@@ -220,7 +220,7 @@ func cmdPFMerge(c *Ctx) {
 		return
 	}
 	k := &c.Keys[0]
-	e := c.Tx.Find(k)
+	e := c.Find(k)
 	var b []byte
 	var err error
 	if e.Exists() {
@@ -319,7 +319,7 @@ func cmdPFDebug(c *Ctx) {
 
 func cmdPFSelfTest(c *Ctx) {
 	limit := c.hllSparseMax()
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Background(func(w *wire.Writer) {
 		if err := selfTestHLL(limit, 1000, 10_000_000); err != nil {
 			w.Error("ERR TESTFAILED " + err.Error())
 		} else {

@@ -91,7 +91,7 @@ func cmdInfo(c *Ctx) {
 		}
 	}
 	basic = basic || len(c.Args) == 1
-	w := &infoWriter{s: c.S, now: c.x.now, locked: c.AllLocked()}
+	w := &infoWriter{s: c.S, now: c.x.now, locked: c.HoldsAll()}
 	for i := range infoSections {
 		sec := &infoSections[i]
 		if !all && !(basic && !sec.extra) && !want[sec.name] {

@@ -316,7 +316,7 @@ func (s *Server) changeKeys(j *keyJob, names [][]byte) bool {
 		n := 0
 		for i := range keys {
 			k := &keys[i]
-			if e := c.Tx.Peek(k); !e.Exists() {
+			if e := c.Peek(k); !e.Exists() {
 				continue
 			}
 			n++

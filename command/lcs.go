@@ -92,7 +92,7 @@ func cmdLCS(c *Ctx) {
 // ownString is the string at declared key i, empty where there is none; it
 // aliases nothing but the entry's Object.
 func (c *Ctx) ownString(i int) (stringValue, bool) {
-	e := c.Find(&c.Keys[i])
+	e := c.Lookup(&c.Keys[i])
 	if !e.Exists() {
 		return stringValue{}, true
 	}

@@ -603,7 +603,7 @@ func (c *Ctx) move(from, to end) bool {
 		c.W.Null()
 		return false
 	}
-	if d := c.Find(dst); d.Exists() && d.Type() != types.TList {
+	if d := c.Lookup(dst); d.Exists() && d.Type() != types.TList {
 		c.Err(errWrongType)
 		return false
 	}
@@ -636,7 +636,7 @@ func (c *Ctx) move(from, to end) bool {
 
 // pushOne adds an element to a key that holds a list or nothing.
 func (c *Ctx) pushOne(k *keyspace.Key, s end, b []byte) {
-	e := c.Peek(k)
+	e := c.LookupNoTouch(k)
 	l := c.listAt(1)
 	was := c.edit(k, &e, l)
 	addTo(l, s, b)

@@ -93,7 +93,7 @@ func blockingPop(c *Ctx, s end) {
 // waitedList is editList for a client that has waited: it is not told that
 // something else is at the key.
 func (c *Ctx) waitedList(k *keyspace.Key) (l *types.List, was editing) {
-	e := c.Find(k)
+	e := c.Lookup(k)
 	if e.Type() != types.TList {
 		return nil, was
 	}
@@ -169,7 +169,7 @@ func blockingMove(c *Ctx, from, to end, ms int64, rpoplpush bool) {
 		c.W.Null()
 	default:
 		c.Block(c.Keys[:1], Wait{Timeout: ms, Needs: c.Keys[1:2], TimedOut: nullArray, Serve: func(c *Ctx, k *keyspace.Key) bool {
-			if e := c.Peek(k); e.Type() != types.TList {
+			if e := c.LookupNoTouch(k); e.Type() != types.TList {
 				return false
 			}
 			// Where the destination is no list, that is the reply.

@@ -90,7 +90,7 @@ func cmdBLMoveM(c *Ctx) {
 		c.W.NullArray()
 	default:
 		c.Block(c.Keys[:1], Wait{Timeout: ms, Needs: c.Keys[1:2], TimedOut: nullArray, Serve: func(c *Ctx, k *keyspace.Key) bool {
-			e := c.Peek(k)
+			e := c.LookupNoTouch(k)
 			if e.Type() != types.TList {
 				return false
 			}
@@ -136,8 +136,8 @@ func (m *moving) moveWaited(c *Ctx) {
 // destination is no list, and that is replied.
 func (m *moving) move(c *Ctx) int {
 	src, dst := &c.Keys[0], &c.Keys[1]
-	e := c.Find(src)
-	if d := c.Find(dst); d.Exists() && d.Type() != types.TList {
+	e := c.Lookup(src)
+	if d := c.Lookup(dst); d.Exists() && d.Type() != types.TList {
 		c.Err(errWrongType)
 		return 0
 	}
@@ -174,7 +174,7 @@ func (m *moving) move(c *Ctx) int {
 	} else {
 		left := l.Len()
 		c.store(src, was, l, types.TList, left == 0)
-		de := c.Peek(dst)
+		de := c.LookupNoTouch(dst)
 		dl := c.listAt(1)
 		dwas := c.edit(dst, &de, dl)
 		for _, b := range elems {

@@ -177,7 +177,7 @@ func cmdMemoryUsage(c *Ctx) {
 			return
 		}
 	}
-	e := c.Peek(&c.Keys[0])
+	e := c.LookupNoTouch(&c.Keys[0])
 	if !e.Exists() {
 		c.W.Null()
 		return
@@ -187,7 +187,7 @@ func cmdMemoryUsage(c *Ctx) {
 
 func cmdMemoryStats(c *Ctx) {
 	s, w := c.S, c.W
-	m := s.memoryUse(c.AllLocked())
+	m := s.memoryUse(c.HoldsAll())
 	at := w.DeferArray()
 	n := 0
 	num := func(name string, v int64) {
@@ -216,7 +216,7 @@ func cmdMemoryStats(c *Ctx) {
 	num("functions.caches", 0)
 	keys := int64(0)
 	for db := range s.Keyspace.Databases() {
-		k, volatile := s.Keyspace.Size(db, c.AllLocked())
+		k, volatile := s.Keyspace.Size(db, c.HoldsAll())
 		if k == 0 {
 			continue
 		}
@@ -261,7 +261,7 @@ const (
 )
 
 func cmdMemoryDoctor(c *Ctx) {
-	m := c.S.memoryUse(c.AllLocked())
+	m := c.S.memoryUse(c.HoldsAll())
 	var b strings.Builder
 	odd := func(format string, args ...any) { fmt.Fprintf(&b, "* "+format+"\n", args...) }
 	if m.used < 5<<20 {
@@ -288,7 +288,7 @@ func cmdMemoryDoctor(c *Ctx) {
 }
 
 func cmdMemoryMallocStats(c *Ctx) {
-	m := c.S.memoryUse(c.AllLocked())
+	m := c.S.memoryUse(c.HoldsAll())
 	g := c.S.memory.read()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Slabs of the keyspace\n  entries %d\n  tables %d\n  held %d\n", m.ks.Entries, m.ks.Tables, m.ks.Held)
@@ -302,7 +302,7 @@ func cmdMemoryMallocStats(c *Ctx) {
 }
 
 func cmdMemoryPurge(c *Ctx) {
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Background(func(w *wire.Writer) {
 		debug.FreeOSMemory()
 		w.OK()
 	})

@@ -102,7 +102,7 @@ func cmdMigrate(c *Ctx) {
 		return
 	}
 	for i := range c.Keys {
-		if e := c.Find(&c.Keys[i]); e.Exists() {
+		if e := c.Lookup(&c.Keys[i]); e.Exists() {
 			p := &parcel{key: c.Keys[i]}
 			p.key.B = slices.Clone(p.key.B)
 			m.pack(p, &e)
@@ -113,12 +113,10 @@ func cmdMigrate(c *Ctx) {
 		c.W.SimpleString("NOKEY")
 		return
 	}
-	c.Background(func(w *wire.Writer, locked bool) {
-		if locked {
-			m.within = c
-		}
-		m.run(w)
-	})
+	if !c.CanBlock() {
+		m.within = c
+	}
+	c.Background(m.run)
 }
 
 // migration parses the arguments, except for the keys.
@@ -249,7 +247,7 @@ func (m *migration) settle(sent []*parcel) (again []*parcel) {
 					c.Notify('g', "del", &p.key)
 				}
 			default:
-				if e := c.Peek(&p.key); e.Exists() {
+				if e := c.LookupNoTouch(&p.key); e.Exists() {
 					m.pack(p, &e)
 				} else {
 					p.gone = true

@@ -41,7 +41,7 @@ func (m *monitors) set(f func(all []*Client) []*Client) {
 
 func cmdMonitor(c *Ctx) {
 	switch {
-	case c.inExec || c.C.Conn == nil:
+	case !c.CanBlock():
 		c.Err("ERR MONITOR isn't allowed for DENY BLOCKING client")
 		return
 	case c.C.has(stateMonitor | stateReplica):

@@ -139,7 +139,7 @@ func cmdWatch(c *Ctx) {
 	}
 	if !c.C.has(stateDirtyWatch) { // else EXEC fails whatever happens
 		for i := range c.Keys {
-			c.Peek(&c.Keys[i]) // a key whose time is over counts as missing from now on
+			c.LookupNoTouch(&c.Keys[i]) // a key whose time is over counts as missing from now on
 			c.S.watches.add(c.C, c.DB(), &c.Keys[i])
 		}
 	}
@@ -180,7 +180,7 @@ func cmdExec(c *Ctx) {
 		w := &c.C.watched[i]
 		c.Use(w.db)
 		c.Now = x.nowMs
-		c.Peek(&w.key) // marks the client if the key's time is over
+		c.LookupNoTouch(&w.key) // marks the client if the key's time is over
 	}
 	dirty := c.C.has(stateDirtyWatch)
 	c.S.watches.forget(c.C)
@@ -199,10 +199,10 @@ func cmdExec(c *Ctx) {
 			return
 		}
 	}
-	exec, args, w := c.Row, c.Args, c.W
+	outer := c.outer()
 	c.inExec, c.whole = true, c.C.Reply == ReplyOn
 	x.lap = clock()
-	w.Array(len(m.rows))
+	c.W.Array(len(m.rows))
 	at := queued{}
 	for i, row := range m.rows {
 		to := m.cmds[i]
@@ -211,8 +211,7 @@ func cmdExec(c *Ctx) {
 		}
 		at = to
 	}
-	c.inExec = false
-	c.Row, c.Args, c.Dirty = exec, args, 0
+	c.resume(&outer)
 	// finish (called for EXEC itself) serves the blocked and journals all
 	// effects as one unit, under the same locks.
 }
@@ -244,7 +243,7 @@ func execCondition(args [][]byte) (o *execIf, ok bool) {
 // holds tells whether the condition is met; text is the error where something
 // else than a string is to be compared.
 func (o *execIf) holds(c *Ctx) (ok bool, text string) {
-	e := c.Tx.Find(&o.key)
+	e := c.Find(&o.key)
 	if o.string == nil {
 		return e.Exists() == o.exists, ""
 	}

@@ -31,7 +31,7 @@ const ownEvery = 100 * time.Millisecond
 func (s *Server) noteOwn(c *Ctx) {
 	o := &s.own
 	for i := range c.Keys {
-		e := c.Peek(&c.Keys[i])
+		e := c.LookupNoTouch(&c.Keys[i])
 		if !e.Exists() || e.Deadline() == 0 {
 			continue
 		}

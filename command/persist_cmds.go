@@ -94,7 +94,7 @@ func cmdBgsave(c *Ctx) {
 	switch p := c.S.persist; {
 	case p.Saving():
 		c.Err(errSaving)
-	case c.AllLocked(): // the instant of EXEC is none to save at
+	case c.InExec(): // the instant of EXEC is none to save at
 		p.Schedule()
 		c.W.SimpleString("Background saving scheduled")
 	case p.Rewriting() && schedule:
@@ -113,7 +113,7 @@ const errSaving = "ERR Background save already in progress"
 
 func cmdSave(c *Ctx) {
 	p := c.S.persist
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Background(func(w *wire.Writer) {
 		busy, err := p.Save()
 		switch {
 		case busy:
@@ -139,12 +139,12 @@ func (c *Ctx) flushed() {
 		c.W.OK()
 		return
 	}
-	if c.inExec || c.C.Conn == nil { // Background would run under the locks
+	if !c.CanBlock() { // Background would run under the locks
 		p.Schedule()
 		c.W.OK()
 		return
 	}
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Background(func(w *wire.Writer) {
 		_ = p.SaveAfter() // it says in the log what failed; the databases are empty
 		w.OK()
 	})
@@ -223,7 +223,7 @@ func debugReload(c *Ctx, args [][]byte) {
 			return
 		}
 	}
-	if c.inExec {
+	if c.InExec() {
 		c.Err("ERR DEBUG RELOAD is not possible inside MULTI")
 		return
 	}
@@ -249,7 +249,7 @@ func (c *Ctx) aloneInBackground(f func(w *wire.Writer)) {
 		return
 	}
 	s.Keyspace.Unlock(&c.x.held) // f locks what it needs
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Background(func(w *wire.Writer) {
 		defer s.standStill(false)
 		f(w)
 	})

@@ -215,7 +215,7 @@ func (c *Ctx) listChannels(t *channelTable) {
 	if len(c.Args) == 3 {
 		pattern = glob.Compile(c.Args[2])
 	}
-	list := func(w *wire.Writer, _ bool) {
+	list := func(w *wire.Writer) {
 		n, at := 0, w.DeferArray()
 		t.each(func(name string) {
 			if pattern.Match([]byte(name)) {
@@ -228,7 +228,7 @@ func (c *Ctx) listChannels(t *channelTable) {
 	if t.n.Load() > manyChannels || pattern.Hard() {
 		c.Background(list)
 	} else {
-		list(c.W, false)
+		list(c.W)
 	}
 }
 

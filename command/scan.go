@@ -109,14 +109,14 @@ func cmdScan(c *Ctx) {
 	if !ok || !c.scanRest(&o, 2, true) {
 		return
 	}
-	s, db, now, locked := c.S, c.DB(), c.Now, c.AllLocked()
+	s, db, now, locked := c.S, c.DB(), c.Now, c.HoldsAll()
 	expire := !c.Replaying && !c.HideExpired
 	if o.count <= scanAtOnce && !o.hard() {
 		s.scan(c.W, db, now, locked, expire, &o)
 		return
 	}
 	o.typ = bytes.Clone(o.typ)
-	c.Background(func(w *wire.Writer, _ bool) { s.scan(w, db, now, locked, expire, &o) })
+	c.Background(func(w *wire.Writer) { s.scan(w, db, now, locked, expire, &o) })
 }
 
 // scan replies with the next keys and the cursor behind them. It locks what it

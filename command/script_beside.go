@@ -59,7 +59,7 @@ func (m *machine) tick(*lua.State) lua.Action {
 	if r.reserved != nil {
 		return lua.Continue
 	}
-	if r.inExec || r.x.ctx.C.Conn == nil {
+	if r.outer.inExec || r.x.ctx.C.Conn == nil {
 		if took > s.busyThreshold() && !r.wrote.Load() && r.x.ctx.C.Conn != nil {
 			r.overtime = true
 			return lua.Kill
@@ -81,7 +81,7 @@ func (s *Server) busyThreshold() time.Duration {
 func (b *beside) list(r *scriptRun) {
 	b.mu.Lock()
 	r.listed = true
-	r.shown = r.x.s.slowArgs(r.row, r.args)
+	r.shown = r.x.s.slowArgs(r.outer.row, r.outer.args)
 	b.runs = append(b.runs, r)
 	if b.ending {
 		r.killed.Store(true)
@@ -137,7 +137,7 @@ func (s *Server) scriptWorker() *Exec {
 // leaveLoop hands a suspended script to a worker. The client is parked.
 func (x *Exec) leaveLoop(r *scriptRun) {
 	s, c := x.s, &x.ctx
-	cl, row := c.C, r.row
+	cl, row := c.C, r.outer.row
 	w := s.scriptWorker()
 	r.reserved = s.Keyspace.Reserve(&x.held)
 	r.x = w
@@ -153,11 +153,10 @@ func (x *Exec) leaveLoop(r *scriptRun) {
 	to.ready, c.ready = c.ready, to.ready[:0]
 	to.after, c.after = c.after, nil
 
-	kept := s.slowArgs(row, r.args)
+	kept := s.slowArgs(row, r.outer.args)
 	spent := clock() - r.began
-	c.W, c.Row, c.Args, c.Keys, c.inExec, c.script = r.out, r.row, r.args, r.keys, r.inExec, nil
-	c.explicit, c.Dirty = true, 0
-	r.args, r.keys = nil, nil // they are the loop's
+	c.resume(&r.outer)
+	r.outer.args, r.outer.keys = nil, nil // they are the loop's
 	c.outcome = Parked
 	cl.Working = true
 
@@ -189,7 +188,7 @@ func (b *beside) slow(s *Server, r *scriptRun) {
 // goOn runs a script to its end on a worker.
 func (x *Exec) goOn(r *scriptRun, kept []string, spent int64) {
 	s, c := x.s, &x.ctx
-	cl, row := c.C, r.row
+	cl, row := c.C, r.outer.row
 	defer func() {
 		if p := recover(); p != nil {
 			s.Log.Warningf("Panic in script %s of client %d: %v\n%s", r.name, cl.ID, p, debug.Stack())
@@ -205,8 +204,7 @@ func (x *Exec) goOn(r *scriptRun, kept []string, spent int64) {
 	}
 	m := r.m
 	out := wire.InParts(cl.Proto())
-	r.out = out
-	r.inExec = false
+	r.outer.out, r.outer.inExec = out, false
 	r.reserved.End(&x.held)
 	db := c.DB()
 	r.end(results, err)

@@ -39,13 +39,8 @@ type scriptRun struct {
 	x *Exec    // who runs it: a loop's, or a worker's once it has left the loop
 	m *machine // on which
 
-	// What EVAL is to the dispatcher, to be put back at the end.
-	out    *wire.Writer
-	row    *Row
-	args   [][]byte
-	keys   []keyspace.Key
-	inExec bool
-	db     int32
+	outer frame // of EVAL
+	db    int32 // which its client had selected
 
 	// Of the commands that it runs: the reply, the arguments and the text of
 	// those that are numbers, and the keys. Arguments of commands with effects
@@ -153,7 +148,7 @@ func (c *Ctx) runScript(what *call) {
 	}
 	r := x.newRun()
 	r.call, r.m = *what, m
-	r.out, r.row, r.args, r.keys, r.inExec, r.db = c.W, c.Row, c.Args, c.Keys, c.inExec, c.C.db.Load()
+	r.outer, r.db = c.outer(), c.C.db.Load()
 	r.all = x.s.Keyspace.HoldsAll(&x.held)
 	r.reply.Proto = 2
 	r.oom = x.oom && r.flags&scriptAllowOOM == 0
@@ -208,9 +203,9 @@ func (x *Exec) keepRun(r *scriptRun) {
 // to EVAL. The stripes are locked.
 func (r *scriptRun) end(results []lua.Value, err error) {
 	c := &r.x.ctx
-	c.W, c.Row, c.Args, c.Keys, c.inExec, c.script = r.out, r.row, r.args, r.keys, r.inExec, nil
+	c.resume(&r.outer)
 	c.C.db.Store(r.db)
-	c.explicit, c.Dirty, c.outcome = true, 0, Done
+	c.outcome = Done
 	r.m.run, r.m.st.Host = nil, nil
 	if err != nil {
 		r.fail(c, err)

@@ -60,7 +60,7 @@ func (c *Ctx) unknownForm() {
 }
 
 func cmdDBSize(c *Ctx) {
-	n, _ := c.S.Keyspace.Size(c.DB(), c.AllLocked())
+	n, _ := c.S.Keyspace.Size(c.DB(), c.HoldsAll())
 	c.W.Int(int64(n))
 }
 
@@ -123,7 +123,7 @@ func cmdSwapDB(c *Ctx) {
 		c.S.watches.each(db, func(k *keyspace.Key, _ []*Client) {
 			for _, db := range []int{int(a), int(b)} {
 				c.Use(db)
-				c.Peek(k)
+				c.LookupNoTouch(k)
 			}
 		})
 	}

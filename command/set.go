@@ -179,8 +179,8 @@ func cmdSRem(c *Ctx) {
 
 func cmdSMove(c *Ctx) {
 	src, dst := &c.Keys[0], &c.Keys[1]
-	d := c.Find(dst) // first, as this may remove what has expired
-	e := c.Find(src)
+	d := c.Lookup(dst) // first, as this may remove what has expired
+	e := c.Lookup(src)
 	switch {
 	case !e.Exists():
 		c.W.Int(0)
@@ -205,7 +205,7 @@ func cmdSMove(c *Ctx) {
 	c.closeSet(src, was, s, "srem")
 	c.Dirty++
 
-	d = c.Peek(dst)
+	d = c.LookupNoTouch(dst)
 	if c.addMembers(dst, &d, s, member) > 0 {
 		c.Dirty++
 		c.Notify('s', "sadd", dst)

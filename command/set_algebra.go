@@ -73,7 +73,7 @@ func (a *setCombination) load(c *Ctx, keys []keyspace.Key) bool {
 	sets := make([]types.Set, len(keys))
 	a.sets = make([]*types.Set, len(keys))
 	for i := range keys {
-		e := c.Tx.Peek(&keys[i])
+		e := c.Peek(&keys[i])
 		c.load(&e, &sets[i])
 		a.sets[i] = &sets[i]
 	}

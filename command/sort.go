@@ -155,7 +155,7 @@ func cmdSort(c *Ctx, readOnly bool) {
 		c.Err("ERR " + option + " option of SORT denied due to insufficient ACL permissions.")
 		return
 	}
-	e := c.Find(&c.Keys[0])
+	e := c.Lookup(&c.Keys[0])
 	t := e.Type()
 	switch t {
 	case types.NoType, types.TList, types.TSet, types.TZSet:
@@ -412,7 +412,7 @@ func (s *sorting) lookUp(c *Ctx, pattern, elem []byte) ([]byte, bool) {
 	v := c.values()
 	v.name = append(append(append(v.name[:0], pattern[:star]...), elem...), rest...)
 	k := keyspace.MakeKey(v.name)
-	e := c.Find(&k)
+	e := c.Lookup(&k)
 	switch {
 	case field == nil && e.Type() == types.TString:
 		str := c.stringOf(&e)

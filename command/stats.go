@@ -116,21 +116,22 @@ func (x *Exec) note(st *RowStats, times []int64) {
 	}
 }
 
-// Find is Tx.Find, counted.
-func (c *Ctx) Find(k *keyspace.Key) (e keyspace.Entry) {
-	c.FindInto(k, &e)
+// Lookup is Tx.Find for what the command was asked about: it counts as a hit or a
+// miss of INFO, where the row says so, and tells of a key that is missing.
+func (c *Ctx) Lookup(k *keyspace.Key) (e keyspace.Entry) {
+	c.LookupInto(k, &e)
 	return e
 }
 
-// FindInto is Tx.FindInto, counted.
-func (c *Ctx) FindInto(k *keyspace.Key, e *keyspace.Entry) {
-	c.Tx.FindInto(k, e)
+// LookupInto is Lookup that writes the entry where it will be used.
+func (c *Ctx) LookupInto(k *keyspace.Key, e *keyspace.Entry) {
+	c.FindInto(k, e)
 	c.countLookup(k, e)
 }
 
-// Peek is Tx.Peek, counted.
-func (c *Ctx) Peek(k *keyspace.Key) keyspace.Entry {
-	e := c.Tx.Peek(k)
+// LookupNoTouch is Lookup that does not count as an access: it is Tx.Peek, counted.
+func (c *Ctx) LookupNoTouch(k *keyspace.Key) keyspace.Entry {
+	e := c.Peek(k)
 	c.countLookup(k, &e)
 	return e
 }

@@ -899,7 +899,7 @@ func cmdXTrim(c *Ctx) {
 		c.W.Int(0)
 		return
 	}
-	if o.refs != stream.KeepRefs && len(s.Groups()) > 0 && !c.inExec && c.C.Conn != nil && !c.Applies() {
+	if o.refs != stream.KeepRefs && len(s.Groups()) > 0 && c.CanBlock() && !c.Applies() {
 		o.trim.Budget = trimAtOnce
 	}
 	n := s.Trim(&o.trim)
@@ -926,12 +926,12 @@ func (c *Ctx) trimOn(k *keyspace.Key, t *stream.Trim, n int) {
 	srv, db, trim := c.S, c.DB(), *t
 	key := *k
 	key.B = slices.Clone(k.B)
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Background(func(w *wire.Writer) {
 		keys := []keyspace.Key{key}
 		for more := true; more; {
 			more = false
 			srv.ChangeLater(db, keys, func(c *Ctx) {
-				e := c.Tx.Peek(&keys[0])
+				e := c.Peek(&keys[0])
 				if e.Type() != types.TStream {
 					return
 				}

@@ -242,7 +242,7 @@ func readStreams(c *Ctx, r reading) {
 	}
 	a := readAnswer{w: c.W}
 	for i := range c.Keys {
-		if e := c.Tx.Peek(&c.Keys[i]); e.Exists() {
+		if e := c.Peek(&c.Keys[i]); e.Exists() {
 			r.serve(c, &a, &c.Keys[i], &e, r.ids[i])
 		}
 	}
@@ -360,7 +360,7 @@ func (r *reading) aside(c *Ctx) bool {
 	long := false
 	var views []view
 	for i := range c.Keys {
-		e := c.Tx.Peek(&c.Keys[i])
+		e := c.Peek(&c.Keys[i])
 		if !e.Exists() {
 			continue
 		}
@@ -610,7 +610,7 @@ func (r *reading) serveWaiting(c *Ctx, k *keyspace.Key) bool {
 		if !c.lockedKey(key) {
 			continue
 		}
-		e := c.Tx.Peek(key)
+		e := c.Peek(key)
 		if e.Type() != types.TStream {
 			continue
 		}
@@ -621,7 +621,7 @@ func (r *reading) serveWaiting(c *Ctx, k *keyspace.Key) bool {
 			if !ready {
 				continue
 			}
-			e = c.Tx.Peek(key)
+			e = c.Peek(key)
 		}
 		r.serve(c, &a, key, &e, r.ids[i])
 	}
@@ -641,7 +641,7 @@ func (r *reading) refuse(c *Ctx) bool {
 		if !c.lockedKey(k) {
 			continue
 		}
-		e := c.Tx.Peek(k)
+		e := c.Peek(k)
 		switch {
 		case e.Exists() && e.Type() != types.TStream:
 			c.Err(errWrongType)
@@ -657,7 +657,7 @@ func (r *reading) refuse(c *Ctx) bool {
 // wakeForClaim has those who wait for a key served when the next pending entry
 // can be claimed.
 func (r *reading) wakeForClaim(c *Ctx, k *keyspace.Key) {
-	e := c.Tx.Peek(k)
+	e := c.Peek(k)
 	if e.Type() != types.TStream {
 		return
 	}

@@ -297,7 +297,7 @@ func cmdSet(c *Ctx) {
 		c.W.OK()
 		return
 	}
-	e := c.Find(k)
+	e := c.Lookup(k)
 	if o.get {
 		c.countRead(k, &e)
 	}
@@ -363,7 +363,7 @@ func (c *Ctx) setWithDeadline(k *keyspace.Key, value []byte, deadline int64) {
 // setKeepingDeadline sets a string and leaves the key's deadline as it is.
 func (c *Ctx) setKeepingDeadline(k *keyspace.Key, value []byte) {
 	deadline := int64(0)
-	if e := c.Peek(k); e.Exists() {
+	if e := c.LookupNoTouch(k); e.Exists() {
 		deadline = e.Deadline()
 	}
 	c.putString(k, value, deadline)
@@ -530,7 +530,7 @@ func cmdStrLen(c *Ctx) {
 func cmdMGet(c *Ctx) {
 	c.W.Array(len(c.Keys))
 	for i := range c.Keys {
-		e := c.Find(&c.Keys[i])
+		e := c.Lookup(&c.Keys[i])
 		if e.Type() != types.TString {
 			c.W.Null()
 			continue

@@ -159,7 +159,7 @@ func cmdDelEx(c *Ctx) {
 		return
 	}
 	k := &c.Keys[0]
-	e := c.Find(k)
+	e := c.Lookup(k)
 	if !e.Exists() {
 		c.W.Int(0)
 		return

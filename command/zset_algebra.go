@@ -86,7 +86,7 @@ func (z *zcombination) parse(c *Ctx, i int, store bool) (keys []keyspace.Key, ok
 		keys = keys[1:]
 	}
 	for j := range keys {
-		if e := c.Find(&keys[j]); e.Exists() && e.Type() != types.TZSet && e.Type() != types.TSet {
+		if e := c.Lookup(&keys[j]); e.Exists() && e.Type() != types.TZSet && e.Type() != types.TSet {
 			c.Err(errWrongType)
 			return nil, false
 		}
@@ -161,7 +161,7 @@ func newZSource(t types.Type) zsource {
 func (z *zcombination) load(c *Ctx, keys []keyspace.Key) {
 	z.inputs = make([]types.ZInput, len(keys))
 	for i := range keys {
-		e := c.Tx.Peek(&keys[i])
+		e := c.Peek(&keys[i])
 		in := newZSource(e.Type())
 		if e.Exists() {
 			c.load(&e, in)

@@ -53,7 +53,7 @@ func (c *Ctx) popOrWait(o zpopOptions, counted bool, ms int64) {
 // waitForZSet blocks the client until it can pop.
 func (c *Ctx) waitForZSet(o zpopOptions, counted bool, ms int64) {
 	c.Block(c.Keys, Wait{Timeout: ms, TimedOut: nullArray, Serve: func(c *Ctx, k *keyspace.Key) bool {
-		e := c.Find(k)
+		e := c.Lookup(k)
 		if e.Type() != types.TZSet {
 			return false
 		}

@@ -142,7 +142,7 @@ func cmdBZPopDue(c *Ctx) {
 		return
 	}
 	c.Block(c.Keys, Wait{Timeout: ms, TimedOut: nullArray, Due: true, Serve: func(c *Ctx, k *keyspace.Key) bool {
-		e := c.Find(k)
+		e := c.Lookup(k)
 		if e.Type() != types.TZSet {
 			return false
 		}
@@ -153,7 +153,7 @@ func cmdBZPopDue(c *Ctx) {
 		return false
 	}})
 	for i := range c.Keys {
-		if e := c.Tx.Peek(&c.Keys[i]); e.Type() == types.TZSet {
+		if e := c.Peek(&c.Keys[i]); e.Type() == types.TZSet {
 			c.wakeWhenDue(&c.Keys[i], &e)
 		}
 	}
