@@ -43,6 +43,7 @@ var infoSections = []infoSection{
 	{"latencystats", true, (*infoWriter).latencyStats},
 	{"cluster", false, (*infoWriter).cluster},
 	{"keyspace", false, (*infoWriter).keyspace},
+	{"tls", true, (*infoWriter).tls},
 	{"kvd", false, (*infoWriter).kvd},
 	{"keyjobs", true, (*infoWriter).keyJobs},
 }
@@ -101,8 +102,8 @@ func cmdInfo(c *Ctx) {
 			w.WriteString("\r\n")
 		}
 		title := strings.ToUpper(sec.name[:1]) + sec.name[1:]
-		if sec.name == "cpu" {
-			title = "CPU"
+		if sec.name == "cpu" || sec.name == "tls" {
+			title = strings.ToUpper(sec.name)
 		}
 		w.fields("# " + title)
 		sec.write(w)
@@ -126,7 +127,7 @@ func (w *infoWriter) server() {
 	w.field("process_id", os.Getpid())
 	w.field("process_supervised", Supervisor(w.s.Config))
 	w.field("run_id", s.RunID)
-	w.field("tcp_port", s.Config.Port.Load())
+	w.field("tcp_port", w.port())
 	w.field("server_time_usec", now.UnixMicro())
 	if until := w.s.shutdown.until.Load(); until != 0 {
 		w.field("shutdown_in_milliseconds", max(0, until-time.Now().UnixMilli()))
@@ -280,6 +281,7 @@ func (w *infoWriter) stats() {
 	w.field("instantaneous_output_kbps", fmt.Sprintf("%.2f", out/1024))
 	w.fields("instantaneous_input_repl_kbps:0.00", "instantaneous_output_repl_kbps:0.00")
 	w.field("rejected_connections", t.rejected)
+	w.field("acl_access_denied_tls_cert", w.s.certDenied.Load())
 	w.field("sync_full", t.links[2])
 	w.field("sync_partial_ok", t.links[3])
 	w.field("sync_partial_err", t.links[4])

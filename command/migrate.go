@@ -290,7 +290,7 @@ func (m *migration) send(parcels []*parcel) {
 	for retry := false; ; retry = true {
 		if l == nil {
 			var failure string
-			if l, failure = dialTarget(m.s.Config.BindSourceAddr.Load(), m.host, m.port, m.timeout); l == nil {
+			if l, failure = m.s.dialTarget(m.host, m.port, m.timeout); l == nil {
 				m.fail(failure)
 				return
 			}
@@ -422,14 +422,14 @@ type link struct {
 }
 
 // dialTarget connects; l is nil where that fails, with the error to reply.
-func dialTarget(from, host, port string, timeout time.Duration) (l *link, failure string) {
+func (s *Server) dialTarget(host, port string, timeout time.Duration) (l *link, failure string) {
 	const failed = "IOERR error or timeout connecting to the client"
 	if host == "" {
 		return nil, failed // to the dialer that would be this machine
 	}
 	n, _ := strconv.Atoi(port) // what is no number is 0, and what is too big is cut, as in C
 	d := net.Dialer{Timeout: timeout}
-	if ip := net.ParseIP(from); ip != nil { // bind-source-addr
+	if ip := net.ParseIP(s.Config.BindSourceAddr.Load()); ip != nil { // bind-source-addr
 		d.LocalAddr = &net.TCPAddr{IP: ip}
 	}
 	conn, err := d.Dial("tcp", net.JoinHostPort(host, strconv.Itoa(int(uint16(n)))))
@@ -438,6 +438,11 @@ func dialTarget(from, host, port string, timeout time.Duration) (l *link, failur
 		return nil, "IOERR error or timeout writing to target instance" // Redis finds out only then
 	case err != nil:
 		return nil, failed
+	}
+	if s.Config.TLSCluster.Load() && s.DialTLS != nil {
+		if conn, err = s.DialTLS(conn, timeout); err != nil {
+			return nil, failed
+		}
 	}
 	l = &link{Conn: conn}
 	l.r, l.w = bufio.NewReader(l), bufio.NewWriterSize(l, migrateChunk/4)

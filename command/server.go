@@ -22,6 +22,8 @@ type Server struct {
 	RunID    string // 40 hex digits, new at every start
 	Version  string // of kvd
 
+	tlsHooks
+
 	clients clients
 	errors  errorStats
 	execs   execList

@@ -134,7 +134,7 @@ func (l *Leader) Serve(p Peer, nc net.Conn, rest []byte) {
 		h := l.Keyspace.LockAll()
 		l.Stream.Create()
 		l.Keyspace.Unlock(&h)
-		if tcp, ok := nc.(*net.TCPConn); ok && l.Config.ReplDisableTCPNoDelay.Load() {
+		if tcp, ok := nc.(interface{ SetNoDelay(bool) error }); ok && l.Config.ReplDisableTCPNoDelay.Load() {
 			_ = tcp.SetNoDelay(false)
 		}
 		l.add(f, waitStart)

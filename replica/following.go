@@ -65,6 +65,9 @@ type FollowerOptions struct {
 	// without a log. At once.
 	Logged func() int64
 	Lasts  func() (logged int64, ok bool)
+	// TLS makes the connection to a leader one of TLS, or closes it; it is asked
+	// where tls-replication is yes. nil: there is no TLS.
+	TLS func(nc net.Conn, timeout time.Duration) (net.Conn, error)
 	// HoldWrites keeps writes waiting while on. At once.
 	HoldWrites func(on bool)
 }

@@ -168,6 +168,9 @@ func (l *link) connect() (worked bool, err error) {
 		d.LocalAddr = &net.TCPAddr{IP: a.IP}
 	}
 	nc, err := d.DialContext(l.ctx, "tcp", l.address)
+	if err == nil && l.Config.TLSReplication.Load() && l.TLS != nil {
+		nc, err = l.TLS(nc, l.timeout())
+	}
 	if err != nil {
 		return false, err
 	}
@@ -319,7 +322,9 @@ func (l *link) handshake(nc net.Conn, br *bufio.Reader) error {
 	}
 	port := l.Config.ReplicaAnnouncePort.Load()
 	if port == 0 {
-		port = l.Config.Port.Load()
+		if port = l.Config.Port.Load(); l.Config.TLSReplication.Load() && l.Config.TLSPort.Load() != 0 {
+			port = l.Config.TLSPort.Load()
+		}
 	}
 	facts := [][]string{{"listening-port", strconv.FormatInt(port, 10)}, {"capa", "eof", "capa", "psync2"}}
 	if ip := l.Config.ReplicaAnnounceIP.Load(); ip != "" {

@@ -280,7 +280,12 @@ func (c *goConn) serve() {
 			if !c.write(&w) {
 				c.nc.Close() // take will notice
 			}
-			go take(c.nc, c.in)
+			nc := c.nc
+			if t, ok := nc.(*tls.Conn); ok {
+				s := t.NetConn().(*socket)
+				nc = detach(t, s, s.Conn, nil)
+			}
+			go take(nc, c.in)
 			return
 		}
 		if !c.readMail(&w) {

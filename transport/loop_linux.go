@@ -898,18 +898,15 @@ func (c *conn) Hijack(take func(nc net.Conn, rest []byte)) {
 		c.taken = nc
 		rest, out := c.in, c.out.buffers()
 		c.in, c.out = nil, outbox{}
-		secure, records := c.tls, []byte(nil)
-		if secure != nil {
-			records = secure.left
+		if c.tls != nil {
+			nc = c.tls.leave(nc)
 		}
 		go func() {
-			if len(records) > 0 {
-				_, err = nc.Write(records)
+			_, err := nc.Write(nil) // records that wait
+			if err == nil {
+				_, err = out.WriteTo(nc)
 			}
-			if secure != nil {
-				nc = secure.leave(nc)
-			}
-			if _, err2 := out.WriteTo(nc); err != nil || err2 != nil {
+			if err != nil {
 				nc.Close() // take will notice
 			}
 			take(nc, rest)

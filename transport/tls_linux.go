@@ -132,11 +132,11 @@ func (s *loopTLS) close() {
 	s.left = nil
 }
 
-// leave has the connection read and write a socket in blocking use from now on.
+// leave makes it a connection outside of the loops, with a socket in blocking use.
 func (s *loopTLS) leave(nc net.Conn) net.Conn {
-	s.socket.Conn = nc
+	left := s.left
 	s.left = nil
-	return s.conn
+	return detach(s.conn, s.socket, nc, left)
 }
 
 // writeOut sends of what waits at most so many bytes; see outbox.write.

@@ -7,6 +7,7 @@ import (
 	"kvd/command"
 	"kvd/persist"
 	"kvd/replica"
+	"kvd/secure"
 )
 
 // leading is the leading end as the commands see it.
@@ -47,7 +48,7 @@ func restore(srv *command.Server, saver *persist.Saver, stream *replica.Stream, 
 }
 
 // newFollower wires the end of replication that follows.
-func newFollower(srv *command.Server, log *persist.Log, stream *replica.Stream, leader *replica.Leader) *replica.Follower {
+func newFollower(srv *command.Server, tls *secure.Source, log *persist.Log, stream *replica.Stream, leader *replica.Leader) *replica.Follower {
 	f := replica.NewFollower(replica.FollowerOptions{
 		Config: srv.Config, Log: srv.Log, Keyspace: srv.Keyspace, Saver: log, Stream: stream, Applier: srv.NewStreamApplier(),
 		Logged: log.Appended, Lasts: log.Lasting,
@@ -59,6 +60,7 @@ func newFollower(srv *command.Server, log *persist.Log, stream *replica.Stream, 
 		DropFollowers: leader.Disconnect,
 		Candidates:    leader.Candidates,
 		HoldWrites:    srv.HoldWrites,
+		TLS:           tls.Client,
 	})
 	srv.SetFollowing(f)
 	return f

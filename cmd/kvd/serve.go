@@ -1,6 +1,7 @@
 package main
 
 import (
+	gotls "crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -54,18 +55,28 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	})
 	aof := persist.NewLog(saver, func() persist.Applier { return srv.NewApplier() })
 	srv.SetPersistence(aof)
-	leader := newLeader(srv, saver, stream)
-	follower := newFollower(srv, aof, stream, leader)
-
 	tls := secure.New(cfg, log)
 	if tls.Wanted() && tls.Load() != nil {
 		log.Warningf("Failed to configure TLS. Check logs for more info.")
 		return errLogged
 	}
+	srv.DialTLS, srv.TLSExpiries = tls.Client, func() (out []command.Expiry) {
+		for _, e := range tls.Expiries() {
+			out = append(out, command.Expiry(e))
+		}
+		return out
+	}
+	leader := newLeader(srv, saver, stream)
+	follower := newFollower(srv, tls, aof, stream, leader)
+
 	redis := resp.New(srv)
 	front := transport.New(srv, redis)
 	front.Add(transport.Endpoint{Protocol: redis, Directive: "port", Port: func() int { return int(cfg.Port.Load()) }, Kind: "TCP"})
-	front.Add(transport.Endpoint{Protocol: redis, Directive: "tls-port", Port: func() int { return int(cfg.TLSPort.Load()) }, Kind: "TLS", TLS: tls.Server})
+	front.Add(transport.Endpoint{Protocol: redis, Directive: "tls-port", Port: func() int { return int(cfg.TLSPort.Load()) }, Kind: "TLS", TLS: tls.Server, Certified: func(c *command.Client, st gotls.ConnectionState) {
+		if name := tls.User(st); name != "" {
+			srv.Certified(c, name)
+		}
+	}})
 	aof.SetWaiters(front)
 	if err := front.Listen(); err != nil {
 		log.Warningf("%v", err)
