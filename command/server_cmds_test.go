@@ -84,8 +84,8 @@ func TestInfoSections(t *testing.T) {
 	all, basic := s.run("info all"), s.run("info")
 	for _, sec := range infoSections {
 		title := "# " + strings.ToUpper(sec.name[:1]) + sec.name[1:] + "\r\n"
-		if sec.name == "cpu" {
-			title = "# CPU\r\n"
+		if sec.name == "cpu" || sec.name == "tls" {
+			title = "# " + strings.ToUpper(sec.name) + "\r\n"
 		}
 		if n := strings.Count(all, title); n != 1 {
 			t.Errorf("all has %s %d times", sec.name, n)
