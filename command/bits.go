@@ -35,39 +35,9 @@ func bitsRows() []*Row {
 	}
 }
 
-// piece is the bytes from off on that lie together; off is below len.
-func (v stringValue) piece(off int) []byte {
-	if v.big != nil {
-		return v.big.Chunk(off)
-	}
-	return v.b[off:]
-}
-
-// byteAt is the byte at off, zero behind the end.
-func (v stringValue) byteAt(off int) byte {
-	if off >= v.len() {
-		return 0
-	}
-	return v.piece(off)[0]
-}
-
 // readAtOnce is the length in bytes up to which a string is read through on
 // the event loop: a fraction of a millisecond.
 const readAtOnce = 2 << 20
-
-// view is the string as it is now, for a worker to read; release it.
-func (v stringValue) view() stringValue {
-	if v.big != nil {
-		v.big = v.big.Copy().(*types.BigString)
-	}
-	return v
-}
-
-func (v stringValue) release() {
-	if v.big != nil {
-		v.big.Free(int64(v.big.Len()))
-	}
-}
 
 // read replies with what f makes of a string: at once, or on a worker where
 // the string is long.

@@ -122,10 +122,6 @@ func (t *waitTable) list(k *keyspace.Key) *waitList {
 	return ws.lists[string(k.B)]
 }
 
-func waitName(db int, k *keyspace.Key) string {
-	return string(append([]byte{byte(db), byte(db >> 8)}, k.B...))
-}
-
 // add puts a waiter at the end of a key's list.
 func (t *waitTable) add(k *keyspace.Key, wt *waiter) {
 	ws := t.at(k)

@@ -377,18 +377,6 @@ func cmdClientKill(c *Ctx) {
 	}
 }
 
-// onOff reads the argument of a switch.
-func (c *Ctx) onOff(i int) (on, ok bool) {
-	switch {
-	case c.Word(i, "on"):
-		return true, true
-	case c.Word(i, "off"):
-		return false, true
-	}
-	c.Err(errSyntax)
-	return false, false
-}
-
 func cmdClientNoEvict(c *Ctx) {
 	if on, ok := c.onOff(2); ok {
 		c.C.set(stateNoEvict, on)

@@ -1,9 +1,8 @@
 package command
 
 import (
-	"math"
-
 	"kvd/keyspace"
+	"kvd/resp/wire"
 	"kvd/types"
 	"kvd/types/stream"
 )
@@ -103,28 +102,6 @@ func (c *Ctx) readZSet(k *keyspace.Key) (*types.SortedSet, bool) {
 // errBeyondLong is said of the one integer that has no opposite.
 const errBeyondLong = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
 
-// randomArgs reads "count [with]" of HRANDFIELD and ZRANDMEMBER from argument 2
-// on; with asks for a second element with each.
-func (c *Ctx) randomArgs(with string) (count int64, pairs, ok bool) {
-	if count, ok = c.Int(2); !ok {
-		return
-	}
-	if count == math.MinInt64 {
-		c.Err(errBeyondLong)
-		return 0, false, false
-	}
-	pairs = len(c.Args) == 4 && c.Word(3, with)
-	if len(c.Args) > 3 && !pairs {
-		c.Err(errSyntax)
-		return 0, false, false
-	}
-	if pairs && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
-		c.Err("ERR value is out of range")
-		return 0, false, false
-	}
-	return count, pairs, true
-}
-
 // editing is what a key held when a collection was loaded to be changed.
 type editing struct {
 	old   bool // there was a value
@@ -218,13 +195,14 @@ const (
 // background begins anew.
 const tryFirst = 1000
 
-// longToRead tells whether reading n of total elements of an Object is long.
-func longToRead(o types.Object, n, total int) bool {
-	return o != nil && (n > longRead || n > 0 && o.Bytes()/int64(total)*int64(n) > longReadBytes)
-}
+// listScratchMax is the most memory that is kept for moving elements.
+const listScratchMax = 64 << 10
 
-// freeAll gives back all memory of an Object that nothing holds any more.
-func freeAll(o types.Object) {
-	for !o.Free(1 << 20) {
+// writeElem replies with an element as a bulk.
+func writeElem(w *wire.Writer, e types.Elem) {
+	if e.IsInt() {
+		w.BulkInt(e.I)
+	} else {
+		w.Bulk(e.S)
 	}
 }

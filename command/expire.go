@@ -2,7 +2,6 @@ package command
 
 import (
 	"math"
-	"strings"
 )
 
 // EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL, TTL
@@ -29,50 +28,6 @@ func expireRows() []*Row {
 		{Name: "persist", Fn: cmdPersist, Arity: 2, Flags: Write | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "2.2.0", Group: "generic", Summary: "Takes the expiry from a key.", Complexity: "O(log(N)) in the number of keys with a deadline", Syntax: "key"},
 	}
-}
-
-// expireWhen are the conditions under which a deadline is set.
-type expireWhen struct{ nx, xx, gt, lt bool }
-
-// expireWhen reads the conditions from argument i on.
-func (c *Ctx) expireWhen(i int) (w expireWhen, ok bool) {
-	for ; i < len(c.Args); i++ {
-		switch {
-		case c.Word(i, "nx"):
-			w.nx = true
-		case c.Word(i, "xx"):
-			w.xx = true
-		case c.Word(i, "gt"):
-			w.gt = true
-		case c.Word(i, "lt"):
-			w.lt = true
-		default:
-			c.Err("ERR Unsupported option " + strings.TrimRight(quote(c.Args[i]), "\r\n"))
-			return w, false
-		}
-	}
-	if w.nx && (w.xx || w.gt || w.lt) {
-		c.Err("ERR NX and XX, GT or LT options at the same time are not compatible")
-		return w, false
-	}
-	if w.gt && w.lt {
-		c.Err("ERR GT and LT options at the same time are not compatible")
-		return w, false
-	}
-	return w, true
-}
-
-// holds tells whether a deadline may take the place of an old one; 0 is never.
-func (w expireWhen) holds(old, when int64) bool {
-	switch {
-	case w.nx && old != 0, w.xx && old == 0:
-		return false
-	case w.gt:
-		return old != 0 && when > old
-	case w.lt:
-		return old == 0 || when < old
-	}
-	return true
 }
 
 // past tells whether a key with this deadline is to be deleted at once. What

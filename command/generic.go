@@ -3,7 +3,6 @@ package command
 import (
 	"bytes"
 	"math"
-	"strconv"
 
 	"kvd/glob"
 	"kvd/keyspace"
@@ -100,59 +99,6 @@ func cmdTouch(c *Ctx) {
 func cmdType(c *Ctx) {
 	e := c.LookupNoTouch(&c.Keys[0])
 	c.W.SimpleString(e.Type().String())
-}
-
-// int32Arg reads argument i as Redis reads an int.
-func (c *Ctx) int32Arg(i int) (int, bool) {
-	n, ok := c.Int(i)
-	if ok && (n < math.MinInt32 || n > math.MaxInt32) {
-		c.Err("ERR value is out of range, value must between -2147483648 and 2147483647")
-		return 0, false
-	}
-	return int(n), ok
-}
-
-// dbArg reads argument i as the number of a database.
-func (c *Ctx) dbArg(i int) (int, bool) {
-	n, ok := c.int32Arg(i)
-	if ok && (n < 0 || n >= c.S.Keyspace.Databases()) {
-		c.Err(errDBIndex)
-		return 0, false
-	}
-	return n, ok
-}
-
-// taken is a value on its way from one key to another.
-type taken struct {
-	typ      types.Type
-	enc      types.Encoding
-	packed   []byte
-	obj      types.Object
-	deadline int64
-	clock    uint32
-}
-
-// detach takes the value from a key, which is gone then.
-func detach(t *keyspace.Tx, k *keyspace.Key) (v taken) {
-	v.typ, v.enc, v.packed, v.obj, v.deadline, v.clock = t.Detach(k)
-	return v
-}
-
-// put gives a value to a key, whatever was there, with its deadline.
-func (v *taken) put(t *keyspace.Tx, k *keyspace.Key) {
-	t.Delete(k) // so that the key is a new one, as those who listen know it from Redis
-	if v.obj != nil {
-		t.PutObject(k, v.typ, v.enc, v.obj, v.deadline)
-	} else {
-		t.Put(k, v.typ, v.enc, v.packed, v.deadline)
-	}
-}
-
-// setClock gives an entry, if it is there, an access clock.
-func setClock(t *keyspace.Tx, k *keyspace.Key, clock uint32) {
-	if e := t.Peek(k); e.Exists() {
-		e.SetClock(clock)
-	}
 }
 
 func cmdRename(c *Ctx)   { c.rename(false) }
@@ -392,9 +338,3 @@ func cmdObjectIdleTime(c *Ctx) {
 	}
 	c.W.Int(int64((c.Clock - e.Clock()) & clockMask))
 }
-
-// clockMask is the width of an access clock.
-const clockMask = 1<<24 - 1
-
-// intArg is n as the argument of an effect.
-func intArg(n int64) []byte { return strconv.AppendInt(nil, n, 10) }

@@ -106,3 +106,6 @@ func lfuRaised(n uint32, factor int64, r float64) uint32 {
 	}
 	return n
 }
+
+// clockMask is the width of an access clock.
+const clockMask = 1<<24 - 1

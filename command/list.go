@@ -55,9 +55,6 @@ func listRows() []*Row {
 	}
 }
 
-// listScratchMax is the most memory that is kept for moving elements.
-const listScratchMax = 64 << 10
-
 // end is one of a list's ends.
 type end bool
 
@@ -285,22 +282,6 @@ func cmdLLen(c *Ctx) {
 	c.W.Int(int64(l.Len()))
 }
 
-// bounds makes start and stop, both inclusive and counted from the end if
-// negative, a half-open range within n elements.
-func bounds(start, stop int64, n int) (from, to int) {
-	if start < 0 {
-		start = max(start+int64(n), 0)
-	}
-	if stop < 0 {
-		stop += int64(n)
-	}
-	stop = min(stop, int64(n)-1)
-	if start > stop {
-		return 0, 0
-	}
-	return int(start), int(stop) + 1
-}
-
 func cmdLRange(c *Ctx) {
 	start, ok := c.Int(2)
 	if !ok {
@@ -337,15 +318,6 @@ func replyRangeOf(w *wire.Writer, l *types.List, from, to int) {
 	w.Array(to - from)
 	if from < to {
 		l.Range(from, to-1, func(e types.Elem) bool { writeElem(w, e); return true })
-	}
-}
-
-// writeElem replies with an element as a bulk.
-func writeElem(w *wire.Writer, e types.Elem) {
-	if e.IsInt() {
-		w.BulkInt(e.I)
-	} else {
-		w.Bulk(e.S)
 	}
 }
 

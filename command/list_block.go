@@ -1,10 +1,7 @@
 package command
 
 import (
-	"math"
-
 	"kvd/keyspace"
-	"kvd/resp/wire"
 	"kvd/types"
 )
 
@@ -27,38 +24,6 @@ func listBlockRows() []*Row {
 			Since: "2.2.0", Group: "list", Summary: "Moves the last element of a list to the front of a list and returns it; waits for one if need be.", Complexity: "O(1)", Syntax: "source destination timeout"},
 	}
 }
-
-// timeout reads argument i as the seconds of a blocking command and returns
-// milliseconds, rounded up; 0 is to wait for ever. A bad one is replied to.
-func (c *Ctx) timeout(i int) (ms int64, ok bool) {
-	exact, ok := wire.ParseLongDouble(c.Args[i])
-	if !ok {
-		c.Err("ERR timeout is not a float or out of range")
-		return 0, false
-	}
-	f, ok := wire.ParseDouble(c.Args[i])
-	if !ok {
-		// Redis's long double has a wider range. What is below a double's is
-		// nothing; what is above is more milliseconds than can be counted.
-		if text := wire.AppendHumanLongDouble(nil, exact); len(text) <= len("-0") {
-			return 0, true
-		}
-		f = math.Inf(1)
-	}
-	f = math.Ceil(f * 1000)
-	switch {
-	case f < 0:
-		c.Err("ERR timeout is negative")
-	case f >= 1<<63 || int64(f) > math.MaxInt64-c.Now:
-		c.Err("ERR timeout is out of range")
-	default:
-		return int64(f), true
-	}
-	return 0, false
-}
-
-// nullArray is the reply of the blocking commands when their time is over.
-func nullArray(w *wire.Writer) { w.NullArray() }
 
 func blockingPop(c *Ctx, s end) {
 	ms, ok := c.timeout(len(c.Args) - 1)

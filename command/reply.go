@@ -44,36 +44,5 @@ func (c *Ctx) WrongArity() {
 	c.W.Error("ERR wrong number of arguments for '" + c.Row.full + "' command")
 }
 
-// Int reads argument i as an integer. Where it is none it replies so and
-// returns false.
-func (c *Ctx) Int(i int) (int64, bool) {
-	n, ok := parseInt(c.Args[i])
-	if !ok {
-		c.W.Error(errNotInt)
-	}
-	return n, ok
-}
-
-// IntMin is Int for a value of at least min; text is the reply to a lower one.
-func (c *Ctx) IntMin(i int, min int64, text string) (int64, bool) {
-	n, ok := c.Int(i)
-	if ok && n < min {
-		c.W.Error(text)
-		return n, false
-	}
-	return n, ok
-}
-
-// Float reads argument i as a double; not-a-number is refused.
-func (c *Ctx) Float(i int) (float64, bool) {
-	f, ok := wire.ParseDouble(c.Args[i])
-	if !ok {
-		c.W.Error(errNotFloat)
-	}
-	return f, ok
-}
-
-// Word tells whether argument i exists and is the lower-case word, in any case.
-func (c *Ctx) Word(i int, word string) bool {
-	return i < len(c.Args) && equalFold(c.Args[i], word)
-}
+// nullArray is the reply of the blocking commands when their time is over.
+func nullArray(w *wire.Writer) { w.NullArray() }

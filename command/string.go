@@ -63,43 +63,6 @@ func stringRows() []*Row {
 	}
 }
 
-// embstrMax is the longest string that OBJECT ENCODING calls embstr.
-const embstrMax = 44
-
-// stringValue is a string as a command reads it, whatever its encoding. The
-// bytes alias the entry or the Ctx's scratch, until the next one is read.
-type stringValue struct {
-	b   []byte
-	big *types.BigString
-}
-
-// stringOf reads the string of an entry, which must be one.
-func (c *Ctx) stringOf(e *keyspace.Entry) stringValue {
-	switch e.Encoding() {
-	case types.EncInt:
-		c.scratch = strconv.AppendInt(c.scratch[:0], e.Int(), 10)
-		return stringValue{b: c.scratch}
-	case types.EncChunked:
-		return stringValue{big: e.Object().(*types.BigString)}
-	}
-	return stringValue{b: e.Packed()}
-}
-
-func (v stringValue) len() int {
-	if v.big != nil {
-		return v.big.Len()
-	}
-	return len(v.b)
-}
-
-// bytes is the whole string in one piece.
-func (v stringValue) bytes() []byte {
-	if v.big != nil {
-		return v.big.AppendRange(nil, 0, v.big.Len())
-	}
-	return v.b
-}
-
 // replyRange replies with the bytes [from, to) as a bulk.
 func (c *Ctx) replyRange(v stringValue, from, to int) {
 	if v.big == nil {
@@ -114,74 +77,12 @@ func (c *Ctx) replyRange(v stringValue, from, to int) {
 	c.W.Buf = append(b, '\r', '\n')
 }
 
-// replyString replies with the string of an entry.
-func (c *Ctx) replyString(e *keyspace.Entry) {
-	switch e.Encoding() {
-	case types.EncInt:
-		c.W.BulkInt(e.Int())
-	case types.EncChunked:
-		v := c.stringOf(e)
-		c.replyRange(v, 0, v.len())
-	default:
-		c.W.Bulk(e.Packed())
-	}
-}
-
-// putString sets the value at a key to a string, in the encoding that suits.
-func (c *Ctx) putString(k *keyspace.Key, b []byte, deadline int64) {
-	if len(b) <= 20 {
-		if n, ok := parseInt(b); ok {
-			c.putInt(k, n, deadline)
-			return
-		}
-	}
-	switch {
-	case len(b) <= embstrMax:
-		c.Put(k, types.TString, types.EncEmbstr, b, deadline)
-	case len(b) <= keyspace.InlineMax:
-		c.Put(k, types.TString, types.EncRaw, b, deadline)
-	default:
-		var s *types.BigString
-		if c.take(b) {
-			s = types.KeepBigString(b)
-		} else {
-			s = types.NewBigString(b)
-		}
-		c.PutObject(k, types.TString, types.EncChunked, s, deadline)
-	}
-}
-
 func (c *Ctx) putInt(k *keyspace.Key, n int64, deadline int64) {
 	b := c.PutSpace(k, types.TString, types.EncInt, 8, deadline)
 	for i := range 8 {
 		b[i] = byte(n >> (8 * i))
 	}
 }
-
-// deadline reads an expiry argument: base is added to relative ones, unit is
-// 1000 for seconds. The reply to a bad one names the command.
-func (c *Ctx) deadline(arg []byte, unit int64, relative bool) (ms int64, ok bool) {
-	n, ok := parseInt(arg)
-	if !ok {
-		c.Err(errNotInt)
-		return 0, false
-	}
-	if n <= 0 || n > math.MaxInt64/unit {
-		c.invalidExpire()
-		return 0, false
-	}
-	n *= unit
-	if relative {
-		if n > math.MaxInt64-c.Now {
-			c.invalidExpire()
-			return 0, false
-		}
-		n += c.Now
-	}
-	return n, true
-}
-
-func (c *Ctx) invalidExpire() { c.Err("ERR invalid expire time in '" + c.Row.full + "' command") }
 
 func cmdGet(c *Ctx) {
 	var e keyspace.Entry
@@ -262,15 +163,6 @@ func (o *setOptions) condition(c *Ctx, i int) bool {
 	o.cond = &condition{kind, c.Args[i+1]}
 	return true
 }
-
-var (
-	wordSet       = []byte("SET")
-	wordDel       = []byte("DEL")
-	wordPXAT      = []byte("PXAT")
-	wordKeepTTL   = []byte("KEEPTTL")
-	wordPExpireAt = []byte("PEXPIREAT")
-	wordPersist   = []byte("PERSIST")
-)
 
 func cmdSet(c *Ctx) {
 	k := &c.Keys[0]

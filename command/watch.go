@@ -148,3 +148,7 @@ func (t *watchTable) emptied(db int, there func(k *keyspace.Key) bool) {
 
 // watchedBytes is about what watching a key takes besides its name.
 const watchedBytes = 96
+
+func waitName(db int, k *keyspace.Key) string {
+	return string(append([]byte{byte(db), byte(db >> 8)}, k.B...))
+}

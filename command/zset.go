@@ -3,7 +3,6 @@ package command
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 
 	"kvd/keyspace"
@@ -128,30 +127,6 @@ func (c *Ctx) builtZSet(b *types.ZSetBuilder) *types.SortedSet {
 		unpack(z)
 	}
 	return z
-}
-
-// view is a collection as it was, to be read with no lock held.
-type view struct {
-	enc    types.Encoding
-	packed []byte
-	obj    types.Object
-}
-
-func viewOf(v collection) view {
-	enc, packed, obj := v.Stored()
-	if obj != nil {
-		return view{enc: enc, obj: obj.Copy()}
-	}
-	return view{enc: enc, packed: slices.Clone(packed)}
-}
-
-func (v *view) load(into collection) { into.Load(v.enc, v.packed, v.obj) }
-
-// free gives back what the view holds; nothing may be loaded over it any more.
-func (v *view) free() {
-	if v.obj != nil {
-		freeAll(v.obj)
-	}
 }
 
 // pairs writes members, and scores if they are wanted: in turns, or nested in

@@ -1,0 +1,125 @@
+package command
+
+import (
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"kvd/keyspace"
+	"kvd/resp/wire"
+)
+
+// Work that does not end with the command's function: on a worker with the client parked, or once nothing is locked any more.
+
+// Background runs f on a worker, with no lock held and the client parked until
+// it returns; what f writes is the reply. Where the command cannot wait (see
+// CanBlock) f runs at once, under the command's locks.
+func (c *Ctx) Background(f func(w *wire.Writer)) {
+	c.background(f, func(work func()) { go work() })
+}
+
+// Aside is Background for long reads of views: f locks nothing and does no I/O.
+// Its thread has a lower priority than those of the event loops.
+func (c *Ctx) Aside(f func(w *wire.Writer)) {
+	c.background(f, c.S.readers.run)
+}
+
+func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
+	if !c.CanBlock() {
+		f(c.W)
+		return
+	}
+	c.outcome = Parked
+	c.C.Working = true
+	w := wire.InParts(c.W.Proto)
+	cl, s, x, row, name := c.C, c.S, c.x, c.Row, c.Row.full
+	began := clock()
+	spent := began - x.lap
+	kept := s.slowArgs(row, c.Args)
+	start(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, cl.ID, r, debug.Stack())
+				cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
+			}
+		}()
+		f(w)
+		ns := clock() - began
+		x.countWait(row, ns, spent+ns)
+		if spent+ns >= s.slowness.least.Load() {
+			s.noteSlow(cl, row, spent+ns, func() []string { return kept })
+		}
+		cl.Conn.Deliver(w.Parts()...)
+	})
+}
+
+// After has f called when the command (EXEC, if it is inside one) is done and
+// no stripe is locked any more, and before its reply leaves: by a worker, with the
+// client parked. The last one wins inside EXEC, where several commands ask.
+func (c *Ctx) After(f func()) { c.after = f }
+
+// runAfter runs what After asked for.
+func (x *Exec) runAfter(ctx *Ctx) {
+	f := ctx.after
+	ctx.after = nil
+	if ctx.C.Conn == nil || ctx.outcome != Done {
+		f()
+		return
+	}
+	cl, reply := ctx.C, slices.Concat(ctx.W.Buf[x.replyAt:], x.own)
+	x.own = x.own[:0]
+	ctx.W.Buf = ctx.W.Buf[:x.replyAt]
+	ctx.outcome = Parked
+	go func() {
+		f()
+		cl.Conn.Deliver(reply)
+	}()
+}
+
+// ChangeLater is how a command that went to the background changes keys after
+// all: it locks their stripes and calls f with a Ctx of database db and of this
+// moment, with which f looks up, changes, counts Dirty, says Effects and
+// notifies as a command does. What f says is journaled as one unit before the
+// locks are free. While writes are paused it waits for the end of the pause; f is
+// not called where the server has become a follower that takes no writes.
+//
+// f has no client, no row, no arguments and no reply; it must touch no other keys, do no
+// I/O, and make no key ready for those who wait. The caller must hold no stripe,
+// so it must not be inside EXEC (where a background function is told that it
+// runs locked, and has the command's own Ctx).
+func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
+	h := s.Keyspace.LockKeys(keys)
+	for s.pause.mode.Load() != pauseOff && s.gate.Load()&gateReadOnly == 0 {
+		s.Keyspace.Unlock(&h)
+		time.Sleep(pausePoll)
+		h = s.Keyspace.LockKeys(keys)
+	}
+	defer s.Keyspace.Unlock(&h)
+	defer func() {
+		if r := recover(); r != nil {
+			s.distrust(nil, r)
+			panic(r)
+		}
+	}()
+	if s.gate.Load()&gateReadOnly != 0 {
+		return // the leader's stream would not have it
+	}
+	now := time.Now()
+	tx := s.Keyspace.NewTx()
+	tx.By = (*Exec)(nil) // a command, but nobody's turn
+	c := &Ctx{Tx: *tx, S: s, Keys: keys, Row: &laterRow, explicit: true}
+	c.Use(db)
+	c.Now, c.Clock, c.NoTouch = now.UnixMilli(), uint32(now.Unix())&clockMask, true
+	f(c)
+	if len(c.ready) > 0 {
+		panic("command: a key was made ready after its command")
+	}
+	s.Stats.DirtySinceSave.Add(int64(c.Dirty))
+	s.Keyspace.Journal.AppendAll(c.effects)
+}
+
+// laterRow stands for the command in ChangeLater: its look-ups are not counted.
+var laterRow Row
+
+// pausePoll is how often ChangeLater looks whether a pause is over.
+const pausePoll = 10 * time.Millisecond
