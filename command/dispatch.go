@@ -175,6 +175,10 @@ func (x *Exec) acquireAll(ctx *Ctx) bool {
 // changed, serves who waited for it, unlocks.
 func (x *Exec) call(ctx *Ctx) {
 	row := ctx.Row
+	if row.long != nil && x.inParts(ctx) {
+		row = row.long
+		ctx.Row = row
+	}
 	x.setKeys(ctx)
 	var cpu int64
 	if x.s.Keyspace.Timing() {

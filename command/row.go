@@ -112,6 +112,8 @@ type Row struct {
 	// script that says of itself that it writes nothing); they decide whether the
 	// server's state admits it.
 	FlagsFn func(c *Ctx) Flag
+	// Parts says that the command may run for some of its keys after the other.
+	Parts PartsKind
 	// AllKeys tells of one call whether it may touch keys that it does not
 	// declare, so that it needs every stripe as LockAll commands do.
 	AllKeys func(s *Server, args [][]byte) bool
@@ -132,6 +134,7 @@ type Row struct {
 	Sub []*Row // subcommands
 
 	parent *Row
+	long   *Row // stands for it where it runs in parts; nil: it does not
 	// applied: an Applier runs it; see effect.
 	applied bool
 	renamed bool // by Rename: Name is not what clients call it

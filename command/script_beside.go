@@ -134,6 +134,13 @@ func (s *Server) scriptWorker() *Exec {
 	return x
 }
 
+// giveBack takes back what scriptWorker gave.
+func (b *beside) giveBack(x *Exec) {
+	b.mu.Lock()
+	b.spare = append(b.spare, x)
+	b.mu.Unlock()
+}
+
 // leaveLoop hands a suspended script to a worker. The client is parked.
 func (x *Exec) leaveLoop(r *scriptRun) {
 	s, c := x.s, &x.ctx

@@ -39,7 +39,7 @@ func stringRows() []*Row {
 			Since: "1.0.0", Group: "string", Summary: "Raises the number at a key; a missing key counts as 0.", Complexity: "O(1)", Syntax: "key increment"},
 		{Name: "incrbyfloat", Fn: cmdIncrByFloat, Arity: 3, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 			Since: "2.6.0", Group: "string", Summary: "Adds a floating-point number to the one at a key; a missing key counts as 0.", Complexity: "O(1)", Syntax: "key increment"},
-		{Name: "mget", Fn: cmdMGet, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO access",
+		{Name: "mget", Fn: cmdMGet, Parts: ArrayParts, Arity: -2, Flags: ReadOnly | Fast, First: 1, Last: -1, Step: 1, KeyFlags: "RO access",
 			Since: "1.0.0", Group: "string", Summary: "Returns the strings at several keys.", Complexity: "O(N) in the number of keys", Syntax: "key [key ...]", Tips: "request_policy:multi_shard"},
 		{Name: "mset", Fn: cmdMSet, Arity: -3, Flags: Write | DenyOOM, First: 1, Last: -1, Step: 2, KeyFlags: "OW update",
 			Since: "1.0.1", Group: "string", Summary: "Sets several strings at once.", Complexity: "O(N) in the number of keys", Syntax: "key value [key value ...]", Tips: "request_policy:multi_shard response_policy:all_succeeded"},

@@ -50,6 +50,9 @@ func (t *Table) enter(of, parent *Row) (*Row, error) {
 	r.notKeys = r.KeyFlags == "not_key"
 	r.reads = r.Flags&CountsReads != 0 || r.Flags&ReadOnly != 0 && parent == nil
 	r.applied = r.effect()
+	if r.Parts != NoParts {
+		r.makeLong()
+	}
 	if r.Fn == nil && len(r.Sub) == 0 || r.Arity == 0 || r.Since == "" || r.Group == "" || r.Summary == "" || r.Name != strings.ToLower(r.Name) {
 		return nil, fmt.Errorf("the row of %s is not complete", r.full)
 	}

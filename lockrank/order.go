@@ -68,6 +68,8 @@ type (
 	TransportLoop       struct{} // loop.mu
 	Clients             struct{} // clients.mu
 	TransportLoops      struct{} // loops.mu
+	TransportHandshakes struct{} // handshakes.mu
+	Secure              struct{} // Source.mu
 	AclLog              struct{} // acl.Log.mu
 	LazyFree            struct{} // lazyFree.mu
 	LuaIntern           struct{} // internMu
@@ -135,6 +137,8 @@ var Order = []any{
 	TransportLoop{},
 	Clients{},
 	TransportLoops{},
+	TransportHandshakes{},
+	Secure{},
 	AclLog{},
 	LazyFree{},
 	LuaIntern{},

@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/config"
+	"kvd/lockrank"
 	"kvd/logf"
 )
 
@@ -26,10 +26,10 @@ type Source struct {
 
 	now atomic.Pointer[made] // nil before the first success
 
-	mu      sync.Mutex // protects what follows, and the making of a new one
-	looked  time.Time  // when the files were last compared with what is in force
-	failed  string     // the state of the files that could not be used, which was logged
-	warned  time.Time  // when the log last said that a certificate is about to expire
+	mu      lockrank.Mutex[lockrank.Secure] // protects what follows, and the making of a new one
+	looked  time.Time                       // when the files were last compared with what is in force
+	failed  string                          // the state of the files that could not be used, which was logged
+	warned  time.Time                       // when the log last said that a certificate is about to expire
 	ticking bool
 }
 

@@ -5,9 +5,10 @@ import (
 	"crypto/tls"
 	"net"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"kvd/lockrank"
 )
 
 // Handshakes run on goroutines of their own: one is a thousand times the work of
@@ -34,9 +35,9 @@ type handshakes struct {
 	computing chan struct{} // has a place for each that may compute
 	rest      time.Duration // fullRest
 
-	mu     sync.Mutex // protects what follows; held for list operations only
-	all    list.List  // of *handshake, the oldest first
-	most   int        // maxHandshakes
+	mu     lockrank.Mutex[lockrank.TransportHandshakes] // protects what follows; held for list operations only
+	all    list.List                                    // of *handshake, the oldest first
+	most   int                                          // maxHandshakes
 	closed bool
 
 	told   time.Time // when the log was last told of a failure
