@@ -44,7 +44,7 @@ func (x *Exec) inParts(ctx *Ctx) bool {
 func runInParts(c *Ctx) {
 	s, client, row, keys := c.S, c.C, c.Row, copyNames(c.Args[1:])
 	row = s.Table.rows[row.num] // with its function and keys
-	c.Background(func(w *wire.Writer, _ bool) {
+	c.Background(func(w *wire.Writer) {
 		x := s.scriptWorker()
 		keep := false
 		defer func() {
