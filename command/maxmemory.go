@@ -194,7 +194,7 @@ func (x *Exec) outOfMemory(ctx *Ctx) bool {
 		return false
 	}
 	ks, db := x.s.Keyspace, ctx.C.DB()
-	if !ks.OverIn(db) {
+	if !ks.OverIn(db) && !ks.Sparse() {
 		return false
 	}
 	x.due.Now = x.nowMs

@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"math"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -138,6 +139,9 @@ func (v *evictor) run() {
 			switch v.ks.Evict(tx, -1, time.Millisecond) {
 			case EvictMore:
 				wait = evictPause
+				if v.ks.Sparse() && !v.ks.Evictable() {
+					wait = evictRetry
+				}
 			case EvictEnough:
 				wait = 0
 			}
@@ -174,8 +178,23 @@ func (ks *Keyspace) Evict(tx *Tx, db int, most time.Duration) EvictResult {
 	p := ks.evictor.policy.Load()
 	u := &ks.usage
 	began := time.Now()
-	for idle, next := 0, 0; ; {
+	for idle, next, dense := 0, 0, false; ; {
 		need, from := u.excess()
+		if sparse := u.sparse(); need <= 0 && sparse > 0 {
+			if !dense {
+				dense = !ks.tidySparsest()
+				if time.Since(began) > most {
+					return EvictMore
+				}
+				continue
+			}
+			// Nothing can be moved together, but there is too much all the same.
+			if p.Kind == EvictNothing || ks.retiring.Load() {
+				return EvictMore
+			}
+			need = sparse
+			dense = false
+		}
 		if db >= 0 && from >= 0 && from != db {
 			if !ks.OverIn(db) {
 				return EvictEnough
@@ -214,6 +233,26 @@ func (ks *Keyspace) Evict(tx *Tx, db int, most time.Duration) EvictResult {
 			return EvictMore
 		}
 	}
+}
+
+// tidySparsest moves entries of the stripe that loses most in half-empty pages together,
+// and gives pages back; false: there was nothing to gain.
+func (ks *Keyspace) tidySparsest() bool {
+	st, lost := &ks.stripes[0], int64(math.MinInt64)
+	for i := range ks.stripes {
+		r := &ks.stripes[i].reported
+		if n := r.kept.Load() - r.used.Load(); n > lost {
+			st, lost = &ks.stripes[i], n
+		}
+	}
+	st.lock()
+	defer st.unlock()
+	before := st.kept()
+	more := st.entries.Tidy(tidyBytes, st.moved)
+	if st.tables.Release(4, 4) {
+		more = true
+	}
+	return more || st.kept() < before
 }
 
 // chooseStripe is where to look for keys first: where the nearest deadline is, or of

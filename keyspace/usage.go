@@ -29,8 +29,12 @@ type usage struct {
 	limit atomic.Int64 // bytes; NoLimit: none
 	grain atomic.Int64
 	used  atomic.Int64 // what the stripes have reported
-	dbs   atomic.Pointer[[]dbUsage]
-	over  atomic.Bool // as it was last told: used, or that of a database, is above its limit
+	// kept is what they keep from the system and from Go's heap for that: used with what is
+	// lost in half-empty pages. most is how much it may be before that is made less.
+	kept, most atomic.Int64
+	pressure   atomic.Int64 // see SetPressure
+	dbs        atomic.Pointer[[]dbUsage]
+	over       atomic.Bool // as it was last told: used, or that of a database, is above its limit, or too much is kept
 
 	mu lockrank.Mutex[lockrank.Usage] // one at a time compares and tells; held over no lock of the keyspace
 }
@@ -45,11 +49,24 @@ type dbUsage struct {
 // reported is what a stripe has reported of itself.
 type reported struct {
 	used atomic.Int64 // written under the stripe's lock
+	kept atomic.Int64 // likewise
 	dbs  *[]dbUsage   // those that db is about
 	db   []int64      // bytes, by place in dbs
 }
 
-func (u *usage) init() { u.limit.Store(NoLimit) }
+func (u *usage) init() {
+	u.limit.Store(NoLimit)
+	u.most.Store(NoLimit)
+}
+
+// mostOf is how much memory may be kept where so much may be used. The rest of what a
+// process may take, a tenth of the limit and 64 MiB more, is for what is no data.
+func mostOf(limit, pressure int64) int64 {
+	if limit == NoLimit {
+		return NoLimit
+	}
+	return limit + limit/10 + 24<<20 - pressure
+}
 
 // DBLimit is a limit for one database.
 type DBLimit struct {
@@ -79,6 +96,7 @@ func (ks *Keyspace) SetLimits(limit int64, dbs []DBLimit) {
 		ks.Report()
 	}
 	u.limit.Store(limit)
+	u.most.Store(mostOf(limit, u.pressure.Load()))
 	u.settle(ks)
 }
 
@@ -96,7 +114,26 @@ func (ks *Keyspace) Report() {
 // It means nothing while there is no limit.
 func (ks *Keyspace) Used() int64 { return ks.usage.used.Load() }
 
-// Over tells whether more memory is in use than a limit allows.
+// Kept is what the keyspace keeps from the system, and on Go's heap, for what is in use.
+// See Used.
+func (ks *Keyspace) Kept() int64 { return ks.usage.kept.Load() }
+
+// SetPressure has so many bytes less kept than the limit allows: the process takes more
+// beside them than it should.
+func (ks *Keyspace) SetPressure(bytes int64) {
+	u := &ks.usage
+	u.pressure.Store(bytes)
+	u.most.Store(mostOf(u.limit.Load(), bytes))
+	u.settle(ks)
+}
+
+// Sparse tells whether too much memory is lost in half-empty pages.
+func (ks *Keyspace) Sparse() bool { return ks.usage.sparse() > 0 }
+
+// sparse is how many bytes too much are kept.
+func (u *usage) sparse() int64 { return u.kept.Load() - u.most.Load() }
+
+// Over tells whether more memory is in use, or kept, than a limit allows.
 func (ks *Keyspace) Over() bool { return ks.usage.over.Load() }
 
 // OverIn tells whether a database, or the whole, has more memory in use than its
@@ -160,7 +197,7 @@ func (u *usage) settle(ks *Keyspace) {
 	defer u.mu.Unlock()
 	for {
 		n, _ := u.excess()
-		on := n > 0
+		on := n > 0 || u.sparse() > 0
 		if on == u.over.Load() {
 			return
 		}
@@ -179,6 +216,12 @@ func (u *usage) settle(ks *Keyspace) {
 // databases.
 func (st *stripe) used() int64 {
 	return st.held() + int64(st.indexed)*deadlineBytes - st.leaving
+}
+
+// kept is what the stripe keeps for that, and for what is being freed. Values on Go's
+// heap have some garbage beside them.
+func (st *stripe) kept() int64 {
+	return st.entries.Held() + st.tables.Held() + st.objMem + st.objMem/8 + int64(st.indexed)*deadlineBytes
 }
 
 // held is what entries, tables and Objects take.
@@ -217,6 +260,11 @@ func (st *stripe) report(grain int64) (crossed bool) {
 	} else {
 		crossed = u.used.Load() > u.limit.Load()
 	}
+	if d := st.kept() - r.kept.Load(); d > grain || d < -grain {
+		r.kept.Store(r.kept.Load() + d)
+		u.kept.Add(d)
+	}
+	crossed = crossed || u.sparse() > 0
 	if list := u.dbs.Load(); list != nil {
 		if r.dbs != list {
 			r.dbs, r.db = list, make([]int64, len(*list))

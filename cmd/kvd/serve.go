@@ -93,6 +93,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	defer close(tending)
 	go srv.TendMemory(tending)
 	go srv.TendLimit(tending)
+	go holdHeap(cfg, ks, command.Resident, tending)
 	if err := front.Start(); err != nil {
 		log.Warningf("%v", err)
 		return errLogged
