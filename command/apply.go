@@ -113,7 +113,14 @@ func (a *Applier) Apply(args [][]byte) error {
 		text, _, _ = strings.Cut(string(a.w.Buf[1:]), "\r")
 	}
 	if text != "" {
-		return fmt.Errorf("the command '%s' failed: %s", quoted(args[0], 128), text)
+		if a.s.Config.HideUserData.Load() {
+			text, _, _ = strings.Cut(text, " ")
+		}
+		err := fmt.Errorf("the command '%s' failed: %s", quoted(args[0], 128), text)
+		if a.c.streams && a.s.Config.PropagationError.Load() != "ignore" && a.s.Abort != nil {
+			a.s.Abort(err)
+		}
+		return err
 	}
 	if cap(a.w.Buf) > 1<<20 {
 		a.w.Buf = nil

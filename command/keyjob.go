@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -246,7 +245,7 @@ func (w *infoWriter) keyJobs() {
 func (s *Server) runKeyJob(j *keyJob) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.Log.Warningf("Panic in key job %d: %v\n%s", j.id, r, debug.Stack())
+			s.logPanic(r, "key job %d", j.id)
 			j.end(jobFailed)
 		}
 	}()

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -39,7 +38,7 @@ func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
 	start(func() {
 		defer func() {
 			if r := recover(); r != nil {
-				s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, cl.ID, r, debug.Stack())
+				s.logPanic(r, "command '%s' of client %d", name, cl.ID)
 				cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
 			}
 		}()

@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"runtime/debug"
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
@@ -33,7 +32,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	if x.ctx.Row != nil {
 		name = x.ctx.Row.full
 	}
-	x.s.Log.Warningf("Panic in command '%s' of client %d: %v\n%s", name, c.ID, r, debug.Stack())
+	x.s.logPanic(r, "command '%s' of client %d", name, c.ID)
 	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
 	x.ctx.effects, x.ctx.ready, x.ctx.inExec, x.ctx.after = nil, nil, false, nil
 	x.ctx.Tx = x.newTx()

@@ -16,6 +16,8 @@ import (
 type readers struct {
 	jobs chan func()   // unbuffered: somebody idle takes it, or nobody
 	room chan struct{} // has an element for each reader
+	// processors is the list of those on which they run; see keyspace.RunOn.
+	processors string
 }
 
 const (
@@ -26,8 +28,8 @@ const (
 	readerIdle = 5 * time.Second
 )
 
-func newReaders() readers {
-	return readers{jobs: make(chan func()), room: make(chan struct{}, maxReaders)}
+func newReaders(processors string) readers {
+	return readers{jobs: make(chan func()), room: make(chan struct{}, maxReaders), processors: processors}
 }
 
 // run has f run.
@@ -48,6 +50,7 @@ func (r readers) run(f func()) {
 func (r readers) work(f func()) {
 	defer func() { <-r.room }()
 	keyspace.LowPriority(keyspace.NiceReader)
+	keyspace.RunOn(r.processors) // for good, as the thread is
 	idle := time.NewTimer(readerIdle)
 	defer idle.Stop()
 	for {

@@ -12,7 +12,7 @@ import (
 
 // TestReaders: long reads run beside each other, on threads of lower priority, which are used again.
 func TestReaders(t *testing.T) {
-	r := newReaders()
+	r := newReaders("")
 	type place struct{ tid, nice int }
 	seen := make(chan place)
 	run := func() {
@@ -49,7 +49,7 @@ func TestReaders(t *testing.T) {
 
 // TestReadersBound: however many reads come at once, few of them have threads of their own, and all are done.
 func TestReadersBound(t *testing.T) {
-	r := newReaders()
+	r := newReaders("")
 	threads := func() int {
 		all, err := os.ReadDir("/proc/self/task")
 		if err != nil {

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -198,7 +197,7 @@ func (x *Exec) goOn(r *scriptRun, kept []string, spent int64) {
 	cl, row := c.C, r.outer.row
 	defer func() {
 		if p := recover(); p != nil {
-			s.Log.Warningf("Panic in script %s of client %d: %v\n%s", r.name, cl.ID, p, debug.Stack())
+			s.logPanic(p, "script %s of client %d", r.name, cl.ID)
 			s.scripts.beside.unlist(r)
 			cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
 		}

@@ -31,6 +31,10 @@ type Server struct {
 	// Shutdown ends the server; it may be called more than once and does not wait.
 	Shutdown func()
 
+	// Abort ends the process without saving anything, for this reason: the contents are not
+	// what they should be, and propagation-error-behavior says so. nil: it goes on.
+	Abort func(why error)
+
 	// publish sends a message to a channel's subscribers. It may be called with
 	// stripes locked, and keeps neither argument.
 	publish func(channel, message []byte)
@@ -113,7 +117,7 @@ func NewServer(table *Table, cfg *config.Config, ks *keyspace.Keyspace, log *log
 	var id [20]byte
 	rand.Read(id[:])
 	s := &Server{Table: table, Config: cfg, Keyspace: ks, Log: log, Started: time.Now(), RunID: hex.EncodeToString(id[:]), Version: version,
-		readers: newReaders()}
+		readers: newReaders(cfg.BioCPUList.Load())}
 	s.persist = noPersistence{s.Started}
 	s.replication.Replication = noReplication{}
 	s.clients.all = make(map[int64]*Client)

@@ -158,9 +158,33 @@ type Config struct {
 	TLSSessionCaching      *Bool   `directive:"tls-session-caching"`
 	TLSSessionCacheTimeout *Int    `directive:"tls-session-cache-timeout"` // seconds
 
-	ScriptMemoryLimit  *Int  `directive:"script-memory-limit"` // bytes; 0: none
-	LuaDeprecated      *Bool `directive:"lua-enable-deprecated-api"`
-	BusyReplyThreshold *Int  `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
+	ScriptMemoryLimit         *Int       `directive:"script-memory-limit"` // bytes; 0: none
+	LuaDeprecated             *Bool      `directive:"lua-enable-deprecated-api"`
+	MaxNewConnectionsPerCycle *Int       `directive:"max-new-connections-per-cycle"`
+	MPTCP                     *Bool      `directive:"mptcp"`
+	ReplMPTCP                 *Bool      `directive:"repl-mptcp"`
+	SocketMarkID              *Int       `directive:"socket-mark-id"`
+	SetProcTitle              *Bool      `directive:"set-proc-title"`
+	ProcTitleTemplate         *String    `directive:"proc-title-template"`
+	SyslogEnabled             *Bool      `directive:"syslog-enabled"`
+	SyslogIdent               *String    `directive:"syslog-ident"`
+	SyslogFacility            *Enum      `directive:"syslog-facility"`
+	CrashLogEnabled           *Bool      `directive:"crash-log-enabled"`
+	HideUserData              *Bool      `directive:"hide-user-data-from-log"`
+	ShutdownOnSigint          *FlagSet   `directive:"shutdown-on-sigint"`
+	ShutdownOnSigterm         *FlagSet   `directive:"shutdown-on-sigterm"`
+	PropagationError          *Enum      `directive:"propagation-error-behavior"`
+	OOMScoreAdj               *Enum      `directive:"oom-score-adj"`
+	OOMScoreAdjValues         *OOMScores `directive:"oom-score-adj-values"`
+	ServerCPUList             *String    `directive:"server_cpulist"`
+	BioCPUList                *String    `directive:"bio_cpulist"`
+	BgsaveCPUList             *String    `directive:"bgsave_cpulist"`
+	AOFRewriteCPUList         *String    `directive:"aof_rewrite_cpulist"`
+	IOThreads                 *Int       `directive:"io-threads"`
+
+	RequirePassFile    *String `directive:"requirepass-file"`
+	MasterAuthFile     *String `directive:"masterauth-file"`
+	BusyReplyThreshold *Int    `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
 
 	// entries and byName are built by New and not changed afterwards.
 	entries []*entry
@@ -190,7 +214,8 @@ type entry struct {
 	deflt   string // text of the default value
 	given   bool   // set explicitly at start
 	origin  FileError
-	pending bool // given a value that is not supported
+	pending bool   // given a value that is not supported
+	secret  string // the value, if it came from a file or the environment
 }
 
 // Pair is a directive's name and value.
@@ -268,6 +293,14 @@ type UserLine struct {
 
 // Users are the user lines, in order.
 func (c *Config) Users() []UserLine { return c.users }
+
+// Why is the reason for which a directive can have no effect in kvd; "" if there is none.
+func (c *Config) Why(name string) string {
+	if e := c.lookup(name); e != nil {
+		return e.Directive.Why
+	}
+	return ""
+}
 
 // Get answers CONFIG GET: for each pattern in turn the directives that match
 // it and have not been answered yet, in the table's order. A pattern without

@@ -86,6 +86,7 @@ type Directive struct {
 	Effect   Effect
 	Group    string // heading in the help text
 	Help     string // one line
+	Why      string // of an Inert directive that can have no meaning here: the reason
 	Bare     string // the argument meant by a flag without one; "" if there is no such meaning
 
 	check func(value string) error // further validity of a string or of flags
@@ -184,6 +185,9 @@ func (d Directive) as(alias string) Directive { d.Alias = alias; return d }
 // bare says what the flag means when no argument follows it.
 func (d Directive) bare(arg string) Directive { d.Bare = arg; return d }
 
+// because says why the directive can have no meaning in kvd.
+func (d Directive) because(why string) Directive { d.Why = why; return d }
+
 // kept makes the row bring numbers into the range in silence.
 func (d Directive) kept(least, most int64) Directive { d.least, d.most = least, most; return d }
 
@@ -274,8 +278,8 @@ var directives = []Directive{
 	integer("tcp-keepalive", "300", 0, maxInt, 0, Acts, groupNetwork, "Seconds between TCP keep-alive probes; 0 sends none."),
 	yesno("protected-mode", "yes", 0, Acts, groupNetwork, "Serve only local clients while the default user has no password."),
 	text("bind-source-addr", "", EmptyIsUnset, Acts, groupNetwork, "Local address for outgoing connections."),
-	integer("socket-mark-id", "0", 0, math.MaxUint32, Immutable, Inert, groupNetwork, "Mark for all sockets, for the system's packet filter."),
-	integer("max-new-connections-per-cycle", "10", 1, 1000, 0, Inert, groupNetwork, "Connections accepted in one loop turn (Redis 7.4)."),
+	integer("socket-mark-id", "0", 0, math.MaxUint32, Immutable, Acts, groupNetwork, "Mark for all sockets, for the system's packet filter."),
+	integer("max-new-connections-per-cycle", "10", 1, 1000, 0, Acts, groupNetwork, "Connections accepted in one loop turn (Redis 7.4)."),
 
 	// General.
 	integer("databases", "16", 1, maxInt, Immutable, Acts, groupGeneral, "Number of databases for SELECT."),
@@ -285,26 +289,26 @@ var directives = []Directive{
 	text("pidfile", "", Immutable|EmptyIsUnset, Acts, groupGeneral, "File that holds the process id while the server runs."),
 	integer("hz", "10", 0, maxInt, 0, Acts, groupGeneral, "Background task turns in a second; kept between 1 and 500.").kept(1, 500),
 	fileOnly("include", Acts, groupGeneral, "Read another configuration file here; wildcards may match none."),
-	yesno("daemonize", "no", Immutable, Inert, groupGeneral, "Run in the background; use a service manager instead."),
+	yesno("daemonize", "no", Immutable, Acts, groupGeneral, "Run in the background, as a process of its own."),
 	enum("supervised", "no", []string{"upstart", "systemd", "auto", "no"}, Immutable, Acts, groupGeneral, "Tell a service manager when the server is ready."),
-	yesno("always-show-logo", "no", Immutable, Inert, groupGeneral, "Print a banner even when the output is no terminal."),
-	yesno("set-proc-title", "yes", Immutable, Inert, groupGeneral, "Show state in the process title."),
-	text("proc-title-template", "{title} {listen-addr} {server-mode}", 0, Inert, groupGeneral, "What the process title shows.").valid(titleTemplate),
-	yesno("dynamic-hz", "yes", 0, Inert, groupGeneral, "Raise hz while many clients are connected."),
-	yesno("syslog-enabled", "no", Immutable, Inert, groupGeneral, "Log to the system logger too."),
-	text("syslog-ident", "redis", Immutable, Inert, groupGeneral, "Name in the system log."),
+	yesno("always-show-logo", "no", Immutable, Inert, groupGeneral, "Print a banner even when the output is no terminal.").because("it has no logo"),
+	yesno("set-proc-title", "yes", Immutable, Acts, groupGeneral, "Show state in the process title."),
+	text("proc-title-template", "{title} {listen-addr} {server-mode}", 0, Acts, groupGeneral, "What the process title shows.").valid(titleTemplate),
+	yesno("dynamic-hz", "yes", 0, Inert, groupGeneral, "Raise hz while many clients are connected.").because("nothing in it goes by hz where it matters to many clients"),
+	yesno("syslog-enabled", "no", Immutable, Acts, groupGeneral, "Log to the system logger too."),
+	text("syslog-ident", "redis", Immutable, Acts, groupGeneral, "Name in the system log."),
 	enum("syslog-facility", "local0", []string{"user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"},
-		Immutable, Inert, groupGeneral, "Facility of the system log."),
-	yesno("crash-log-enabled", "yes", 0, Inert, groupGeneral, "Log a report when the server crashes."),
-	yesno("crash-memcheck-enabled", "yes", 0, Inert, groupGeneral, "Test the memory after a crash."),
+		Immutable, Acts, groupGeneral, "Facility of the system log."),
+	yesno("crash-log-enabled", "yes", 0, Acts, groupGeneral, "Log a report when the server crashes."),
+	yesno("crash-memcheck-enabled", "yes", 0, Inert, groupGeneral, "Test the memory after a crash.").because("a memory-safe program has no use for it"),
 	yesno("use-exit-on-panic", "no", Hidden, Inert, groupGeneral, "Exit instead of aborting after an assertion."),
 	integer("watchdog-period", "0", 0, maxInt, Hidden, Inert, groupGeneral, "Milliseconds after which a stuck server reports its stack."),
-	special("shutdown-on-sigint", KindFlags, "default", 0, Inert, groupGeneral, "How SIGINT shuts the server down.").values(shutdownBits).valid(shutdownFlags),
-	special("shutdown-on-sigterm", KindFlags, "default", 0, Inert, groupGeneral, "How SIGTERM shuts the server down.").values(shutdownBits).valid(shutdownFlags),
+	special("shutdown-on-sigint", KindFlags, "default", 0, Acts, groupGeneral, "How SIGINT shuts the server down.").values(shutdownBits).valid(shutdownFlags),
+	special("shutdown-on-sigterm", KindFlags, "default", 0, Acts, groupGeneral, "How SIGTERM shuts the server down.").values(shutdownBits).valid(shutdownFlags),
 	integer("shutdown-timeout", "10", 0, maxInt, 0, Acts, groupGeneral, "Seconds that a shutdown waits for lagging replicas."),
-	text("ignore-warnings", "", 0, Inert, groupGeneral, "Start-up warnings to ignore."),
-	text("locale-collate", "", 0, Inert, groupGeneral, "Locale for comparing strings (Redis 7.2)."),
-	yesno("hide-user-data-from-log", "no", 0, Inert, groupGeneral, "Keep user data out of the log (Redis 7.4)."),
+	text("ignore-warnings", "", 0, Inert, groupGeneral, "Start-up warnings to ignore.").because("the warning that can be ignored is about fork, which it does not use"),
+	text("locale-collate", "", 0, Inert, groupGeneral, "Locale for comparing strings (Redis 7.2).").because("strings are compared by their bytes, as in the C locale"),
+	yesno("hide-user-data-from-log", "no", 0, Acts, groupGeneral, "Keep user data out of the log (Redis 7.4)."),
 	obsolete("list-max-ziplist-entries"),
 	obsolete("list-max-ziplist-value"),
 	obsolete("lua-replicate-commands"),
@@ -321,15 +325,16 @@ var directives = []Directive{
 
 	// Security.
 	text("requirepass", "", EmptyIsUnset|Sensitive, Acts, groupSecurity, "Password of the default user."),
+	text("requirepass-file", "", Immutable|ByName|EmptyIsUnset, Acts, groupSecurity, "File with the password of requirepass, in place of it; or KVD_REQUIREPASS in the environment."),
 	enum("enable-protected-configs", "no", yesNoLocal, Immutable, Acts, groupSecurity, "Whether CONFIG SET may change protected directives, perhaps from local clients only."),
 	enum("enable-debug-command", "no", yesNoLocal, Immutable, Acts, groupSecurity, "Whether DEBUG may be called, perhaps by local clients only."),
-	enum("enable-module-command", "no", yesNoLocal, Immutable, Inert, groupSecurity, "Whether MODULE may be called."),
+	enum("enable-module-command", "no", yesNoLocal, Immutable, Inert, groupSecurity, "Whether MODULE may be called.").because("it loads no modules"),
 	text("aclfile", "", Immutable, Acts, groupSecurity, "File of users and their rights."),
 	fileOnly("user", Acts, groupSecurity, "Define a user and its rights."),
 	fileOnly("rename-command", Acts, groupSecurity, "Rename a command, or remove it with an empty name."),
 	enum("acl-pubsub-default", "resetchannels", []string{"allchannels", "resetchannels"}, 0, Acts, groupSecurity, "Channels of a new user."),
 	integer("acllog-max-len", "128", 0, maxLong, 0, Acts, groupSecurity, "Entries that ACL LOG keeps."),
-	enum("sanitize-dump-payload", "no", []string{"no", "yes", "clients"}, 0, Inert, groupSecurity, "Check RESTORE and RDB payloads thoroughly."),
+	enum("sanitize-dump-payload", "no", []string{"no", "yes", "clients"}, 0, Inert, groupSecurity, "Check RESTORE and RDB payloads thoroughly.").because("payloads are always checked thoroughly"),
 
 	// Memory and eviction.
 	memory("maxmemory", "0", 0, maxLong, FullRange, Acts, groupMemory, "Memory limit in bytes at which keys are evicted; 0 sets none. The data set counts, see maxmemory-counts."),
@@ -340,22 +345,22 @@ var directives = []Directive{
 	integer("lfu-decay-time", "1", 0, maxInt, 0, Acts, groupMemory, "Minutes after which access counters shrink by one."),
 	integer("maxmemory-samples", "5", 1, maxInt, 0, Acts, groupMemory, "Keys drawn for each one that is evicted."),
 	integer("maxmemory-eviction-tenacity", "10", 0, 100, 0, Acts, groupMemory, "How long eviction may delay a command that wants memory: 0.5 ms at 10, up to 100, which has it done first."),
-	integer("active-expire-effort", "1", 1, 10, 0, Inert, groupMemory, "Effort spent on finding expired keys."),
-	yesno("activerehashing", "yes", 0, Inert, groupMemory, "Grow tables while the server is idle."),
-	yesno("activedefrag", "no", 0, Inert, groupMemory, "Move values to undo fragmentation.").valid(noDefrag),
-	memory("active-defrag-ignore-bytes", "100mb", 1, maxLong, 0, Inert, groupMemory, "Waste below which defragmentation rests."),
-	integer("active-defrag-threshold-lower", "10", 0, 1000, 0, Inert, groupMemory, "Percent of waste at which defragmentation starts."),
-	integer("active-defrag-threshold-upper", "100", 0, 1000, 0, Inert, groupMemory, "Percent of waste at which it makes its greatest effort."),
-	integer("active-defrag-cycle-min", "1", 1, 99, 0, Inert, groupMemory, "Least CPU percent for defragmentation."),
-	integer("active-defrag-cycle-max", "25", 1, 99, 0, Inert, groupMemory, "Most CPU percent for defragmentation."),
-	integer("active-defrag-max-scan-fields", "1000", 1, maxLong, 0, Inert, groupMemory, "Collection size that is defragmented in steps."),
-	yesno("jemalloc-bg-thread", "yes", 0, Inert, groupMemory, "Return memory in a background thread."),
+	integer("active-expire-effort", "1", 1, 10, 0, Inert, groupMemory, "Effort spent on finding expired keys.").because("keys go at their deadlines, none is searched for"),
+	yesno("activerehashing", "yes", 0, Inert, groupMemory, "Grow tables while the server is idle.").because("tables grow a small step at a time by themselves"),
+	yesno("activedefrag", "no", 0, Inert, groupMemory, "Move values to undo fragmentation.").valid(noDefrag).because("memory is tidied by itself, a little at a time"),
+	memory("active-defrag-ignore-bytes", "100mb", 1, maxLong, 0, Inert, groupMemory, "Waste below which defragmentation rests.").because("memory is tidied by itself, a little at a time"),
+	integer("active-defrag-threshold-lower", "10", 0, 1000, 0, Inert, groupMemory, "Percent of waste at which defragmentation starts.").because("memory is tidied by itself, a little at a time"),
+	integer("active-defrag-threshold-upper", "100", 0, 1000, 0, Inert, groupMemory, "Percent of waste at which it makes its greatest effort.").because("memory is tidied by itself, a little at a time"),
+	integer("active-defrag-cycle-min", "1", 1, 99, 0, Inert, groupMemory, "Least CPU percent for defragmentation.").because("memory is tidied by itself, a little at a time"),
+	integer("active-defrag-cycle-max", "25", 1, 99, 0, Inert, groupMemory, "Most CPU percent for defragmentation.").because("memory is tidied by itself, a little at a time"),
+	integer("active-defrag-max-scan-fields", "1000", 1, maxLong, 0, Inert, groupMemory, "Collection size that is defragmented in steps.").because("memory is tidied by itself, a little at a time"),
+	yesno("jemalloc-bg-thread", "yes", 0, Inert, groupMemory, "Return memory in a background thread.").because("it has no jemalloc; memory is given back in the background always"),
 
 	// Data structures.
 	integer("hash-max-listpack-entries", "512", 0, maxLong, 0, Acts, groupTypes, "Fields up to which a hash is packed.").as("hash-max-ziplist-entries"),
 	memory("hash-max-listpack-value", "64", 0, maxLong, 0, Acts, groupTypes, "Field and value length up to which a hash is packed.").as("hash-max-ziplist-value"),
 	integer("list-max-listpack-size", "-2", math.MinInt32, maxInt, 0, Acts, groupTypes, "Elements in a list block, or its size class when negative.").as("list-max-ziplist-size"),
-	integer("list-compress-depth", "0", 0, maxInt, 0, Inert, groupTypes, "List blocks at each end that stay uncompressed."),
+	integer("list-compress-depth", "0", 0, maxInt, 0, Inert, groupTypes, "List blocks at each end that stay uncompressed.").because("lists are not compressed"),
 	integer("set-max-intset-entries", "512", 0, maxLong, 0, Acts, groupTypes, "Members up to which a set of integers is packed."),
 	integer("set-max-listpack-entries", "128", 0, maxLong, 0, Acts, groupTypes, "Members up to which another set is packed (Redis 7.2)."),
 	memory("set-max-listpack-value", "64", 0, maxLong, 0, Acts, groupTypes, "Member length up to which another set is packed (Redis 7.2)."),
@@ -414,6 +419,7 @@ var directives = []Directive{
 	// Replication.
 	special("replicaof", KindReplicaOf, "", Immutable, Acts, groupReplica, "Host and port of the master to follow.").as("slaveof"),
 	text("masterauth", "", EmptyIsUnset|Sensitive, Acts, groupReplica, "Password for the master."),
+	text("masterauth-file", "", Immutable|ByName|EmptyIsUnset, Acts, groupReplica, "File with the password of masterauth, in place of it; or KVD_MASTERAUTH in the environment."),
 	text("masteruser", "", EmptyIsUnset|Sensitive, Acts, groupReplica, "User name for the master."),
 	yesno("replica-serve-stale-data", "yes", 0, Acts, groupReplica, "Answer while the link to the master is down.").as("slave-serve-stale-data"),
 	yesno("replica-read-only", "yes", 0, Acts, groupReplica, "Refuse writes on a replica.").as("slave-read-only"),
@@ -422,8 +428,8 @@ var directives = []Directive{
 	text("replica-announce-ip", "", EmptyIsUnset, Acts, groupReplica, "Address that the replica reports.").as("slave-announce-ip"),
 	integer("replica-announce-port", "0", 0, 65535, 0, Acts, groupReplica, "Port that the replica reports.").as("slave-announce-port"),
 	yesno("replica-announced", "yes", 0, Acts, groupReplica, "Show this replica to Sentinel."),
-	yesno("replica-ignore-disk-write-errors", "no", 0, Inert, groupReplica, "Go on when a replica cannot write its log."),
-	memory("replica-full-sync-buffer-limit", "0", 0, maxLong, 0, Inert, groupReplica, "Changes that a replica buffers during a full synchronization (Redis 8)."),
+	yesno("replica-ignore-disk-write-errors", "no", 0, Inert, groupReplica, "Go on when a replica cannot write its log.").because("a follower always goes on and mends its log by itself"),
+	memory("replica-full-sync-buffer-limit", "0", 0, maxLong, 0, Inert, groupReplica, "Changes that a replica buffers during a full synchronization (Redis 8).").because("a follower buffers no changes during a synchronization; the leader keeps them, within repl-backlog-file-limit"),
 	memory("repl-backlog-size", "1mb", 1, maxLong, 0, Acts, groupReplica, "Bytes of the stream kept for partial synchronization; at least 16 KiB.").kept(16<<10, maxLong),
 	memory("repl-backlog-file-limit", "1gb", 0, maxLong, 0, Acts, groupReplica, "Bytes of a file in which the stream goes on for replicas that are behind the backlog (kvd)."),
 	integer("repl-backlog-ttl", "3600", 0, maxLong, 0, Acts, groupReplica, "Seconds without replicas after which the backlog is freed."),
@@ -436,7 +442,7 @@ var directives = []Directive{
 	enum("repl-diskless-load", "disabled", []string{"disabled", "on-empty-db", "swapdb"}, DenyLoading, Acts, groupReplica, "Load a master's snapshot straight from the socket."),
 	integer("min-replicas-to-write", "0", 0, maxInt, 0, Acts, groupReplica, "Refuse writes with fewer good replicas.").as("min-slaves-to-write"),
 	integer("min-replicas-max-lag", "10", 0, maxInt, 0, Acts, groupReplica, "Seconds of lag that a good replica may have.").as("min-slaves-max-lag"),
-	enum("propagation-error-behavior", "ignore", []string{"ignore", "panic", "panic-on-replicas"}, 0, Inert, groupReplica, "What to do when a replicated command fails."),
+	enum("propagation-error-behavior", "ignore", []string{"ignore", "panic", "panic-on-replicas"}, 0, Acts, groupReplica, "What to do when a replicated command fails."),
 
 	// Cluster.
 	yesno("cluster-enabled", "no", Immutable, Refuse, groupCluster, "Run as a cluster node."),
@@ -492,31 +498,31 @@ var directives = []Directive{
 	fileOnly("loadmodule", Refuse, groupScript, "Load a module, with arguments."),
 
 	// Processes and threads.
-	integer("io-threads", "1", 1, 128, Immutable, Inert, groupSystem, "Threads for sockets in Redis; see event-loops."),
-	yesno("io-threads-do-reads", "no", Immutable, Inert, groupSystem, "Let those threads read too."),
-	enum("oom-score-adj", "no", []string{"no", "yes", "relative", "absolute"}, 0, Inert, groupSystem, "Adjust how early the kernel kills the process."),
-	special("oom-score-adj-values", KindOOMScores, "0 200 800", 0, Inert, groupSystem, "Scores for master, replica and child."),
-	yesno("disable-thp", "yes", Immutable, Inert, groupSystem, "Disable transparent huge pages."),
-	text("server_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for the server's threads.").as("server-cpulist"),
-	text("bio_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for background threads.").as("bio-cpulist"),
-	text("aof_rewrite_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for rewriting the log.").as("aof-rewrite-cpulist"),
-	text("bgsave_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Inert, groupSystem, "Processors for snapshots.").as("bgsave-cpulist"),
+	integer("io-threads", "1", 1, 128, Immutable, Acts, groupSystem, "Number of event loops where event-loops does not say and this is more than 1."),
+	yesno("io-threads-do-reads", "no", Immutable, Inert, groupSystem, "Let those threads read too.").because("event loops always read themselves"),
+	enum("oom-score-adj", "no", []string{"no", "yes", "relative", "absolute"}, 0, Acts, groupSystem, "Adjust how early the kernel kills the process."),
+	special("oom-score-adj-values", KindOOMScores, "0 200 800", 0, Acts, groupSystem, "Scores for master and replica; there is no child."),
+	yesno("disable-thp", "yes", Immutable, Inert, groupSystem, "Disable transparent huge pages.").because("each arena of memory chooses its pages by itself"),
+	text("server_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Acts, groupSystem, "Processors for the server's threads.").as("server-cpulist"),
+	text("bio_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Acts, groupSystem, "Processors for background threads.").as("bio-cpulist"),
+	text("aof_rewrite_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Acts, groupSystem, "Processors for rewriting the log.").as("aof-rewrite-cpulist"),
+	text("bgsave_cpulist", "", Immutable|EmptyIsUnset|NewAlias, Acts, groupSystem, "Processors for snapshots.").as("bgsave-cpulist"),
 
 	// Of Redis 8 and Valkey 8 and 9, so that their files can be used as they are.
-	integer("lookahead", "16", 1, maxInt, ByName, Inert, groupSystem, "Commands that are read ahead (Redis 8.4); kvd does so by itself."),
-	integer("prefetch-batch-max-size", "16", 0, 128, ByName, Inert, groupSystem, "Commands whose keys are brought nearer together (Valkey 8.0); kvd does so by itself."),
-	integer("events-per-io-thread", "2", 0, maxInt, ByName, Inert, groupSystem, "Events for which a thread is woken (Valkey 8.0)."),
-	integer("min-io-threads-avoid-copy-reply", "7", 0, maxInt, ByName, Inert, groupSystem, "Threads from which on replies are not copied (Valkey 9.0)."),
-	integer("active-defrag-cycle-us", "500", 0, 100000, ByName, Inert, groupMemory, "Microseconds of one turn of defragmentation (Valkey 8.1)."),
-	yesno("dual-channel-replication-enabled", "no", ByName, Inert, groupReplica, "Send snapshot and stream on two connections (Valkey 8.0)."),
-	yesno("repl-mptcp", "no", Immutable|ByName, Inert, groupReplica, "Use several paths between leader and follower (Valkey 9.0)."),
-	yesno("mptcp", "no", Immutable|ByName, Inert, groupNetwork, "Use several paths to clients (Valkey 9.0)."),
-	yesno("auto-failover-on-shutdown", "no", ByName, Inert, groupCluster, "Let a follower take over at SHUTDOWN (Valkey 9.0)."),
+	integer("lookahead", "16", 1, maxInt, ByName, Inert, groupSystem, "Commands that are read ahead (Redis 8.4); kvd does so by itself.").because("commands are read ahead always"),
+	integer("prefetch-batch-max-size", "16", 0, 128, ByName, Inert, groupSystem, "Commands whose keys are brought nearer together (Valkey 8.0); kvd does so by itself.").because("keys are brought nearer for as many commands as were read"),
+	integer("events-per-io-thread", "2", 0, maxInt, ByName, Inert, groupSystem, "Events for which a thread is woken (Valkey 8.0).").because("event loops own their connections"),
+	integer("min-io-threads-avoid-copy-reply", "7", 0, maxInt, ByName, Inert, groupSystem, "Threads from which on replies are not copied (Valkey 9.0).").because("event loops own their connections"),
+	integer("active-defrag-cycle-us", "500", 0, 100000, ByName, Inert, groupMemory, "Microseconds of one turn of defragmentation (Valkey 8.1).").because("memory is tidied by itself, a little at a time"),
+	yesno("dual-channel-replication-enabled", "no", ByName, Inert, groupReplica, "Send snapshot and stream on two connections (Valkey 8.0).").because("what a follower misses during a snapshot waits in the leader's stream, not in its buffers"),
+	yesno("repl-mptcp", "no", Immutable|ByName, Acts, groupReplica, "Use several paths between leader and follower (Valkey 9.0)."),
+	yesno("mptcp", "no", Immutable|ByName, Acts, groupNetwork, "Use several paths to clients (Valkey 9.0)."),
+	yesno("auto-failover-on-shutdown", "no", ByName, Inert, groupCluster, "Let a follower take over at SHUTDOWN (Valkey 9.0).").because("SHUTDOWN waits until followers have everything; FAILOVER hands over"),
 	integer("cluster-databases", "1", 1, maxInt, Immutable|ByName, Inert, groupCluster, "Databases of a cluster (Valkey 9.0)."),
 	integer("cluster-slot-migration-log-max-len", "1000", 0, maxLong, ByName, Inert, groupCluster, "Migrations of slots that are remembered (Valkey 9.0)."),
 	integer("cluster-manual-failover-timeout", "5000", 1, maxInt, ByName, Inert, groupCluster, "Milliseconds that a failover by hand may take (Valkey 9.1)."),
-	yesno("lua-enable-insecure-api", "no", ByName, Inert, groupScript, "Offer old script functions (Valkey 9.0)."),
-	yesno("key-memory-histograms", "no", ByName, Inert, groupMemory, "Count keys by their memory in INFO keysizes (Redis 8.6)."),
+	yesno("lua-enable-insecure-api", "no", ByName, Inert, groupScript, "Offer old script functions (Valkey 9.0).").because("its Lua has no such functions"),
+	yesno("key-memory-histograms", "no", ByName, Inert, groupMemory, "Count keys by their memory in INFO keysizes (Redis 8.6).").because("INFO has no section keysizes"),
 }
 
 // values gives a row of flags its names.

@@ -252,6 +252,9 @@ func (c *Config) include(pattern string) error {
 // was given that kvd would have to obey and cannot yet, without
 // ignore-unsupported.
 func (c *Config) Finish() error {
+	if err := c.readSecrets(); err != nil {
+		return err
+	}
 	if path := c.LogFile.Load(); path != "" {
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {

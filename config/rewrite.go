@@ -146,6 +146,9 @@ func (r *rewriter) put(key, line string, must bool) {
 func (r *rewriter) directive(e *entry) {
 	d := e.Directive
 	value := e.value.text(d)
+	if e.secret != "" && value == e.secret {
+		return
+	}
 	changed := value != e.deflt
 	switch v := e.value.(type) {
 	case *Save:

@@ -583,10 +583,13 @@ func (r *ReplicaOf) text(*Directive) string {
 	return a.Host + " " + strconv.Itoa(a.Port)
 }
 
-// oomScores is the value of oom-score-adj-values.
-type oomScores struct{ box[[3]int64] }
+// OOMScores is the handle of oom-score-adj-values.
+type OOMScores struct{ box[[3]int64] }
 
-func (o *oomScores) set(_ *Directive, args []string) error {
+// Load returns the scores of a leader, a follower and (in Redis) a child.
+func (o *OOMScores) Load() [3]int64 { return o.load() }
+
+func (o *OOMScores) set(_ *Directive, args []string) error {
 	var scores [3]int64
 	if len(args) != len(scores) {
 		return errors.New("wrong number of arguments")
@@ -602,7 +605,7 @@ func (o *oomScores) set(_ *Directive, args []string) error {
 	return nil
 }
 
-func (o *oomScores) text(*Directive) string {
+func (o *OOMScores) text(*Directive) string {
 	s := o.load()
 	return fmt.Sprintf("%d %d %d", s[0], s[1], s[2])
 }
@@ -682,7 +685,7 @@ func newValue(d *Directive) value {
 	case KindReplicaOf:
 		return &ReplicaOf{}
 	case KindOOMScores:
-		return &oomScores{}
+		return &OOMScores{}
 	case KindDir:
 		return &Dir{}
 	}

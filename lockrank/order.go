@@ -26,7 +26,6 @@ type (
 	StreamInstant       struct{} // Stream.Instant
 	Stripe              struct{} // stripe.mu: several, by their numbers
 	Usage               struct{} // usage.mu
-	MemoryLimit         struct{} // memoryLimit.mu
 	Reservations        struct{} // reservations.mu
 	Beside              struct{} // beside.mu
 	Scripts             struct{} // scripts.mu
@@ -37,6 +36,7 @@ type (
 	Tracking            struct{} // tracking.mu
 	Cast                struct{} // cast.mu
 	Pause               struct{} // pause.mu
+	MemoryLimit         struct{} // memoryLimit.mu
 	Stall               struct{} // stall.mu
 	ReplicationAcks     struct{} // replication.mu
 	Own                 struct{} // ownKeys.mu
@@ -95,7 +95,6 @@ var Order = []any{
 	StreamInstant{},
 	Stripe{},
 	Usage{},
-	MemoryLimit{},
 	Reservations{},
 	Beside{},
 	Scripts{},
@@ -106,6 +105,7 @@ var Order = []any{
 	Tracking{},
 	Cast{},
 	Pause{},
+	MemoryLimit{},
 	Stall{},
 	ReplicationAcks{},
 	Own{},

@@ -84,6 +84,8 @@ type Logger struct {
 	info os.FileInfo // of file, as it was opened
 	buf  []byte
 	now  func() time.Time
+	// system is the system's logger; nil: none.
+	system func(Level, string)
 }
 
 // New returns a logger for the file at path, opened for append and created
@@ -120,6 +122,9 @@ func newLogger(level Level) *Logger {
 	l.role.Store(RoleChild)
 	return l
 }
+
+// Path is the log's file, "" if it goes to a stream.
+func (l *Logger) Path() string { return l.path }
 
 // SetLevel changes the level; lines already being written are not affected.
 func (l *Logger) SetLevel(level Level) { l.level.Store(int32(level)) }
@@ -171,6 +176,9 @@ func (l *Logger) Logf(level Level, format string, args ...any) {
 	}
 	if l.out != nil {
 		_, _ = l.out.Write(b)
+	}
+	if l.system != nil {
+		l.system(level, fmt.Sprintf(format, args...))
 	}
 }
 

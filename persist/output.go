@@ -88,6 +88,8 @@ type settings struct {
 	spillBytes int64
 	// commands: the file is no RDB file but commands that make the keys.
 	commands bool
+	// processors is the list of those on which it is written; see keyspace.RunOn.
+	processors string
 	// noFieldDeadlines: see rdb.Encoder; 0 writes them.
 	noFieldDeadlines int64
 }
@@ -404,6 +406,7 @@ func (o *output) finish() error {
 func (o *output) drain() {
 	defer close(o.done)
 	keyspace.LowPriority(keyspace.NiceBackground) // for good: the thread ends with the goroutine
+	keyspace.RunOn(o.processors)
 	if err := o.create(); err != nil {
 		o.fail(err)
 	}

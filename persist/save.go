@@ -365,6 +365,10 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	if s.Config.RDBVersion.Load() != "auto" {
 		without = j.started.UnixMilli()
 	}
+	processors := s.Config.BgsaveCPUList.Load()
+	if j.Rewrite {
+		processors = s.Config.AOFRewriteCPUList.Load()
+	}
 	leaves := false
 	out := newOutput(settings{
 		disk:     s.Disk,
@@ -375,11 +379,12 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		compress: s.Config.RDBCompression.Load(),
 		checksum: s.Config.RDBChecksum.Load(),
 		syncs:    !j.Rewrite && s.Config.RDBSaveIncrementalFsync.Load() || j.Rewrite && s.Config.AOFRewriteIncrementalSync.Load(),
-		idle:     strings.HasSuffix(policy, "-lru"),
+		idle:     strings.HasSuffix(policy, "-lru") || strings.HasSuffix(policy, "-lrm"),
 		freq:     strings.HasSuffix(policy, "-lfu"),
 		decayed:  s.Freq,
 
 		noFieldDeadlines: without,
+		processors:       processors,
 	})
 	if j.Temp != "" {
 		out.path = j.Temp
@@ -455,6 +460,7 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		var r keyspace.Rest
 		r.Begin()
 		defer r.End()
+		defer keyspace.RunOn(processors)()
 		var err error
 		if j.Stream == nil && !j.Rewrite { // the log has a lock of its own
 			if err = s.lock.take(s.Disk, dir, LockName, "saves"); err != nil {

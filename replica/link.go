@@ -159,7 +159,8 @@ func (l *link) timeout() time.Duration {
 // connect is one connection from beginning to end. worked: it was in sync.
 func (l *link) connect() (worked bool, err error) {
 	l.setState(StateConnecting)
-	d := net.Dialer{Timeout: l.timeout()}
+	d := net.Dialer{Timeout: l.timeout(), Control: markSocket(l.Config)}
+	d.SetMultipathTCP(l.Config.ReplMPTCP.Load())
 	if from := l.Config.BindSourceAddr.Load(); from != "" {
 		a, err := net.ResolveIPAddr("ip", from)
 		if err != nil {

@@ -95,7 +95,7 @@ func (t *loops) listenTCP(addr string, backlog int) (listener, error) {
 		}
 		sa = v6
 	}
-	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	fd, err := t.tcpSocket(family)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
@@ -104,6 +104,33 @@ func (t *loops) listenTCP(addr string, backlog int) (listener, error) {
 		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 1)
 	}
 	return t.listen(fd, sa, backlog, func() error { return nil })
+}
+
+// protocolMPTCP is IPPROTO_MPTCP.
+const protocolMPTCP = 262
+
+// tcpSocket makes a socket to listen on, as mptcp and socket-mark-id say. Connections
+// that it accepts are as it is.
+func (t *loops) tcpSocket(family int) (fd int, err error) {
+	const kind = syscall.SOCK_STREAM | syscall.SOCK_NONBLOCK | syscall.SOCK_CLOEXEC
+	cfg, log := t.srv.cfg, t.srv.cmd.Log
+	err = syscall.EPROTONOSUPPORT
+	if cfg.MPTCP.Load() {
+		if fd, err = syscall.Socket(family, kind, protocolMPTCP); err != nil {
+			log.Warningf("mptcp: the system has no multipath TCP: %v", err)
+		}
+	}
+	if err != nil {
+		if fd, err = syscall.Socket(family, kind, 0); err != nil {
+			return -1, err
+		}
+	}
+	if mark := cfg.SocketMarkID.Load(); mark != 0 {
+		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_MARK, int(mark)); err != nil {
+			log.Warningf("socket-mark-id: %v", err)
+		}
+	}
+	return fd, nil
 }
 
 func (t *loops) listenUnix(path string, perm os.FileMode) (listener, error) {
@@ -404,7 +431,7 @@ func (l *loop) accept(fd int) {
 	if ep == nil { // it was closed in this turn
 		return
 	}
-	for range 256 {
+	for range l.srv.cfg.MaxNewConnectionsPerCycle.Load() { // the rest in the next turn
 		if ep.TLS != nil && !l.srv.shaking.room() {
 			l.rest(fd, ep)
 			return

@@ -257,12 +257,15 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// Loops is how many event loops serve: the directive, or by default one for
+// Loops is how many event loops serve: the directive, or io-threads, or by default one for
 // each core but one, which is left to the background work (and, where there
 // are only two, to the rest of the machine).
 func (s *Server) Loops() int {
 	if n := int(s.cfg.EventLoops.Load()); n > 0 {
 		return n
+	}
+	if n := int(s.cfg.IOThreads.Load()); n > 1 {
+		return n // a configuration of Redis's that asks for several threads
 	}
 	return max(1, runtime.NumCPU()-1)
 }

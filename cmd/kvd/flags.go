@@ -92,11 +92,18 @@ func loadConfig(args []string, stdin io.Reader) (*config.Config, error) {
 
 // inertWarnings says which of the given directives do nothing.
 func inertWarnings(cfg *config.Config) []string {
-	names := cfg.InertGiven()
-	if len(names) == 0 {
-		return nil
+	var names, warnings []string
+	for _, name := range cfg.InertGiven() {
+		if why := cfg.Why(name); why != "" {
+			warnings = append(warnings, name+" was given, but has no effect in kvd: "+why)
+		} else {
+			names = append(names, name)
+		}
 	}
-	return []string{"These directives were given, but have no effect in this version of kvd: " + strings.Join(names, ", ")}
+	if len(names) == 0 {
+		return warnings
+	}
+	return append(warnings, "These directives were given, but have no effect in this version of kvd: "+strings.Join(names, ", "))
 }
 
 const usageText = `kvd [/path/to/redis.conf] [--directive value ...] [-]
@@ -115,7 +122,7 @@ const helpTemplate = `{{.Name}} {{.Version}} - {{.Usage}}
 usage: {{wrap .UsageText 7}}
 
 Every directive of redis.conf is a flag too. [config set] can be changed at run time,
-[no effect yet] is accepted and warned about, [unsupported] is refused unless it has its
+[no effect] is accepted and warned about, with the reason why it can have none; [unsupported] is refused unless it has its
 default or --ignore-unsupported is given.
 {{range .VisibleFlagCategories}}
 {{.Name}}
@@ -140,7 +147,11 @@ func tableFlags() []cli.Flag {
 		}
 		switch d.Effect {
 		case config.Inert:
-			usage += " [no effect yet]"
+			if d.Why != "" {
+				usage += " [no effect: " + d.Why + "]"
+			} else {
+				usage += " [no effect yet]"
+			}
 		case config.Refuse:
 			usage += " [unsupported]"
 		}

@@ -10,6 +10,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,13 @@ func main() {
 
 // run is main with its surroundings as arguments; it returns the exit status.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	err := newApp(stdin, stdout, stderr, start).Run(args)
+	var read bytes.Buffer // of stdin; a process in the background needs it again
+	err := newApp(io.TeeReader(stdin, &read), stdout, stderr, func(cfg *config.Config) error {
+		if parent, err := daemonize(cfg, read.Bytes()); parent || err != nil {
+			return err
+		}
+		return start(cfg)
+	}).Run(args)
 	var bad *config.FileError
 	switch {
 	case err == nil:
@@ -59,7 +66,16 @@ func start(cfg *config.Config) error {
 		log.SetLevel(level)
 		return nil
 	})
+	if cfg.SyslogEnabled.Load() {
+		if err := log.Syslog(cfg.SyslogIdent.Load(), cfg.SyslogFacility.Load()); err != nil {
+			log.Warningf("syslog-enabled: %v", err)
+		}
+	}
 	cfg.OnInert(func(name string) {
+		if why := cfg.Why(name); why != "" {
+			log.Warningf("CONFIG SET: the value of %s is kept, but has no effect in kvd: %s", name, why)
+			return
+		}
 		log.Warningf("CONFIG SET: the value of %s is kept, but it has no effect in this version of kvd", name)
 	})
 	log.Noticef("kvd is starting: version=%s, redis-compatibility=%s, bits=64, pid=%d", Version, config.RedisVersion, os.Getpid())

@@ -82,7 +82,7 @@ func TestHelpAndVersion(t *testing.T) {
 		}
 		for _, line := range []string{
 			`--port value .* \[config set\] \(default: 6379\)`, `--databases value +[^\[]* \(default: 16\)`,
-			`--cluster-enabled value .* \[unsupported\] \(default: no\)`, `--oom-score-adj value .* \[no effect yet\] `,
+			`--cluster-enabled value .* \[unsupported\] \(default: no\)`, `--dynamic-hz value .* \[no effect: .*\] `,
 		} {
 			if !regexp.MustCompile(line).Match(out.Bytes()) {
 				t.Errorf("help has no line like %s", line)

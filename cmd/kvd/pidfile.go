@@ -9,11 +9,17 @@ import (
 	"kvd/logf"
 )
 
+// daemonPidFile is the file of a server in the background that is told no other.
+const daemonPidFile = "/var/run/kvd.pid"
+
 // writePidFile writes the process id into the file that the configuration
 // names and returns a function that removes it. A failure is logged only, as
 // Redis does: the server works without the file.
 func writePidFile(cfg *config.Config, log *logf.Logger) (remove func()) {
 	path := cfg.PidFile.Load()
+	if path == "" && cfg.Daemonize.Load() && cfg.Supervised.Load() == "no" {
+		path = daemonPidFile // nobody knows the number otherwise
+	}
 	if path == "" {
 		return func() {}
 	}

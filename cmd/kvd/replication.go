@@ -47,12 +47,13 @@ func restore(srv *command.Server, saver *persist.Saver, stream *replica.Stream, 
 	}
 }
 
-// newFollower wires the end of replication that follows.
-func newFollower(srv *command.Server, tls *secure.Source, log *persist.Log, stream *replica.Stream, leader *replica.Leader) *replica.Follower {
+// newFollower wires the end of replication that follows; role is called when that may
+// have changed.
+func newFollower(role func(), srv *command.Server, tls *secure.Source, log *persist.Log, stream *replica.Stream, leader *replica.Leader) *replica.Follower {
 	f := replica.NewFollower(replica.FollowerOptions{
 		Config: srv.Config, Log: srv.Log, Keyspace: srv.Keyspace, Saver: log, Stream: stream, Applier: srv.NewStreamApplier(),
 		Logged: log.Appended, Lasts: log.Lasting,
-		Changed: srv.FollowingChanged,
+		Changed: func() { srv.FollowingChanged(); role() },
 		Linked: func(nc net.Conn, kill func()) func() {
 			c := srv.LinkUp(nc, kill)
 			return func() { srv.DropClient(c) }

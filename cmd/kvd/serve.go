@@ -30,6 +30,11 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	collector := tuneCollector()
 	boss := newSupervisor(cfg, log)
+	chooseProcessors(cfg, log)
+	score := newOOMScore(cfg, log)
+	_ = score.set() // it has been logged
+	showTitle(cfg, log, os.Args[0])
+	defer reportCrash(cfg, log)()
 
 	table := families.Table()
 	for _, r := range cfg.Renames() {
@@ -45,6 +50,13 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	done := make(chan struct{})
 	var once sync.Once
 	srv.Shutdown = func() { once.Do(func() { close(done) }) }
+	aborted := make(chan error, 1)
+	srv.Abort = func(why error) {
+		select {
+		case aborted <- why:
+		default:
+		}
+	}
 
 	stream := replica.NewStream(ks, cfg, log)
 	saver := persist.New(persist.Options{
@@ -67,7 +79,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		return out
 	}
 	leader := newLeader(srv, saver, stream)
-	follower := newFollower(srv, tls, aof, stream, leader)
+	follower := newFollower(func() { _ = score.set() }, srv, tls, aof, stream, leader)
 
 	redis := resp.New(srv)
 	front := transport.New(srv, redis)
@@ -143,6 +155,8 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 			}
 			ready()
 			boss.ready()
+		case err := <-aborted:
+			return fmt.Errorf("the leader's stream cannot be applied, and propagation-error-behavior is %s: %w", cfg.PropagationError.Load(), err)
 		case <-done:
 			running = false
 		case sig := <-stop:
@@ -152,7 +166,8 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 			}
 			log.Warningf("Received %s scheduling shutdown...", name)
 			go func() {
-				if err := srv.PrepareShutdown(false, false, false, false); err != nil {
+				save, nosave, now, force := shutdownOn(cfg, sig)
+				if err := srv.PrepareShutdown(save, nosave, now, force); err != nil {
 					log.Warningf("%s received but errors trying to shut down the server, check the logs for more information", name)
 					return
 				}

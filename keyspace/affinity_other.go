@@ -1,0 +1,13 @@
+//go:build !linux
+
+package keyspace
+
+import "errors"
+
+const cpuWords = 16
+
+// Affinity is not known here.
+func Affinity(int) (mask [cpuWords]uint64, err error) { return mask, errors.ErrUnsupported }
+
+// SetAffinity is not to be had here.
+func SetAffinity(int, [cpuWords]uint64) error { return errors.ErrUnsupported }
