@@ -79,8 +79,8 @@ type readyKey struct {
 
 // waitTable holds the lists of waiters, by stripe.
 type waitTable struct {
-	ks      *keyspace.Keyspace
-	stripes []waitStripe
+	s *Server
+	perStripe[waitStripe]
 
 	blocked  atomic.Int64  // clients that wait
 	gone     atomic.Int64  // entries of lists whose waiters have Gone
@@ -104,18 +104,14 @@ type waitList struct {
 	wake    map[int]int64 // by database, when wakeAt has them served, Unix ms
 }
 
-func (t *waitTable) init(ks *keyspace.Keyspace) {
-	t.ks = ks
-	t.stripes = make([]waitStripe, ks.Stripes())
-}
-
-func (t *waitTable) at(k *keyspace.Key) *waitStripe {
-	return &t.stripes[int(k.Slot)*len(t.stripes)/keyspace.Slots]
+func (t *waitTable) init(s *Server) {
+	t.s = s
+	t.perStripe.init(s.Keyspace)
 }
 
 // list is who waits for a key, nil if nobody does.
 func (t *waitTable) list(k *keyspace.Key) *waitList {
-	ws := t.at(k)
+	ws := t.at(k.Slot)
 	if len(ws.lists) == 0 {
 		return nil
 	}
@@ -124,7 +120,7 @@ func (t *waitTable) list(k *keyspace.Key) *waitList {
 
 // add puts a waiter at the end of a key's list.
 func (t *waitTable) add(k *keyspace.Key, wt *waiter) {
-	ws := t.at(k)
+	ws := t.at(k.Slot)
 	l := ws.lists[string(k.B)]
 	if l == nil {
 		if ws.lists == nil {
@@ -149,7 +145,7 @@ func (t *waitTable) add(k *keyspace.Key, wt *waiter) {
 	if wt.wait.Gone {
 		l.gone++
 		if t.gone.Add(1) == 1 {
-			t.ks.Observe(true)
+			t.s.Keyspace.Observe(true)
 		}
 	}
 }
@@ -179,7 +175,7 @@ func (t *waitTable) remove(k *keyspace.Key, l *waitList, from, to int) {
 		l.waiters = slices.Delete(l.waiters, from, to)
 	}
 	if len(l.waiters) == 0 {
-		delete(t.at(k).lists, string(k.B))
+		delete(t.at(k.Slot).lists, string(k.B))
 	}
 }
 
@@ -565,20 +561,19 @@ func (s *Server) BlockedClients() int { return int(s.waiters.blocked.Load()) }
 // lockedKey tells whether a key's stripe is locked by the command that runs.
 func (c *Ctx) lockedKey(k *keyspace.Key) bool { return c.x.s.Keyspace.Holds(&c.x.held, k.Slot) }
 
-// changed makes a key ready for those of its waiters that want to know when it
-// goes. It is called before the key changes, with its stripe locked, by whoever
-// x runs for; nil: nobody, as when it expires.
-func (t *waitTable) changed(s *Server, x *Exec, db int, k *keyspace.Key) {
+// Changed makes a key ready for those of its waiters that want to know when it
+// goes. It is called before the key changes; see keyspace.Observer.
+func (t *waitTable) Changed(by any, db int, k *keyspace.Key) {
 	if t.gone.Load() == 0 {
 		return
 	}
 	if l := t.list(k); l != nil && l.gone > 0 {
-		s.readyGone(x, db, k)
+		t.s.readyGone(execOf(by), db, k)
 	}
 }
 
-// emptied is changed for all keys of a database; all stripes are locked.
-func (t *waitTable) emptied(s *Server, x *Exec, db int) {
+// Emptied is Changed for all keys of a database; all stripes are locked.
+func (t *waitTable) Emptied(by any, db int, _ func(k *keyspace.Key) bool) {
 	if t.gone.Load() == 0 {
 		return
 	}
@@ -586,7 +581,7 @@ func (t *waitTable) emptied(s *Server, x *Exec, db int) {
 		for name, l := range t.stripes[i].lists {
 			if l.gone > 0 && slices.ContainsFunc(l.waiters, func(wt *waiter) bool { return wt.db == db && wt.wait.Gone }) {
 				k := keyspace.MakeKey([]byte(name))
-				s.readyGone(x, db, &k)
+				t.s.readyGone(execOf(by), db, &k)
 			}
 		}
 	}

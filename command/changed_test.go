@@ -6,11 +6,17 @@ import (
 	"kvd/keyspace"
 )
 
+// changeCounter is an observer.
+type changeCounter struct{ n *int }
+
+func (c changeCounter) Changed(any, int, *keyspace.Key)              { *c.n++ }
+func (c changeCounter) Emptied(any, int, func(k *keyspace.Key) bool) { *c.n++ }
+
 // Whoever observes keys is told once of each key that a command changes, and of no other.
 func TestChangedIsToldOnce(t *testing.T) {
 	s := newTestServer(t)
 	told := 0
-	s.Keyspace.SetHooks(keyspace.Hooks{Changed: func(any, int, *keyspace.Key) { told++ }, Created: func(int, []byte) {}})
+	s.Keyspace.AddObserver(changeCounter{&told})
 	s.Keyspace.Observe(true)
 	for _, c := range []struct {
 		line string

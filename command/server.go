@@ -121,7 +121,7 @@ func NewServer(table *Table, cfg *config.Config, ks *keyspace.Keyspace, log *log
 	s.persist = noPersistence{s.Started}
 	s.replication.Replication = noReplication{}
 	s.clients.all = make(map[int64]*Client)
-	s.waiters.init(ks)
+	s.waiters.init(s)
 	s.watches.init(ks)
 	s.pubsub.init()
 	s.tracking.init(s)
@@ -130,7 +130,10 @@ func NewServer(table *Table, cfg *config.Config, ks *keyspace.Keyspace, log *log
 	s.configHooks()
 	s.watchSlowness()
 	s.memory.startup = s.memoryUse(false).used
-	ks.SetHooks(keyspace.Hooks{Changed: s.changed, Emptied: s.emptied, Created: s.created, Expired: s.keyExpired, Evicted: s.keyEvicted, Over: s.memoryOver, FieldsExpired: s.fieldsExpired,
+	ks.AddObserver(&s.watches)
+	ks.AddObserver(&s.waiters)
+	ks.AddObserver(&s.tracking)
+	ks.SetHooks(keyspace.Hooks{Created: s.created, Expired: s.keyExpired, Evicted: s.keyEvicted, Over: s.memoryOver, FieldsExpired: s.fieldsExpired,
 		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) },
 		EvictCycle:  func(took time.Duration) { s.NoteLatency("eviction-cycle", int64(took)) }})
 	s.access.init(s)
@@ -164,20 +167,6 @@ func (s *Server) DropClient(c *Client) {
 	s.tracking.drop(c)
 	s.clients.remove(c)
 	s.forgetMemory(c)
-}
-
-// changed is called before a key changes, with its stripe locked.
-func (s *Server) changed(by any, db int, k *keyspace.Key) {
-	s.watches.changed(db, k)
-	s.waiters.changed(s, execOf(by), db, k)
-	s.tracking.changed(execOf(by), k)
-}
-
-// emptied is called before a database is emptied or exchanged.
-func (s *Server) emptied(by any, db int, there func(k *keyspace.Key) bool) {
-	s.watches.emptied(db, there)
-	s.waiters.emptied(s, execOf(by), db)
-	s.tracking.emptied(execOf(by))
 }
 
 // execOf is who runs the command that makes a change; nil: none does.

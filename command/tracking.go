@@ -47,8 +47,8 @@ import (
 
 // tracking is who has read what.
 type tracking struct {
-	s       *Server
-	stripes []trackStripe
+	s *Server
+	perStripe[trackStripe]
 
 	used        atomic.Bool  // somebody has tracked
 	keys, items atomic.Int64 // remembered keys, and the clients of all of them
@@ -137,13 +137,9 @@ func (st *trackStripe) record(l slab.Loc) record {
 
 func (t *tracking) init(s *Server) {
 	t.s = s
-	t.stripes = make([]trackStripe, s.Keyspace.Stripes())
+	t.perStripe.init(s.Keyspace)
 	t.numbers = make(map[uint32]*Client)
 	t.prefixes = make(map[string]map[*Client]struct{})
-}
-
-func (t *tracking) at(slot uint16) *trackStripe {
-	return &t.stripes[int(slot)*len(t.stripes)/keyspace.Slots]
 }
 
 // remember notes the keys that a tracking client's command has read; their
@@ -291,12 +287,12 @@ func (st *trackStripe) drop() {
 	st.places, st.mem = nil, nil
 }
 
-// changed is called before a key changes, with its stripe locked; x is who
-// runs the command that does it, nil if none does.
-func (t *tracking) changed(x *Exec, k *keyspace.Key) {
+// Changed is called before a key changes; see keyspace.Observer.
+func (t *tracking) Changed(by any, _ int, k *keyspace.Key) {
 	if !t.used.Load() {
 		return
 	}
+	x := execOf(by)
 	if t.broadcasts.Load() > 0 {
 		t.broadcast(x, k.B)
 	}
@@ -306,12 +302,13 @@ func (t *tracking) changed(x *Exec, k *keyspace.Key) {
 	}
 }
 
-// emptied is called before a database is emptied or exchanged; all stripes are
+// Emptied is called before a database is emptied or exchanged; all stripes are
 // locked. As in Redis, the names of keys stand for those of all databases.
-func (t *tracking) emptied(x *Exec) {
+func (t *tracking) Emptied(by any, _ int, _ func(k *keyspace.Key) bool) {
 	if !t.used.Load() {
 		return
 	}
+	x := execOf(by)
 	if x == nil && t.keys.Load() == 0 && t.broadcasts.Load() == 0 {
 		return // nobody has read anything since he was told
 	}

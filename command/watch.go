@@ -7,12 +7,12 @@ import (
 )
 
 // watchTable knows who watches which key (WATCH). A stripe's lists are
-// protected by the stripe's lock; the keyspace calls changed before every
+// protected by the stripe's lock; it is a keyspace.Observer, told before every
 // change, under that lock, while anybody watches anything.
 type watchTable struct {
-	ks      *keyspace.Keyspace
-	stripes []watchStripe
-	n       atomic.Int64 // watched keys of all clients
+	ks *keyspace.Keyspace
+	perStripe[watchStripe]
+	n atomic.Int64 // watched keys of all clients
 }
 
 type watchStripe struct {
@@ -22,11 +22,7 @@ type watchStripe struct {
 
 func (t *watchTable) init(ks *keyspace.Keyspace) {
 	t.ks = ks
-	t.stripes = make([]watchStripe, ks.Stripes())
-}
-
-func (t *watchTable) at(k *keyspace.Key) *watchStripe {
-	return &t.stripes[int(k.Slot)*len(t.stripes)/keyspace.Slots]
+	t.perStripe.init(ks)
 }
 
 // Guard watches a key for what is no client; see Server.Guard.
@@ -48,7 +44,7 @@ func (g *Guard) Release(s *Server) { s.watches.forget(&g.c) }
 // add watches a key, whose stripe is locked.
 func (t *watchTable) add(c *Client, db int, k *keyspace.Key) {
 	name := waitName(db, k)
-	ws := t.at(k)
+	ws := t.at(k.Slot)
 	for _, o := range ws.lists[name] {
 		if o == c {
 			return
@@ -72,7 +68,7 @@ func (t *watchTable) add(c *Client, db int, k *keyspace.Key) {
 func (t *watchTable) forget(c *Client) {
 	for i := range c.watched {
 		w := &c.watched[i]
-		ws := t.at(&w.key)
+		ws := t.at(w.key.Slot)
 		name := waitName(w.db, &w.key)
 		list := ws.lists[name]
 		for j, o := range list {
@@ -111,9 +107,9 @@ func (s *Server) unwatch(c *Client) {
 	s.Keyspace.Unlock(&h)
 }
 
-// changed is called before a key changes, with its stripe locked.
-func (t *watchTable) changed(db int, k *keyspace.Key) {
-	ws := t.at(k)
+// Changed is called before a key changes; see keyspace.Observer.
+func (t *watchTable) Changed(_ any, db int, k *keyspace.Key) {
+	ws := t.at(k.Slot)
 	if len(ws.lists) == 0 {
 		return
 	}
@@ -134,8 +130,8 @@ func (t *watchTable) each(db int, f func(k *keyspace.Key, watchers []*Client)) {
 	}
 }
 
-// emptied is called before a database is emptied or exchanged.
-func (t *watchTable) emptied(db int, there func(k *keyspace.Key) bool) {
+// Emptied is called before a database is emptied or exchanged.
+func (t *watchTable) Emptied(_ any, db int, there func(k *keyspace.Key) bool) {
 	t.each(db, func(k *keyspace.Key, watchers []*Client) {
 		if !there(k) {
 			return

@@ -44,7 +44,7 @@ func (f *Fresh) Exchange(now int64, at func()) {
 	if ks.observed.Load() {
 		for db := range old {
 			there := func(k *Key) bool { return ks.there(db, k, now) }
-			ks.hooks.Emptied(nil, db, func(k *Key) bool { return there(k) || thereIn(ks, f.dbs[db], k, now) })
+			ks.emptied(nil, db, func(k *Key) bool { return there(k) || thereIn(ks, f.dbs[db], k, now) })
 		}
 	}
 	copy(ks.dbs, f.dbs)

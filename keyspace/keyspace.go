@@ -65,7 +65,9 @@ type Keyspace struct {
 	lazy     lazyFree
 	reserved reservations
 	hooks    Hooks
-	// observed: somebody wants Hooks.Changed. Set with the stripes locked whose
+	// observers are told in this order of what changes.
+	observers []Observer
+	// observed: somebody wants to be told. Set with the stripes locked whose
 	// keys are of interest, so that no change after that is missed.
 	observed atomic.Bool
 	// observedNew: somebody wants Hooks.Created.
@@ -93,17 +95,33 @@ type Stats struct {
 	MaxLockHoldNs atomic.Int64 // only while timing is on
 }
 
-// Hooks are what the rest of the server wants to know. They are called with
-// the key's stripe locked, must be quick, and must not call back.
-type Hooks struct {
+// Observer is told of changes while Observe is on. Its methods are called with the
+// key's stripe locked, must be quick, and must not call back. by is the Tx.By of
+// the command that makes the change, nil for an expiry.
+type Observer interface {
 	// Changed: the value at the key is about to be written, deleted or expired.
-	// by is the Tx.By of who does it, nil for an expiry. It and Emptied are called
-	// only while Observe is on.
-	Changed func(by any, db int, k *Key)
+	// It is called once for each change.
+	Changed(by any, db int, k *Key)
 	// Emptied: the whole database is about to be emptied or exchanged (FLUSHDB,
 	// SWAPDB); all stripes are locked. there tells whether a key exists in it
 	// now, or will.
-	Emptied func(by any, db int, there func(k *Key) bool)
+	Emptied(by any, db int, there func(k *Key) bool)
+}
+
+// AddObserver adds an observer behind those that there are. It is called before
+// the first command.
+func (ks *Keyspace) AddObserver(o Observer) { ks.observers = append(ks.observers, o) }
+
+// emptied tells all observers.
+func (ks *Keyspace) emptied(by any, db int, there func(k *Key) bool) {
+	for _, o := range ks.observers {
+		o.Emptied(by, db, there)
+	}
+}
+
+// Hooks are what else the rest of the server wants to know. They are called with
+// the key's stripe locked, must be quick, and must not call back.
+type Hooks struct {
 	// Created: a command has put a value at a key that had none. It is called
 	// only while ObserveNew is on.
 	Created func(db int, key []byte)
@@ -375,7 +393,7 @@ func noteMax(a *atomic.Int64, v int64) {
 	}
 }
 
-// Observe switches the hooks Changed and Emptied on or off.
+// Observe has the observers told of changes, or no longer.
 func (ks *Keyspace) Observe(on bool) { ks.observed.Store(on) }
 
 // ObserveNew switches the hook Created on or off.

@@ -37,7 +37,7 @@ type Tx struct {
 	// used least recently.
 	CountUses bool
 
-	// By is who makes the changes, for Hooks.Changed and Emptied; nil: nobody
+	// By is who makes the changes, for observers; nil: nobody
 	// that they know.
 	By any
 
@@ -494,7 +494,9 @@ func (t *Tx) save(k *Key) {
 // Object (see WritableObject).
 func (t *Tx) Changed(k *Key) {
 	if t.ks.observed.Load() && !t.unseen {
-		t.ks.hooks.Changed(t.By, t.num, k)
+		for _, o := range t.ks.observers {
+			o.Changed(t.By, t.num, k)
+		}
 	}
 }
 
@@ -525,7 +527,7 @@ const lfuNew = ^uint32(0)
 func (t *Tx) Flush() int {
 	old := t.ks.dbs[t.num]
 	if t.ks.observed.Load() {
-		t.ks.hooks.Emptied(t.By, t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
+		t.ks.emptied(t.By, t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
 	}
 	n := 0
 	for i := range old.shards {
@@ -545,8 +547,8 @@ func (t *Tx) Swap(a, b int) {
 	ks := t.ks
 	if ks.observed.Load() {
 		either := func(k *Key) bool { return ks.there(a, k, t.Now) || ks.there(b, k, t.Now) }
-		ks.hooks.Emptied(t.By, a, either)
-		ks.hooks.Emptied(t.By, b, either)
+		ks.emptied(t.By, a, either)
+		ks.emptied(t.By, b, either)
 	}
 	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
 	t.Use(t.num)
