@@ -14,9 +14,6 @@ type tlsHooks struct {
 	DialTLS func(nc net.Conn, timeout time.Duration) (net.Conn, error)
 	// TLSExpiries tells when the certificates in force end.
 	TLSExpiries func() []Expiry
-	// CertUser finds the user whom a client's certificate names, as
-	// tls-auth-clients-user says. nil: there are no users.
-	CertUser func(c *Client, name string) (ok bool)
 
 	certDenied atomic.Int64 // clients whose certificates named no user
 }
@@ -28,10 +25,10 @@ type Expiry struct {
 	In     time.Duration
 }
 
-// Certified is called with the name in the certificate of a client that has
-// connected, before its first command.
+// Certified makes a client that has connected the user whom its certificate
+// names. Where there is no such user it stays what it is.
 func (s *Server) Certified(c *Client, name string) {
-	if s.CertUser == nil || !s.CertUser(c, name) {
+	if !s.LoginAs(c, name) {
 		s.certDenied.Add(1)
 	}
 }

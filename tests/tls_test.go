@@ -345,3 +345,40 @@ print('right')
 		t.Errorf("redis-py: %v\n%s", err, out)
 	}
 }
+
+// TestTLSUser: a client is the user whom its certificate names, by common name or
+// URI; without such a user it is the default one, as it is where the directive says off.
+func TestTLSUser(t *testing.T) {
+	ca := authority(t)
+	ca.Issue("alice", "alice", certtest.Options{URI: "spiffe://x/bob"})
+	ca.Issue("zero", "alice\x00x", certtest.Options{})
+	port, args := tlsArgs(t, ca, "--tls-auth-clients", "optional")
+	plain := harness.StartKVD(t, args...).MustDial(t)
+	plain.MustDo(t, "CONFIG", "SET", "requirepass", "secret")
+	plain.MustDo(t, "AUTH", "secret")
+	plain.MustDo(t, "ACL", "SETUSER", "alice", "on", "+@all", "-flushall", "~*")
+	plain.MustDo(t, "ACL", "SETUSER", "spiffe://x/bob", "on", "+@all", "~*")
+	plain.MustDo(t, "ACL", "SETUSER", "off", "off", "+@all", "~*")
+	for _, x := range []struct{ field, who, want string }{
+		{"off", "alice", ""}, {"CN", "alice", "alice"}, {"cn", "alice", "alice"}, {"URI", "alice", "spiffe://x/bob"}, {"CN", "client", ""}, {"URI", "client", ""}, {"CN", "", ""}, {"CN", "zero", ""},
+	} {
+		if r := plain.MustDo(t, "CONFIG", "SET", "tls-auth-clients-user", x.field); r.Str != "OK" {
+			t.Fatal(r)
+		}
+		c, nc, err := dialTLS(ca, port, x.who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := c.MustDo(t, "ACL", "WHOAMI"); r.Str != x.want && (x.want != "" || !strings.HasPrefix(r.Err(), "NOAUTH")) {
+			t.Errorf("%s of %q: %s, want %q", x.field, x.who, r, x.want)
+		}
+		if r := c.MustDo(t, "FLUSHALL"); x.want == "alice" && !strings.HasPrefix(r.Err(), "NOPERM") {
+			t.Errorf("FLUSHALL by alice: %s", r)
+		}
+		nc.Close()
+	}
+	defer plain.MustDo(t, "CONFIG", "SET", "requirepass", "")
+	if n := info(t, plain, "stats", "acl_access_denied_tls_cert"); n != "1" {
+		t.Errorf("%s certificates named no user", n)
+	}
+}

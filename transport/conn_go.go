@@ -199,8 +199,11 @@ func (t *goroutines) accept(nc net.Conn, ep *endpoint, unix bool) {
 	}
 	t.srv.cmd.Accept(c, addr, laddr, 0, func(cl *command.Client) {
 		cl.Unix = unix
-		c.open(ep, nc, cl)
+		c.open(ep, cl)
 	})
+	if t, ok := nc.(*tls.Conn); ok && ep.Certified != nil {
+		ep.Certified(c.Client, t.ConnectionState())
+	}
 	t.mu.Lock()
 	t.conns[c] = struct{}{}
 	select {

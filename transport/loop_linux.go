@@ -479,12 +479,11 @@ func (l *loop) admit(c *conn, sa syscall.Sockaddr, ep *endpoint) {
 	addr, laddr := l.addresses(c.fd, sa, unix)
 	l.srv.cmd.Accept(c, addr, laddr, c.fd, func(cl *command.Client) {
 		cl.Unix = unix
-		var nc net.Conn
-		if c.tls != nil {
-			nc = c.tls.conn
-		}
-		c.open(ep, nc, cl)
+		c.open(ep, cl)
 	})
+	if c.tls != nil && ep.Certified != nil {
+		ep.Certified(c.Client, c.tls.conn.ConnectionState())
+	}
 	if to == l {
 		l.add(c)
 	} else {

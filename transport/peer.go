@@ -1,9 +1,7 @@
 package transport
 
 import (
-	"crypto/tls"
 	"errors"
-	"net"
 	"time"
 
 	"kvd/command"
@@ -19,12 +17,9 @@ type peer struct {
 }
 
 // open begins the session of a client at an endpoint.
-func (p *peer) open(ep *endpoint, nc net.Conn, c *command.Client) {
+func (p *peer) open(ep *endpoint, c *command.Client) {
 	p.Client = c
 	p.session = ep.Protocol.Open(&p.State)
-	if t, ok := nc.(*tls.Conn); ok && ep.Certified != nil {
-		ep.Certified(c, t.ConnectionState())
-	}
 }
 
 // keepBuffer is the largest buffer that a connection keeps while it is idle.

@@ -13,6 +13,7 @@ import (
 const (
 	started  = "started"
 	external = "external"
+	overTLS  = "tls" // started, with all connections over TLS
 )
 
 // A job is one unit in one mode.
@@ -49,8 +50,8 @@ func readFloor(name string) (floors, error) {
 		var l level
 		var rest string
 		if k, _ := fmt.Sscan(line, &j.unit, &j.mode, &l.passed, &l.failed, &rest); k != 4 ||
-			j.mode != started && j.mode != external {
-			return nil, fmt.Errorf("%s:%d: want `unit started|external passed failed`, have %q", name, n, line)
+			j.mode != started && j.mode != external && j.mode != overTLS {
+			return nil, fmt.Errorf("%s:%d: want `unit started|external|tls passed failed`, have %q", name, n, line)
 		}
 		if _, twice := fl[j]; twice {
 			return nil, fmt.Errorf("%s:%d: %v stands there twice", name, n, j)
@@ -60,7 +61,7 @@ func readFloor(name string) (floors, error) {
 	return fl, in.Err()
 }
 
-// jobs are ordered by unit, then started before external.
+// jobs are ordered by unit, then tls, started, external.
 func (fl floors) jobs() []job {
 	js := make([]job, 0, len(fl))
 	for j := range fl {

@@ -39,7 +39,8 @@ import (
 const dir = "tests/conformance"
 
 func main() {
-	mode := flag.String("mode", "", "run only this `mode`: started or external")
+	mode := flag.String("mode", "", "run only this `mode`: started, external or tls")
+	tls := flag.Bool("tls", false, "run the suite over TLS, which is -mode tls; needs the package tcl-tls")
 	update := flag.Bool("update-floor", false, "write what passed and failed to the floor file")
 	bound := flag.Duration("bound", 10*time.Minute, "the longest that one unit may take in one mode")
 	quick := flag.Bool("quick", false, "leave out the units that the file slow names, unless they are given")
@@ -47,6 +48,9 @@ func main() {
 	verbose := flag.Bool("v", false, "copy the suite's output to stderr")
 	keep := flag.Bool("keep", false, "keep the work directory: server logs and the suite's output")
 	flag.Parse()
+	if *tls {
+		*mode = overTLS
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	ok, err := run(ctx, options{
@@ -74,7 +78,7 @@ type options struct {
 func run(ctx context.Context, o options) (ok bool, err error) {
 	modes := []string{started, external}
 	if o.mode != "" {
-		if !slices.Contains(modes, o.mode) {
+		if !slices.Contains(append(modes, overTLS), o.mode) {
 			return false, fmt.Errorf("no mode %q", o.mode)
 		}
 		modes = []string{o.mode}

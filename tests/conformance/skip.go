@@ -70,7 +70,7 @@ func parseSkip(line string) (skip, error) {
 		return skip{}, fmt.Errorf("want `unit | mode | test name | category: reason`, have %q", line)
 	}
 	s := skip{unit: unit, mode: mode, what: rest[:i], why: rest[i+len(bar):]}
-	if !slices.Contains([]string{started, external, "both"}, s.mode) {
+	if !slices.Contains([]string{started, external, overTLS, "both"}, s.mode) {
 		return skip{}, fmt.Errorf("no mode %q", s.mode)
 	}
 	category, reason, _ := strings.Cut(s.why, ": ")
@@ -94,7 +94,7 @@ const unsent = "--unsent "
 func (s skip) isOption() bool { return strings.HasPrefix(s.what, "--") }
 
 func (s skip) applies(j job) bool {
-	return (s.unit == "*" || s.unit == j.unit) && (s.mode == "both" || s.mode == j.mode)
+	return (s.unit == "*" || s.unit == j.unit) && (s.mode == "both" || s.mode == j.mode || s.mode == started && j.mode == overTLS)
 }
 
 // names are the tests to leave out of j, as runtest's --skipfile wants them.
@@ -134,7 +134,7 @@ func (list skipList) stale(j job, r *result) (complaints []string) {
 		return nil
 	}
 	for _, s := range list {
-		if !s.applies(j) || s.isOption() || s.unit == "*" {
+		if !s.applies(j) || s.isOption() || s.unit == "*" || j.mode == overTLS && s.mode != overTLS {
 			continue
 		}
 		match := func(name string) bool { return name == s.what }

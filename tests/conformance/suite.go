@@ -52,6 +52,12 @@ func (s *suite) run(ctx context.Context, j job, skips skipList) (*result, error)
 		"--durable", "--dont-clean", "--clients", "1", "--timeout", strconv.Itoa(int(s.stall.Seconds())),
 		"--baseport", strconv.Itoa(20000 + 100*rand.IntN(100)), "--portcount", "500"}
 	args = append(args, skips.options(j)...)
+	if j.mode == overTLS {
+		args = append(args, "--tls")
+		if err := s.certificates(ctx, tree); err != nil {
+			return nil, err
+		}
+	}
 
 	var srv *server
 	if j.mode == external {
@@ -138,6 +144,39 @@ func (s *suite) prepare(tree string) error {
 	}
 	return nil
 }
+
+// certificates puts those of the suite into a tree; they are made once.
+func (s *suite) certificates(ctx context.Context, tree string) error {
+	made := filepath.Join(s.work, "tls")
+	if _, err := os.Stat(made); err != nil {
+		if err := os.Mkdir(made, 0o755); err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(ctx, "sh", "-ec", makeCertificates)
+		cmd.Dir = made
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("making certificates: %w\n%s", err, out)
+		}
+	}
+	return os.CopyFS(filepath.Join(tree, "tests", "tls"), os.DirFS(made))
+}
+
+// makeCertificates is what the suite's utils/gen-test-certs.sh does, with smaller keys for
+// what no test looks at.
+const makeCertificates = `
+openssl genrsa -out ca.key 2048
+openssl req -x509 -new -nodes -sha256 -key ca.key -days 30 -subj '/O=Test/CN=Certificate Authority' -out ca.crt
+printf '[ server_cert ]\nkeyUsage = digitalSignature, keyEncipherment\nnsCertType = server\n[ client_cert ]\nkeyUsage = digitalSignature, keyEncipherment\nnsCertType = client\n' >openssl.cnf
+one() {
+	name=$1; cn=$2; shift 2
+	openssl genrsa -out $name.key 2048
+	openssl req -new -sha256 -subj "/O=Test/CN=$cn" -key $name.key | openssl x509 -req -sha256 -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out $name.crt "$@"
+}
+one server Server-only -extfile openssl.cnf -extensions server_cert
+one client Client-only -extfile openssl.cnf -extensions client_cert
+one redis Generic-cert
+openssl dhparam -dsaparam -out redis.dh 2048
+`
 
 // dropCommands has the suite's client take these commands without sending them: it calls a procedure
 // of such a name in the place of the server. Of "script|debug" it drops the one subcommand.
