@@ -46,7 +46,6 @@ type values struct {
 	hash   types.Hash
 	set    setValues
 	zset   zsetValues
-	geo    geoValues
 	hll    hllValues
 	ids    []stream.ID
 	wanted []wanted // of XREAD

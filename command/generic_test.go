@@ -35,7 +35,7 @@ func (s *testServer) notices() *[]string {
 	return &got
 }
 
-func wantNotices(t *testing.T, got *[]string, want ...string) {
+func wantNotices(t testing.TB, got *[]string, want ...string) {
 	t.Helper()
 	if strings.Join(*got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("notices %q, want %q", *got, want)

@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"slices"
+	"sync"
 
 	"kvd/keyspace"
 	"kvd/resp/wire"
@@ -107,7 +108,10 @@ type geoQuery struct {
 	fromMember, fromPoint, byRadius, byBox, byPolygon bool
 }
 
-// geoValues is memory that an Exec searches with again and again.
+// geoMemory is memory that searches use again and again, of *geoValues.
+var geoMemory = sync.Pool{New: func() any { return new(geoValues) }}
+
+// geoValues is what one search works with.
 type geoValues struct {
 	hits   geoHits
 	ranges []geo.Range
@@ -172,7 +176,8 @@ func geoSearch(c *Ctx, form geoForm) {
 		q.ascending = true
 	}
 	q.shape.Prepare()
-	v := &c.values().geo
+	v := geoMemory.Get().(*geoValues)
+	defer geoMemory.Put(v)
 	v.ranges = q.shape.Ranges(v.ranges[:0])
 	switch {
 	case q.store:

@@ -232,7 +232,7 @@ func execCondition(args [][]byte) (o *execIf, ok bool) {
 	case len(args) == 3 && (equalFold(args[1], "nx") || equalFold(args[1], "xx")):
 		o = &execIf{exists: equalFold(args[1], "xx")}
 	case len(args) == 4 && (equalFold(args[1], "ifeq") || equalFold(args[1], "ifne")):
-		o = &execIf{string: &condition{conditionWord(args[1]), args[3]}}
+		o = &execIf{string: &condition{kind: conditionWord(args[1]), value: args[3]}}
 	default:
 		return nil, false
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // membersOf are the bulks of an array or set, sorted.
-func membersOf(t *testing.T, reply string) []string {
+func membersOf(t testing.TB, reply string) []string {
 	t.Helper()
 	parts := strings.Split(strings.TrimSuffix(reply, "\r\n"), "\r\n")
 	if len(reply) == 0 || !strings.ContainsRune("*~", rune(reply[0])) || parts[0][1:] != strconv.Itoa((len(parts)-1)/2) {

@@ -160,7 +160,7 @@ func (o *setOptions) condition(c *Ctx, i int) bool {
 	if kind == 0 || i+1 >= len(c.Args) || o.nx || o.xx || o.cond != nil && o.cond.kind != kind {
 		return false
 	}
-	o.cond = &condition{kind, c.Args[i+1]}
+	o.cond = &condition{kind: kind, value: c.Args[i+1]}
 	return true
 }
 

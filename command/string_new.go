@@ -169,7 +169,7 @@ func cmdDelEx(c *Ctx) {
 			c.Err("ERR Key should be of string type if conditions are specified")
 			return
 		}
-		cond := condition{conditionWord(c.Args[2]), c.Args[3]}
+		cond := condition{kind: conditionWord(c.Args[2]), value: c.Args[3]}
 		if cond.kind == 0 {
 			c.Err("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE")
 			return
@@ -195,7 +195,7 @@ func cmdDelIfEq(c *Ctx) {
 	if !c.findType(k, types.TString, &e) {
 		return
 	}
-	if cond := (condition{ifEq, c.Args[2]}); !e.Exists() || !cond.holds(c, &e) {
+	if cond := (condition{kind: ifEq, value: c.Args[2]}); !e.Exists() || !cond.holds(c, &e) {
 		c.W.Int(0)
 		return
 	}

@@ -14,16 +14,16 @@ import (
 
 // step is a command line, its reply (\n for CRLF), and what it journals: the
 // effects, one a line, or "" for none.
-type step struct{ line, reply, effects string }
+type step [3]string
 
 // play runs steps one after another.
 func (s *testServer) play(steps []step) {
 	s.t.Helper()
 	for _, st := range steps {
 		s.effects = nil
-		s.want(st.line, st.reply)
-		if got := strings.Join(s.effects, "\n"); got != st.effects {
-			s.t.Errorf("%s\njournaled %q\n     want %q", st.line, got, st.effects)
+		s.want(st[0], st[1])
+		if got := strings.Join(s.effects, "\n"); got != st[2] {
+			s.t.Errorf("%s\njournaled %q\n     want %q", st[0], got, st[2])
 		}
 	}
 	s.effects = nil

@@ -17,7 +17,7 @@ import (
 // what they journal is kept.
 type testServer struct {
 	*Server
-	t       *testing.T
+	t       testing.TB
 	x       *Exec
 	c       *Client
 	effects []string
