@@ -80,22 +80,38 @@ func (c *Ctx) load(e *keyspace.Entry, v collection) {
 	}
 }
 
-// read loads the collection at a key for reading, over what value gives; nil:
-// there is none, and what is to be said of that is for the caller, or ok is false.
-func read[T collection](c *Ctx, k *keyspace.Key, t types.Type, value func() T) (v T, ok bool) {
+// readList loads the list at a key for reading: nil, true where there is none; nil,
+// false where something of another type is there, and that is replied.
+func (c *Ctx) readList(k *keyspace.Key) (*types.List, bool) {
 	var e keyspace.Entry
-	if ok = c.findType(k, t, &e); !ok || !e.Exists() {
-		return v, ok
+	if ok := c.findType(k, types.TList, &e); !ok || !e.Exists() {
+		return nil, ok
 	}
-	v = value()
-	c.load(&e, v)
-	return v, true
+	l := c.list()
+	c.load(&e, l)
+	return l, true
 }
 
-func (c *Ctx) readList(k *keyspace.Key) (*types.List, bool) { return read(c, k, types.TList, c.list) }
-func (c *Ctx) readSet(k *keyspace.Key) (*types.Set, bool)   { return read(c, k, types.TSet, c.set) }
+// readSet is readList for a set.
+func (c *Ctx) readSet(k *keyspace.Key) (*types.Set, bool) {
+	var e keyspace.Entry
+	if ok := c.findType(k, types.TSet, &e); !ok || !e.Exists() {
+		return nil, ok
+	}
+	s := c.set()
+	c.load(&e, s)
+	return s, true
+}
+
+// readZSet is readList for a sorted set.
 func (c *Ctx) readZSet(k *keyspace.Key) (*types.SortedSet, bool) {
-	return read(c, k, types.TZSet, c.zset)
+	var e keyspace.Entry
+	if ok := c.findType(k, types.TZSet, &e); !ok || !e.Exists() {
+		return nil, ok
+	}
+	z := c.zset()
+	c.load(&e, z)
+	return z, true
 }
 
 // errBeyondLong is said of the one integer that has no opposite.
