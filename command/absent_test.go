@@ -1,6 +1,8 @@
 package command
 
-import "testing"
+import (
+	"testing"
+)
 
 // What tools ask to know what a server is, they know the answers to by heart.
 func TestAbsent(t *testing.T) {

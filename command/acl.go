@@ -30,7 +30,7 @@ func aclRows() []*Row {
 			{Name: "genpass", Fn: cmdACLGenPass, Arity: -2, Flags: all, Since: "6.0.0", Summary: "Makes up a password.", Complexity: "O(1)", Syntax: "[bits]"},
 			{Name: "getuser", Fn: cmdACLGetUser, Arity: 3, Flags: admin, Secret: hidden, Since: "6.0.0", Summary: "Describes a user.", Complexity: "O(N) in the number of rules", Syntax: "username",
 				History: []string{"6.2.0", "Channels came.", "7.0.0", "Selectors came, and keys and channels are told as rules."}},
-			helpRow("6.0.0",
+			HelpRow("6.0.0",
 				"CAT [<category>]",
 				"    List the categories of commands, or the commands of <category>.",
 				"DELUSER <username> [<username> ...]",
@@ -182,13 +182,13 @@ func cmdACLDelUser(c *Ctx) {
 func cmdACLDryRun(c *Ctx) {
 	u := c.S.user(string(c.Args[2]))
 	if u == nil {
-		c.Err("ERR User '" + quote(c.Args[2]) + "' not found")
+		c.Err("ERR User '" + Quote(c.Args[2]) + "' not found")
 		return
 	}
 	args := c.Args[3:]
 	row := c.S.Table.Find(args)
 	if row == nil {
-		c.Err("ERR Command '" + quote(args[0]) + "' not found")
+		c.Err("ERR Command '" + Quote(args[0]) + "' not found")
 		return
 	}
 	if !row.arityOK(len(args)) {
@@ -226,14 +226,14 @@ func cmdACLCat(c *Ctx) {
 		}
 		c.W.SetArray(at, n)
 	default:
-		c.unknownForm()
+		c.UnknownForm()
 	}
 }
 
 func cmdACLGenPass(c *Ctx) {
 	bits := int64(256)
 	if len(c.Args) > 3 {
-		c.unknownForm()
+		c.UnknownForm()
 		return
 	}
 	if len(c.Args) == 3 {
@@ -255,7 +255,7 @@ func cmdACLLog(c *Ctx) {
 	count := int64(10)
 	switch {
 	case len(c.Args) > 3:
-		c.unknownForm()
+		c.UnknownForm()
 		return
 	case len(c.Args) == 3 && c.Word(2, "reset"):
 		c.S.rights.log.Reset()

@@ -81,7 +81,7 @@ func (x *Exec) foreseeMembers(db int, cmds []Pending) {
 	var row *Row
 	for i := range cmds {
 		args := cmds[i].Args
-		if row == nil || !equalFold(args[0], row.Name) {
+		if row == nil || !EqualFold(args[0], row.Name) {
 			if row = x.s.Table.Lookup(args[0]); row == nil {
 				continue
 			}

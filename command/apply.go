@@ -55,9 +55,9 @@ func (c *Ctx) Applies() bool { return c.C.applies }
 // FromLog tells whether the command stands in a log that is loaded.
 func (c *Ctx) FromLog() bool { return c.C.applies && !c.C.streams }
 
-// loggedStringMax is the length in bytes up to which a log may make a string,
+// LoggedStringMax is the length in bytes up to which a log may make a string,
 // whatever proto-max-bulk-len is now.
-const loggedStringMax = 4 << 30
+const LoggedStringMax = 4 << 30
 
 // effect tells whether the command may stand in a log or in a leader's stream.
 func (r *Row) effect() bool {

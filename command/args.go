@@ -12,7 +12,7 @@ import (
 // Int reads argument i as an integer. Where it is none it replies so and
 // returns false.
 func (c *Ctx) Int(i int) (int64, bool) {
-	n, ok := parseInt(c.Args[i])
+	n, ok := ParseInt(c.Args[i])
 	if !ok {
 		c.W.Error(errNotInt)
 	}
@@ -33,14 +33,14 @@ func (c *Ctx) IntMin(i int, min int64, text string) (int64, bool) {
 func (c *Ctx) Float(i int) (float64, bool) {
 	f, ok := wire.ParseDouble(c.Args[i])
 	if !ok {
-		c.W.Error(errNotFloat)
+		c.W.Error(ErrNotFloat)
 	}
 	return f, ok
 }
 
 // Word tells whether argument i exists and is the lower-case word, in any case.
 func (c *Ctx) Word(i int, word string) bool {
-	return i < len(c.Args) && equalFold(c.Args[i], word)
+	return i < len(c.Args) && EqualFold(c.Args[i], word)
 }
 
 // int32Arg reads argument i as Redis reads an int.
@@ -53,8 +53,8 @@ func (c *Ctx) int32Arg(i int) (int, bool) {
 	return int(n), ok
 }
 
-// dbArg reads argument i as the number of a database.
-func (c *Ctx) dbArg(i int) (int, bool) {
+// DbArg reads argument i as the number of a database.
+func (c *Ctx) DbArg(i int) (int, bool) {
 	n, ok := c.int32Arg(i)
 	if ok && (n < 0 || n >= c.S.Keyspace.Databases()) {
 		c.Err(errDBIndex)
@@ -63,9 +63,9 @@ func (c *Ctx) dbArg(i int) (int, bool) {
 	return n, ok
 }
 
-// timeout reads argument i as the seconds of a blocking command and returns
+// Timeout reads argument i as the seconds of a blocking command and returns
 // milliseconds, rounded up; 0 is to wait for ever. A bad one is replied to.
-func (c *Ctx) timeout(i int) (ms int64, ok bool) {
+func (c *Ctx) Timeout(i int) (ms int64, ok bool) {
 	exact, ok := wire.ParseLongDouble(c.Args[i])
 	if !ok {
 		c.Err("ERR timeout is not a float or out of range")
@@ -92,22 +92,22 @@ func (c *Ctx) timeout(i int) (ms int64, ok bool) {
 	return 0, false
 }
 
-// deadline reads an expiry argument: base is added to relative ones, unit is
+// ExpiryArg reads an expiry argument: base is added to relative ones, unit is
 // 1000 for seconds. The reply to a bad one names the command.
-func (c *Ctx) deadline(arg []byte, unit int64, relative bool) (ms int64, ok bool) {
-	n, ok := parseInt(arg)
+func (c *Ctx) ExpiryArg(arg []byte, unit int64, relative bool) (ms int64, ok bool) {
+	n, ok := ParseInt(arg)
 	if !ok {
 		c.Err(errNotInt)
 		return 0, false
 	}
 	if n <= 0 || n > math.MaxInt64/unit {
-		c.invalidExpire()
+		c.InvalidExpire()
 		return 0, false
 	}
 	n *= unit
 	if relative {
 		if n > math.MaxInt64-c.Now {
-			c.invalidExpire()
+			c.InvalidExpire()
 			return 0, false
 		}
 		n += c.Now
@@ -115,7 +115,8 @@ func (c *Ctx) deadline(arg []byte, unit int64, relative bool) (ms int64, ok bool
 	return n, true
 }
 
-func (c *Ctx) invalidExpire() { c.Err("ERR invalid expire time in '" + c.Row.full + "' command") }
+// InvalidExpire replies that a time of expiry is out of range.
+func (c *Ctx) InvalidExpire() { c.Err("ERR invalid expire time in '" + c.Row.full + "' command") }
 
 // onOff reads the argument of a switch.
 func (c *Ctx) onOff(i int) (on, ok bool) {
@@ -125,23 +126,23 @@ func (c *Ctx) onOff(i int) (on, ok bool) {
 	case c.Word(i, "off"):
 		return false, true
 	}
-	c.Err(errSyntax)
+	c.Err(ErrSyntax)
 	return false, false
 }
 
-// randomArgs reads "count [with]" of HRANDFIELD and ZRANDMEMBER from argument 2
+// RandomArgs reads "count [with]" of HRANDFIELD and ZRANDMEMBER from argument 2
 // on; with asks for a second element with each.
-func (c *Ctx) randomArgs(with string) (count int64, pairs, ok bool) {
+func (c *Ctx) RandomArgs(with string) (count int64, pairs, ok bool) {
 	if count, ok = c.Int(2); !ok {
 		return
 	}
 	if count == math.MinInt64 {
-		c.Err(errBeyondLong)
+		c.Err(ErrBeyondLong)
 		return 0, false, false
 	}
 	pairs = len(c.Args) == 4 && c.Word(3, with)
 	if len(c.Args) > 3 && !pairs {
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return 0, false, false
 	}
 	if pairs && (count < -math.MaxInt64/2 || count > math.MaxInt64/2) {
@@ -151,53 +152,53 @@ func (c *Ctx) randomArgs(with string) (count int64, pairs, ok bool) {
 	return count, pairs, true
 }
 
-// expireWhen are the conditions under which a deadline is set.
-type expireWhen struct{ nx, xx, gt, lt bool }
+// ExpireWhen are the conditions under which a deadline is set.
+type ExpireWhen struct{ NX, XX, GT, LT bool }
 
-// expireWhen reads the conditions from argument i on.
-func (c *Ctx) expireWhen(i int) (w expireWhen, ok bool) {
+// ExpireWhen reads the conditions from argument i on.
+func (c *Ctx) ExpireWhen(i int) (w ExpireWhen, ok bool) {
 	for ; i < len(c.Args); i++ {
 		switch {
 		case c.Word(i, "nx"):
-			w.nx = true
+			w.NX = true
 		case c.Word(i, "xx"):
-			w.xx = true
+			w.XX = true
 		case c.Word(i, "gt"):
-			w.gt = true
+			w.GT = true
 		case c.Word(i, "lt"):
-			w.lt = true
+			w.LT = true
 		default:
-			c.Err("ERR Unsupported option " + strings.TrimRight(quote(c.Args[i]), "\r\n"))
+			c.Err("ERR Unsupported option " + strings.TrimRight(Quote(c.Args[i]), "\r\n"))
 			return w, false
 		}
 	}
-	if w.nx && (w.xx || w.gt || w.lt) {
+	if w.NX && (w.XX || w.GT || w.LT) {
 		c.Err("ERR NX and XX, GT or LT options at the same time are not compatible")
 		return w, false
 	}
-	if w.gt && w.lt {
+	if w.GT && w.LT {
 		c.Err("ERR GT and LT options at the same time are not compatible")
 		return w, false
 	}
 	return w, true
 }
 
-// holds tells whether a deadline may take the place of an old one; 0 is never.
-func (w expireWhen) holds(old, when int64) bool {
+// Holds tells whether a deadline may take the place of an old one; 0 is never.
+func (w ExpireWhen) Holds(old, when int64) bool {
 	switch {
-	case w.nx && old != 0, w.xx && old == 0:
+	case w.NX && old != 0, w.XX && old == 0:
 		return false
-	case w.gt:
+	case w.GT:
 		return old != 0 && when > old
-	case w.lt:
+	case w.LT:
 		return old == 0 || when < old
 	}
 	return true
 }
 
-// bounds makes start and stop, both inclusive and counted from the end if
+// Bounds makes start and stop, both inclusive and counted from the end if
 // negative, a half-open range within n elements.
-func bounds(start, stop int64, n int) (from, to int) {
+func Bounds(start, stop int64, n int) (from, to int) {
 	if start < 0 {
 		start = max(start+int64(n), 0)
 	}

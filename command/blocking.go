@@ -270,18 +270,18 @@ func (c *Ctx) ReadyAll(db int) {
 	}
 }
 
-// waitedFor tells whether anybody waits for a key of that name.
-func (c *Ctx) waitedFor(k *keyspace.Key) bool { return c.S.waiters.list(k) != nil }
+// WaitedFor tells whether anybody waits for a key of that name.
+func (c *Ctx) WaitedFor(k *keyspace.Key) bool { return c.S.waiters.list(k) != nil }
 
-// waitedForClaims tells whether anybody waits for a key with Wait.Claims.
-func (c *Ctx) waitedForClaims(k *keyspace.Key) bool {
+// WaitedForClaims tells whether anybody waits for a key with Wait.Claims.
+func (c *Ctx) WaitedForClaims(k *keyspace.Key) bool {
 	l := c.S.waiters.list(k)
 	return l != nil && l.claims > 0
 }
 
-// wakeAt has those who wait for a key served at a time, Unix ms. Serving them
+// WakeAt has those who wait for a key served at a time, Unix ms. Serving them
 // says when to do so again.
-func (c *Ctx) wakeAt(k *keyspace.Key, at int64) { c.S.wakeAt(c.DB(), k, at) }
+func (c *Ctx) WakeAt(k *keyspace.Key, at int64) { c.S.wakeAt(c.DB(), k, at) }
 
 // CheckIdle is for tests: it is an error if a client is in the lists of those who
 // wait for keys or watch them. No command may run.
@@ -336,7 +336,7 @@ func (x *Exec) widen(keys []keyspace.Key) bool {
 		}
 		all = append(all, more...)
 		x.s.Keyspace.Unlock(&x.held)
-		if x.ctx.C.Conn == nil {
+		if x.Running.C.Conn == nil {
 			x.held = x.s.Keyspace.LockKeys(all)
 		} else if !x.s.Keyspace.AcquireKeys(all, &x.held) {
 			return false
@@ -401,7 +401,7 @@ func (x *Exec) serveKey(ctx *Ctx, db int, k *keyspace.Key) {
 				if l.gone == 0 {
 					break
 				}
-			} else if wt.wait.Due && due == dueTurn {
+			} else if wt.wait.Due && due == DueTurn {
 				noneDue = true
 				x.s.wakeAt(db, k, ctx.Now) // the rest when others had their turn
 			} else if x.serveOne(ctx, wt, k) || wt.state.Load() == ended {
@@ -558,8 +558,8 @@ func (s *Server) Unblock(c *Client, withError bool) bool {
 // BlockedClients is the number of clients that wait in a blocking command.
 func (s *Server) BlockedClients() int { return int(s.waiters.blocked.Load()) }
 
-// lockedKey tells whether a key's stripe is locked by the command that runs.
-func (c *Ctx) lockedKey(k *keyspace.Key) bool { return c.x.s.Keyspace.Holds(&c.x.held, k.Slot) }
+// LockedKey tells whether a key's stripe is locked by the command that runs.
+func (c *Ctx) LockedKey(k *keyspace.Key) bool { return c.x.s.Keyspace.Holds(&c.x.held, k.Slot) }
 
 // Changed makes a key ready for those of its waiters that want to know when it
 // goes. It is called before the key changes; see keyspace.Observer.
@@ -589,7 +589,7 @@ func (t *waitTable) Emptied(by any, db int, _ func(k *keyspace.Key) bool) {
 
 func (s *Server) readyGone(x *Exec, db int, k *keyspace.Key) {
 	if x != nil && x.held != (keyspace.Held{}) {
-		x.ctx.ReadyIn(db, k)
+		x.Running.ReadyIn(db, k)
 		return
 	}
 	key := *k
@@ -647,7 +647,7 @@ func (s *Server) serveLater(db int, k keyspace.Key) {
 	x.widen(keys)
 	if l := s.waiters.list(&k); l != nil && s.gate.Load()&gateReadOnly == 0 {
 		delete(l.wake, db)
-		ctx := &x.ctx
+		ctx := &x.Running
 		ctx.Now, ctx.Clock = x.nowMs, x.clock
 		ctx.LFU, ctx.CountUses = s.access.touch()
 		ctx.ready = append(ctx.ready, readyKey{db, k})
@@ -657,3 +657,7 @@ func (s *Server) serveLater(db int, k keyspace.Key) {
 	x.leaveServed()
 	x.enter()
 }
+
+// DueTurn is how many of those who wait for a key are served in one go, with its
+// stripe locked.
+const DueTurn = 64

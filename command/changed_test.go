@@ -40,7 +40,7 @@ func TestChangedIsToldOnce(t *testing.T) {
 	}
 	// Of collections that are Objects, too.
 	for i := range 600 {
-		n := string(intArg(int64(i)))
+		n := string(IntArg(int64(i)))
 		s.do("sadd", "S", "m"+n)
 		s.do("zadd", "z", n, "m"+n)
 		s.do("hset", "h", "m"+n, n)

@@ -20,7 +20,7 @@ func clientRows() []*Row {
 		Summary: "Commands about connections.", Complexity: "Depends on the subcommand.",
 		Sub: append([]*Row{
 			{Name: "getname", Fn: cmdClientGetName, Arity: 2, Flags: own, Since: "2.6.9", Summary: "Returns the name of this connection.", Complexity: "O(1)"},
-			helpRow("5.0.0",
+			HelpRow("5.0.0",
 				"CACHING (YES|NO)",
 				"    Say whether the keys of this connection's next command are tracked.",
 				"GETNAME",
@@ -124,7 +124,7 @@ func cmdClientSetInfo(c *Ctx) {
 	case c.Word(2, "lib-ver"):
 		field, option = &c.C.libVer, "lib-ver"
 	default:
-		c.Err("ERR Unrecognized option '" + quote(c.Args[2]) + "'")
+		c.Err("ERR Unrecognized option '" + Quote(c.Args[2]) + "'")
 		return
 	}
 	if !nameOK(c.Args[3]) {
@@ -143,7 +143,7 @@ var clientTypes = map[string]string{"normal": "normal", "slave": "replica", "rep
 func (c *Ctx) clientType(i int) (string, bool) {
 	t, ok := clientTypes[strings.ToLower(string(c.Args[i]))]
 	if !ok {
-		c.Err("ERR Unknown client type '" + quote(c.Args[i]) + "'")
+		c.Err("ERR Unknown client type '" + Quote(c.Args[i]) + "'")
 	}
 	return t, ok
 }
@@ -181,7 +181,7 @@ func cmdClientList(c *Ctx) {
 		which = slices.DeleteFunc(c.S.clients.sorted(), func(cl *Client) bool { return cl.kind() != t })
 	case len(c.Args) > 3 && c.Word(2, "id"):
 		for _, a := range c.Args[3:] {
-			id, ok := parseInt(a)
+			id, ok := ParseInt(a)
 			if !ok {
 				c.Err("ERR Invalid client ID")
 				return
@@ -191,7 +191,7 @@ func cmdClientList(c *Ctx) {
 			}
 		}
 	case len(c.Args) != 2:
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return
 	default:
 		which = c.S.clients.sorted()
@@ -296,13 +296,13 @@ func cmdClientKill(c *Ctx) {
 		f.spareMe = true
 		for i := 2; i < len(c.Args); i += 2 {
 			if i+1 >= len(c.Args) {
-				c.Err(errSyntax)
+				c.Err(ErrSyntax)
 				return
 			}
 			v := c.Args[i+1]
 			switch {
 			case c.Word(i, "id"):
-				n, ok := parseInt(v)
+				n, ok := ParseInt(v)
 				if !ok || n < 1 {
 					c.Err("ERR client-id should be greater than 0")
 					return
@@ -320,11 +320,11 @@ func cmdClientKill(c *Ctx) {
 				f.laddr = string(v)
 			case c.Word(i, "user"):
 				if f.user = c.S.user(string(v)); f.user == nil {
-					c.Err("ERR No such user '" + quote(v) + "'")
+					c.Err("ERR No such user '" + Quote(v) + "'")
 					return
 				}
 			case c.Word(i, "maxage"):
-				n, ok := parseInt(v)
+				n, ok := ParseInt(v)
 				if !ok {
 					c.Err("ERR maxage is not an integer or out of range")
 					return
@@ -339,7 +339,7 @@ func cmdClientKill(c *Ctx) {
 			case c.Word(i, "skipme") && c.Word(i+1, "no"):
 				f.spareMe = false
 			default:
-				c.Err(errSyntax)
+				c.Err(ErrSyntax)
 				return
 			}
 		}
@@ -406,7 +406,7 @@ func cmdClientReply(c *Ctx) {
 		}
 		c.elementOK()
 	default:
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 	}
 }
 
@@ -420,7 +420,7 @@ func (c *Ctx) elementOK() {
 func cmdClientPause(c *Ctx) {
 	mode := pauseAll
 	if len(c.Args) > 4 {
-		c.unknownForm()
+		c.UnknownForm()
 		return
 	}
 	if len(c.Args) == 4 {
@@ -432,7 +432,7 @@ func cmdClientPause(c *Ctx) {
 			return
 		}
 	}
-	ms, ok := parseInt(c.Args[2])
+	ms, ok := ParseInt(c.Args[2])
 	switch {
 	case !ok:
 		c.Err("ERR timeout is not an integer or out of range")
@@ -455,7 +455,7 @@ func cmdClientUnblock(c *Ctx) {
 	withError := false
 	switch {
 	case len(c.Args) > 4:
-		c.unknownForm()
+		c.UnknownForm()
 		return
 	case len(c.Args) == 3 || c.Word(3, "timeout"):
 	case c.Word(3, "error"):
@@ -479,7 +479,7 @@ func cmdClientUnblock(c *Ctx) {
 		return
 	}
 	if withError {
-		c.S.countError("UNBLOCKED")
+		c.S.CountError("UNBLOCKED")
 		if row != nil {
 			c.x.stats[row.num].Failed.Add(1)
 		}

@@ -33,7 +33,7 @@ func commandRows() []*Row {
 }
 
 func commandHelp() *Row {
-	r := helpRow("5.0.0",
+	r := HelpRow("5.0.0",
 		"(no subcommand)",
 		"    Describe all commands.",
 		"COUNT",
@@ -289,7 +289,7 @@ func cmdCommandList(c *Ctx) {
 	switch {
 	case len(c.Args) == 2:
 	case len(c.Args) != 5 || !c.Word(2, "filterby"):
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return
 	case c.Word(3, "module"):
 		want = func(*Row) bool { return false } // there are none
@@ -300,7 +300,7 @@ func cmdCommandList(c *Ctx) {
 		pattern := glob.Compile(bytes.ToLower(c.Args[4]))
 		want = func(r *Row) bool { return pattern.Match([]byte(r.full)) }
 	default:
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return
 	}
 	at, n := c.W.DeferArray(), 0

@@ -15,7 +15,7 @@ func configRows() []*Row {
 		Sub: []*Row{
 			{Name: "get", Fn: cmdConfigGet, Arity: -3, Flags: flags, Since: "2.0.0", Summary: "Returns the values of directives.",
 				Complexity: "O(N) in the number of directives", Syntax: "parameter [parameter ...]"},
-			helpRow("5.0.0",
+			HelpRow("5.0.0",
 				"GET <pattern>",
 				"    Return the directives that match the glob-like <pattern>, with their values.",
 				"SET <directive> <value>",
@@ -63,7 +63,7 @@ func cmdConfigGet(c *Ctx) {
 
 func cmdConfigSet(c *Ctx) {
 	if len(c.Args)%2 == 1 {
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return
 	}
 	var pairs []config.Pair

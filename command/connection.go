@@ -24,7 +24,7 @@ func connectionRows() []*Row {
 			Summary: "Closes the connection.", Complexity: "O(1)"},
 		{Name: "reset", Fn: cmdReset, Arity: 1, Flags: NoScript | Loading | Stale | Fast | NoAuth | AllowBusy | RunsInMulti | InSubscribed, Since: "6.2.0", Group: "connection",
 			Summary: "Makes the connection as if it were new.", Complexity: "O(1)"},
-		{Name: "select", Fn: cmdSelect, Arity: 2, Flags: Loading | Stale | Fast | Frames, DBArgs: dbsAt(1), Since: "1.0.0", Group: "connection",
+		{Name: "select", Fn: cmdSelect, Arity: 2, Flags: Loading | Stale | Fast | Frames, DBArgs: DbsAt(1), Since: "1.0.0", Group: "connection",
 			Summary: "Chooses the database of the connection.", Complexity: "O(1)", Syntax: "index"},
 	}
 }
@@ -38,7 +38,7 @@ func cmdAuth(c *Ctx) {
 	user, password := []byte("default"), c.Args[1]
 	switch {
 	case len(c.Args) > 3:
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return
 	case len(c.Args) == 3:
 		user, password = c.Args[1], c.Args[2]
@@ -79,7 +79,7 @@ func (c *Client) setName(b []byte) {
 func cmdHello(c *Ctx) {
 	proto := int64(c.C.Proto())
 	if len(c.Args) > 1 {
-		n, ok := parseInt(c.Args[1])
+		n, ok := ParseInt(c.Args[1])
 		if !ok {
 			c.Err("ERR Protocol version is not an integer or out of range")
 			return
@@ -107,7 +107,7 @@ func cmdHello(c *Ctx) {
 			c.C.setName(c.Args[i+1])
 			i += 2
 		default:
-			c.Err("ERR Syntax error in HELLO option '" + quote(c.Args[i]) + "'")
+			c.Err("ERR Syntax error in HELLO option '" + Quote(c.Args[i]) + "'")
 			return
 		}
 	}
@@ -204,10 +204,10 @@ func cmdSelect(c *Ctx) {
 func helloSecrets(_ *Server, args [][]byte) (pos []int) {
 	for i := 2; i < len(args); i++ {
 		switch {
-		case equalFold(args[i], "auth"):
-			pos = hide(pos, args, i+1, i+3)
+		case EqualFold(args[i], "auth"):
+			pos = Hide(pos, args, i+1, i+3)
 			i += 2
-		case equalFold(args[i], "setname"):
+		case EqualFold(args[i], "setname"):
 			i++
 		}
 	}

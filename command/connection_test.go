@@ -153,7 +153,7 @@ func TestClientKill(t *testing.T) {
 			t.Errorf("client %d was killed %d times", i, c.killed)
 		}
 	}
-	if s.x.ctx.outcome != Close {
+	if s.x.Running.outcome != Close {
 		t.Error("the caller was not closed")
 	}
 }
@@ -170,8 +170,8 @@ func TestPause(t *testing.T) {
 	s.c = writer
 	s.want("get a", "$-1\n")
 	s.want("set a 1", "")
-	if s.x.ctx.outcome != Again || !writer.has(stateBlocked) {
-		t.Fatalf("outcome %d", s.x.ctx.outcome)
+	if s.x.Running.outcome != Again || !writer.has(stateBlocked) {
+		t.Fatalf("outcome %d", s.x.Running.outcome)
 	}
 	s.c = admin
 	if got := s.run("info clients"); !strings.Contains(got, "blocked_clients:1\r\n") {

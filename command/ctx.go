@@ -31,7 +31,7 @@ type Ctx struct {
 	whole    bool       // the reply is of an EXEC that began with replies on; see mute
 	outcome  Outcome
 	after    func() // see After
-	scratch  []byte
+	Scratch  []byte
 
 	hits, misses int64 // look-ups of this command; see countLookup
 }

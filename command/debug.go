@@ -27,8 +27,8 @@ type debugFlags struct {
 	allowNoScr   atomic.Bool // SET-DISABLE-DENY-SCRIPTS 1: scripts may call what they normally may not
 }
 
-// skipsChecksum tells whether RESTORE is to take a value whose checksum is wrong.
-func (s *Server) skipsChecksum() bool { return s.debug.skipChecksum.Load() }
+// SkipsChecksum tells whether RESTORE is to take a value whose checksum is wrong.
+func (s *Server) SkipsChecksum() bool { return s.debug.skipChecksum.Load() }
 
 // debugCmd is one subcommand; args are all that it may be given, its own name
 // included.
@@ -119,12 +119,12 @@ var debugHelp = []string{
 func cmdDebug(c *Ctx) {
 	args := c.Args[2:]
 	for i := range debugCmds {
-		if d := &debugCmds[i]; equalFold(c.Args[1], d.name) && len(args) >= d.min && len(args) <= d.max {
+		if d := &debugCmds[i]; EqualFold(c.Args[1], d.name) && len(args) >= d.min && len(args) <= d.max {
 			d.run(c, args)
 			return
 		}
 	}
-	c.unknownForm()
+	c.UnknownForm()
 }
 
 func debugCheck(c *Ctx, _ [][]byte) {
@@ -156,8 +156,8 @@ func debugSleep(c *Ctx, args [][]byte) {
 
 // debugReplyBuffer lets Redis's tests fix the size of buffers that do not exist.
 func debugReplyBuffer(c *Ctx, args [][]byte) {
-	if !equalFold(args[0], "resizing") {
-		c.unknownForm()
+	if !EqualFold(args[0], "resizing") {
+		c.UnknownForm()
 		return
 	}
 	c.W.OK()
@@ -192,9 +192,9 @@ func debugSetDisableDenyScripts(c *Ctx, args [][]byte) {
 }
 
 func debugTiming(c *Ctx, args [][]byte) {
-	on := equalFold(args[0], "on")
-	if !on && !equalFold(args[0], "off") {
-		c.Err(errSyntax)
+	on := EqualFold(args[0], "on")
+	if !on && !EqualFold(args[0], "off") {
+		c.Err(ErrSyntax)
 		return
 	}
 	c.S.Keyspace.SetTiming(on)
@@ -202,7 +202,7 @@ func debugTiming(c *Ctx, args [][]byte) {
 }
 
 func debugHTStats(c *Ctx, args [][]byte) {
-	db, ok := parseInt(args[0])
+	db, ok := ParseInt(args[0])
 	if !ok {
 		c.Err(errNotInt)
 		return
@@ -287,7 +287,7 @@ func debugObject(c *Ctx, args [][]byte) {
 	k := keyspace.MakeKey(args[0])
 	e := c.there(&k)
 	if !e.Exists() {
-		c.Err(errNoKey)
+		c.Err(ErrNoKey)
 		return
 	}
 	size := int64(0)
@@ -308,9 +308,9 @@ func debugChangeReplID(c *Ctx, _ [][]byte) {
 }
 
 func debugPopulate(c *Ctx, args [][]byte) {
-	n, ok := parseInt(args[0])
+	n, ok := ParseInt(args[0])
 	if !ok || n < 0 {
-		c.Err(errNotPositive)
+		c.Err(ErrNotPositive)
 		return
 	}
 	prefix, size := "key", int64(0)
@@ -318,8 +318,8 @@ func debugPopulate(c *Ctx, args [][]byte) {
 		prefix = string(args[1])
 	}
 	if len(args) > 2 {
-		if size, ok = parseInt(args[2]); !ok || size < 0 {
-			c.Err(errNotPositive)
+		if size, ok = ParseInt(args[2]); !ok || size < 0 {
+			c.Err(ErrNotPositive)
 			return
 		}
 	}
@@ -337,7 +337,7 @@ func debugPopulate(c *Ctx, args [][]byte) {
 			}
 			value = value[:size]
 		}
-		c.putString(&k, value, 0)
+		c.PutString(&k, value, 0)
 	}
 	c.NoEffect()
 	c.W.OK()
@@ -359,7 +359,7 @@ func debugListpack(c *Ctx, args [][]byte) {
 	k := keyspace.MakeKey(args[0])
 	e := c.there(&k)
 	if !e.Exists() {
-		c.Err(errNoKey)
+		c.Err(ErrNoKey)
 		return
 	}
 	if e.Encoding() != types.EncListpack && e.Encoding() != types.EncListpackEx {

@@ -42,7 +42,7 @@ type digestType struct {
 }
 
 var digestTypes = map[types.Type]digestType{
-	types.TString: {0, func(c *Ctx, d *digest, e *keyspace.Entry) { d.mix(c.stringOf(e).bytes()) }},
+	types.TString: {0, func(c *Ctx, d *digest, e *keyspace.Entry) { d.mix(c.StringOf(e).Bytes()) }},
 	types.TList:   {1, digestList},
 	types.TSet:    {2, digestSet},
 	types.TZSet:   {3, digestZSet},

@@ -15,7 +15,7 @@ import (
 func (x *Exec) admit(ctx *Ctx) bool {
 	row, args, c := ctx.Row, ctx.Args, ctx.C
 	if row == nil {
-		if equalFold(args[0], "post") || equalFold(args[0], "host:") {
+		if EqualFold(args[0], "post") || EqualFold(args[0], "host:") {
 			x.hangUp(ctx)
 		} else {
 			x.reject(ctx, unknownCommand(args))
@@ -118,7 +118,7 @@ func (x *Exec) reject(ctx *Ctx, text string) {
 			}
 		}
 	}
-	x.s.countError(text)
+	x.s.CountError(text)
 	ctx.W.Error(text)
 }
 
@@ -301,10 +301,10 @@ func (x *Exec) countFailure(row *Row, reply []byte) {
 	st := &x.stats[row.num]
 	st.Failed.Store(st.Failed.Load() + 1)
 	line, _, _ := bytes.Cut(reply[1:], []byte("\r"))
-	if x.ctx.C.applies && x.failure == "" {
+	if x.Running.C.applies && x.failure == "" {
 		x.failure = string(line)
 	}
-	x.s.countError(string(line))
+	x.s.CountError(string(line))
 }
 
 // finish journals the command's effects and serves blocked clients.

@@ -1,17 +1,19 @@
 package command
 
-import "strconv"
+import (
+	"strconv"
+)
 
 // Words of effects.
 
 var (
-	wordSet       = []byte("SET")
-	wordDel       = []byte("DEL")
-	wordPXAT      = []byte("PXAT")
-	wordKeepTTL   = []byte("KEEPTTL")
-	wordPExpireAt = []byte("PEXPIREAT")
-	wordPersist   = []byte("PERSIST")
+	WordSet       = []byte("SET")
+	WordDel       = []byte("DEL")
+	WordPXAT      = []byte("PXAT")
+	WordKeepTTL   = []byte("KEEPTTL")
+	WordPExpireAt = []byte("PEXPIREAT")
+	WordPersist   = []byte("PERSIST")
 )
 
-// intArg is n as the argument of an effect.
-func intArg(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
+// IntArg is n as the argument of an effect.
+func IntArg(n int64) []byte { return strconv.AppendInt(nil, n, 10) }

@@ -35,7 +35,8 @@ type errorStats struct {
 // from a reply, which a script can choose.
 const errorStatsMax = 128
 
-func (s *Server) countError(text string) {
+// CountError counts a reply that is an error, for INFO.
+func (s *Server) CountError(text string) {
 	code, _, _ := strings.Cut(text, " ")
 	s.errors.mu.Lock()
 	defer s.errors.mu.Unlock()

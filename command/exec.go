@@ -26,13 +26,13 @@ const (
 // Exec runs commands for one event loop or one goroutine; it is not safe for
 // concurrent use. Everything that must not be shared between loops is here.
 type Exec struct {
-	s    *Server
-	ctx  Ctx
-	held keyspace.Held // stripes locked now
-	due  keyspace.Tx   // for Keyspace.Assist
-	late bool          // see Keyspace.ExpiryLate
-	pos  []int
-	keys []keyspace.Key
+	s       *Server
+	Running Ctx
+	held    keyspace.Held // stripes locked now
+	due     keyspace.Tx   // for Keyspace.Assist
+	late    bool          // see Keyspace.ExpiryLate
+	pos     []int
+	keys    []keyspace.Key
 	// multi is memory for the next transaction; see keepMulti.
 	multi *multi
 
@@ -111,7 +111,7 @@ type execList struct {
 func (s *Server) NewExec() *Exec {
 	x := &Exec{s: s, stats: make([]RowStats, s.Table.Size())}
 	x.keys = make([]keyspace.Key, 0, 4)
-	x.ctx = Ctx{Tx: x.newTx(), S: s, x: x}
+	x.Running = Ctx{Tx: x.newTx(), S: s, x: x}
 	x.due = *s.Keyspace.NewTx()
 	s.execs.mu.Lock()
 	s.execs.all = append(s.execs.all, x)
@@ -151,7 +151,7 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 	x.replyAt = at
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
-	if row == nil || row.parent != nil || row.renamed || !equalFold(args[0], row.Name) {
+	if row == nil || row.parent != nil || row.renamed || !EqualFold(args[0], row.Name) {
 		if row = x.s.Table.Lookup(args[0]); row == nil && c.applies {
 			row = x.s.Table.lookupInside(args[0])
 		}
@@ -159,7 +159,7 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 			args[0] = []byte(row.Name) // for the journal
 		}
 	}
-	ctx := &x.ctx
+	ctx := &x.Running
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row
 	ctx.outcome, ctx.explicit, ctx.unmuted, ctx.whole, ctx.Dirty = Done, false, false, false, 0
 	x.client, x.toldAll, x.oom = c, false, false
@@ -202,7 +202,7 @@ func (x *Exec) Forget() {
 	}
 	clear(x.keys[:cap(x.keys)])
 	clear(x.Ahead[:cap(x.Ahead)])
-	x.ctx.Keys, x.ctx.Args = nil, nil
+	x.Running.Keys, x.Running.Args = nil, nil
 }
 
 // tellOwn sends a client the messages that its own command caused, behind the

@@ -2,11 +2,11 @@ package command
 
 import (
 	"errors"
-	"kvd/config"
 	"sort"
 	"strings"
 	"time"
 
+	"kvd/config"
 	"kvd/glob"
 	"kvd/lockrank"
 	"kvd/persist/rdb"
@@ -40,7 +40,7 @@ func functionRows() []*Row {
 					Complexity: "O(N) in the number of functions"},
 				{Name: "flush", Fn: cmdFunctionFlush, Arity: -2, Flags: Write | NoScript | LockAll, Since: "7.0.0", Summary: "Deletes all libraries of functions.", Complexity: "O(N) in the number of functions",
 					Syntax: "[ASYNC | SYNC]", Tips: all},
-				helpRow("7.0.0",
+				HelpRow("7.0.0",
 					"DELETE <library-name>",
 					"    Delete a library and its functions.",
 					"DUMP",
@@ -461,7 +461,7 @@ func cmdFunctionLoad(c *Ctx) {
 	replace := false
 	for i := 2; i < len(c.Args)-1; i++ {
 		if !c.Word(i, "replace") {
-			c.Err("ERR Unknown option given: " + quote(c.Args[i]))
+			c.Err("ERR Unknown option given: " + Quote(c.Args[i]))
 			return
 		}
 		replace = true
@@ -499,7 +499,7 @@ func cmdFunctionDelete(c *Ctx) {
 
 func cmdFunctionFlush(c *Ctx) {
 	if len(c.Args) > 3 {
-		c.unknownForm()
+		c.UnknownForm()
 		return
 	}
 	if len(c.Args) == 3 && !c.Word(2, "sync") && !c.Word(2, "async") {
@@ -528,7 +528,7 @@ func cmdFunctionList(c *Ctx) {
 			i++
 			pattern = glob.CompileFold(c.Args[i])
 		default:
-			c.Err("ERR Unknown argument " + strings.TrimRight(quote(c.Args[i]), "\r\n"))
+			c.Err("ERR Unknown argument " + strings.TrimRight(Quote(c.Args[i]), "\r\n"))
 			return
 		}
 	}
@@ -649,7 +649,7 @@ func cmdFunctionDump(c *Ctx) {
 func cmdFunctionRestore(c *Ctx) {
 	policy := "append"
 	if len(c.Args) > 4 {
-		c.unknownForm()
+		c.UnknownForm()
 		return
 	}
 	if len(c.Args) == 4 {

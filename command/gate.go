@@ -1,6 +1,8 @@
 package command
 
-import "errors"
+import (
+	"errors"
+)
 
 // Gates: states of the server in which some commands are not admitted. Each
 // room sets its own bit; every command loads them all at once.

@@ -94,7 +94,7 @@ func TestWaitEndsBeforeItIsArmed(t *testing.T) {
 	s := newTestServer(t)
 	conn := newFakeConn()
 	c := s.NewClient(conn, "127.0.0.1:9", "127.0.0.1:2", 9)
-	ctx := &s.x.ctx
+	ctx := &s.x.Running
 	ctx.C, ctx.Row, ctx.Args = c, s.Table.Lookup([]byte("wait")), words("WAIT 1 1")
 	wt := ctx.park(nil, Wait{Timeout: 3_600_000, TimedOut: func(w *wire.Writer) { w.Int(7) }})
 	s.timeOut(wt)

@@ -7,9 +7,9 @@ import (
 
 // What containers of subcommands answer to HELP.
 
-// helpRow is the row of a container's HELP: each subcommand's form, with its
+// HelpRow is the row of a container's HELP: each subcommand's form, with its
 // description indented by four blanks on the lines behind.
-func helpRow(since string, lines ...string) *Row {
+func HelpRow(since string, lines ...string) *Row {
 	return &Row{Name: "help", Arity: 2, Flags: Loading | Stale, Since: since, Summary: "Describes the subcommands.", Complexity: "O(1)",
 		Fn: func(c *Ctx) { c.help(lines) }}
 }
@@ -25,8 +25,8 @@ func (c *Ctx) help(lines []string) {
 	c.W.SimpleString("    Print this help.")
 }
 
-// unknownForm replies that a subcommand does not exist with these arguments.
-func (c *Ctx) unknownForm() {
+// UnknownForm replies that a subcommand does not exist with these arguments.
+func (c *Ctx) UnknownForm() {
 	name, _, _ := strings.Cut(c.Row.full, "|")
 	c.Err(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.", quoted(c.Args[1], 128), strings.ToUpper(name)))
 }

@@ -27,7 +27,7 @@ func keyjobRows() []*Row {
 			Syntax: "<UNLINK pattern | COUNT pattern | EXPIRE pattern seconds>", Categories: "dangerous"},
 		{Name: "status", Fn: cmdKeyJobStatus, Arity: -2, Flags: Loading | Stale, Since: "1.0.0", Summary: "Says how far a job is, or all of them.", Complexity: "O(N) in the number of jobs", Syntax: "[id]"},
 		{Name: "cancel", Fn: cmdKeyJobCancel, Arity: 3, Flags: Loading | Stale, Since: "1.0.0", Summary: "Ends a job.", Complexity: "O(1)", Syntax: "id"},
-		helpRow("1.0.0",
+		HelpRow("1.0.0",
 			"START UNLINK <pattern> | COUNT <pattern> | EXPIRE <pattern> <seconds>",
 			"    Start a job on the keys of this database that match; return its number.",
 			"STATUS [<id>]",
@@ -148,13 +148,13 @@ func cmdKeyJobStart(c *Ctx) {
 			return
 		}
 		if seconds > (math.MaxInt64-c.Now)/1000 || seconds < -(math.MaxInt64-c.Now)/1000 {
-			c.invalidExpire()
+			c.InvalidExpire()
 			return
 		}
 		// What is in the past is removed; a deadline of 0 would be none.
 		j.deadline = max(1, c.Now+seconds*1000)
 	default:
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return
 	}
 	if !c.S.keyJobs.add(j) {
@@ -323,7 +323,7 @@ func (s *Server) changeKeys(j *keyJob, names [][]byte) bool {
 			if j.op == "expire" && j.deadline > c.Now {
 				c.SetDeadline(k, j.deadline)
 				c.Notify('g', "expire", k)
-				c.Effect(wordPExpireAt, k.B, strconv.AppendInt(nil, j.deadline, 10))
+				c.Effect(WordPExpireAt, k.B, strconv.AppendInt(nil, j.deadline, 10))
 				continue
 			}
 			c.Delete(k)

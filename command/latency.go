@@ -19,7 +19,7 @@ func latencyRows() []*Row {
 		Sub: []*Row{
 			{Name: "doctor", Fn: cmdLatencyDoctor, Arity: 2, Flags: flags, Since: "2.8.13", Summary: "Explains what took long.", Complexity: "O(1)", Tips: tips},
 			{Name: "graph", Fn: cmdLatencyGraph, Arity: 3, Flags: flags, Since: "2.8.13", Summary: "Draws the samples of an event.", Complexity: "O(1)", Syntax: "event", Tips: tips},
-			helpRow("2.8.13",
+			HelpRow("2.8.13",
 				"DOCTOR",
 				"    Explain what took long.",
 				"GRAPH <event>",
@@ -134,7 +134,7 @@ func cmdLatencyReset(c *Ctx) {
 		clear(m.events)
 	}
 	for _, name := range c.Args[2:] {
-		maps.DeleteFunc(m.events, func(event string, _ *latencyEvent) bool { return equalFold(name, event) })
+		maps.DeleteFunc(m.events, func(event string, _ *latencyEvent) bool { return EqualFold(name, event) })
 	}
 	c.W.Int(int64(before - len(m.events)))
 }
@@ -266,7 +266,7 @@ func cmdLatencyGraph(c *Ctx) {
 	_, events := c.S.latency.list()
 	e, ok := events[string(c.Args[2])]
 	if !ok {
-		c.Err("ERR No samples available for event '" + quote(c.Args[2]) + "'")
+		c.Err("ERR No samples available for event '" + Quote(c.Args[2]) + "'")
 		return
 	}
 	low, high, _ := e.bounds()

@@ -108,7 +108,7 @@ func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 	tx.By = (*Exec)(nil) // a command, but nobody's turn
 	c := &Ctx{Tx: *tx, S: s, Keys: keys, Row: &laterRow, explicit: true}
 	c.Use(db)
-	c.Now, c.Clock, c.NoTouch = now.UnixMilli(), uint32(now.Unix())&clockMask, true
+	c.Now, c.Clock, c.NoTouch = now.UnixMilli(), uint32(now.Unix())&ClockMask, true
 	f(c)
 	if len(c.ready) > 0 {
 		panic("command: a key was made ready after its command")

@@ -38,10 +38,10 @@ type accessMode struct {
 func (a *accessClock) init(s *Server) {
 	touch := func(clock uint32, now int64) uint32 {
 		if clock == lfuNew {
-			return lfuClock(now, lfuInit)
+			return LFUClock(now, lfuInit)
 		}
-		n := lfuDecayed(clock, now, s.Config.LFUDecayTime.Load())
-		return lfuClock(now, lfuRaised(n, s.Config.LFULogFactor.Load(), rand.Float64()))
+		n := LFUDecayed(clock, now, s.Config.LFUDecayTime.Load())
+		return LFUClock(now, lfuRaised(n, s.Config.LFULogFactor.Load(), rand.Float64()))
 	}
 	follow := func() error {
 		var m *accessMode
@@ -83,14 +83,14 @@ func (a *accessClock) begin(ctx *Ctx) {
 	}
 }
 
-// lfuClock joins the minute of now, Unix milliseconds, with a counter.
-func lfuClock(now int64, counter uint32) uint32 {
+// LFUClock joins the minute of now, Unix milliseconds, with a counter.
+func LFUClock(now int64, counter uint32) uint32 {
 	return uint32(now/60000)&0xFFFF<<8 | counter
 }
 
-// lfuDecayed is the counter of a clock as it stands now, with decay minutes
+// LFUDecayed is the counter of a clock as it stands now, with decay minutes
 // for each step down; 0 never goes down.
-func lfuDecayed(clock uint32, now, decay int64) uint32 {
+func LFUDecayed(clock uint32, now, decay int64) uint32 {
 	n := clock & 0xFF
 	if decay <= 0 {
 		return n
@@ -107,5 +107,5 @@ func lfuRaised(n uint32, factor int64, r float64) uint32 {
 	return n
 }
 
-// clockMask is the width of an access clock.
-const clockMask = 1<<24 - 1
+// ClockMask is the width of an access clock.
+const ClockMask = 1<<24 - 1

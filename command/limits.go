@@ -99,9 +99,9 @@ func (s *Server) OutputBounded(c *Client) bool {
 	return l.Hard > 0 || l.Soft > 0
 }
 
-// refuseLong answers a request for elems elements, more than are ever made up:
+// RefuseLong answers a request for elems elements, more than are ever made up:
 // with an error, or, where a reply of that length would close the client, so.
-func (c *Ctx) refuseLong(elems int64) {
+func (c *Ctx) RefuseLong(elems int64) {
 	const least = 4 // bytes of an element
 	if c.S.OverOutputLimit(c.C, least*min(elems, math.MaxInt64/2/least)) {
 		c.W.Buf = c.W.Buf[:0]

@@ -28,19 +28,19 @@ func (c *Ctx) LookupNoTouch(k *keyspace.Key) keyspace.Entry {
 
 func (c *Ctx) countLookup(k *keyspace.Key, e *keyspace.Entry) {
 	if c.Row.reads {
-		c.countRead(k, e)
+		c.CountRead(k, e)
 	}
 }
 
-// countRead counts a look-up whatever the command is.
-func (c *Ctx) countRead(k *keyspace.Key, e *keyspace.Entry) {
-	if c.count(e); !e.Exists() {
+// CountRead counts a look-up whatever the command is.
+func (c *Ctx) CountRead(k *keyspace.Key, e *keyspace.Entry) {
+	if c.Count(e); !e.Exists() {
 		c.missed(k)
 	}
 }
 
-// count is countRead but for the event of a key that was not found.
-func (c *Ctx) count(e *keyspace.Entry) {
+// Count is CountRead but for the event of a key that was not found.
+func (c *Ctx) Count(e *keyspace.Entry) {
 	if e.Exists() {
 		c.hits++
 	} else {

@@ -69,7 +69,7 @@ func (l *memoryLimit) setPolicy(s *Server) {
 	s.Keyspace.SetEviction(keyspace.EvictPolicy{
 		Kind: kinds[kind], Volatile: which == "volatile",
 		Samples:   int(min(s.Config.MaxMemorySamples.Load(), math.MaxInt32)),
-		Frequency: func(clock uint32, now int64) uint32 { return lfuDecayed(clock, now, decay) },
+		Frequency: func(clock uint32, now int64) uint32 { return LFUDecayed(clock, now, decay) },
 		Unlink:    s.Config.LazyfreeLazyEviction.Load(),
 		Allowed:   s.mayEvict,
 	})

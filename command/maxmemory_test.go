@@ -225,7 +225,7 @@ func TestEvictionIsToldAndJournaled(t *testing.T) {
 	for _, unlink := range []bool{false, true} {
 		s := newTestServer(t)
 		var events []string
-		s.publish = func(channel, message []byte) { events = append(events, string(channel)+" "+string(message)) }
+		s.Publisher = func(channel, message []byte) { events = append(events, string(channel)+" "+string(message)) }
 		s.want("CONFIG SET notify-keyspace-events KEA maxmemory-policy allkeys-random lazyfree-lazy-eviction "+map[bool]string{false: "no", true: "yes"}[unlink], "+OK\n")
 		s.fillTo("k", 100, nil)
 		before := s.keysWith("k")

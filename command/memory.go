@@ -21,7 +21,7 @@ func memoryRows() []*Row {
 		Summary: "Commands about memory.", Complexity: "Depends on the subcommand.",
 		Sub: []*Row{
 			{Name: "doctor", Fn: cmdMemoryDoctor, Arity: 2, Flags: Walks, Since: "4.0.0", Summary: "Tells what is odd about the use of memory.", Complexity: "O(1)", Tips: all},
-			helpRow("4.0.0",
+			HelpRow("4.0.0",
 				"DOCTOR",
 				"    Tell what is odd about the use of memory.",
 				"MALLOC-STATS",
@@ -165,7 +165,7 @@ func (s *Server) memoryUse(locked bool) memoryUse {
 func cmdMemoryUsage(c *Ctx) {
 	for i := 3; i < len(c.Args); i += 2 {
 		if !c.Word(i, "samples") || i+1 >= len(c.Args) {
-			c.Err(errSyntax)
+			c.Err(ErrSyntax)
 			return
 		}
 		n, ok := c.Int(i + 1)
@@ -173,7 +173,7 @@ func cmdMemoryUsage(c *Ctx) {
 			return
 		}
 		if n < 0 {
-			c.Err(errSyntax)
+			c.Err(ErrSyntax)
 			return
 		}
 	}

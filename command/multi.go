@@ -221,7 +221,7 @@ func cmdExec(c *Ctx) {
 type execIf struct {
 	key    keyspace.Key
 	exists bool // whether the key is to exist, where string is nil
-	string *condition
+	string *Condition
 }
 
 // execCondition reads EXEC's arguments; nil: there is no condition.
@@ -229,10 +229,10 @@ func execCondition(args [][]byte) (o *execIf, ok bool) {
 	switch {
 	case len(args) == 1:
 		return nil, true
-	case len(args) == 3 && (equalFold(args[1], "nx") || equalFold(args[1], "xx")):
-		o = &execIf{exists: equalFold(args[1], "xx")}
-	case len(args) == 4 && (equalFold(args[1], "ifeq") || equalFold(args[1], "ifne")):
-		o = &execIf{string: &condition{kind: conditionWord(args[1]), value: args[3]}}
+	case len(args) == 3 && (EqualFold(args[1], "nx") || EqualFold(args[1], "xx")):
+		o = &execIf{exists: EqualFold(args[1], "xx")}
+	case len(args) == 4 && (EqualFold(args[1], "ifeq") || EqualFold(args[1], "ifne")):
+		o = &execIf{string: &Condition{Kind: ConditionWord(args[1]), Value: args[3]}}
 	default:
 		return nil, false
 	}
@@ -248,9 +248,9 @@ func (o *execIf) holds(c *Ctx) (ok bool, text string) {
 		return e.Exists() == o.exists, ""
 	}
 	if e.Exists() && e.Type() != types.TString {
-		return false, errWrongType
+		return false, ErrWrongType
 	}
-	return o.string.holds(c, &e), ""
+	return o.string.Holds(c, &e), ""
 }
 
 // lockQueue locks the stripes of all keys of the queued commands, of the

@@ -97,7 +97,7 @@ func TestExecPaused(t *testing.T) {
 	as(c, "get n")
 	// A pause that begins when the stripes of EXEC are locked already.
 	s.x.SetTime(time.Now())
-	ctx := &s.x.ctx
+	ctx := &s.x.Running
 	ctx.W, ctx.Args, ctx.C, ctx.Row, ctx.outcome = &wire.Writer{}, [][]byte{[]byte("exec")}, c, s.Table.Lookup([]byte("exec")), Done
 	s.startPause(pauseAll, time.Now().Add(time.Hour).UnixMilli())
 	s.x.lap = clock()

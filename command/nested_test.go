@@ -1,6 +1,8 @@
 package command
 
-import "testing"
+import (
+	"testing"
+)
 
 // TestHeld: inside EXEC a command cannot wait, but holds the stripes of the
 // transaction's keys only; alone, some hold all.

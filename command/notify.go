@@ -78,10 +78,10 @@ func (s *Server) notify(class byte, event string, db int, key []byte) {
 func (s *Server) publishEvent(on uint32, event string, db int, key []byte) {
 	room := make([]byte, 0, 32+len(event)+2*len(key))
 	if on&eventKeyspace != 0 {
-		s.publish(append(eventChannel(room, "__keyspace@", db), key...), []byte(event))
+		s.Publisher(append(eventChannel(room, "__keyspace@", db), key...), []byte(event))
 	}
 	if on&eventKeyevent != 0 {
-		s.publish(append(eventChannel(room, "__keyevent@", db), event...), key)
+		s.Publisher(append(eventChannel(room, "__keyevent@", db), event...), key)
 	}
 }
 

@@ -15,9 +15,9 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	if r == nil {
 		return
 	}
-	if row := x.ctx.Row; row != nil && row.Flags&Write != 0 && x.held != (keyspace.Held{}) {
-		for i := range x.ctx.Keys { // what it may have changed before it could say so
-			x.ctx.Changed(&x.ctx.Keys[i])
+	if row := x.Running.Row; row != nil && row.Flags&Write != 0 && x.held != (keyspace.Held{}) {
+		for i := range x.Running.Keys { // what it may have changed before it could say so
+			x.Running.Changed(&x.Running.Keys[i])
 		}
 	}
 	x.afterPanic(r)
@@ -29,13 +29,13 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	}
 	x.leaveServed()
 	name := "?"
-	if x.ctx.Row != nil {
-		name = x.ctx.Row.full
+	if x.Running.Row != nil {
+		name = x.Running.Row.full
 	}
 	x.s.logPanic(r, "command '%s' of client %d", name, c.ID)
 	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
-	x.ctx.effects, x.ctx.ready, x.ctx.inExec, x.ctx.after = nil, nil, false, nil
-	x.ctx.Tx = x.newTx()
+	x.Running.effects, x.Running.ready, x.Running.inExec, x.Running.after = nil, nil, false, nil
+	x.Running.Tx = x.newTx()
 	x.tellOwn(c, w, Done)
 	*out = Done
 }
@@ -44,7 +44,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 // commands of an EXEC before it have done is journaled; what a command that writes
 // has done nobody knows. The stripes are still locked.
 func (x *Exec) afterPanic(r any) {
-	ctx := &x.ctx
+	ctx := &x.Running
 	defer func() {
 		if again := recover(); again != nil { // it was the journal itself
 			x.s.distrust(ctx.C, again)

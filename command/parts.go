@@ -60,7 +60,7 @@ func runInParts(c *Ctx) {
 }
 
 func (x *Exec) inPartsFor(client *Client, row *Row, keys *names, w *wire.Writer) {
-	ctx := &x.ctx
+	ctx := &x.Running
 	var part wire.Writer
 	part.Proto = w.Proto
 	x.client, x.foreseen, x.lap = client, nil, clock()

@@ -88,7 +88,7 @@ func (s *Server) PersistenceChanged() {
 func cmdBgsave(c *Ctx) {
 	schedule := len(c.Args) == 2 && c.Word(1, "schedule")
 	if len(c.Args) > 1 && !schedule {
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return
 	}
 	switch p := c.S.persist; {
@@ -165,13 +165,13 @@ func cmdShutdown(c *Ctx) {
 		case c.Word(i, "abort"):
 			abort = true
 		default:
-			c.Err(errSyntax)
+			c.Err(ErrSyntax)
 			return
 		}
 	}
 	switch {
 	case abort && (save || nosave || now || force) || save && nosave:
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 	case abort && c.S.shutdown.until.Load() != 0:
 		c.S.shutdown.abort.Store(true)
 		c.W.OK()
@@ -212,11 +212,11 @@ func debugReload(c *Ctx, args [][]byte) {
 	var noSave, noFlush, merge bool
 	for i := range args {
 		switch {
-		case equalFold(args[i], "nosave"):
+		case EqualFold(args[i], "nosave"):
 			noSave = true
-		case equalFold(args[i], "noflush"):
+		case EqualFold(args[i], "noflush"):
 			noFlush = true
-		case equalFold(args[i], "merge"):
+		case EqualFold(args[i], "merge"):
 			merge = true
 		default:
 			c.Err("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
@@ -273,11 +273,11 @@ func (s *Server) UsedMemory() int64 { return s.memoryUse(false).used }
 // Freq is the counter of accesses of an LFU clock as of now; FreqClock is a
 // clock of now with such a counter.
 func (s *Server) Freq(clock uint32) byte {
-	return byte(lfuDecayed(clock, time.Now().UnixMilli(), s.Config.LFUDecayTime.Load()))
+	return byte(LFUDecayed(clock, time.Now().UnixMilli(), s.Config.LFUDecayTime.Load()))
 }
 
 // FreqClock see Freq.
-func (s *Server) FreqClock(freq byte) uint32 { return lfuClock(time.Now().UnixMilli(), uint32(freq)) }
+func (s *Server) FreqClock(freq byte) uint32 { return LFUClock(time.Now().UnixMilli(), uint32(freq)) }
 
 // noPersistence is for servers without files, such as tests drive.
 type noPersistence struct{ started time.Time }

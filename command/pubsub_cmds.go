@@ -15,7 +15,7 @@ func pubsubRows() []*Row {
 	const publish = PubSub | Loading | Stale | Fast | MayReplicate | Volatile
 	const show = PubSub | Loading | Stale
 	const someChannels, someShard = "[channel [channel ...]]", "[shardchannel [shardchannel ...]]"
-	help := helpRow("6.2.0",
+	help := HelpRow("6.2.0",
 		"CHANNELS [<pattern>]",
 		"    List the channels that have subscribers, or those that match <pattern>.",
 		"NUMPAT",
@@ -208,7 +208,7 @@ func cmdPubSubShardChannels(c *Ctx) { c.listChannels(&c.S.pubsub.shard) }
 
 func (c *Ctx) listChannels(t *channelTable) {
 	if len(c.Args) > 3 {
-		c.unknownForm()
+		c.UnknownForm()
 		return
 	}
 	pattern := glob.Compile([]byte("*"))

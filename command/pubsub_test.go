@@ -228,7 +228,7 @@ func TestPubSubOrder(t *testing.T) {
 	for i := range 3 {
 		senders.Go(func() {
 			for n := range each {
-				s.publish([]byte("x"), fmt.Appendf(nil, "%d-%d", i, n))
+				s.Publisher([]byte("x"), fmt.Appendf(nil, "%d-%d", i, n))
 			}
 		})
 	}

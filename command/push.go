@@ -1,6 +1,8 @@
 package command
 
-import "kvd/resp/wire"
+import (
+	"kvd/resp/wire"
+)
 
 // Pushes are what a client gets without having asked just now: messages,
 // invalidations. A push is encoded once, in RESP3's form, for all who get it:

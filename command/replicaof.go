@@ -145,7 +145,7 @@ func cmdReplicaOf(c *Ctx) {
 		c.Err("ERR Command is not valid when client is a replica.")
 		return
 	}
-	port, ok := parseInt(c.Args[2])
+	port, ok := ParseInt(c.Args[2])
 	if !ok || port < 0 || port > 65535 {
 		c.Err("ERR Invalid master port")
 		return
@@ -206,7 +206,7 @@ func cmdFailover(c *Ctx) {
 		case c.Word(i, "force") && !force:
 			force = true
 		default:
-			c.Err(errSyntax)
+			c.Err(ErrSyntax)
 			return
 		}
 	}

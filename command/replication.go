@@ -177,7 +177,7 @@ func (s *Server) wakeAcks() {
 	for _, a := range r.haveAcks() {
 		w := wire.Writer{Proto: a.wt.c.Proto()}
 		if text := a.hopeless(); text != "" {
-			s.countError(text)
+			s.CountError(text)
 			w.Error(text)
 		} else {
 			a.reply(&w)
@@ -266,7 +266,7 @@ func cmdWait(c *Ctx) {
 
 // waitTimeout reads a timeout in milliseconds.
 func (c *Ctx) waitTimeout(i int) (int64, bool) {
-	n, ok := parseInt(c.Args[i])
+	n, ok := ParseInt(c.Args[i])
 	switch {
 	case !ok:
 		c.Err("ERR timeout is not an integer or out of range")
@@ -293,7 +293,7 @@ func cmdWaitAOF(c *Ctx) {
 		c.Err("ERR value is out of range, value must between 0 and 1")
 		return
 	}
-	want, ok := c.IntMin(2, 0, errNotPositive)
+	want, ok := c.IntMin(2, 0, ErrNotPositive)
 	if !ok {
 		return
 	}
@@ -373,7 +373,7 @@ type replconf struct {
 
 func cmdReplconf(c *Ctx) {
 	if len(c.Args)%2 == 0 {
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return
 	}
 	r := c.C.replconf
@@ -416,7 +416,7 @@ func cmdReplconf(c *Ctx) {
 		case c.Word(i, "rdb-filter-only"):
 			for _, f := range strings.Fields(string(v)) {
 				if !strings.EqualFold(f, "functions") {
-					c.Err("ERR Unsupported rdb-filter-only option: " + quote([]byte(f)))
+					c.Err("ERR Unsupported rdb-filter-only option: " + Quote([]byte(f)))
 					return
 				}
 			}
@@ -424,7 +424,7 @@ func cmdReplconf(c *Ctx) {
 		case c.Word(i, "version"):
 			r.versionGiven = string(v)
 		default:
-			c.Err("ERR Unrecognized REPLCONF option: " + quote(c.Args[i]))
+			c.Err("ERR Unrecognized REPLCONF option: " + Quote(c.Args[i]))
 			return
 		}
 	}
@@ -434,7 +434,7 @@ func cmdReplconf(c *Ctx) {
 func cmdSync(c *Ctx) { c.follow(SyncRequest{Old: true}) }
 
 func cmdPsync(c *Ctx) {
-	from, ok := parseInt(c.Args[2])
+	from, ok := ParseInt(c.Args[2])
 	if !ok {
 		c.S.Log.Warningf("Replica %s asks for synchronization but with a wrong offset", c.C.Addr)
 		c.Err(errNotInt)
@@ -505,7 +505,7 @@ func (c *Ctx) handOver(q SyncRequest, first func() error) {
 func (s *Server) commandName(args [][]byte) (name string, data bool) {
 	row := s.Table.Lookup(args[0])
 	if row == nil {
-		return quote(args[0]), false
+		return Quote(args[0]), false
 	}
 	if len(args) > 1 {
 		if sub := row.sub(args[1]); sub != nil {

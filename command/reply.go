@@ -8,23 +8,23 @@ import (
 
 // Error texts that many commands share. They are Redis's, byte for byte.
 const (
-	errWrongType   = "WRONGTYPE Operation against a key holding the wrong kind of value"
-	errSyntax      = "ERR syntax error"
+	ErrWrongType   = "WRONGTYPE Operation against a key holding the wrong kind of value"
+	ErrSyntax      = "ERR syntax error"
 	errNotInt      = "ERR value is not an integer or out of range"
-	errNotFloat    = "ERR value is not a valid float"
-	errNoKey       = "ERR no such key"
-	errOutOfRange  = "ERR index out of range"
-	errNotPositive = "ERR value is out of range, must be positive"
+	ErrNotFloat    = "ERR value is not a valid float"
+	ErrNoKey       = "ERR no such key"
+	ErrOutOfRange  = "ERR index out of range"
+	ErrNotPositive = "ERR value is out of range, must be positive"
 	errDBIndex     = "ERR DB index is out of range"
 	errBadDB       = "ERR invalid DB index"
-	errOverflow    = "ERR increment or decrement would overflow"
-	errTooLong     = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+	ErrOverflow    = "ERR increment or decrement would overflow"
+	ErrTooLong     = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
 	errNoAuth      = "NOAUTH Authentication required."
-	errSameObject  = "ERR source and destination objects are the same"
+	ErrSameObject  = "ERR source and destination objects are the same"
 )
 
-// parseInt reads a whole argument as a 64-bit integer, as strictly as Redis.
-func parseInt(b []byte) (int64, bool) { return wire.ParseInt(b) }
+// ParseInt reads a whole argument as a 64-bit integer, as strictly as Redis.
+func ParseInt(b []byte) (int64, bool) { return wire.ParseInt(b) }
 
 // quoted is an argument as error texts repeat it: Redis prints it as a string
 // of C, which ends at the first NUL, and at most limit bytes of it.
@@ -33,8 +33,8 @@ func quoted(arg []byte, limit int) []byte {
 	return arg[:min(len(arg), limit)]
 }
 
-// quote is quoted without a limit.
-func quote(arg []byte) string { return string(quoted(arg, len(arg))) }
+// Quote is quoted without a limit.
+func Quote(arg []byte) string { return string(quoted(arg, len(arg))) }
 
 // Err replies with an error; the text begins with its code.
 func (c *Ctx) Err(text string) { c.W.Error(text) }
@@ -44,5 +44,5 @@ func (c *Ctx) WrongArity() {
 	c.W.Error("ERR wrong number of arguments for '" + c.Row.full + "' command")
 }
 
-// nullArray is the reply of the blocking commands when their time is over.
-func nullArray(w *wire.Writer) { w.NullArray() }
+// NullArray is the reply of the blocking commands when their time is over.
+func NullArray(w *wire.Writer) { w.NullArray() }

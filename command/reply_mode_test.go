@@ -1,6 +1,8 @@
 package command
 
-import "testing"
+import (
+	"testing"
+)
 
 // CLIENT REPLY inside EXEC leaves EXEC's array whole, and is for what follows it.
 func TestReplyModeInExec(t *testing.T) {

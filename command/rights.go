@@ -108,8 +108,8 @@ func accessOf(flags []string) (a acl.Access) {
 	return a
 }
 
-// dbsAt is a DBArgs for databases at fixed places.
-func dbsAt(at ...int) func(args [][]byte, dst []int) []int {
+// DbsAt is a DBArgs for databases at fixed places.
+func DbsAt(at ...int) func(args [][]byte, dst []int) []int {
 	return func(_ [][]byte, dst []int) []int { return append(dst, at...) }
 }
 
@@ -179,7 +179,7 @@ func (a *asked) askDBs(row *Row) {
 	}
 	a.dbPos, a.dbs = row.DBArgs(c.Args, a.dbPos[:0]), a.dbs[:0]
 	for _, p := range a.dbPos {
-		n, ok := parseInt(c.Args[p])
+		n, ok := ParseInt(c.Args[p])
 		if !ok || int64(int(n)) != n {
 			n = -1 // no database, so none that is allowed
 		}
@@ -240,7 +240,7 @@ func (x *Exec) stillPermitted(c *Ctx, row *Row, args [][]byte) bool {
 	text := "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: " +
 		map[acl.Reason]string{acl.Cmd: "no permission to execute the command or subcommand", acl.Key: "no permission to touch the specified keys",
 			acl.Channel: "no permission to access one of the channels used as arguments to the command", acl.Database: "no permission to access the database"}[why]
-	x.s.countError(text)
+	x.s.CountError(text)
 	c.W.Error(text)
 	return false
 }
@@ -277,9 +277,9 @@ func (x *Exec) permittedStill(wt *waiter) bool {
 	return false
 }
 
-// mayReadAll tells whether the command, which reads keys that it does not name, may
+// MayReadAll tells whether the command, which reads keys that it does not name, may
 // read any.
-func (c *Ctx) mayReadAll() bool {
+func (c *Ctx) MayReadAll() bool {
 	u := c.C.limits.Load()
 	return u == nil || u.EveryKey(c.x.ask(u, c.Row, c.Args, c.DB()), acl.Read)
 }

@@ -157,7 +157,7 @@ func (r *Row) Parent() *Row { return r.parent }
 // sub finds a subcommand in any case.
 func (r *Row) sub(name []byte) *Row {
 	for _, s := range r.Sub {
-		if equalFold(name, s.Name) {
+		if EqualFold(name, s.Name) {
 			return s
 		}
 	}
@@ -191,14 +191,14 @@ func (r *Row) arityOK(n int) bool {
 	return n == r.Arity
 }
 
-// keysAfterCount is a KeysFn for commands whose argument at pos says how many
+// KeysAfterCount is a KeysFn for commands whose argument at pos says how many
 // keys follow it.
-func keysAfterCount(pos int) func(args [][]byte, dst []int) ([]int, bool) {
+func KeysAfterCount(pos int) func(args [][]byte, dst []int) ([]int, bool) {
 	return func(args [][]byte, dst []int) ([]int, bool) {
 		if pos >= len(args) {
 			return dst, false
 		}
-		n, ok := parseInt(args[pos])
+		n, ok := ParseInt(args[pos])
 		if !ok || n < 1 || n > int64(len(args)-pos-1) {
 			return dst, false
 		}
@@ -209,8 +209,8 @@ func keysAfterCount(pos int) func(args [][]byte, dst []int) ([]int, bool) {
 	}
 }
 
-// equalFold compares an argument with a lower-case word, ignoring ASCII case.
-func equalFold(b []byte, word string) bool {
+// EqualFold compares an argument with a lower-case word, ignoring ASCII case.
+func EqualFold(b []byte, word string) bool {
 	if len(b) != len(word) {
 		return false
 	}

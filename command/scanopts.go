@@ -10,61 +10,61 @@ import (
 
 // The arguments of SCAN and its kin.
 
-// scanOptions are the arguments of a SCAN command.
-type scanOptions struct {
-	cursor  uint64
-	count   int
-	pattern *glob.Pattern // nil: every name matches
-	typ     []byte        // nil: of any type
+// ScanOptions are the arguments of a SCAN command.
+type ScanOptions struct {
+	Cursor  uint64
+	Count   int
+	Pattern *glob.Pattern // nil: every name matches
+	Type    []byte        // nil: of any type
 
-	ofHash, noValues bool // of HSCAN, which may leave out the values
+	OfHash, NoValues bool // of HSCAN, which may leave out the values
 }
 
-// matches tells whether SCAN is to return a name.
-func (o *scanOptions) matches(name []byte) bool {
-	return o.pattern == nil || o.pattern.Match(name)
+// Matches tells whether SCAN is to return a name.
+func (o *ScanOptions) Matches(name []byte) bool {
+	return o.Pattern == nil || o.Pattern.Match(name)
 }
 
-// hard tells whether matching is so much work that a worker should do it.
-func (o *scanOptions) hard() bool { return o.pattern != nil && o.pattern.Hard() }
+// Hard tells whether matching is so much work that a worker should do it.
+func (o *ScanOptions) Hard() bool { return o.Pattern != nil && o.Pattern.Hard() }
 
-// scanCursor reads the cursor from argument i.
-func (c *Ctx) scanCursor(i int) (o scanOptions, ok bool) {
-	o.count = scanDefault
-	if o.cursor, ok = parseCursor(c.Args[i]); !ok {
+// ScanCursor reads the cursor from argument i.
+func (c *Ctx) ScanCursor(i int) (o ScanOptions, ok bool) {
+	o.Count = scanDefault
+	if o.Cursor, ok = parseCursor(c.Args[i]); !ok {
 		c.Err("ERR invalid cursor")
 	}
 	return o, ok
 }
 
-// scanRest reads the options from argument i on; TYPE is one of SCAN alone.
+// ScanRest reads the options from argument i on; TYPE is one of SCAN alone.
 // (A command that has a key looks it up in between, as Redis does.)
-func (c *Ctx) scanRest(o *scanOptions, i int, typed bool) bool {
+func (c *Ctx) ScanRest(o *ScanOptions, i int, typed bool) bool {
 	for ; i < len(c.Args); i += 2 {
 		left := len(c.Args) - i
 		switch {
 		case c.Word(i, "count") && left >= 2:
-			n, ok := c.IntMin(i+1, 1, errSyntax)
+			n, ok := c.IntMin(i+1, 1, ErrSyntax)
 			if !ok {
 				return false
 			}
-			o.count = int(n)
+			o.Count = int(n)
 		case c.Word(i, "match") && left >= 2:
-			o.pattern = nil
+			o.Pattern = nil
 			if string(c.Args[i+1]) != "*" { // which is the empty name, too
-				o.pattern = glob.Compile(c.Args[i+1])
+				o.Pattern = glob.Compile(c.Args[i+1])
 			}
 		case typed && c.Word(i, "type") && left >= 2:
-			o.typ = bytes.ToLower(c.Args[i+1])
-			if !types.KnownName(o.typ) {
-				c.Err("ERR unknown type name '" + quote(c.Args[i+1]) + "'")
+			o.Type = bytes.ToLower(c.Args[i+1])
+			if !types.KnownName(o.Type) {
+				c.Err("ERR unknown type name '" + Quote(c.Args[i+1]) + "'")
 				return false
 			}
-		case o.ofHash && c.Word(i, "novalues"):
-			o.noValues = true
+		case o.OfHash && c.Word(i, "novalues"):
+			o.NoValues = true
 			i-- // it stands alone
 		default:
-			c.Err(errSyntax)
+			c.Err(ErrSyntax)
 			return false
 		}
 	}
@@ -88,3 +88,6 @@ func parseCursor(b []byte) (uint64, bool) {
 	}
 	return n, err == nil
 }
+
+// scanDefault is the COUNT of a SCAN that does not name one.
+const scanDefault = 10

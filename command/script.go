@@ -4,10 +4,10 @@ import (
 	"container/list"
 	"crypto/sha1"
 	"encoding/hex"
-	"kvd/config"
 	"strings"
 	"sync/atomic"
 
+	"kvd/config"
 	"kvd/lockrank"
 	"kvd/script/lua"
 )
@@ -37,7 +37,7 @@ func scriptRows() []*Row {
 					Complexity: "O(N) in the number of scripts asked for", Syntax: "sha1 [sha1 ...]", Tips: "request_policy:all_shards response_policy:agg_logical_and"},
 				{Name: "flush", Fn: cmdScriptFlush, Arity: -2, Flags: NoScript, Since: "2.6.0", Summary: "Forgets all scripts.", Complexity: "O(N) in the number of scripts",
 					Syntax: "[ASYNC | SYNC]", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
-				helpRow("5.0.0",
+				HelpRow("5.0.0",
 					"EXISTS <sha1> [<sha1> ...]",
 					"    Tell which of the scripts the server knows.",
 					"FLUSH [ASYNC|SYNC]",
@@ -285,7 +285,7 @@ func shebangFlags(line string) (flags scriptFlags, refusal string) {
 
 // scriptKeys finds the keys of EVAL and FCALL: behind their number, which may be 0.
 func scriptKeys(args [][]byte, dst []int) ([]int, bool) {
-	n, ok := parseInt(args[2])
+	n, ok := ParseInt(args[2])
 	if !ok || n < 0 || n > int64(len(args)-3) {
 		return dst, false
 	}
@@ -368,7 +368,7 @@ func (by scriptFinder) eval(c *Ctx) {
 // numKeysFit checks the number of keys of EVAL and FCALL, and replies where it is
 // wrong, with noNumber if it is no number.
 func (c *Ctx) numKeysFit(noNumber string) bool {
-	n, ok := parseInt(c.Args[2])
+	n, ok := ParseInt(c.Args[2])
 	switch {
 	case !ok:
 		c.Err(noNumber)
@@ -437,6 +437,6 @@ type call struct {
 
 // keysOf are the declared keys among the arguments of EVAL and FCALL, and what follows them.
 func (c *Ctx) keysOf() (keys, rest [][]byte) {
-	n, _ := parseInt(c.Args[2])
+	n, _ := ParseInt(c.Args[2])
 	return c.Args[3 : 3+n], c.Args[3+n:]
 }

@@ -58,8 +58,8 @@ func (m *machine) tick(*lua.State) lua.Action {
 	if r.reserved != nil {
 		return lua.Continue
 	}
-	if r.outer.inExec || r.x.ctx.C.Conn == nil {
-		if took > s.busyThreshold() && !r.wrote.Load() && r.x.ctx.C.Conn != nil {
+	if r.outer.inExec || r.x.Running.C.Conn == nil {
+		if took > s.busyThreshold() && !r.wrote.Load() && r.x.Running.C.Conn != nil {
 			r.overtime = true
 			return lua.Kill
 		}
@@ -142,7 +142,7 @@ func (b *beside) giveBack(x *Exec) {
 
 // leaveLoop hands a suspended script to a worker. The client is parked.
 func (x *Exec) leaveLoop(r *scriptRun) {
-	s, c := x.s, &x.ctx
+	s, c := x.s, &x.Running
 	cl, row := c.C, r.outer.row
 	w := s.scriptWorker()
 	r.reserved = s.Keyspace.Reserve(&x.held)
@@ -153,7 +153,7 @@ func (x *Exec) leaveLoop(r *scriptRun) {
 	}
 	w.own, x.own = x.own, w.own[:0]
 	x.endPublish() // else whoever publishes would wait for the script; see do
-	to := &w.ctx
+	to := &w.Running
 	to.W, to.C, to.Row, to.outcome, to.script, to.inExec = &r.reply, cl, row, Done, r, true
 	to.effects, c.effects = c.effects, to.effects[:0]
 	to.ready, c.ready = c.ready, to.ready[:0]
@@ -193,7 +193,7 @@ func (b *beside) slow(s *Server, r *scriptRun) {
 
 // goOn runs a script to its end on a worker.
 func (x *Exec) goOn(r *scriptRun, kept []string, spent int64) {
-	s, c := x.s, &x.ctx
+	s, c := x.s, &x.Running
 	cl, row := c.C, r.outer.row
 	defer func() {
 		if p := recover(); p != nil {

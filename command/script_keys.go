@@ -1,6 +1,8 @@
 package command
 
-import "strings"
+import (
+	"strings"
+)
 
 // Which keys a script may touch. One that is known to touch none but those that
 // it declares runs under the locks of their stripes, so that scripts on

@@ -176,7 +176,7 @@ func (x *Exec) newRun() *scriptRun {
 	r := x.spareRun
 	x.spareRun = nil
 	// In EXEC the effects of a script before may still refer to its memory.
-	if r == nil || len(x.ctx.effects) > 0 {
+	if r == nil || len(x.Running.effects) > 0 {
 		return &scriptRun{x: x, argKeys: make([]keyspace.Key, 0, 4)}
 	}
 	clear(r.argv[:cap(r.argv)])
@@ -202,7 +202,7 @@ func (x *Exec) keepRun(r *scriptRun) {
 // end replies what a script returned, or how it failed, and gives the Ctx back
 // to EVAL. The stripes are locked.
 func (r *scriptRun) end(results []lua.Value, err error) {
-	c := &r.x.ctx
+	c := &r.x.Running
 	c.resume(&r.outer)
 	c.C.db.Store(r.db)
 	c.outcome = Done
@@ -340,9 +340,9 @@ func (m *machine) redisCall(s *lua.State, w []lua.Value, n int, raise bool) (int
 			return m.raise(s, w, errCallArgs, raise)
 		}
 	}
-	effects := len(r.x.ctx.effects)
+	effects := len(r.x.Running.effects)
 	refusal := r.do(r.argv[first:len(r.argv):len(r.argv)])
-	if len(r.x.ctx.effects) == effects { // else they refer to the arguments
+	if len(r.x.Running.effects) == effects { // else they refer to the arguments
 		r.argv, r.text = r.argv[:first], r.text[:text]
 	}
 	if refusal != "" {
@@ -400,7 +400,7 @@ func (m *machine) raise(s *lua.State, w []lua.Value, text string, raise bool) (i
 // not run, "" if it was.
 func (r *scriptRun) do(args [][]byte) (refusal string) {
 	x := r.x
-	c := &x.ctx
+	c := &x.Running
 	row := x.s.Table.Lookup(args[0])
 	if row != nil && row.Sub != nil {
 		if len(args) > 1 {
@@ -468,8 +468,8 @@ func (r *scriptRun) do(args [][]byte) (refusal string) {
 	return ""
 }
 
-// inScript tells whether a script runs the command.
-func (c *Ctx) inScript() bool { return c.script != nil }
+// InScript tells whether a script runs the command.
+func (c *Ctx) InScript() bool { return c.script != nil }
 
 // holds tells whether the script has the stripes that a command needs.
 func (r *scriptRun) holds(row *Row, keys []keyspace.Key) bool {
@@ -659,7 +659,7 @@ func (m *machine) aclCheckCmd(s *lua.State, w []lua.Value, n int) (int, error) {
 		}
 		args[i] = []byte(text)
 	}
-	c := &r.x.ctx
+	c := &r.x.Running
 	row := c.S.Table.Find(args)
 	if row == nil {
 		return m.raise(s, w, "ERR Invalid command passed to redis.acl_check_cmd()", true)

@@ -37,7 +37,7 @@ type Server struct {
 
 	// publish sends a message to a channel's subscribers. It may be called with
 	// stripes locked, and keeps neither argument.
-	publish func(channel, message []byte)
+	Publisher func(channel, message []byte)
 
 	Stats    ServerStats
 	waiters  waitTable
@@ -125,7 +125,7 @@ func NewServer(table *Table, cfg *config.Config, ks *keyspace.Keyspace, log *log
 	s.watches.init(ks)
 	s.pubsub.init()
 	s.tracking.init(s)
-	s.publish = func(channel, message []byte) { s.pubsub.publish(&s.pubsub.channels, channel, message) }
+	s.Publisher = func(channel, message []byte) { s.pubsub.publish(&s.pubsub.channels, channel, message) }
 	s.rights.init(s)
 	s.configHooks()
 	s.watchSlowness()

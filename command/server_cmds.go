@@ -28,7 +28,7 @@ func serverRows() []*Row {
 			Tips: "request_policy:all_shards response_policy:all_succeeded"},
 		{Name: "lolwut", Fn: cmdLolwut, Arity: -1, Flags: ReadOnly | Fast, Since: "5.0.0", Group: "server",
 			Summary: "Draws a picture and tells the version.", Complexity: "O(1)", Syntax: "[VERSION version]"},
-		{Name: "swapdb", Fn: cmdSwapDB, Arity: 3, Flags: Write | Fast | LockAll, DBArgs: dbsAt(1, 2), Since: "4.0.0", Group: "server", Categories: "keyspace dangerous",
+		{Name: "swapdb", Fn: cmdSwapDB, Arity: 3, Flags: Write | Fast | LockAll, DBArgs: DbsAt(1, 2), Since: "4.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Exchanges two databases.", Complexity: "O(N) in the number of clients that watch or wait for keys of them", Syntax: "index1 index2"},
 		{Name: "time", Fn: cmdTime, Arity: 1, Flags: Loading | Stale | Fast, Since: "2.6.0", Group: "server",
 			Summary: "Returns the server's time: Unix seconds and microseconds.", Complexity: "O(1)", Tips: "nondeterministic_output"},
@@ -44,7 +44,7 @@ func cmdDBSize(c *Ctx) {
 // and their memory is freed in the background.
 func (c *Ctx) flushArgs() bool {
 	if len(c.Args) > 2 || len(c.Args) == 2 && !c.Word(1, "async") && !c.Word(1, "sync") {
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 		return false
 	}
 	return true
@@ -74,12 +74,12 @@ func cmdFlushAll(c *Ctx) {
 }
 
 func cmdSwapDB(c *Ctx) {
-	a, ok := parseInt(c.Args[1])
+	a, ok := ParseInt(c.Args[1])
 	if !ok || a < math.MinInt32 || a > math.MaxInt32 {
 		c.Err("ERR invalid first DB index")
 		return
 	}
-	b, ok := parseInt(c.Args[2])
+	b, ok := ParseInt(c.Args[2])
 	if !ok || b < math.MinInt32 || b > math.MaxInt32 {
 		c.Err("ERR invalid second DB index")
 		return

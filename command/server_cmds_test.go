@@ -49,8 +49,8 @@ func TestShutdown(t *testing.T) {
 		t.Fatal("it ended")
 	}
 	s.want("shutdown nosave now", "")
-	if ended != 1 || s.x.ctx.outcome != Parked {
-		t.Errorf("ended %d, outcome %d", ended, s.x.ctx.outcome)
+	if ended != 1 || s.x.Running.outcome != Parked {
+		t.Errorf("ended %d, outcome %d", ended, s.x.Running.outcome)
 	}
 }
 

@@ -19,7 +19,7 @@ func slowlogRows() []*Row {
 		Sub: []*Row{
 			{Name: "get", Fn: cmdSlowlogGet, Arity: -2, Flags: flags, Since: "2.2.12", Summary: "Returns the newest entries of the slow log.",
 				Complexity: "O(N) in the number of entries returned", Syntax: "[count]", Tips: "request_policy:all_nodes nondeterministic_output"},
-			helpRow("6.2.0",
+			HelpRow("6.2.0",
 				"GET [<count>]",
 				"    Return the newest <count> entries of the slow log (default: 10; -1: all).",
 				"    An entry is: number, Unix time, microseconds, arguments, the client's",
@@ -138,12 +138,12 @@ func (l *slowlog) trim(most int64) {
 func cmdSlowlogGet(c *Ctx) {
 	count := int64(10)
 	if len(c.Args) > 3 {
-		c.unknownForm()
+		c.UnknownForm()
 		return
 	}
 	if len(c.Args) == 3 {
 		var ok bool
-		if count, ok = parseInt(c.Args[2]); !ok || count < -1 {
+		if count, ok = ParseInt(c.Args[2]); !ok || count < -1 {
 			c.Err("ERR count should be greater than or equal to -1")
 			return
 		}
@@ -198,11 +198,11 @@ func (s *Server) secrets(row *Row, args [][]byte) []int {
 
 // secretFrom is a Row.Secret: of the arguments from a position on, max at most.
 func secretFrom(from, max int) func(*Server, [][]byte) []int {
-	return func(_ *Server, args [][]byte) []int { return hide(nil, args, from, from+max) }
+	return func(_ *Server, args [][]byte) []int { return Hide(nil, args, from, from+max) }
 }
 
-// hide appends those of the positions from up to to at which there are arguments.
-func hide(pos []int, args [][]byte, from, to int) []int {
+// Hide appends those of the positions from up to to at which there are arguments.
+func Hide(pos []int, args [][]byte, from, to int) []int {
 	for i := from; i < min(to, len(args)); i++ {
 		pos = append(pos, i)
 	}

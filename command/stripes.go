@@ -1,6 +1,8 @@
 package command
 
-import "kvd/keyspace"
+import (
+	"kvd/keyspace"
+)
 
 // perStripe has a T for each stripe of the keyspace, which the stripe's lock
 // protects. T should fill a line of the processor's cache.

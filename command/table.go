@@ -109,7 +109,7 @@ func (t *Table) Lookup(name []byte) *Row {
 // lookupInside finds a command by its own name, whatever clients call it.
 func (t *Table) lookupInside(name []byte) *Row {
 	for _, r := range t.rows {
-		if r.renamed && r.parent == nil && equalFold(name, r.Name) {
+		if r.renamed && r.parent == nil && EqualFold(name, r.Name) {
 			return r
 		}
 	}

@@ -18,7 +18,7 @@ func TestDelIfEq(t *testing.T) {
 	s.want("exists k n", ":0\n")
 	s.wantEffects("DEL k", "DEL n")
 	s.want("lpush l a", ":1\n")
-	s.want("delifeq l a", "-"+errWrongType+"\n")
+	s.want("delifeq l a", "-"+ErrWrongType+"\n")
 }
 
 // The reply shows the elements as they stand in the destination.
@@ -73,8 +73,8 @@ func TestLMoveM(t *testing.T) {
 	s.want("lmovem s s left right count 2 bulk", "*2\n$1\na\n$1\nb\n")
 	s.want("lrange s 0 -1", "*3\n$1\nc\n$1\na\n$1\nb\n")
 	s.want("set str v", "+OK\n")
-	s.want("lmovem s str left right", "-"+errWrongType+"\n")
-	s.want("lmovem str s left right", "-"+errWrongType+"\n")
+	s.want("lmovem s str left right", "-"+ErrWrongType+"\n")
+	s.want("lmovem str s left right", "-"+ErrWrongType+"\n")
 	s.want("llen s", ":3\n")
 }
 
@@ -128,14 +128,14 @@ func TestThrottle(t *testing.T) {
 	s.now = s.now.Add(time.Hour)
 	s.want("cl.throttle k 2 30 60", five("0", "3", "2", "-1", "2"))
 	for _, line := range []string{"-1 30 60", "2 0 60", "2 30 0", "2 30 60 -1", "9223372036854775807 30 60", "2 30 9223372036854775807", "9223372036854775806 1 60"} {
-		s.want("cl.throttle k "+line, "-"+errNotPositive+"\n")
+		s.want("cl.throttle k "+line, "-"+ErrNotPositive+"\n")
 	}
 	s.want("cl.throttle k 2 30 x", "-"+errNotInt+"\n")
 	s.want("cl.throttle k 2 30 60 1 1", "-ERR wrong number of arguments for 'cl.throttle' command\n")
 	s.want("set k text", "+OK\n")
 	s.want("cl.throttle k 2 30 60", "-"+errNotInt+"\n")
 	s.want("lpush l a", ":1\n")
-	s.want("cl.throttle l 2 30 60", "-"+errWrongType+"\n")
+	s.want("cl.throttle l 2 30 60", "-"+ErrWrongType+"\n")
 }
 
 // EXEC on a condition: where it does not hold nothing runs, and the transaction
@@ -147,7 +147,7 @@ func TestExecCondition(t *testing.T) {
 	for _, v := range []struct{ how, reply string }{
 		{"ifeq k v", "*1\n:1\n"}, {"ifeq k w", "*-1\n"}, {"ifeq none v", "*-1\n"}, {"IFNE k v", "*-1\n"}, {"ifne k w", "*1\n:1\n"},
 		{"ifne none v", "*1\n:1\n"}, {"nx k", "*-1\n"}, {"nx none", "*1\n:1\n"}, {"xx k", "*1\n:1\n"}, {"xx none", "*-1\n"},
-		{"ifeq l a", "-" + errWrongType + "\n"}, {"xx l", "*1\n:1\n"},
+		{"ifeq l a", "-" + ErrWrongType + "\n"}, {"xx l", "*1\n:1\n"},
 		{"nx", "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\n"},
 		{"some k", "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\n"},
 	} {

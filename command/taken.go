@@ -7,34 +7,34 @@ import (
 
 // Values on their way from one key to another.
 
-// taken is a value on its way from one key to another.
-type taken struct {
-	typ      types.Type
-	enc      types.Encoding
-	packed   []byte
-	obj      types.Object
-	deadline int64
-	clock    uint32
+// Taken is a value on its way from one key to another.
+type Taken struct {
+	Typ      types.Type
+	Enc      types.Encoding
+	Packed   []byte
+	Obj      types.Object
+	Deadline int64
+	Clock    uint32
 }
 
-// detach takes the value from a key, which is gone then.
-func detach(t *keyspace.Tx, k *keyspace.Key) (v taken) {
-	v.typ, v.enc, v.packed, v.obj, v.deadline, v.clock = t.Detach(k)
+// Detach takes the value from a key, which is gone then.
+func Detach(t *keyspace.Tx, k *keyspace.Key) (v Taken) {
+	v.Typ, v.Enc, v.Packed, v.Obj, v.Deadline, v.Clock = t.Detach(k)
 	return v
 }
 
-// put gives a value to a key, whatever was there, with its deadline.
-func (v *taken) put(t *keyspace.Tx, k *keyspace.Key) {
+// Put gives a value to a key, whatever was there, with its deadline.
+func (v *Taken) Put(t *keyspace.Tx, k *keyspace.Key) {
 	t.Delete(k) // so that the key is a new one, as those who listen know it from Redis
-	if v.obj != nil {
-		t.PutObject(k, v.typ, v.enc, v.obj, v.deadline)
+	if v.Obj != nil {
+		t.PutObject(k, v.Typ, v.Enc, v.Obj, v.Deadline)
 	} else {
-		t.Put(k, v.typ, v.enc, v.packed, v.deadline)
+		t.Put(k, v.Typ, v.Enc, v.Packed, v.Deadline)
 	}
 }
 
-// setClock gives an entry, if it is there, an access clock.
-func setClock(t *keyspace.Tx, k *keyspace.Key, clock uint32) {
+// SetClock gives an entry, if it is there, an access clock.
+func SetClock(t *keyspace.Tx, k *keyspace.Key, clock uint32) {
 	if e := t.Peek(k); e.Exists() {
 		e.SetClock(clock)
 	}

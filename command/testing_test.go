@@ -2,14 +2,11 @@ package command
 
 import (
 	"bytes"
-	"io"
 	"strings"
 	"testing"
 	"time"
 
-	"kvd/config"
 	"kvd/keyspace"
-	"kvd/logf"
 	"kvd/resp/wire"
 )
 
@@ -30,44 +27,6 @@ func (s *testServer) Effect(e keyspace.Effect) {
 }
 func (s *testServer) Begin() { s.effects = append(s.effects, "MULTI") }
 func (s *testServer) End()   { s.effects = append(s.effects, "EXEC") }
-
-// newTestTable is a table of all commands.
-func newTestTable() *Table {
-	t, err := NewTable(Families()...)
-	if err != nil {
-		panic(err)
-	}
-	return t
-}
-
-func newTestServer(t *testing.T, renames ...[2]string) *testServer {
-	t.Helper()
-	table := newTestTable()
-	for _, r := range renames {
-		if err := table.Rename(r[0], r[1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cfg := config.New()
-	if err := cfg.SetInitial("enable-debug-command", []string{"yes"}); err != nil {
-		t.Fatal(err)
-	}
-	ks := keyspace.New(keyspace.Options{Stripes: 16})
-	s := &testServer{t: t, now: time.Now()}
-	s.Server = NewServer(table, cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")
-	s.x = s.NewExec()
-	s.c = s.NewClient(nil, "127.0.0.1:1", "127.0.0.1:2", 3)
-	h := ks.LockAll()
-	ks.Journal.Attach(s)
-	ks.Unlock(&h)
-	t.Cleanup(func() {
-		if err := ks.Check(); err != nil {
-			t.Error(err)
-		}
-		ks.Close()
-	})
-	return s
-}
 
 // do runs a command given as words and returns the raw reply.
 func (s *testServer) do(words ...string) string {

@@ -37,26 +37,26 @@ func cmdThrottle(c *Ctx) {
 	// Times have to fit into 63 bits of nanoseconds with room to add them.
 	const most = math.MaxInt64 / 8
 	if burst < 0 || burst == math.MaxInt64 || count < 1 || period < 1 || quantity < 0 || period > most/1_000_000_000 {
-		c.Err(errNotPositive)
+		c.Err(ErrNotPositive)
 		return
 	}
 	interval := max(1, period*1e9/count) // of one action
 	tolerance, ok := timesUpTo(interval, burst+1, most)
 	if !ok {
-		c.Err(errNotPositive)
+		c.Err(ErrNotPositive)
 		return
 	}
 	cost, fits := timesUpTo(interval, quantity, most)
 
 	k := &c.Keys[0]
 	var e keyspace.Entry
-	if !c.findType(k, types.TString, &e) {
+	if !c.LookupType(k, types.TString, &e) {
 		return
 	}
 	now := c.Now * 1e6
 	paid := now
 	if e.Exists() {
-		at, ok := c.numberAt(&e)
+		at, ok := c.NumberAt(&e)
 		if !ok {
 			return
 		}
@@ -75,12 +75,12 @@ func cmdThrottle(c *Ctx) {
 	}
 	if !limited && cost > 0 {
 		deadline := (paid + 1e6 - 1) / 1e6
-		c.putInt(k, paid, deadline)
+		c.PutInt(k, paid, deadline)
 		c.Dirty++
 		c.Notify('$', "set", k)
 		c.Notify('g', "expire", k)
 		if c.Journaling() {
-			c.Effect(wordSet, k.B, strconv.AppendInt(nil, paid, 10), wordPXAT, strconv.AppendInt(nil, deadline, 10))
+			c.Effect(WordSet, k.B, strconv.AppendInt(nil, paid, 10), WordPXAT, strconv.AppendInt(nil, deadline, 10))
 		} else {
 			c.NoEffect()
 		}

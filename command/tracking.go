@@ -262,7 +262,7 @@ func (t *tracking) forget(x *Exec, st *trackStripe, hash uint64, l slab.Loc, evi
 	defer t.mu.RUnlock()
 	for i := range n {
 		c := t.numbers[r.id(i)]
-		if c == nil || !c.has(stateTracking) || c.has(stateBroadcast) || !evicted && x != nil && c == x.ctx.C && c.has(stateNoLoop) {
+		if c == nil || !c.has(stateTracking) || c.has(stateBroadcast) || !evicted && x != nil && c == x.Running.C && c.has(stateNoLoop) {
 			continue
 		}
 		if m == nil {
@@ -344,7 +344,7 @@ func (t *tracking) broadcast(x *Exec, key []byte) {
 		if k.key == nil {
 			k.key = slices.Clone(key)
 			if x != nil {
-				k.by = x.ctx.C
+				k.by = x.Running.C
 			}
 		}
 		o.mu.Lock()
@@ -548,7 +548,7 @@ func (t *tracking) post(p pusher, c *Client, m *invalidation) {
 // reply, if that is still to be written. x may be nil.
 func (x *Exec) push(c *Client, b []byte) {
 	switch {
-	case x != nil && c == x.client && x.ctx.outcome != Parked:
+	case x != nil && c == x.client && x.Running.outcome != Parked:
 		x.own = append(x.own, b...)
 	case x != nil && x.trying != nil && c == x.trying.c:
 		x.gift = append(x.gift, b...)

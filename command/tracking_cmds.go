@@ -1,6 +1,8 @@
 package command
 
-import "strings"
+import (
+	"strings"
+)
 
 // CLIENT CACHING, GETREDIR, TRACKING, TRACKINGINFO; what they mean is in
 // tracking.go.
@@ -78,7 +80,7 @@ func cmdClientCaching(c *Ctx) {
 		tr.caching = true
 		c.W.OK()
 	default:
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 	}
 }
 
@@ -120,7 +122,7 @@ func cmdClientTracking(c *Ctx) {
 			i++
 			prefixes = append(prefixes, string(c.Args[i]))
 		default:
-			c.Err(errSyntax)
+			c.Err(ErrSyntax)
 			return
 		}
 	}
@@ -133,7 +135,7 @@ func cmdClientTracking(c *Ctx) {
 	bcast := bits&stateBroadcast != 0
 	switch {
 	case !c.Word(2, "on"):
-		c.Err(errSyntax)
+		c.Err(ErrSyntax)
 	case !bcast && prefixes != nil:
 		c.Err("ERR PREFIX option requires BCAST mode to be enabled")
 	case cl.has(stateTracking) && cl.has(stateBroadcast) != bcast:
@@ -162,7 +164,7 @@ func (c *Ctx) prefixesFit(prefixes []string) bool {
 		overlaps := func(kind string, others []string) bool {
 			for _, o := range others {
 				if strings.HasPrefix(o, p) || strings.HasPrefix(p, o) {
-					c.Err("ERR Prefix '" + quote([]byte(p)) + "' overlaps with " + kind + " prefix '" + quote([]byte(o)) + "'. Prefixes for a single client must not overlap.")
+					c.Err("ERR Prefix '" + Quote([]byte(p)) + "' overlaps with " + kind + " prefix '" + Quote([]byte(o)) + "'. Prefixes for a single client must not overlap.")
 					return true
 				}
 			}

@@ -8,37 +8,39 @@ import (
 
 // Collections as they were, to be read with no lock held.
 
-// view is a collection as it was, to be read with no lock held.
-type view struct {
+// View is a collection as it was, to be read with no lock held.
+type View struct {
 	enc    types.Encoding
 	packed []byte
 	obj    types.Object
 }
 
-func viewOf(v collection) view {
+// ViewOf is a view of a collection as it is now, which changes to it do not touch; Free ends it.
+func ViewOf(v Collection) View {
 	enc, packed, obj := v.Stored()
 	if obj != nil {
-		return view{enc: enc, obj: obj.Copy()}
+		return View{enc: enc, obj: obj.Copy()}
 	}
-	return view{enc: enc, packed: slices.Clone(packed)}
+	return View{enc: enc, packed: slices.Clone(packed)}
 }
 
-func (v *view) load(into collection) { into.Load(v.enc, v.packed, v.obj) }
+// Load loads the view into a collection, for reading.
+func (v *View) Load(into Collection) { into.Load(v.enc, v.packed, v.obj) }
 
-// free gives back what the view holds; nothing may be loaded over it any more.
-func (v *view) free() {
+// Free gives back what the view holds; nothing may be loaded over it any more.
+func (v *View) Free() {
 	if v.obj != nil {
-		freeAll(v.obj)
+		FreeAll(v.obj)
 	}
 }
 
-// longToRead tells whether reading n of total elements of an Object is long.
-func longToRead(o types.Object, n, total int) bool {
-	return o != nil && (n > longRead || n > 0 && o.Bytes()/int64(total)*int64(n) > longReadBytes)
+// LongToRead tells whether reading n of total elements of an Object is long.
+func LongToRead(o types.Object, n, total int) bool {
+	return o != nil && (n > LongRead || n > 0 && o.Bytes()/int64(total)*int64(n) > LongReadBytes)
 }
 
-// freeAll gives back all memory of an Object that nothing holds any more.
-func freeAll(o types.Object) {
+// FreeAll gives back all memory of an Object that nothing holds any more.
+func FreeAll(o types.Object) {
 	for !o.Free(1 << 20) {
 	}
 }

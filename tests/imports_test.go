@@ -27,7 +27,11 @@ var mayImport = map[string][]string{
 	"persist/rdb":      {"types", "types/stream"},
 	"keyspace":         {"types", "types/slab"},
 	"command":          {"keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl"},
-	"command/families": {"command"},
+	"command/families": {"command", family},
+	// Families may import what the engine may, and the engine, but nothing of each other.
+	family: {"command", "keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "acl"},
+	// What tests of commands use.
+	"command/commandtest": {"command", "command/families", "keyspace", "types", "resp/wire", "config", "logf"},
 
 	"secure/certtest": {},
 	"secure":          {"config", "logf"},
@@ -40,10 +44,21 @@ var mayImport = map[string][]string{
 	"types/stream": {"types"},
 }
 
-// TestImports holds the rule, in shipped code and (but for keyspace, which
-// whole-server tests of a room may start) in tests.
+// family stands for a package of commands below command.
+const family = "command/*"
+
+// asRule is what a room is called in the rules.
+func asRule(room string) string {
+	if under, ok := strings.CutPrefix(room, "command/"); ok && under != "families" && under != "commandtest" {
+		return family
+	}
+	return room
+}
+
+// TestImports holds the rules in shipped code, and in tests that of families: only the
+// tests of a family import it.
 func TestImports(t *testing.T) {
-	checked := 0
+	checked, tests := 0, 0
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -52,11 +67,12 @@ func TestImports(t *testing.T) {
 		if d.IsDir() && (rel == ".git" || rel == "tests" || rel == "bin" || rel == "data") {
 			return filepath.SkipDir
 		}
-		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+		if !strings.HasSuffix(path, ".go") {
 			return nil
 		}
+		test := strings.HasSuffix(path, "_test.go")
 		room := filepath.ToSlash(filepath.Dir(rel))
-		allowed, known := mayImport[room]
+		allowed, known := mayImport[asRule(room)]
 		if !known {
 			t.Errorf("%s: the room %q is not in the list of who may import whom", rel, room)
 			return nil
@@ -65,10 +81,18 @@ func TestImports(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		checked++
+		if checked++; test {
+			tests++
+		}
 		for _, imp := range f.Imports {
 			name, _ := strconv.Unquote(imp.Path.Value)
 			to, ours := strings.CutPrefix(name, "kvd/")
+			if test {
+				if ours && asRule(to) == family && to != room {
+					t.Errorf("%s: a test of %s must not import the family %s", rel, room, to)
+				}
+				continue
+			}
 			if !ours {
 				if name == "unsafe" && room != "types/slab" && !unsafeFiles[filepath.ToSlash(rel)] {
 					t.Errorf("%s imports unsafe", rel)
@@ -77,7 +101,7 @@ func TestImports(t *testing.T) {
 			}
 			ok := to == "lockrank"
 			for _, a := range allowed {
-				ok = ok || a == to
+				ok = ok || a == asRule(to)
 			}
 			if !ok {
 				t.Errorf("%s: %s must not import %s", rel, room, to)
@@ -88,8 +112,8 @@ func TestImports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if checked < 30 {
-		t.Errorf("only %d files were checked", checked)
+	if checked < 300 || tests < 100 {
+		t.Errorf("only %d files were checked, %d of them tests", checked, tests)
 	}
 }
 

@@ -1,0 +1,5 @@
+package hash
+
+// What the tests use of this package.
+
+const ErrFieldsDiffer = errFieldsDiffer

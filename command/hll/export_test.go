@@ -1,0 +1,5 @@
+package hll
+
+// What the tests use of this package.
+
+var SelfTestHLL = selfTestHLL

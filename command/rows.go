@@ -1,0 +1,33 @@
+package command
+
+import "slices"
+
+// Rows are the commands that are part of the engine: families has the others.
+func Rows() []*Row {
+	return slices.Concat(
+		throttleRows(),
+		keyjobRows(),
+		multiRows(),
+		scriptRows(),
+		functionRows(),
+		connectionRows(),
+		clientRows(),
+		pubsubRows(),
+		aclRows(),
+		serverRows(),
+		commandRows(),
+		configRows(),
+		infoRows(),
+		memoryRows(),
+		debugRows(),
+		slowlogRows(),
+		latencyRows(),
+		monitorRows(),
+		absentRows(),
+		persistRows(),
+		aofRows(),
+		replicationRows(),
+		replicaofRows(),
+		clusterOffRows(),
+	)
+}

@@ -1,0 +1,5 @@
+package set
+
+// What the tests use of this package.
+
+const SremMembers = sremMembers

@@ -1,0 +1,5 @@
+package str
+
+// What the tests use of this package.
+
+var AppendDigest = appendDigest

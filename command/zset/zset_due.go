@@ -1,0 +1,171 @@
+package zset
+
+import (
+	"math"
+
+	"kvd/command"
+	"kvd/keyspace"
+	"kvd/types"
+)
+
+// BZPOPDUE, ZPOPDUE, kvd's own: queues of jobs that are due at a time, as those
+// of Sidekiq and BullMQ, without asking again and again. The score of a member is
+// its time, in Unix milliseconds. What is journaled is what happened: ZREM.
+//
+// Those who wait for one key wait for the same member, so only the first of
+// them is tried, and one clock runs for all: it is set to the lowest score
+// whenever a try fails.
+
+func zsetDueRows() []*command.Row {
+	const cost = "O(log(N)*M), M being the number of members removed"
+	return []*command.Row{
+		{Name: "bzpopdue", Fn: cmdBZPopDue, Arity: -3, Flags: command.Write | command.Blocking | command.MovableKeys, First: 1, Last: -2, Step: 1, KeysFn: dueKeys, KeyFlags: "RW access delete",
+			Since: "1.0.0", Group: "sorted-set", Summary: "Removes and returns the members of the first sorted set whose scores are times that have come; waits for the first one if need be (kvd).",
+			Complexity: cost, Syntax: "key [key ...] timeout [COUNT count]"},
+		{Name: "zpopdue", Fn: cmdZPopDue, Arity: -3, Flags: command.Write | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+			Since: "1.0.0", Group: "sorted-set", Summary: "Removes and returns the members whose scores are at most a time, which is now if it is * (kvd).",
+			Complexity: cost, Syntax: "key <* | now> [COUNT count]"},
+	}
+}
+
+// dueCount reads an option COUNT at argument i, if it is there. Without it one
+// member is popped.
+func dueCount(c *command.Ctx, i int) (n int64, ok bool) {
+	switch {
+	case i == len(c.Args):
+		return 1, true
+	case i+2 != len(c.Args) || !c.Word(i, "count"):
+		c.Err(command.ErrSyntax)
+		return 0, false
+	}
+	return c.IntMin(i+1, 1, "ERR count should be greater than 0")
+}
+
+// dueTimeoutAt is where BZPOPDUE's timeout stands: at the end, or before COUNT.
+func dueTimeoutAt(args [][]byte) int {
+	if n := len(args); n >= 5 && command.EqualFold(args[n-2], "count") {
+		return n - 3
+	}
+	return len(args) - 1
+}
+
+// dueKeys is BZPOPDUE's KeysFn.
+func dueKeys(args [][]byte, dst []int) ([]int, bool) {
+	for i := 1; i < dueTimeoutAt(args); i++ {
+		dst = append(dst, i)
+	}
+	return dst, true
+}
+
+func cmdZPopDue(c *command.Ctx) {
+	now := float64(c.Now)
+	if string(c.Args[2]) != "*" {
+		var ok bool
+		if now, ok = c.Float(2); !ok {
+			return
+		}
+	}
+	count, ok := dueCount(c, 3)
+	if !ok {
+		return
+	}
+	k := &c.Keys[0]
+	var e keyspace.Entry
+	if !c.LookupType(k, types.TZSet, &e) {
+		return
+	}
+	if !e.Exists() || !popDue(c, k, &e, now, count, false) {
+		c.W.Array(0)
+	}
+}
+
+// popDue pops up to count members with scores of at most now and replies with
+// them, under their key if withKey; false: there are none.
+func popDue(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry, now float64, count int64, withKey bool) bool {
+	z := c.ScratchZSet()
+	c.Load(e, z)
+	n := int(min(count, int64(z.CountByScore(types.ScoreRange{Min: math.Inf(-1), Max: now}))))
+	if n == 0 {
+		return false
+	}
+	was := c.OpenZSet(k, e, z, 0)
+	p := pairs{c.W, true, withKey || c.W.Proto >= 3}
+	if withKey {
+		c.W.Array(2)
+		c.W.Bulk(k.B)
+	}
+	c.W.Array(p.elements(n))
+	effect := [][]byte{wordZRem, k.B}
+	z.RemoveByRank(0, n, func(member []byte, score float64) bool {
+		if c.Journaling() {
+			effect = append(effect, append([]byte(nil), member...))
+		}
+		return p.show(member, score)
+	})
+	closeZSet(c, k, was, z, "zrem")
+	c.Dirty += n
+	c.Effect(effect...)
+	return true
+}
+
+var wordZRem = []byte("ZREM")
+
+func cmdBZPopDue(c *command.Ctx) {
+	at := dueTimeoutAt(c.Args)
+	if at < 2 {
+		c.WrongArity()
+		return
+	}
+	ms, ok := c.Timeout(at)
+	if !ok {
+		return
+	}
+	count, ok := dueCount(c, at+1)
+	if !ok {
+		return
+	}
+	for i := range c.Keys {
+		k := &c.Keys[i]
+		var e keyspace.Entry
+		if !c.LookupType(k, types.TZSet, &e) {
+			return
+		}
+		if e.Exists() && popDue(c, k, &e, float64(c.Now), count, true) {
+			return
+		}
+	}
+	if !c.CanBlock() {
+		c.W.NullArray()
+		return
+	}
+	c.Block(c.Keys, command.Wait{Timeout: ms, TimedOut: command.NullArray, Due: true, Serve: func(c *command.Ctx, k *keyspace.Key) bool {
+		e := c.Lookup(k)
+		if e.Type() != types.TZSet {
+			return false
+		}
+		if popDue(c, k, &e, float64(c.Now), count, true) {
+			return true
+		}
+		wakeWhenDue(c, k, &e)
+		return false
+	}})
+	for i := range c.Keys {
+		if e := c.Peek(&c.Keys[i]); e.Type() == types.TZSet {
+			wakeWhenDue(c, &c.Keys[i], &e)
+		}
+	}
+}
+
+// wakeWhenDue has those who wait for a key served when its lowest score has come.
+func wakeWhenDue(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry) {
+	z := c.ScratchZSet()
+	c.Load(e, z)
+	z.Range(0, 1, false, func(_ []byte, score float64) bool {
+		// What is farther away than any clock runs is looked at again when the
+		// set changes.
+		if score < math.MaxInt64/2 {
+			c.WakeAt(k, int64(math.Ceil(score)))
+		}
+		return false
+	})
+}
