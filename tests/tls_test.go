@@ -382,3 +382,58 @@ func TestTLSUser(t *testing.T) {
 		t.Errorf("%s certificates named no user", n)
 	}
 }
+
+// TestTLSSentinel: a Sentinel that speaks TLS only finds a leader and its follower by
+// their TLS ports, and has the follower take over when the leader is killed.
+func TestTLSSentinel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: needs running servers")
+	}
+	sentinel, err := exec.LookPath("redis-sentinel")
+	if err != nil {
+		t.Skip("no redis-sentinel on PATH; tests/setup/install.sh installs it")
+	}
+	bin, err := harness.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := authority(t)
+	var ports []int
+	var procs []*harness.Process
+	ask := func(port int, args ...string) harness.Reply {
+		c, nc, err := dialTLS(ca, port, "client")
+		if err != nil {
+			return harness.Reply{}
+		}
+		defer nc.Close()
+		r, _ := c.Do(args...)
+		return r
+	}
+	for i := range 2 {
+		port, args := tlsArgs(t, ca, "--tls-replication", "yes", "--port", "0", "--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0")
+		if i > 0 {
+			args = append(args, "--replicaof", fmt.Sprint("127.0.0.1 ", ports[0]))
+		}
+		ports = append(ports, port)
+		procs = append(procs, harness.StartProcess(t, t.TempDir(), bin, args...))
+		within(t, 30*time.Second, "it answers", func() bool { return ask(port, "PING").Str == "PONG" })
+	}
+	port, args := tlsArgs(t, ca)
+	dir := t.TempDir()
+	conf := fmt.Sprintf("port 0\nbind 127.0.0.1\ndir %s\ntls-replication yes\n", dir)
+	for i := 0; i < len(args); i += 2 {
+		conf += strings.TrimPrefix(args[i], "--") + " " + args[i+1] + "\n"
+	}
+	conf += fmt.Sprintf("sentinel monitor kvd 127.0.0.1 %d 1\nsentinel down-after-milliseconds kvd 1000\nsentinel failover-timeout kvd 6000\n", ports[0])
+	write(t, filepath.Join(dir, "sentinel.conf"), conf)
+	harness.StartProcess(t, dir, sentinel, filepath.Join(dir, "sentinel.conf"))
+	within(t, 30*time.Second, "Sentinel answers", func() bool { return ask(port, "PING").Str == "PONG" })
+	ask(port, "SENTINEL", "DEBUG", "INFO-PERIOD", "500")
+	within(t, 30*time.Second, "Sentinel knows the follower by its TLS port", func() bool {
+		return strings.Contains(fmt.Sprint(ask(port, "SENTINEL", "REPLICAS", "kvd")), strconv.Itoa(ports[1]))
+	})
+	procs[0].Kill()
+	within(t, 40*time.Second, "the follower leads", func() bool {
+		return strings.Contains(ask(ports[1], "INFO", "replication").Str, "role:master\r\n")
+	})
+}
