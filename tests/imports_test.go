@@ -119,13 +119,14 @@ func TestImports(t *testing.T) {
 
 // unsafeFiles are the files outside types/slab that may import unsafe.
 var unsafeFiles = map[string]bool{
-	"script/lua/unsafe.go":      true, // values, and what the hot loop reaches without checks
-	"transport/loop_linux.go":   true, // system calls that take a pointer
-	"replica/direct_linux.go":   true, // likewise
-	"transport/outbox_linux.go": true, // writev
-	"keyspace/cputime_linux.go": true, // likewise
-	"types/hash_big.go":         true, // Sizeof only
-	"types/set.go":              true, // Sizeof only
-	"types/table_node.go":       true, // Sizeof only
-	"types/zset_packed.go":      true, // a string view of bytes for strconv
+	"script/lua/unsafe.go":       true, // values, and what the hot loop reaches without checks
+	"transport/loop_linux.go":    true, // system calls that take a pointer
+	"replica/direct_linux.go":    true, // likewise
+	"transport/outbox_linux.go":  true, // writev
+	"keyspace/cputime_linux.go":  true, // likewise
+	"keyspace/affinity_linux.go": true, // likewise
+	"types/hash_big.go":          true, // Sizeof only
+	"types/set.go":               true, // Sizeof only
+	"types/table_node.go":        true, // Sizeof only
+	"types/zset_packed.go":       true, // a string view of bytes for strconv
 }
