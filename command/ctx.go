@@ -40,12 +40,26 @@ type Ctx struct {
 // otherwise (but see NoEffect).
 func (c *Ctx) Journaling() bool { return c.S.Keyspace.Journal.Active() }
 
+// addEffect notes what the journal is to get. What a script calls after
+// redis.set_repl is for the log or for followers alone, or for nobody.
+func (c *Ctx) addEffect(db int, args [][]byte) {
+	e := keyspace.Effect{DB: db, Args: args, Volatile: c.Row.Flags&Volatile != 0}
+	if c.script != nil && c.script.repl != replAll {
+		e.Volatile = e.Volatile || c.script.repl&replLog == 0
+		e.Local = c.script.repl&replFollowers == 0
+		if e.Volatile && e.Local {
+			return
+		}
+	}
+	c.effects = append(c.effects, e)
+}
+
 // Effect says what happened, in place of the command itself. Several make one
 // atomic unit. The arguments may alias the command's.
 func (c *Ctx) Effect(args ...[]byte) {
 	c.explicit = true
 	if c.S.Keyspace.Journal.Active() {
-		c.effects = append(c.effects, keyspace.Effect{DB: c.DB(), Args: args, Volatile: c.Row.Flags&Volatile != 0})
+		c.addEffect(c.DB(), args)
 	}
 }
 
@@ -53,7 +67,7 @@ func (c *Ctx) Effect(args ...[]byte) {
 func (c *Ctx) EffectIn(db int, args ...[]byte) {
 	c.explicit = true
 	if c.S.Keyspace.Journal.Active() {
-		c.effects = append(c.effects, keyspace.Effect{DB: db, Args: args, Volatile: c.Row.Flags&Volatile != 0})
+		c.addEffect(db, args)
 	}
 }
 

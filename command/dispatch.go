@@ -312,7 +312,7 @@ func (x *Exec) finish(ctx *Ctx) {
 	if ctx.Dirty > 0 && ctx.Row.Flags&(Write|MayReplicate) != 0 {
 		x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 		if !ctx.explicit && x.s.Keyspace.Journal.Active() {
-			ctx.effects = append(ctx.effects, keyspace.Effect{DB: ctx.DB(), Args: ctx.Args, Volatile: ctx.Row.Flags&Volatile != 0})
+			ctx.addEffect(ctx.DB(), ctx.Args)
 		}
 		if x.s.following.Load() && !ctx.C.applies {
 			x.s.noteOwn(ctx)

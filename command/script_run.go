@@ -42,6 +42,8 @@ type scriptRun struct {
 	outer frame // of EVAL
 	db    int32 // which its client had selected
 
+	repl int // where the effects of its commands go: see setRepl
+
 	// Of the commands that it runs: the reply, the arguments and the text of
 	// those that are numbers, and the keys. Arguments of commands with effects
 	// stay until the end.
@@ -177,11 +179,11 @@ func (x *Exec) newRun() *scriptRun {
 	x.spareRun = nil
 	// In EXEC the effects of a script before may still refer to its memory.
 	if r == nil || len(x.Running.effects) > 0 {
-		return &scriptRun{x: x, argKeys: make([]keyspace.Key, 0, 4)}
+		return &scriptRun{x: x, repl: replAll, argKeys: make([]keyspace.Key, 0, 4)}
 	}
 	clear(r.argv[:cap(r.argv)])
 	clear(r.argKeys[:cap(r.argKeys)])
-	*r = scriptRun{x: x, argv: r.argv[:0], text: r.text[:0], argKeys: r.argKeys[:0], reply: wire.Writer{Buf: r.reply.Buf[:0]}}
+	*r = scriptRun{x: x, repl: replAll, argv: r.argv[:0], text: r.text[:0], argKeys: r.argKeys[:0], reply: wire.Writer{Buf: r.reply.Buf[:0]}}
 	return r
 }
 
@@ -626,8 +628,16 @@ func (m *machine) setResp(s *lua.State, w []lua.Value, n int) (int, error) {
 	return 0, nil
 }
 
-// setRepl checks its argument. What a script changes is always journaled: it
-// could make followers differ otherwise.
+// Where the effects of a script's commands go; the values are those of
+// redis.REPL_AOF and its kin.
+const (
+	replLog       = 1
+	replFollowers = 2
+	replAll       = replLog | replFollowers
+)
+
+// setRepl is redis.set_repl: it says where the effects of the commands that follow go.
+// Followers, or what is loaded from the log, differ from then on, as in Redis.
 func (m *machine) setRepl(s *lua.State, w []lua.Value, n int) (int, error) {
 	if n != 1 {
 		return m.raise(s, w, "ERR redis.set_repl() requires one argument.", true)
@@ -638,6 +648,9 @@ func (m *machine) setRepl(s *lua.State, w []lua.Value, n int) (int, error) {
 	}
 	if flags := int(v); flags&^3 != 0 {
 		return m.raise(s, w, "ERR Invalid replication flags. Please use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.", true)
+	}
+	if m.run != nil {
+		m.run.repl = int(v)
 	}
 	return 0, nil
 }

@@ -3,6 +3,8 @@ package command
 import (
 	"strings"
 	"testing"
+
+	"kvd/keyspace"
 )
 
 // eval runs a script without keys and compares the raw reply, written with \n for CRLF.
@@ -235,5 +237,38 @@ func TestKeysGrow(t *testing.T) {
 		if got := s.do("eval", "local t={} for i=1,30 do t[i]={i} end KEYS[4]='x' return {KEYS[1],KEYS[2],ARGV[1],t[3][1]}", "2", "a", "b", "c"); got != "*4\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n:3\r\n" {
 			t.Fatalf("%q", got)
 		}
+	}
+}
+
+// targets notes for whom each effect is.
+type targets []string
+
+func (t *targets) Effect(e keyspace.Effect) {
+	who := "all"
+	switch {
+	case e.Volatile:
+		who = "followers"
+	case e.Local:
+		who = "log"
+	}
+	*t = append(*t, string(e.Args[1])+" "+who)
+}
+func (t *targets) Begin() {}
+func (t *targets) End()   {}
+
+// TestSetRepl: redis.set_repl says who gets the effects of the calls that follow, in
+// this run of the script only.
+func TestSetRepl(t *testing.T) {
+	s := newTestServer(t)
+	var got targets
+	s.Keyspace.Journal.Attach(&got)
+	s.eval("redis.call('set','a','1') redis.set_repl(redis.REPL_NONE) redis.call('set','b','2') redis.set_repl(redis.REPL_AOF) redis.call('set','c','3') "+
+		"redis.set_repl(redis.REPL_REPLICA) redis.call('incr','d') redis.set_repl(redis.REPL_ALL) redis.call('set','e','4') redis.set_repl(redis.REPL_NONE)", "$-1\n")
+	s.eval("return redis.call('set','f','5')", "+OK\n")
+	if want := "a all, c log, d followers, e all, f all"; strings.Join(got, ", ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, ", "), want)
+	}
+	if got := s.do("mget", "a", "b", "c", "d", "e"); strings.Contains(got, "$-1") {
+		t.Errorf("the server itself has %q", got)
 	}
 }

@@ -84,6 +84,8 @@ type Effect struct {
 	// Volatile: it changes nothing that lasts (a published message), so followers
 	// get it and the log does not.
 	Volatile bool
+	// Local: the log gets it and followers do not, because a script wants it so.
+	Local bool
 }
 
 // AppendAll records several effects as one unit.

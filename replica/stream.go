@@ -316,6 +316,9 @@ func (s *Stream) control(b []byte) {
 
 // Effect encodes an effect (see keyspace.JournalReader).
 func (s *Stream) Effect(e keyspace.Effect) {
+	if e.Local {
+		return
+	}
 	db, args := e.DB, e.Args
 	s.mu.Lock()
 	b := s.scratch[:0]
