@@ -25,6 +25,7 @@ import (
 var Version = "0.1.0-dev"
 
 func main() {
+	keepArgs() // before anybody has a part of one: the title is written over them
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 

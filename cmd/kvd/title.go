@@ -28,7 +28,6 @@ func showTitle(cfg *config.Config, log *logf.Logger, program string) {
 	if !cfg.SetProcTitle.Load() {
 		return
 	}
-	keepArgs()
 	set := func() error { return writeTitle(titleOf(cfg, program)) }
 	if err := set(); err != nil {
 		log.Verbosef("The process's title cannot be set: %v", err)
