@@ -2,11 +2,11 @@ package command
 
 import (
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"kvd/acl"
+	"kvd/lockrank"
 )
 
 // Who a client is and what he may do. The rules, and the test of one call, are in
@@ -27,7 +27,7 @@ type rights struct {
 
 	// mu protects set, and that every client has the rights of the user in it of its
 	// user's name. It is taken under stripe locks, over those of clients and channels.
-	mu  sync.RWMutex
+	mu  lockrank.RWMutex[lockrank.Rights]
 	set *acl.Set
 
 	open   atomic.Bool // connections need not authenticate: the default user is on and has nopass

@@ -31,6 +31,7 @@ type (
 	Scripts             struct{} // scripts.mu
 	Functions           struct{} // functions.mu
 	PubsubOrder         struct{} // pubsub.order
+	Rights              struct{} // rights.mu
 	Channels            struct{} // channelShard.mu
 	Patterns            struct{} // patternTable.mu
 	Tracking            struct{} // tracking.mu
@@ -100,6 +101,7 @@ var Order = []any{
 	Scripts{},
 	Functions{},
 	PubsubOrder{},
+	Rights{},
 	Channels{},
 	Patterns{},
 	Tracking{},

@@ -27,7 +27,9 @@ type skip struct {
 // Unit may be * for every unit, and mode is started, external or both. The name is the whole name
 // of the test, or a regular expression after a slash. A name that begins with -- is an option
 // for the suite instead, such as --ignore-encoding or --tags -needs:repl; or --unsent and
-// commands that the suite's client is not to send, for those that stand outside of any test.
+// commands that the suite's client is not to send, for those that stand outside of any test;
+// or --text OLD => NEW, for what a later release answers in other words: OLD is replaced by
+// NEW in the unit's file.
 // The category is one of:
 //
 //	waits        for a capability that this server does not have yet
@@ -80,6 +82,9 @@ func parseSkip(line string) (skip, error) {
 	if s.what == "" {
 		return skip{}, fmt.Errorf("no test name in %q", line)
 	}
+	if from, _, ok := s.replacement(); strings.HasPrefix(s.what, text) && (!ok || from == "") {
+		return skip{}, fmt.Errorf("want --text OLD => NEW, have %q", s.what)
+	}
 	if re, ok := strings.CutPrefix(s.what, "/"); ok {
 		if _, err := regexp.Compile(re); err != nil {
 			return skip{}, err
@@ -90,6 +95,28 @@ func parseSkip(line string) (skip, error) {
 
 // unsent begins a line about commands that are not sent.
 const unsent = "--unsent "
+
+// text begins a line about words of the unit that are replaced.
+const text = "--text "
+
+// replacement is what is replaced by what; ok is false for other lines.
+func (s skip) replacement() (from, to string, ok bool) {
+	rest, ok := strings.CutPrefix(s.what, text)
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, " => ")
+}
+
+// replacements are the words to be replaced in j's unit, by turns with those in their place.
+func (list skipList) replacements(j job) (words []string) {
+	for _, s := range list {
+		if from, to, ok := s.replacement(); ok && s.applies(j) {
+			words = append(words, from, to)
+		}
+	}
+	return words
+}
 
 func (s skip) isOption() bool { return strings.HasPrefix(s.what, "--") }
 
@@ -110,7 +137,7 @@ func (list skipList) names(j job) (names []string) {
 // options are the further arguments of runtest for j.
 func (list skipList) options(j job) (args []string) {
 	for _, s := range list {
-		if s.applies(j) && s.isOption() && !strings.HasPrefix(s.what, unsent) {
+		if s.applies(j) && s.isOption() && !strings.HasPrefix(s.what, unsent) && !strings.HasPrefix(s.what, text) {
 			args = append(args, strings.Fields(s.what)...)
 		}
 	}

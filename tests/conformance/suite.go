@@ -39,6 +39,9 @@ func (s *suite) run(ctx context.Context, j job, skips skipList) (*result, error)
 	if err := dropCommands(tree, skips.unsent(j)); err != nil {
 		return nil, err
 	}
+	if err := replaceText(filepath.Join(tree, "tests", j.unit+".tcl"), skips.replacements(j)); err != nil {
+		return nil, err
+	}
 	if !s.keep {
 		defer os.RemoveAll(tree)
 	}
@@ -177,6 +180,26 @@ one client Client-only -extfile openssl.cnf -extensions client_cert
 one redis Generic-cert
 openssl dhparam -dsaparam -out redis.dh 2048
 `
+
+// replaceText replaces words of a unit. One that is not there is an error: the line has
+// become void.
+func replaceText(name string, words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	text := string(b)
+	for i := 0; i < len(words); i += 2 {
+		if !strings.Contains(text, words[i]) {
+			return fmt.Errorf("%s: there is no %q to be replaced", name, words[i])
+		}
+		text = strings.ReplaceAll(text, words[i], words[i+1])
+	}
+	return os.WriteFile(name, []byte(text), 0o644)
+}
 
 // dropCommands has the suite's client take these commands without sending them: it calls a procedure
 // of such a name in the place of the server. Of "script|debug" it drops the one subcommand.
