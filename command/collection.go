@@ -191,8 +191,7 @@ func (c *Ctx) ReadyIfWaited(k *keyspace.Key, t types.Type) { c.ReadyIfWaitedIn(c
 
 // ReadyIfWaitedIn is ReadyIfWaited for another database.
 func (c *Ctx) ReadyIfWaitedIn(db int, k *keyspace.Key, t types.Type) {
-	switch t {
-	case types.TList, types.TZSet, types.TStream:
+	if types.Kinds[t].Waited {
 		c.ReadyIn(db, k)
 	}
 }

@@ -3,7 +3,6 @@ package keyspace
 import (
 	"fmt"
 
-	"kvd/types"
 	"kvd/types/slab"
 )
 
@@ -51,7 +50,7 @@ func (st *stripe) check() error {
 					st.readEntry(l, &e)
 					entries += int64(st.entries.Size(l))
 					bytes += int64(st.entries.Size(l))
-					if len(e.mem) > st.entries.Size(l) || int(e.Type()) == 0 || e.Type() > types.TypeMax {
+					if len(e.mem) > st.entries.Size(l) || !e.Type().Known() {
 						return fmt.Errorf("key %q: bad entry header % x", e.Key(), e.mem[:8])
 					}
 					if d := e.Deadline(); d != 0 {

@@ -3,6 +3,7 @@ package persist
 import (
 	"encoding/binary"
 
+	"kvd/persist/rdb"
 	"kvd/resp/wire"
 	"kvd/types"
 	"kvd/types/stream"
@@ -92,7 +93,11 @@ func (c *commander) value(dst, key []byte, typ types.Type, enc types.Encoding, p
 	case types.TStream:
 		c.stream(key, obj.(*stream.Stream))
 	default:
-		panic("persist: no commands make a " + typ.String())
+		w.Array(4)
+		w.BulkString("RESTORE")
+		w.Bulk(key)
+		w.BulkString("0")
+		w.Bulk(rdb.AppendDump(nil, false, typ, enc, packed, obj))
 	}
 	if deadline != 0 {
 		w.Array(3)

@@ -27,19 +27,42 @@ const (
 	TZSet
 	THash
 	TStream
-
-	// TypeMax is the highest type.
-	TypeMax = TStream
 )
 
-var typeNames = [...]string{"none", "string", "list", "set", "zset", "hash", "stream"}
+// Kind is what the rest of kvd must know of a type besides its value.
+type Kind struct {
+	Name string // what TYPE answers
+	// Digest is Redis's number of the type, which DEBUG DIGEST mixes in.
+	Digest uint32
+	// Waited: clients may be blocked for keys of this type.
+	Waited bool
+}
+
+// Kinds is the table by Type; an entry's header has room for 16. It does not change
+// once there is a keyspace. How values are written and read is in rdb.Codecs.
+var Kinds = [16]Kind{
+	TString: {Name: "string", Digest: 0},
+	TList:   {Name: "list", Digest: 1, Waited: true},
+	TSet:    {Name: "set", Digest: 2},
+	TZSet:   {Name: "zset", Digest: 3, Waited: true},
+	THash:   {Name: "hash", Digest: 4},
+	TStream: {Name: "stream", Digest: 6, Waited: true},
+}
 
 // String is the name that TYPE answers.
-func (t Type) String() string { return typeNames[t] }
+func (t Type) String() string {
+	if t.Known() {
+		return Kinds[t].Name
+	}
+	return "none"
+}
+
+// Known tells whether there is such a type.
+func (t Type) Known() bool { return int(t) < len(Kinds) && Kinds[t].Name != "" }
 
 // KnownName tells whether a name is that of a type of value.
 func KnownName(name []byte) bool {
-	return slices.Contains(typeNames[1:], string(name))
+	return len(name) > 0 && slices.ContainsFunc(Kinds[:], func(k Kind) bool { return k.Name == string(name) })
 }
 
 // Encoding says how a value is represented. OBJECT ENCODING answers its name.

@@ -15,7 +15,7 @@ import (
 	"kvd/command/zset"
 )
 
-// All are the rows of all families. A new family is one line here.
+// All are the rows of all families, made anew at each call. A new family is one line here.
 func All() [][]*command.Row {
 	return [][]*command.Row{
 		command.Rows(),

@@ -36,21 +36,9 @@ type Value struct {
 // coding, the order of what must be ordered, and that nothing stands twice.
 func DecodeValue(r *Reader, t byte, limits *Limits) (Value, error) {
 	var v Value
-	switch t {
-	case TypeString:
-		v = decodeString(r)
-	case TypeList, TypeListZiplist, TypeQuicklist, TypeQuicklist2:
-		v = decodeList(r, t, limits)
-	case TypeSet, TypeSetListpack, TypeSetIntset:
-		v = decodeSet(r, t, limits)
-	case TypeZSet, TypeZSet2, TypeZSetZiplist, TypeZSetListpack:
-		v = decodeZSet(r, t, limits)
-	case TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack,
-		TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL, TypeValkeyHash:
-		v = decodeHash(r, t, limits)
-	case TypeStream, TypeStream2, TypeStream3, TypeStreamKvd:
-		v = decodeStream(r, t)
-	default:
+	if c := Codecs[formTypes[t]]; c.Decode != nil {
+		v = c.Decode(r, t, limits)
+	} else {
 		r.fail(errUnknown(t))
 	}
 	if r.err != nil {
@@ -62,7 +50,7 @@ func DecodeValue(r *Reader, t byte, limits *Limits) (Value, error) {
 	return v, nil
 }
 
-func decodeString(r *Reader) Value {
+func decodeString(r *Reader, _ byte, _ *Limits) Value {
 	n, coded := r.length()
 	if coded {
 		if i, ok := r.codedInt(n); ok {

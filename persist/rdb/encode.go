@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"kvd/types"
-	"kvd/types/stream"
 )
 
 // The types of values in files and payloads; see the package comment.
@@ -136,60 +135,13 @@ type Encoder struct {
 
 // ValueType is the type byte for a value that the keyspace keeps in this form.
 func (e *Encoder) ValueType(typ types.Type, enc types.Encoding, packed []byte, obj types.Object) byte {
-	switch typ {
-	case types.TString:
-		return TypeString
-	case types.TList:
-		return TypeQuicklist2
-	case types.TSet:
-		if enc == types.EncIntset {
-			return TypeSetIntset
-		}
-		return TypeSet
-	case types.TZSet:
-		if enc == types.EncListpack {
-			return TypeZSetListpack
-		}
-		return TypeZSet2
-	case types.THash:
-		if enc == types.EncListpack {
-			return TypeHashListpack
-		}
-		e.hash.Load(enc, packed, obj)
-		ttl := e.hash.NextDeadline() != 0 && e.NoFieldDeadlines == 0
-		switch {
-		case enc == types.EncListpackEx && ttl:
-			return TypeListpackTTL
-		case enc == types.EncListpackEx:
-			return TypeHashListpack
-		case ttl:
-			return TypeHashTTL
-		}
-		return TypeHash
-	case types.TStream:
-		return e.streamType(obj.(*stream.Stream))
-	}
-	panic("rdb: no such type of value: " + typ.String())
+	return codecOf(typ).Form(e, enc, packed, obj)
 }
 
 // EncodeValue appends the body of a value, in the form that ValueType names.
 // An Object may be a copy (types.Object.Copy) that nobody else writes to.
 func (e *Encoder) EncodeValue(dst []byte, typ types.Type, enc types.Encoding, packed []byte, obj types.Object) []byte {
-	switch typ {
-	case types.TString:
-		return e.str(dst, enc, packed, obj)
-	case types.TList:
-		return e.listBody(dst, enc, packed, obj)
-	case types.TSet:
-		return e.setBody(dst, enc, packed, obj)
-	case types.TZSet:
-		return e.zsetBody(dst, enc, packed, obj)
-	case types.THash:
-		return e.hashBody(dst, enc, packed, obj)
-	case types.TStream:
-		return e.streamBody(dst, obj.(*stream.Stream))
-	}
-	panic("rdb: no such type of value: " + typ.String())
+	return codecOf(typ).Encode(e, dst, enc, packed, obj)
 }
 
 // spill lets dst go if it has become long.

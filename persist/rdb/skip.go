@@ -40,29 +40,21 @@ func (r *Reader) Reset(b []byte) {
 }
 
 // TypeOf is the type of the values of the type byte t.
-func TypeOf(t byte) types.Type {
-	switch t {
-	case TypeString:
-		return types.TString
-	case TypeList, TypeListZiplist, TypeQuicklist, TypeQuicklist2:
-		return types.TList
-	case TypeSet, TypeSetListpack, TypeSetIntset:
-		return types.TSet
-	case TypeZSet, TypeZSet2, TypeZSetZiplist, TypeZSetListpack:
-		return types.TZSet
-	case TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack,
-		TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL, TypeValkeyHash:
-		return types.THash
-	case TypeStream, TypeStream2, TypeStream3, TypeStreamKvd:
-		return types.TStream
-	}
-	return types.NoType
-}
+func TypeOf(t byte) types.Type { return formTypes[t] }
 
 // Skip passes over the body of a value of the type t: it takes as much as
 // DecodeValue would, and looks at nothing but lengths. Err tells whether it
 // could.
 func Skip(r *Reader, t byte) {
+	if c := Codecs[formTypes[t]]; c.Skip != nil {
+		c.Skip(r, t)
+	} else {
+		r.fail(ErrUnknown)
+	}
+}
+
+// skipForm is Codec.Skip of the forms that consist of lengths, strings and bytes.
+func skipForm(r *Reader, t byte) {
 	switch t {
 	case TypeString, TypeListZiplist, TypeSetIntset, TypeZSetZiplist, TypeZSetListpack, TypeSetListpack,
 		TypeHashZipmap, TypeHashZiplist, TypeHashListpack, TypeListpackTTLPre:
@@ -92,8 +84,6 @@ func Skip(r *Reader, t byte) {
 				r.Next(int(size))
 			}
 		}
-	case TypeStream, TypeStream2, TypeStream3, TypeStreamKvd:
-		r.skipStream(t)
 	default:
 		r.fail(ErrUnknown)
 	}

@@ -168,7 +168,7 @@ func (r *Reader) rawID() (id stream.ID) {
 	return id
 }
 
-func decodeStream(r *Reader, t byte) Value {
+func decodeStream(r *Reader, t byte, _ *Limits) Value {
 	s := stream.New()
 	for n := r.Length(); n > 0 && r.err == nil; n-- {
 		key := r.String()
