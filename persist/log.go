@@ -30,6 +30,8 @@ type Log struct {
 	// Offsets of the log, in bytes appended since the start of the process,
 	// whatever file they went to.
 	appended, written, synced atomic.Int64
+	// untold is how much was appended that no file gets; see Distrust.
+	untold atomic.Int64
 
 	// mu protects what follows. It is taken under the journal's lock and held
 	// for copying in memory.
@@ -552,6 +554,7 @@ func (l *Log) stop() {
 	l.mu.Unlock()
 	l.settled, l.retryAt = false, time.Time{}
 	l.set(func(st *logState) { st.mode, st.err, st.scheduled = logOff, nil, false })
+	l.passUntold()
 	l.synced.Store(l.appended.Load()) // after the mode: see Fsynced
 	l.Changed()
 }

@@ -361,6 +361,7 @@ func (l *Log) broke(err error) {
 	starting := l.state.mode == logStarting
 	l.state.Unlock()
 	if starting { // nothing was promised yet
+		l.passUntold()
 		l.Log.Warningf("Error writing to the temporary AOF incr file: %v", err)
 		l.giveUp()
 		l.mu.Lock()
@@ -378,6 +379,7 @@ func (l *Log) broke(err error) {
 		(*w).Settle()
 		(*w).Failed()
 	}
+	l.passUntold()
 	l.synced.Store(l.appended.Load())
 	if w != nil {
 		(*w).Synced() // reads that came meanwhile have seen nothing that is lost

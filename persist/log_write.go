@@ -351,6 +351,11 @@ func (l *Log) Distrust(why error) {
 	on, f := l.taking, l.file.Load()
 	if on { // nothing more goes to the file
 		l.taking, l.broken = false, why
+		// What nobody was told of has a place in the log, which is never synced: so
+		// replies to writes that come before the gate is shut wait, as after a write
+		// that failed, until broke has their clients closed.
+		l.untold.Add(1)
+		l.appended.Add(1)
 	}
 	l.mu.Unlock()
 	if !on {
@@ -365,6 +370,9 @@ func (l *Log) Distrust(why error) {
 		}
 	}()
 }
+
+// passUntold counts what the log was not told of as written. Nobody waits for it any more.
+func (l *Log) passUntold() { l.written.Add(l.untold.Swap(0)) }
 
 func (l *Log) failLocked(err error) {
 	f := l.file.Swap(nil)
