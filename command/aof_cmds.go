@@ -46,6 +46,9 @@ type AppendLog interface {
 	Pending() (at int64, wait bool)
 	Synced() int64
 	Kick()
+	// Losing tells whether replies wait for the log, but it takes no effects any more,
+	// so that what was changed now must not be acknowledged. At once.
+	Losing() bool
 	// Appended is how many bytes of effects the log was given, Fsynced how many of
 	// them are on the disk; at once.
 	Appended() int64
@@ -160,4 +163,5 @@ func (noPersistence) Synced() int64          { return 0 }
 func (noPersistence) Appended() int64        { return 0 }
 func (noPersistence) Fsynced() int64         { return 0 }
 func (noPersistence) Kick()                  {}
+func (noPersistence) Losing() bool           { return false }
 func (noPersistence) Distrust(error)         {}

@@ -314,8 +314,12 @@ func (x *Exec) finish(ctx *Ctx) {
 		if !ctx.explicit && x.s.Keyspace.Journal.Active() {
 			ctx.addEffect(ctx.DB(), ctx.Args)
 		}
-		if x.s.following.Load() && !ctx.C.applies {
-			x.s.noteOwn(ctx)
+		if x.s.following.Load() {
+			if ctx.C.applies {
+				x.s.forgetOwn(ctx)
+			} else {
+				x.s.noteOwn(ctx)
+			}
 		}
 	}
 	if ctx.inExec {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"sync/atomic"
 	"time"
 
 	"kvd/keyspace"
@@ -15,7 +16,8 @@ import (
 type ownKeys struct {
 	mu    lockrank.Mutex[lockrank.Own] // protects keys and works; taken with stripes locked, and held over nothing
 	keys  map[ownKey]struct{}
-	works bool // expireOwn runs
+	works bool        // expireOwn runs
+	some  atomic.Bool // keys may not be empty; written under mu, and read to save taking it
 }
 
 type ownKey struct {
@@ -40,6 +42,7 @@ func (s *Server) noteOwn(c *Ctx) {
 			o.keys = map[ownKey]struct{}{}
 		}
 		o.keys[ownKey{c.DB(), string(c.Keys[i].B)}] = struct{}{}
+		o.some.Store(true)
 		if !o.works {
 			o.works = true
 			go s.expireOwn()
@@ -54,6 +57,43 @@ func (o *ownKeys) count() int {
 	return len(o.keys)
 }
 
+func (o *ownKeys) has(k ownKey) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.keys[k]
+	return ok
+}
+
+// clear forgets all keys: the contents are the leader's now. All stripes are locked.
+func (o *ownKeys) clear() {
+	o.mu.Lock()
+	clear(o.keys)
+	o.some.Store(false)
+	o.mu.Unlock()
+}
+
+// forgetOwn is for a command of the leader's stream that has changed something: its
+// keys are not the server's own any more. Their stripes are locked.
+func (s *Server) forgetOwn(c *Ctx) {
+	o := &s.own
+	if !o.some.Load() {
+		return
+	}
+	if len(c.Keys) == 0 { // FLUSHALL, SWAPDB
+		o.clear()
+		return
+	}
+	o.mu.Lock()
+	for i := range c.Keys {
+		delete(o.keys, ownKey{c.DB(), string(c.Keys[i].B)})
+	}
+	o.mu.Unlock()
+}
+
+// ContentsReplaced is called when other contents, such as a leader's, have come in
+// the place of those that were served. All stripes are locked.
+func (s *Server) ContentsReplaced() { s.own.clear() }
+
 // expireOwn removes noted keys when their time is over, for as long as there are
 // any and the server follows.
 func (s *Server) expireOwn() {
@@ -65,6 +105,7 @@ func (s *Server) expireOwn() {
 		if !s.following.Load() {
 			o.keys = nil
 		}
+		o.some.Store(len(o.keys) > 0)
 		if len(o.keys) == 0 {
 			o.works = false
 			o.mu.Unlock()
@@ -82,6 +123,10 @@ func (s *Server) expireOwn() {
 		for _, own := range all {
 			k := [1]keyspace.Key{keyspace.MakeKey([]byte(own.key))}
 			h := s.Keyspace.LockKeys(k[:])
+			if !o.has(own) { // it has become the leader's meanwhile
+				s.Keyspace.Unlock(&h)
+				continue
+			}
 			tx.Use(own.db)
 			e := tx.Peek(&k[0]) // removes it when it is due
 			forget := !e.Exists() || e.Deadline() == 0

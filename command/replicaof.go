@@ -73,9 +73,7 @@ func (s *Server) FollowingChanged() {
 		h := s.Keyspace.LockAll()
 		// Nor are the keys of such a command the server's own: they go when the
 		// leader's contents come, and a key of that name is the leader's then.
-		s.own.mu.Lock()
-		clear(s.own.keys)
-		s.own.mu.Unlock()
+		s.own.clear()
 		s.Keyspace.Unlock(&h)
 		s.unblockAll()
 	}

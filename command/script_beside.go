@@ -216,6 +216,9 @@ func (x *Exec) goOn(r *scriptRun, kept []string, spent int64) {
 	r.end(results, err)
 	c.Use(db)
 	x.finish(c)
+	// No loop's turn is this, so those who close clients after the log has failed do
+	// not know of this one.
+	lost := r.wrote.Load() && s.persist.Losing()
 	x.letGo()
 	x.deliverServed()
 	ns := clock() - began
@@ -230,6 +233,9 @@ func (x *Exec) goOn(r *scriptRun, kept []string, spent int64) {
 	}
 	out.Raw(x.own)
 	x.own = x.own[:0]
+	if lost {
+		cl.Conn.Kill(false)
+	}
 	cl.Conn.Deliver(out.Parts()...)
 	b := &s.scripts.beside
 	b.mu.Lock()

@@ -194,6 +194,17 @@ func (l *Log) Pending() (at int64, wait bool) {
 	return at, at > l.synced.Load()
 }
 
+// Losing tells whether replies wait for the log, but it has failed and takes no
+// effects. Stripes may be locked; whoever has changed something holds them.
+func (l *Log) Losing() bool {
+	if !l.holds.Load() {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken != nil
+}
+
 // Appended is how many bytes of effects were given to the log so far, Synced
 // how many of them last (all of them where nobody waits).
 func (l *Log) Appended() int64 { return l.appended.Load() }

@@ -75,6 +75,9 @@ func (s *Saver) Replace(r io.Reader, o Replacement) error {
 
 func (s *Saver) replaced(o Replacement, aux map[string]string) {
 	s.Dirty.Store(0)
+	if s.Options.Replaced != nil {
+		s.Options.Replaced()
+	}
 	if o.At != nil {
 		o.At(aux)
 	}

@@ -57,6 +57,9 @@ type Options struct {
 	// Functions, if not nil, are the texts of the libraries of functions; it is
 	// called at each snapshot's instant, with all stripes locked.
 	Functions func() []string
+	// Replaced, if not nil, is called when other contents have come in the place of
+	// those that were served; all stripes are locked.
+	Replaced func()
 	// LoadFunctions, if not nil, makes libraries from the texts that a file holds,
 	// which may be none. The policy is one of FUNCTION RESTORE: by "flush" they take
 	// the place of those that the server has, by "append" they are added (one that is

@@ -63,7 +63,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		Keyspace: ks, Config: cfg, Log: log, Dirty: &srv.Stats.DirtySinceSave, Version: Version, RedisVersion: config.RedisVersion,
 		UsedMemory: srv.UsedMemory, Limits: srv.RDBLimits, Freq: srv.Freq, FreqClock: srv.FreqClock, Changed: srv.PersistenceChanged,
 		Hold: func() func() { stream.Instant.Lock(); return stream.Instant.Unlock }, Facts: stream.Aux, LeftOut: stream.LeftOut, Around: collector,
-		Functions: srv.Functions, LoadFunctions: srv.LoadFunctions,
+		Functions: srv.Functions, LoadFunctions: srv.LoadFunctions, Replaced: srv.ContentsReplaced,
 	})
 	aof := persist.NewLog(saver, func() persist.Applier { return srv.NewApplier() })
 	srv.SetPersistence(aof)
