@@ -47,19 +47,6 @@ func (b *blocker) want(reply string) {
 	}
 }
 
-// wantNothing checks that the client still waits.
-func (b *blocker) wantNothing() {
-	b.s.t.Helper()
-	select {
-	case got := <-b.conn.replies:
-		b.s.t.Errorf("a client that should wait got %q", got)
-	default:
-		if !b.Blocked() {
-			b.s.t.Error("a client that should wait does not")
-		}
-	}
-}
-
 // wantNoWaiters checks that nothing is left of anybody's wait.
 func (s *testServer) wantNoWaiters() {
 	s.t.Helper()

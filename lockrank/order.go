@@ -66,6 +66,7 @@ type (
 	Durable             struct{} // durable.mu
 	TransportGoroutines struct{} // goroutines.mu
 	TransportConn       struct{} // goConn.mu
+	TransportDetached   struct{} // detached.mu
 	TransportLoop       struct{} // loop.mu
 	Clients             struct{} // clients.mu
 	TransportLoops      struct{} // loops.mu
@@ -136,6 +137,7 @@ var Order = []any{
 	Durable{},
 	TransportGoroutines{},
 	TransportConn{},
+	TransportDetached{},
 	TransportLoop{},
 	Clients{},
 	TransportLoops{},

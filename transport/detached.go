@@ -3,7 +3,8 @@ package transport
 import (
 	"crypto/tls"
 	"net"
-	"sync"
+
+	"kvd/lockrank"
 )
 
 // detached is a connection over TLS that has left the front end; see
@@ -20,7 +21,7 @@ type detached struct {
 type recordsOut struct {
 	net.Conn
 
-	mu      sync.Mutex // protects records: a Read may answer with one
+	mu      lockrank.Mutex[lockrank.TransportDetached] // protects records: a Read may answer with one
 	records []byte
 }
 
