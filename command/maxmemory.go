@@ -87,6 +87,10 @@ func patienceOf(tenacity int64) time.Duration {
 	return math.MaxInt64
 }
 
+// leastMemory is the least limit, in bytes, that lets anything in: an empty server takes
+// more, and clients' tests set a limit of 1 to be refused.
+const leastMemory = 1 << 10
+
 // apply puts the directives in force. It locks stripes one by one, so none may be
 // locked.
 func (l *memoryLimit) apply(s *Server) {
@@ -102,6 +106,9 @@ func (l *memoryLimit) apply(s *Server) {
 			l.extra.Store(m.overhead())
 		}
 		limit = int64(v) - l.extra.Load()
+		if v < leastMemory {
+			limit = -1
+		}
 	}
 	var dbs []keyspace.DBLimit
 	for _, d := range s.Config.DBMaxMemory.Load() {

@@ -384,3 +384,17 @@ func TestPatience(t *testing.T) {
 		t.Errorf("commands wait for %v, %v and %v", a, b, c)
 	}
 }
+
+// TestSmallestLimit: with a limit of 1 an empty server refuses what wants memory, at once.
+func TestSmallestLimit(t *testing.T) {
+	s := newTestServer(t)
+	if got := s.do("CONFIG", "SET", "maxmemory", "1"); got != "+OK\r\n" {
+		t.Fatal(got)
+	}
+	if got := s.do("set", "k", "v"); !strings.HasPrefix(got, "-OOM ") {
+		t.Errorf("SET answered %q", got)
+	}
+	if got := s.do("get", "k"); got != "$-1\r\n" {
+		t.Errorf("GET answered %q", got)
+	}
+}

@@ -115,7 +115,7 @@ func manyIDs(n int) []string {
 // TestAdvisories sends what known attacks send. The server must answer it as it is wanted, must
 // not grow beyond bounds, and must serve others. Classes with tests of their own: C1 and C2
 // (transport, and TestStrangersHoldLittle here), C17 (command, rights_test.go), C19 (transport), C20
-// (check_test.go), C21 and C23 (transport), C8 with every command (TestRestoredMeetsEveryCommand).
+// (check_test.go), C21 and C23 (transport).
 func TestAdvisories(t *testing.T) {
 	s := harness.StartKVD(t, "--proto-max-bulk-len", "64mb")
 	c := s.MustDial(t)
