@@ -22,6 +22,7 @@ type (
 	CommandPersist      struct{} // Server.persistMu
 	CommandFollow       struct{} // Server.followMu
 	MemoryApply         struct{} // memoryLimit.applying
+	Contents            struct{} // Saver.contents
 	LogSyncing          struct{} // Log.syncing
 	StreamInstant       struct{} // Stream.Instant
 	Stripe              struct{} // stripe.mu: several, by their numbers
@@ -93,6 +94,7 @@ var Order = []any{
 	CommandPersist{},
 	CommandFollow{},
 	MemoryApply{},
+	Contents{},
 	LogSyncing{},
 	StreamInstant{},
 	Stripe{},

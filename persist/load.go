@@ -114,6 +114,8 @@ func (s *Saver) Load() error {
 // locked, and the caller keeps other clients away. saved is false where the
 // error happened before anything was emptied.
 func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
+	s.contents.Lock()
+	defer s.contents.Unlock()
 	if !noSave {
 		if err := s.SaveAfter(); err != nil {
 			return false, err

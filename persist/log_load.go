@@ -377,6 +377,8 @@ func (r *logReader) look() error {
 // emptied, and the log is loaded. No stripe is locked, and the caller keeps
 // other clients away.
 func (l *Log) ReloadLog() (err error) {
+	l.contents.Lock()
+	defer l.contents.Unlock()
 	err = errLogClosed
 	l.do(func() {
 		if err = l.Flush(); err != nil {

@@ -32,9 +32,11 @@ func (s *Saver) Verify(r io.Reader, name string) error {
 
 // Replace loads the snapshot that r yields in place of the contents. After an
 // error, a *LoadError, the contents are what they were with Beside, and empty
-// without. No stripe is locked; other loads and saves are kept away by the
-// caller (saves in the background stay away by themselves).
+// without. No stripe is locked; it waits for DEBUG RELOAD and DEBUG LOADAOF, and saves
+// in the background stay away by themselves.
 func (s *Saver) Replace(r io.Reader, o Replacement) error {
+	s.contents.Lock() // else DEBUG RELOAD saves what is half loaded, and loads that
+	defer s.contents.Unlock()
 	s.mu.Lock()
 	s.loadStart = time.Now()
 	s.mu.Unlock()

@@ -86,6 +86,11 @@ type Saver struct {
 
 	// mu protects what follows. Nobody waits for a stripe, a file or a job
 	// while holding it: INFO asks inside EXEC, with all stripes locked.
+	// contents is held while other contents take the place of those that are served: by a
+	// leader's snapshot, DEBUG RELOAD and DEBUG LOADAOF, one at a time. Saves are waited for
+	// and stripes locked under it.
+	contents lockrank.Mutex[lockrank.Contents]
+
 	mu        lockrank.Mutex[lockrank.Saver]
 	lastSave  time.Time
 	lastTry   time.Time

@@ -27,9 +27,14 @@ var infoDiffers = map[string]map[string]string{
 	"zrank":    {"arity": "WITHSCORE came with 7.2"},
 	"zrevrank": {"arity": "WITHSCORE came with 7.2"},
 
+	"blmove": callable, "blpop": callable, "brpop": callable, "brpoplpush": callable, "bzpopmax": callable, "bzpopmin": callable,
+
 	"command|getkeys":         {"arity": "a command's name is enough since 7.2"},
 	"command|getkeysandflags": {"arity": "a command's name is enough since 7.2"},
 }
+
+// callable: scripts may call it, and it does not wait there.
+var callable = map[string]string{"flags": "noscript went with 7.2"}
 
 // helloFree are the fields of HELLO's reply that are the server's own affair.
 var helloFree = map[string]bool{"version": true, "id": true}
@@ -45,6 +50,8 @@ var laterErrors = map[[2]string]string{
 }
 
 func init() {
+	const policies = "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction"
+	laterErrors[[2]string{policies, policies + ", volatile-lrm, allkeys-lrm"}] = "8.6: two policies"
 	for _, name := range []string{"getkeys", "getkeysandflags"} {
 		for _, now := range []string{"ERR The command has no key arguments", "ERR Invalid number of arguments specified for command", "ERR Invalid command specified"} {
 			laterErrors[[2]string{"ERR wrong number of arguments for 'command|" + name + "' command", now}] = "7.2: a command's name is enough"

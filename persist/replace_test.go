@@ -1,0 +1,48 @@
+package persist
+
+import (
+	"io"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestReloadWaitsForReplace: DEBUG RELOAD beside the loading of a leader's snapshot saved
+// what was half loaded, and loaded that. It waits for the end now.
+func TestReloadWaitsForReplace(t *testing.T) {
+	rng := newRand(t)
+	t.Chdir(t.TempDir())
+	leader := newRoom(t)
+	leader.fill(rng, 400)
+	leader.mustSave()
+	leader.lock.release()
+	file, err := os.ReadFile("dump.rdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	r := newRoom(t)
+	r.fill(rng, 50)
+	from, to := io.Pipe()
+	replaced, reloaded := make(chan error, 1), make(chan error, 1)
+	go func() { replaced <- r.Replace(from, Replacement{Name: "the leader"}) }()
+	to.Write(file[:len(file)/2]) // it is loading then
+	go func() {
+		_, err := r.Reload(false, false, false)
+		reloaded <- err
+	}()
+	select {
+	case err := <-reloaded:
+		t.Errorf("DEBUG RELOAD ended beside the loading: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	to.Write(file[len(file)/2:])
+	to.Close()
+	if err := <-replaced; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-reloaded; err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, r.contents(), leader.contents())
+}
