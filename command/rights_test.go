@@ -423,7 +423,7 @@ func TestUserLines(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", lines, want)
 	}
 	s.run(`acl setuser a ~"x`)
-	if cfg, err = load(strings.Join(s.userLines(), "\n")); err != nil {
+	if _, err = load(strings.Join(s.userLines(), "\n")); err != nil {
 		t.Fatalf("%v: %q", err, s.userLines())
 	}
 	for text, want := range map[string]string{
