@@ -138,7 +138,7 @@ func (x *Exec) protectedOK(ctx *Ctx) bool {
 func (x *Exec) acquire(ctx *Ctx) bool {
 	row, ks := ctx.Row, x.s.Keyspace
 	switch {
-	case row.Flags&LockAll != 0 || row.AllKeys != nil && row.AllKeys(x.s, ctx.Args):
+	case row.Flags&LockAll != 0 || row.AllKeys != nil && row.AllKeys(x, ctx.Args):
 		return x.acquireAll(ctx)
 	case len(ctx.Keys) > 0:
 		if ctx.C.Conn == nil {

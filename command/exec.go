@@ -97,7 +97,8 @@ type Exec struct {
 
 	asked asked // see mayCall
 
-	lua      *machine   // for scripts; nil until the first
+	lua      *machine // for scripts; nil until the first
+	recent   recentScripts
 	spareRun *scriptRun // memory for the next one
 }
 

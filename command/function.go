@@ -26,7 +26,7 @@ func functionRows() []*Row {
 	fcall := func(name, summary string, more Flag, keys string) *Row {
 		return &Row{Name: name, Fn: cmdFcall, Arity: -3, Flags: NoScript | SkipMonitor | Stale | MovableKeys | NoMandatoryKeys | more, KeysFn: scriptKeys, KeyFlags: keys,
 			Since: "7.0.0", Group: "scripting", Summary: summary, Complexity: "Depends on the function.",
-			Syntax: "function numkeys [key [key ...]] [arg [arg ...]]", FlagsFn: fcallFlags, AllKeys: func(*Server, [][]byte) bool { return true }}
+			Syntax: "function numkeys [key [key ...]] [arg [arg ...]]", FlagsFn: fcallFlags, AllKeys: func(*Exec, [][]byte) bool { return true }}
 	}
 	const all, one = "request_policy:all_shards response_policy:all_succeeded", "request_policy:all_shards response_policy:one_succeeded"
 	return []*Row{

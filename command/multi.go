@@ -261,7 +261,7 @@ func (x *Exec) lockQueue(c *Ctx, m *multi, cond *execIf) bool {
 	for i, row := range m.rows {
 		args := m.args[at:m.cmds[i].args]
 		at = m.cmds[i].args
-		if row.Flags&(LockAll|Walks) != 0 || row.AllKeys != nil && row.AllKeys(x.s, args) {
+		if row.Flags&(LockAll|Walks) != 0 || row.AllKeys != nil && row.AllKeys(x, args) {
 			return x.acquireAll(c)
 		}
 	}

@@ -116,7 +116,7 @@ type Row struct {
 	Parts PartsKind
 	// AllKeys tells of one call whether it may touch keys that it does not
 	// declare, so that it needs every stripe as LockAll commands do.
-	AllKeys func(s *Server, args [][]byte) bool
+	AllKeys func(x *Exec, args [][]byte) bool
 
 	Since      string // first version of Redis that had it
 	Group      string // as redis.io groups it

@@ -305,16 +305,63 @@ const (
 )
 
 // find finds the script of a command among what is known, nil if it is not there.
-func (by scriptFinder) find(s *Server, args [][]byte) *script {
-	if by == bySHA {
-		return s.scripts.find(args[1])
+func (by scriptFinder) find(x *Exec, args [][]byte) *script {
+	known := &x.s.scripts
+	changes := known.changes.Load() // before looking: what is found may be forgotten at once
+	slot := x.recent.slot(by, args[1])
+	if slot.script != nil && slot.changes == changes && by.names(slot.script, args[1]) {
+		return slot.script
 	}
-	return s.scripts.find([]byte(shaOf(args[1])))
+	sha := args[1]
+	if by == byText {
+		sha = []byte(shaOf(args[1]))
+	}
+	sc := known.find(sha)
+	if sc != nil && len(sc.body) <= recentScriptMax {
+		*slot = recentScript{sc, changes}
+	}
+	return sc
+}
+
+// names tells whether arg is the script's text, or its SHA1 in lower case.
+func (by scriptFinder) names(sc *script, arg []byte) bool {
+	if by == bySHA {
+		return string(arg) == sc.sha
+	}
+	return string(arg) == sc.body
+}
+
+// recentScripts are scripts that an Exec has found, in places that follow from what
+// named them: a command is asked for its script three times, and the SHA1 of a text
+// takes longer than a short script does. Whether it is the right one is told by
+// comparing texts, whether it is still known by scripts.changes.
+type recentScripts [64]recentScript
+
+type recentScript struct {
+	script  *script // nil: none, or it is forgotten
+	changes uint64  // scripts.changes before it was found
+}
+
+// recentScriptMax is the longest text that is remembered, in bytes: scripts that the
+// server has forgotten may stand here.
+const recentScriptMax = 64 << 10
+
+// slot is the place of the script that arg names. Of a text the length and some bytes
+// near its end say which: many begin alike.
+func (r *recentScripts) slot(by scriptFinder, arg []byte) *recentScript {
+	h := uint32(len(arg))
+	if by == byText {
+		h += uint32(len(r)) / 2
+	}
+	for i, n := len(arg)-1, 0; i >= 0 && n < 8; i, n = i-1-n, n+1 {
+		h = h*31 + uint32(arg[i])
+	}
+	return &r[h%uint32(len(r))]
 }
 
 // allKeys is Row.AllKeys.
-func (by scriptFinder) allKeys(s *Server, args [][]byte) bool {
-	if sc := by.find(s, args); sc != nil {
+func (by scriptFinder) allKeys(x *Exec, args [][]byte) bool {
+	if sc := by.find(x, args); sc != nil {
 		return sc.allKeys
 	}
 	// A SHA1 that is not known is not run. A text that is not known although
@@ -325,7 +372,7 @@ func (by scriptFinder) allKeys(s *Server, args [][]byte) bool {
 // flags is Row.FlagsFn. It comes before all else, so it makes the script of an
 // EVAL known, if that can be compiled.
 func (by scriptFinder) flags(c *Ctx) Flag {
-	sc := by.find(c.S, c.Args)
+	sc := by.find(c.x, c.Args)
 	if sc == nil && by == byText {
 		if sc, _ = compileScript(c.S.Table, c.Args[1]); sc != nil {
 			sc = c.S.scripts.add(sc, true)
@@ -344,7 +391,7 @@ func (by scriptFinder) eval(c *Ctx) {
 	if !c.numKeysFit(errNotInt) {
 		return
 	}
-	sc := by.find(c.S, c.Args)
+	sc := by.find(c.x, c.Args)
 	if sc == nil {
 		if by == bySHA {
 			c.Err(errNoScript)

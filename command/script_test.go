@@ -272,3 +272,33 @@ func TestSetRepl(t *testing.T) {
 		t.Errorf("the server itself has %q", got)
 	}
 }
+
+// TestRecentScripts: what an Exec remembers of a script counts no longer once another
+// one has flushed it, and texts that share a place are told apart.
+func TestRecentScripts(t *testing.T) {
+	s := newTestServer(t)
+	body := "return 'one'"
+	sha := shaOf([]byte(body))
+	s.eval(body, "$3\none\n")
+	s.want("evalsha "+sha+" 0", "$3\none\n")
+	s.want("evalsha "+strings.ToUpper(sha)+" 0", "$3\none\n")
+	other := *s
+	other.x, other.c = s.NewExec(), s.NewClient(nil, "", "", 5)
+	other.want("script flush", "+OK\n")
+	s.want("evalsha "+sha+" 0", "-NOSCRIPT No matching script. Please use EVAL.\n")
+	s.eval(body, "$3\none\n")
+	s.want("script exists "+sha, "*1\n:1\n")
+	var place *recentScript
+	same := 0
+	for i := 0; i < 100000 && same < 3; i++ { // "return 1 - i" ends in what decides the place
+		text := []byte("return " + string(rune('1'+i%9)) + strings.Repeat(" ", 1+i/9%200) + "--1234567890")
+		if at := s.x.recent.slot(byText, text); place == nil || at == place {
+			place = at
+			same++
+			s.eval(string(text), ":"+string(rune('1'+i%9))+"\n")
+		}
+	}
+	if same < 3 {
+		t.Fatal("no texts share a place")
+	}
+}

@@ -95,6 +95,8 @@ var suites = []suite{
 		extent{rounds: 3, keys: million, seconds: 3, tests: "set,get", limit: 30 * time.Minute}, nil, scaling},
 	{"multi", "transactions of ten SETs a second and server CPU of one; P=1,16, own load",
 		extent{rounds: 5, keys: million, seconds: 2, limit: 20 * time.Minute}, nil, transactions},
+	{"scripts", "scripts a second and server CPU of one; P=16",
+		extent{rounds: 5, keys: 100_000, seconds: 1, limit: 20 * time.Minute}, nil, scriptsSuite},
 	{"log", "SET at P=16 with the append-only log, by appendfsync; loading it",
 		extent{rounds: 5, keys: million, seconds: 2, limit: 20 * time.Minute}, nil, appendLog},
 	{"collections", "lists, sets, hashes and sorted sets, small and of keys members; set algebra; bytes",
@@ -148,7 +150,7 @@ func parseFlags(args []string) (options, error) {
 	f.Float64Var(&o.over.seconds, "seconds", 0, "aim of each timed load (expiry: of the idle time and the span of the probes; snapshot: of the calm; fullsync: of the throttling); 0: the suite's own")
 	f.IntVar(&o.over.conns, "conns", 0, "idle: connections; 0: the suite's own number")
 	f.IntVar(&o.over.valueMiB, "value-mib", 0, "idle: size of the huge value, at most 512; 0: the suite's own")
-	f.StringVar(&o.over.tests, "tests", "", "throughput and scaling: of "+defaultTests+"; empty: the suite's own; collections: commands, and nothing else; empty: all")
+	f.StringVar(&o.over.tests, "tests", "", "throughput and scaling: of "+defaultTests+"; empty: the suite's own; collections: commands, and nothing else; scripts: names of scripts; empty: all")
 	f.DurationVar(&o.over.limit, "limit", 0, "a suite is given up after this; 0: the suite's own limit")
 	f.Int64Var(&o.requests, "n", 0, "requests of a timed load; 0: from -seconds")
 	f.IntVar(&o.clients, "clients", 50, "connections of the load")

@@ -50,6 +50,9 @@ var thresholds = []threshold{
 	{"scaling/*/share of linear", "kvd", ">=", 0.7},
 	{"scaling/*/rps", "ratio", ">=", 1},
 
+	{"scripts/P=16/*/cpu", "ratio", "<=", 0.8},
+	{"scripts/*/*/cpu", "ratio", "<=", 1},
+
 	{"multi/P=16/cpu", "ratio", "<=", 0.8},
 	{"multi/*/cpu", "ratio", "<=", 1},
 
