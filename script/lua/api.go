@@ -21,15 +21,17 @@ func (s *State) NewFunction(fn GoFunction) Value {
 }
 
 // NewFunctionHolding is NewFunction for a closure that a script can make any
-// number of, such as an iterator: it is charged, and held are the values that
-// the closure keeps.
-func (s *State) NewFunctionHolding(fn GoFunction, held ...Value) (Value, error) {
-	if err := s.Charge(112 + len(held)*valueSize); err != nil {
+// number of, such as an iterator: it is charged to the run. held are the values
+// that the closure keeps, and size is how many bytes of other memory it keeps.
+func (s *State) NewFunctionHolding(fn GoFunction, size int, held ...Value) (Value, error) {
+	f := &function{fn: fn, env: s.globals, size: size}
+	if len(held) > 0 {
+		f.held = append(f.held, held...)
+	}
+	if err := s.Charge(f.memory()); err != nil {
 		return Nil, err
 	}
-	kept := make([]Value, len(held))
-	copy(kept, held)
-	return functionValue(&function{fn: fn, env: s.globals, held: kept}), nil
+	return functionValue(f), nil
 }
 
 // Globals is the table of globals.

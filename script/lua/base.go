@@ -1,8 +1,9 @@
 package lua
 
-import "strings"
-
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // library is the global table of a library, made where it is not there yet.
 func (s *State) library(name string) *Table {
@@ -35,7 +36,7 @@ func openBase(s *State) {
 	if s.opt.Deprecated {
 		s.Register(g, "getfenv", baseGetfenv)
 		s.Register(g, "setfenv", baseSetfenv)
-		openNewproxy(s)
+		s.Register(g, "newproxy", baseNewproxy)
 	}
 	openCoroutine(s)
 }
@@ -230,10 +231,12 @@ func (s *State) load(src, name string) (int, error) {
 		w[0], w[1] = Nil, e.Value
 		return 2, nil
 	}
-	if err := s.Charge(20 * len(p.code)); err != nil {
+	if err := s.Charge(closureSize + p.memory()); err != nil {
 		return 0, err
 	}
-	w[0] = closureValue(&closure{inst: s.newInstance(p), env: s.th.env})
+	inst := s.newInstance(p)
+	inst.measure()
+	w[0] = closureValue(&closure{inst: inst, env: s.th.env})
 	return 1, nil
 }
 
@@ -488,33 +491,26 @@ func baseSetfenv(s *State, w []Value, n int) (int, error) {
 	return 1, nil
 }
 
-// openNewproxy adds newproxy, whose objects share a metatable with those they
-// are made after.
-func openNewproxy(s *State) {
-	known := map[*Table]bool{}
-	s.Register(s.globals, "newproxy", func(s *State, w []Value, n int) (int, error) {
-		if err := s.Charge(48); err != nil {
+// baseNewproxy makes userdata without a metatable, with a new one, or with that of
+// another proxy. Scripts have no other userdata, so each with a metatable is a proxy.
+func baseNewproxy(s *State, w []Value, n int) (int, error) {
+	if err := s.Charge(userdataSize); err != nil {
+		return 0, err
+	}
+	u := &userdata{}
+	switch v := Arg(w, n, 0); {
+	case v.isFalse():
+	case v.kind() == KindBoolean:
+		m, err := s.NewTable(0, 0)
+		if err != nil {
 			return 0, err
 		}
-		u := &userdata{}
-		switch v := Arg(w, n, 0); {
-		case v.isFalse():
-		case v.kind() == KindBoolean:
-			m, err := s.NewTable(0, 0)
-			if err != nil {
-				return 0, err
-			}
-			if len(known) >= 1000 {
-				clear(known)
-			}
-			known[m] = true
-			u.meta = m
-		case v.kind() == KindUserdata && known[v.userdata().meta]:
-			u.meta = v.userdata().meta
-		default:
-			return 0, s.ArgError(0, "boolean or proxy expected")
-		}
-		w[0] = userdataValue(u)
-		return 1, nil
-	})
+		u.meta = m
+	case v.kind() == KindUserdata && v.userdata().meta != nil:
+		u.meta = v.userdata().meta
+	default:
+		return 0, s.ArgError(0, "boolean or proxy expected")
+	}
+	w[0] = userdataValue(u)
+	return 1, nil
 }

@@ -288,6 +288,93 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestCountsWhatIsKept compares what the walk at the bound counts for objects that are
+// reachable with what they take of Go's memory.
+func TestCountsWhatIsKept(t *testing.T) {
+	for _, src := range []string{
+		"t[i] = ('x'):gmatch('b')",
+		"t[i] = ('x'):gmatch(p)", // a pattern that is too long to be cached
+		"t[i] = cjson.new()",
+		"t[i] = newproxy(true)",
+		"t[i] = coroutine.wrap(function() end)",
+		"t[i] = function() return i end",
+		"t[i] = {i}",
+		"t[i] = {x = i}",
+		"t[i] = loadstring('return ' .. i)",
+		"t[i] = struct.pack('s', i)",
+		"local c = cjson.new() c.decode_array_with_array_mt(true) t[i] = c.decode('[]')",
+	} {
+		s := New(Options{Memory: 1 << 30, Deprecated: true})
+		var counted, held []int
+		s.Register(s.Globals(), "measure", func(s *State, w []Value, n int) (int, error) {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			err := s.overdrawn(0)
+			counted, held = append(counted, s.used), append(held, int(m.HeapAlloc))
+			return 0, err
+		})
+		if _, err := evalOn(t, s, "local t, p = {}, ('a'):rep(600) measure() for i = 1, 4000 do "+src+" end measure() return t[1]"); err != nil {
+			t.Fatalf("%s: %v", src, err)
+		}
+		c, h := counted[1]-counted[0], held[1]-held[0]
+		t.Logf("%s: %d bytes are counted for 4,000, %d are held", src, c, h)
+		const kept = 256 << 10 // what the State itself keeps for other uses
+		if c < (h-kept)/2 {
+			t.Errorf("%s: %d bytes are counted for 4,000, and %d are held", src, c, h)
+		}
+	}
+}
+
+// TestGarbageIsNotHeld runs programs whose garbage hides where a walk might not look: what
+// Go's collector keeps of it must count, or be freed.
+func TestGarbageIsNotHeld(t *testing.T) {
+	const bound = 4 << 20
+	for _, src := range []string{
+		// A table of each 32 stays, the others hold long strings.
+		"local t = {} for i = 1, 10 do for k = 1, 10 do for j = 1, 31 do local b = {('x'):rep(10000) .. j} end t[#t + 1] = {} end measure() end",
+		"local t = {} for i = 1, 10 do for k = 1, 10 do for j = 1, 31 do local b = {x = ('x'):rep(10000) .. j} end t[#t + 1] = {x = 1} end measure() end",
+		// Keys of fields that are gone.
+		"local t = {} for i = 1, 10 do local u = {} t[i] = u for j = 1, 200 do u[('x'):rep(10000) .. j] = 1 end for k in pairs(u) do u[k] = nil end measure() end",
+		// The unused ends of coroutines' stacks.
+		`local t = {}
+		local function deep(n) local s = ('x'):rep(10000) .. n if n > 0 then deep(n - 1) end return s end
+		for i = 1, 10 do t[i] = coroutine.create(function() deep(150) coroutine.yield() end) coroutine.resume(t[i]) measure() end`,
+		// The same with closures in frames that have ended.
+		`local t = {}
+		local function deep(n) local s = ('x'):rep(10000) .. n local function f() return s, n > 0 and deep(n - 1) end f() end
+		for i = 1, 10 do t[i] = coroutine.create(function() deep(80) coroutine.yield() end) coroutine.resume(t[i]) measure() end`,
+		// Strings that are being built, one inside the other.
+		"local function f(n) measure() if n < 40 then (('x'):rep(10000)):gsub('()x', function(i) if i < 10000 then return ('x'):rep(100) end f(n + 1) end) end end f(1)",
+		// Tables that are being read.
+		"for i = 1, 3 do local s = '[' .. ('{},'):rep(80000) .. '{}]' pcall(cjson.decode, s) measure() end",
+		"for i = 1, 3 do local s = cmsgpack.pack({1}) .. '\\221\\0\\1\\0\\0' .. ('\\128'):rep(65536) pcall(cmsgpack.unpack, s) measure() end",
+		"local t = {} for i = 1, 10 do for j = 1, 100 do t[#t + 1] = loadstring(('x = 1 '):rep(100)) end measure() end",
+	} {
+		s := New(Options{Memory: bound})
+		var before, now runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		most := uint64(0)
+		s.Register(s.Globals(), "measure", func(s *State, w []Value, n int) (int, error) {
+			runtime.GC()
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc-min(now.HeapAlloc, before.HeapAlloc))
+			return 0, nil
+		})
+		_, err := evalOn(t, s, src)
+		var e *Error
+		if err != nil && !(errors.As(err, &e) && e.Memory) {
+			t.Errorf("%s: %v", src, err)
+		}
+		t.Logf("%.1f MiB, %v: %s", float64(most)/(1<<20), err, src)
+		if most > bound+bound/2 {
+			t.Errorf("%s: %d MiB are held, and the bound is %d", src, most>>20, bound>>20)
+		}
+		stillWorks(t, s)
+	}
+}
+
 // TestRecycle runs scripts whose tables grow in many ways one after the other
 // on one machine, with the memory of the last run used again.
 func TestRecycle(t *testing.T) {

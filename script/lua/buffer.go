@@ -3,14 +3,15 @@ package lua
 // A strbuf builds a string in the State's scratch buffer. What it grows by beyond the
 // buffer is charged before it is taken.
 type strbuf struct {
-	s *State
-	b []byte
+	s       *State
+	b       []byte
+	counted int // its part of State.buffers
 }
 
 // bufferFree is up to which size a buffer's memory is not charged: the State keeps it.
 const bufferFree = 64 << 10
 
-func newStrbuf(s *State) strbuf { return strbuf{s, s.Scratch()} }
+func newStrbuf(s *State) strbuf { return strbuf{s: s, b: s.Scratch()} }
 
 // room makes place for n bytes more.
 func (b *strbuf) room(n int) error {
@@ -36,11 +37,18 @@ func (b *strbuf) grow(n int) error {
 		if err := b.s.Step(size / 64); err != nil {
 			return err
 		}
+		b.count(size)
 	}
 	next := make([]byte, len(b.b), size)
 	copy(next, b.b)
 	b.b = next
 	return nil
+}
+
+// count makes the buffer's part of State.buffers n bytes.
+func (b *strbuf) count(n int) {
+	b.s.buffers += n - b.counted
+	b.counted = n
 }
 
 // add appends s.
@@ -68,7 +76,8 @@ func (b *strbuf) value() (Value, error) {
 	if len(b.b) > bufferFree && len(b.b) > cap(b.b)/2 {
 		// The buffer is the string's from now on; it was charged as it grew.
 		v := bytesValue(b.b)
-		b.s.note(addressOf(b.b), cap(b.b))
+		b.s.note(addressOf(b.b), cap(b.b), spanPlain, 0)
+		b.count(0)
 		b.b = nil
 		return v, nil
 	}
@@ -80,5 +89,6 @@ func (b *strbuf) value() (Value, error) {
 // drop gives the buffer back without making a string.
 func (b *strbuf) drop() {
 	b.s.PutScratch(b.b)
+	b.count(0)
 	b.b = nil
 }

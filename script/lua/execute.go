@@ -522,7 +522,7 @@ func (s *State) loop() error {
 		case opClosure:
 			inst := cl.inst.protos[i.bx()]
 			desc := inst.p.upvalDesc
-			if err = s.Charge(64 + 56*len(desc)); err != nil {
+			if err = s.Charge(closureSize + (upvalSlotSize+upvalSize)*len(desc)); err != nil {
 				break
 			}
 			c := &closure{inst: inst, env: cl.env}

@@ -18,12 +18,19 @@ func FuzzCompile(f *testing.F) {
 	} {
 		f.Add(src)
 	}
-	s := New(Options{Memory: 1 << 22, Deprecated: true, Tick: func(s *State) Action {
-		if s.Host = s.Host.(int) + 1; s.Host.(int) > 50 {
-			return Kill
-		}
-		return Continue
-	}})
+	newState := func() *State {
+		return New(Options{Memory: 1 << 22, Deprecated: true, Tick: func(s *State) Action {
+			if s.Host = s.Host.(int) + 1; s.Host.(int) > 50 {
+				return Kill
+			}
+			return Continue
+		}})
+	}
+	// One machine is used as Redis's scripts use theirs: nothing outlives a run, whose
+	// memory is used again. On the other one scripts change the globals.
+	kept, open := newState(), newState()
+	freeze(kept.Globals())
+	kept.StringMeta.SetReadonly(true)
 	f.Fuzz(func(t *testing.T, src string) {
 		if len(src) > 1<<12 {
 			return
@@ -32,15 +39,33 @@ func FuzzCompile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s.Host = 0
-		_, err = s.Run(p)
-		var e *Error
-		if err != nil && err != ErrKilled && !errors.As(err, &e) {
-			t.Fatal(err)
+		for _, s := range []*State{kept, open} {
+			s.Host = 0
+			_, err = s.Run(p)
+			s.Forget(p)
+			var e *Error
+			if err != nil && err != ErrKilled && !errors.As(err, &e) {
+				t.Fatal(err)
+			}
+			if s == kept {
+				s.Recycle()
+			}
+			if s.th != s.main || s.main.n != 0 || s.main.open != nil || s.nested != 0 {
+				t.Fatal("the machine is not as new")
+			}
 		}
-		s.Recycle()
-		if s.th != s.main || s.main.n != 0 || s.main.open != nil || s.nested != 0 {
-			t.Fatal("the machine is not as new")
+		if open.Globals().Readonly() || len(open.Globals().nodes) > 1000 {
+			open = newState()
 		}
 	})
+}
+
+// freeze makes a table and those in it read-only.
+func freeze(t *Table) {
+	t.SetReadonly(true)
+	for at, _, v := t.Next(0); at >= 0; at, _, v = t.Next(at) {
+		if inner := v.Table(); inner != nil && !inner.Readonly() {
+			freeze(inner)
+		}
+	}
 }

@@ -121,6 +121,7 @@ var hostilePrograms = []struct{ want, program string }{
 	{"memory", "local t = {} while true do t[#t + 1] = ('x'):rep(10000):upper() end"},
 	{"memory", "local t = {} while true do t[#t + 1] = loadstring('return ' .. #t) end"},
 	{"memory", "local t = {} while true do t[#t + 1] = ('a'):gmatch('b') end"},
+	{"memory", "local t = {} local p = ('a'):rep(20000) while true do t[#t + 1] = ('x'):gmatch(p) end"},
 	{"memory", "local t = {} while true do t[#t + 1] = setmetatable({}, {}) end"},
 	{"killed", "local t = {} while true do pcall(function() while true do t[#t + 1] = ('x'):rep(100000) .. #t end end) end"},
 	{"memory", "local t = {} for i = 1, 1e9 do t[i * 1000] = i end"},

@@ -7,6 +7,8 @@ type instance struct {
 	code   []uint64
 	protos []*instance
 	main   *closure // kept for runs of a whole chunk
+	size   int      // what a script's memory counts for it: 0 where the script did not compile it
+	epoch  uint32
 
 	// For the hot loop.
 	consts pointer
@@ -33,6 +35,14 @@ func (s *State) newInstance(p *Proto) *instance {
 	i.consts = first(p.consts)
 	i.stack, i.params, i.plain = uintptr(p.stack*valueSize), uint64(p.params), p.vararg == 0
 	return i
+}
+
+// measure makes the instance and those in it count for the script.
+func (i *instance) measure() {
+	i.size = i.p.ownMemory()
+	for _, inner := range i.protos {
+		inner.measure()
+	}
 }
 
 // Forget lets go of what the State keeps for a Proto that will not be run

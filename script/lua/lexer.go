@@ -181,8 +181,7 @@ func isNewline(c int) bool {
 	return c == '\n' || c == '\r'
 }
 
-// newline skips \n, \r, \r\n or \n\r.
-// count tells step of what was read since it was told last.
+// count tells step what was read since the last time.
 func (l *lexer) count() {
 	if n := l.at - l.counted; n > 1000 && l.step != nil {
 		l.counted = l.at
@@ -192,6 +191,7 @@ func (l *lexer) count() {
 	}
 }
 
+// newline skips \n, \r, \r\n or \n\r.
 func (l *lexer) newline() {
 	l.count()
 	old := l.cur

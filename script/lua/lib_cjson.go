@@ -19,7 +19,8 @@ type cjsonConfig struct {
 	decodeInvalid  bool
 	keepBuffer     bool
 	precision      int32
-	arrayMetatable *Table // what decoded empty arrays get, nil for none
+	markArrays     bool   // decoded empty arrays get arrayMetatable
+	arrayMetatable *Table // nil until it was asked for
 }
 
 // arrayMark is the field of a metatable that makes an empty table an array.
@@ -27,15 +28,27 @@ const arrayMark = "__is_cjson_array"
 
 // OpenCjson makes the table cjson.
 func OpenCjson(s *State) {
-	s.globals.Embed("cjson", newCjson(s).Value())
+	t, err := newCjson(s)
+	if err != nil {
+		panic("lua: " + err.Error()) // no bound of memory is in force while a State is made
+	}
+	s.globals.Embed("cjson", t.Value())
 }
 
-func newCjson(s *State) *Table {
+const cjsonFunctions, cjsonFields = 11, 14
+
+func newCjson(s *State) (*Table, error) {
+	if err := s.Charge(cjsonFunctions * goFunctionSize); err != nil {
+		return nil, err
+	}
+	t, err := s.NewTable(0, cjsonFields)
+	if err != nil {
+		return nil, err
+	}
 	c := &cjsonConfig{
 		sparseRatio: 2, sparseSafe: 10, encodeDepth: 1000, decodeDepth: 1000,
 		decodeInvalid: true, keepBuffer: true, precision: 14,
 	}
-	t := &Table{}
 	s.Register(t, "encode", c.encode)
 	s.Register(t, "decode", c.decode)
 	s.Register(t, "encode_sparse_array", c.setSparse)
@@ -47,16 +60,17 @@ func newCjson(s *State) *Table {
 	s.Register(t, "decode_invalid_numbers", boolSetting(&c.decodeInvalid))
 	s.Register(t, "decode_array_with_array_mt", c.setArrayMetatable)
 	s.Register(t, "new", func(s *State, w []Value, n int) (int, error) {
-		if err := s.Charge(2048); err != nil {
+		t, err := newCjson(s)
+		if err != nil {
 			return 0, err
 		}
-		w[0] = newCjson(s).Value()
+		w[0] = t.Value()
 		return 1, nil
 	})
 	t.Embed("null", LightUserdata(0))
 	t.Embed("_NAME", String("cjson"))
 	t.Embed("_VERSION", String("2.1.0"))
-	return t
+	return t, nil
 }
 
 // settingArgs fails for more arguments than a setting has.
@@ -171,17 +185,15 @@ func (c *cjsonConfig) setArrayMetatable(s *State, w []Value, n int) (int, error)
 	if err := settingArgs(s, n, 1); err != nil {
 		return 0, err
 	}
-	on := c.arrayMetatable != nil
-	if err := setBool(s, w, n, 0, &on); err != nil {
+	if err := setBool(s, w, n, 0, &c.markArrays); err != nil {
 		return 0, err
 	}
-	switch {
-	case !on:
-		c.arrayMetatable = nil
-	case c.arrayMetatable == nil:
+	if c.markArrays && c.arrayMetatable == nil {
+		// All empty arrays of all scripts share it, so it is made outside of the run's
+		// memory, and no script can change it.
 		c.arrayMetatable = &Table{}
 		c.arrayMetatable.Embed(arrayMark, Bool(true))
-		c.arrayMetatable.SetReadonly(true) // all empty arrays of all scripts share it
+		c.arrayMetatable.SetReadonly(true)
 	}
 	return 1, nil
 }
@@ -464,8 +476,9 @@ func (c *cjsonConfig) decode(s *State, w []Value, n int) (int, error) {
 		return 0, s.Errorf("JSON parser does not support UTF-16 or UTF-32")
 	}
 	d := jsonDecoder{s: s, c: c, text: text, used: 1}
-	d.stack = d.first[:0]
+	base := len(s.building)
 	v, err := d.value(d.token())
+	s.built(base)
 	if err != nil {
 		return 0, err
 	}
@@ -506,12 +519,10 @@ type jsonDecoder struct {
 	used  int // what the original has on the stack
 	steps int
 
-	at     int     // where the last token begins, or its error is
-	value_ Value   // of a string, number or boolean
-	fault  string  // of an error
-	failed error   // a failure that has nothing to do with JSON: memory, the interrupt
-	stack  []Value // elements of what is being read
-	first  [64]Value
+	at     int    // where the last token begins, or its error is
+	value_ Value  // of a string, number or boolean
+	fault  string // of an error
+	failed error  // a failure that has nothing to do with JSON: memory, the interrupt
 }
 
 func (d *jsonDecoder) expected(what string, found jsonToken) error {
@@ -800,19 +811,6 @@ func appendUTF8(b []byte, c int) []byte {
 	return append(b, byte(c>>18)|0xF0, byte(c>>12&0x3F)|0x80, byte(c>>6&0x3F)|0x80, byte(c&0x3F)|0x80)
 }
 
-// push keeps a value until its array or object is whole.
-func (d *jsonDecoder) push(v Value) error {
-	if len(d.stack) == cap(d.stack) {
-		size := 2 * len(d.stack)
-		if err := d.s.Charge(size * valueSize); err != nil {
-			return err
-		}
-		d.stack = append(make([]Value, 0, size), d.stack...)
-	}
-	d.stack = append(d.stack, v)
-	return nil
-}
-
 // descend enters an array or object, which puts slots values on the original's stack.
 func (d *jsonDecoder) descend(slots int) error {
 	d.depth++
@@ -844,19 +842,19 @@ func (d *jsonDecoder) array() (Value, error) {
 	if t == jsonArrayEnd {
 		d.depth--
 		v, err := d.s.newArray(nil)
-		if err == nil && d.c.arrayMetatable != nil {
+		if err == nil && d.c.markArrays {
 			v.table().meta = d.c.arrayMetatable
 		}
 		return v, err
 	}
-	base := len(d.stack)
+	base := len(d.s.building)
 	d.used++
 	for {
 		v, err := d.value(t)
 		if err != nil {
 			return Nil, err
 		}
-		if err := d.push(v); err != nil {
+		if err := d.s.build(v); err != nil {
 			return Nil, err
 		}
 		t = d.token()
@@ -870,8 +868,8 @@ func (d *jsonDecoder) array() (Value, error) {
 	}
 	d.used--
 	d.depth--
-	v, err := d.s.newArray(d.stack[base:])
-	d.stack = d.stack[:base]
+	v, err := d.s.newArray(d.s.building[base:])
+	d.s.building = d.s.building[:base]
 	return v, err
 }
 
@@ -888,13 +886,13 @@ func (d *jsonDecoder) object() (Value, error) {
 		}
 		return v.Value(), nil
 	}
-	base := len(d.stack)
+	base := len(d.s.building)
 	d.used += 2
 	for {
 		if t != jsonString {
 			return Nil, d.expected("object key string", t)
 		}
-		if err := d.push(d.value_); err != nil {
+		if err := d.s.build(d.value_); err != nil {
 			return Nil, err
 		}
 		if t = d.token(); t != jsonColon {
@@ -904,7 +902,7 @@ func (d *jsonDecoder) object() (Value, error) {
 		if err != nil {
 			return Nil, err
 		}
-		if err := d.push(v); err != nil {
+		if err := d.s.build(v); err != nil {
 			return Nil, err
 		}
 		t = d.token()
@@ -918,7 +916,7 @@ func (d *jsonDecoder) object() (Value, error) {
 	}
 	d.used -= 2
 	d.depth--
-	pairs := d.stack[base:]
+	pairs := d.s.building[base:]
 	obj, err := d.s.NewTable(0, len(pairs)/2)
 	if err != nil {
 		return Nil, err
@@ -928,6 +926,6 @@ func (d *jsonDecoder) object() (Value, error) {
 			return Nil, err
 		}
 	}
-	d.stack = d.stack[:base]
+	d.s.building = d.s.building[:base]
 	return obj.Value(), nil
 }

@@ -285,7 +285,6 @@ type unpacker struct {
 	data  string
 	pos   int
 	steps int
-	stack []Value // the elements of the arrays and maps that are being read
 }
 
 // need fails where less than n bytes are left.
@@ -406,36 +405,23 @@ func (u *unpacker) text(head int, n uint64) (Value, error) {
 	return u.s.View(u.data, u.data[from:u.pos])
 }
 
-// push keeps a value until its array or map is whole.
-func (u *unpacker) push(v Value) error {
-	if len(u.stack) == cap(u.stack) {
-		size := max(2*len(u.stack), 32)
-		if err := u.s.Charge(size * valueSize); err != nil {
-			return err
-		}
-		u.stack = append(make([]Value, 0, size), u.stack...)
-	}
-	u.stack = append(u.stack, v)
-	return nil
-}
-
 func (u *unpacker) array(n, used int) (Value, error) {
 	// The table is on the original's stack, and then the index.
 	if used+2 > maxFrame {
 		return Nil, u.s.Errorf("stack overflow (in function mp_decode_to_lua_array)")
 	}
-	base := len(u.stack)
+	base := len(u.s.building)
 	for range n {
 		v, err := u.value(used + 2)
 		if err != nil {
 			return Nil, err
 		}
-		if err := u.push(v); err != nil {
+		if err := u.s.build(v); err != nil {
 			return Nil, err
 		}
 	}
-	t, err := u.s.newArray(u.stack[base:])
-	u.stack = u.stack[:base]
+	t, err := u.s.newArray(u.s.building[base:])
+	u.s.building = u.s.building[:base]
 	return t, err
 }
 
@@ -473,6 +459,10 @@ func (u *unpacker) table(n, used int) (Value, error) {
 	if err != nil {
 		return Nil, err
 	}
+	base := len(u.s.building)
+	if err := u.s.build(t.Value()); err != nil {
+		return Nil, err
+	}
 	for range n {
 		k, err := u.value(used + 1)
 		if err != nil {
@@ -486,5 +476,6 @@ func (u *unpacker) table(n, used int) (Value, error) {
 			return Nil, err
 		}
 	}
+	u.s.building = u.s.building[:base]
 	return t.Value(), nil
 }

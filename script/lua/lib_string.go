@@ -384,7 +384,7 @@ func (l *stringLib) gmatch(s *State, w []Value, n int) (int, error) {
 		return 0, err
 	}
 	at := 0
-	w[0] = s.NewFunction(func(s *State, w []Value, n int) (int, error) {
+	w[0], err = s.NewFunctionHolding(func(s *State, w []Value, n int) (int, error) {
 		var m matcher
 		m.src, m.items, m.state = src, pat.items, s
 		for ; at <= len(src); at++ {
@@ -410,8 +410,8 @@ func (l *stringLib) gmatch(s *State, w []Value, n int) (int, error) {
 			}
 		}
 		return 0, m.end()
-	})
-	return 1, nil
+	}, pat.size(), w[0])
+	return 1, err
 }
 
 func (l *stringLib) gsub(s *State, w []Value, n int) (int, error) {

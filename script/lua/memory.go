@@ -21,11 +21,23 @@ const (
 	maxStringSize = 1<<31 - 1 - 24 // what fits PUC's string header and an int
 )
 
-// span is one piece of memory that was charged.
+// span is one piece of memory that strings, small tables or small arrays are
+// cut from. Its address keeps nothing alive.
 type span struct {
-	base uintptr
-	size int
+	base  uintptr
+	size  int
+	kind  uint8
+	slab  int32 // index in slab.run, where the kind is one of a slab
+	order int32 // while spans are sorted: which was allocated first
 }
+
+// Kinds of spans. Only what has pointers in it needs to be told apart.
+const (
+	spanPlain uint8 = iota // strings, heads
+	spanTables
+	spanValues
+	spanNodes
+)
 
 // Charge counts n bytes that are about to be taken against the run's memory.
 // The error is "not enough memory"; the bytes are not counted then.
@@ -60,21 +72,21 @@ func (s *State) allocSlow(n int) ([]byte, error) {
 			return nil, err
 		}
 		b := make([]byte, n)
-		s.note(addressOf(b), n)
+		s.note(addressOf(b), n, spanPlain, 0)
 		return b, nil
 	}
 	if err := s.Charge(chunkSize); err != nil {
 		return nil, err
 	}
 	s.chunk = make([]byte, chunkSize)
-	s.note(addressOf(s.chunk), chunkSize)
+	s.note(addressOf(s.chunk), chunkSize, spanPlain, 0)
 	return s.Alloc(n)
 }
 
 // note records a piece of memory, for the walk at the bound.
-func (s *State) note(base uintptr, n int) {
+func (s *State) note(base uintptr, n int, kind uint8, slab int) {
 	if s.opt.Memory > 0 {
-		s.allocs = append(s.allocs, span{base, n})
+		s.allocs = append(s.allocs, span{base: base, size: n, kind: kind, slab: int32(slab)})
 	}
 }
 
@@ -128,7 +140,7 @@ func (s *State) PutScratch(b []byte) {
 
 // NewTable makes a table with room for array values at 1.. and fields others.
 func (s *State) NewTable(array, fields int) (*Table, error) {
-	tables, err := s.tables.take(s, 1, slabTables, tableSize)
+	tables, err := s.tables.take(s, 1, slabTables, tableSize, spanTables)
 	if err != nil {
 		return nil, err
 	}
@@ -157,35 +169,55 @@ func (s *State) newValues(n int) ([]Value, error) {
 			v := list[len(list)-1]
 			list[len(list)-1] = nil
 			s.oldValues[c] = list[:len(list)-1]
-			s.note(addressOf(v), n*valueSize)
 			return v, nil
 		}
-		v := make([]Value, n)
-		s.note(addressOf(v), n*valueSize)
-		return v, nil
+		return make([]Value, n), nil
 	}
-	return s.values.take(s, n, slabValues, valueSize)
+	return s.values.take(s, n, slabValues, valueSize, spanValues)
 }
 
 // slab is memory that small things are cut from.
 type slab[T any] struct {
 	all   []T
-	next  int // all[next:] is free
-	begin int // what the run has taken begins here
+	next  int   // all[next:] is free
+	begin int   // what the run has taken begins here
+	run   [][]T // the slabs of this run, for the walk at the bound of memory
 }
 
-func (b *slab[T]) take(s *State, n, size, bytes int) ([]T, error) {
+// slabMemory is how much memory a run may take before its tables are allocated
+// one by one. A slab keeps all that its tables refer to from the collector as
+// long as one of them is in use: a script that makes much garbage would hold
+// any amount of memory.
+const slabMemory = 8 << 20
+
+func (b *slab[T]) take(s *State, n, size, bytes int, kind uint8) ([]T, error) {
+	if s.used > s.slabLimit {
+		if err := s.Charge(n * bytes); err != nil {
+			return nil, err
+		}
+		return make([]T, n), nil
+	}
 	if b.next+n > len(b.all) {
 		if err := s.Charge(size * bytes); err != nil {
 			return nil, err
 		}
 		b.all = make([]T, size)
 		b.next, b.begin = 0, 0
-		s.note(addressOf(b.all), size*bytes)
+		s.note(addressOf(b.all), size*bytes, kind, len(b.run))
+		if s.opt.Memory > 0 && kind != spanPlain {
+			b.run = append(b.run, b.all)
+		}
 	}
 	v := b.all[b.next : b.next+n : b.next+n]
 	b.next += n
 	return v, nil
+}
+
+// begins forgets the slabs of earlier runs.
+func (b *slab[T]) begins() {
+	b.begin = b.next
+	clear(b.run)
+	b.run = b.run[:0]
 }
 
 // rewind takes back what the run has taken.
@@ -272,6 +304,34 @@ func (s *State) Recycle() {
 	s.heads.rewind()
 }
 
+// build keeps a value for a table that a Go function is about to make, where
+// the walk at the bound of memory finds it. built gives up those from base on.
+func (s *State) build(v Value) error {
+	if len(s.building) == cap(s.building) {
+		size := max(2*len(s.building), buildingKept)
+		if err := s.Charge(size * valueSize); err != nil {
+			return err
+		}
+		s.building = append(make([]Value, 0, size), s.building...)
+	}
+	s.building = append(s.building, v)
+	return nil
+}
+
+func (s *State) built(base int) {
+	s.building = s.building[:base]
+	switch {
+	case base > 0:
+	case cap(s.building) > buildingKept:
+		s.building = nil
+	default:
+		clear(s.building[:cap(s.building)])
+	}
+}
+
+// buildingKept is the length of State.building that is kept for the next time.
+const buildingKept = 128
+
 // newNodes makes an empty list of nodes with room for n, a power of two, and
 // the heads of its chains.
 func (s *State) newNodes(n int) ([]node, []int32, error) {
@@ -290,20 +350,15 @@ func (s *State) newNodes(n int) ([]node, []int32, error) {
 			old := list[len(list)-1]
 			list[len(list)-1] = nodeList{}
 			s.oldNodes[c] = list[:len(list)-1]
-			s.note(addressOf(old.nodes[:1]), n*nodeSize)
-			s.note(addressOf(old.heads), n*4)
 			return old.nodes, old.heads, nil
 		}
-		nodes, heads := make([]node, n), make([]int32, n)
-		s.note(addressOf(nodes), n*nodeSize)
-		s.note(addressOf(heads), n*4)
-		return nodes[:0], heads, nil
+		return make([]node, 0, n), make([]int32, n), nil
 	}
-	nodes, err := s.nodes.take(s, n, slabNodes, nodeSize)
+	nodes, err := s.nodes.take(s, n, slabNodes, nodeSize, spanNodes)
 	if err != nil {
 		return nil, nil, err
 	}
-	heads, err := s.heads.take(s, n, slabHeads, 4)
+	heads, err := s.heads.take(s, n, slabHeads, 4, spanPlain)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -333,10 +388,16 @@ func (s *State) resetMemory() {
 	if s.opt.Memory > 0 {
 		s.allowed = s.opt.Memory
 	}
+	s.slabLimit = slabMemory
+	if s.opt.Memory > 0 {
+		s.slabLimit = min(slabMemory, s.opt.Memory/4)
+	}
 	s.allocs = s.allocs[:0]
 	s.forgetGrown()
-	s.tables.begin, s.values.begin = s.tables.next, s.values.next
-	s.nodes.begin, s.heads.begin = s.nodes.next, s.heads.next
+	s.tables.begins()
+	s.values.begins()
+	s.nodes.begins()
+	s.heads.begins()
 }
 
 // forgetGrown empties the list of tables that have grown.

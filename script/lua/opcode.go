@@ -4,7 +4,7 @@ package lua
 // No-Frills Introduction to Lua 5.1 VM Instructions"): 32 bits, op 6, a 8, c 9,
 // b 9, where bx are the upper 18 bits, and sbx is bx minus maxSbx. The slow
 // loop runs them, and the names of variables in messages are read off them;
-// what the hot loop runs is made of them one to one (machine.go).
+// the hot loop's instructions are made of them one to one (hot.go).
 type instruction uint32
 
 type opcode uint8

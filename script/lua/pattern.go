@@ -100,6 +100,14 @@ type pattern struct {
 // patItemSize is what one byte of a pattern costs at most once it is translated.
 const patItemSize = 64
 
+// size is how many bytes the pattern takes, where the cache does not keep it.
+func (pat *pattern) size() int {
+	if len(pat.text) <= maxCachedPattern {
+		return 0
+	}
+	return cap(pat.items) * patItemSize
+}
+
 // compilePattern translates p. Errors are found when matching reaches them, as in PUC.
 func compilePattern(p string) *pattern {
 	pat := &pattern{text: p, items: make([]patItem, 0, min(len(p), 1<<16)+1)}

@@ -27,6 +27,27 @@ const (
 	varargNeeds = 4
 )
 
+// ownMemory is about how many bytes the function takes with its instance, but
+// without the functions in it; memory is with them.
+func (p *Proto) ownMemory() int {
+	const head, instruction, local = 400, 4 + 4 + 8, 24
+	n := head + len(p.code)*instruction + len(p.consts)*valueSize + len(p.locals)*local + len(p.upvals)*local
+	for _, v := range p.consts {
+		if v.isKind(KindString) {
+			n += v.strLen()
+		}
+	}
+	return n
+}
+
+func (p *Proto) memory() int {
+	n := p.ownMemory()
+	for _, inner := range p.protos {
+		n += inner.memory()
+	}
+	return n
+}
+
 // localInfo is a local variable and where it is alive.
 type localInfo struct {
 	name       string

@@ -73,6 +73,9 @@ type State struct {
 	grown     []*Table // tables of this run with arrays or nodes of a size that is used again
 	used      int      // bytes charged to this run
 	allowed   int      // where used makes the walk necessary
+	slabLimit int      // where used ends the use of slabs
+	buffers   int      // bytes of buffers in which strings are being built, beyond the one that is kept
+	building  []Value  // what the tables that Go functions are making will hold
 	allocs    []span
 	epoch     uint32
 
@@ -187,6 +190,9 @@ func (s *State) endRun(err error) error {
 	source, line, v := s.errSource, max(s.errLine, 0), s.thrown
 	s.reset()
 	s.letGo()
+	if err == ErrKilled {
+		s.interrupt.Store(false) // an interrupt that came twice, or was met by a walk, is done
+	}
 	if err == errThrown {
 		return &Error{Value: v, Source: source, Line: line, Memory: v.same(outOfMemory)}
 	}
@@ -205,7 +211,8 @@ func (s *State) reset() {
 		th.stack = make([]Value, firstStack)
 	}
 	s.th = th
-	s.nested, s.handling = 0, 0
+	s.nested, s.handling, s.buffers = 0, 0, 0
+	s.built(0)
 	s.thrown, s.errSource = Nil, ""
 }
 

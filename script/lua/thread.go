@@ -88,7 +88,7 @@ const (
 
 func (s *State) newThread() (*thread, error) {
 	const stack, frames = 64, 8
-	if err := s.Charge(stack*valueSize + frames*int(frameSize) + 160); err != nil {
+	if err := s.Charge(stack*valueSize + frames*int(frameSize) + threadSize); err != nil {
 		return nil, err
 	}
 	t := &thread{stack: make([]Value, stack), frames: make([]frame, frames), env: s.th.env}

@@ -120,10 +120,26 @@ type function struct {
 	fn      GoFunction
 	special uint8   // which special function it is to the loop, or 0
 	thread  *thread // of a function that coroutine.wrap made
-	held    []Value // what fn keeps, for the walk at the bound of memory
+	held    []Value // the values that fn keeps, for the walk at the bound of memory
+	size    int     // how many bytes fn keeps beside them
 	env     *Table
 	epoch   uint32
 }
+
+// goFunctionSize is what a function in Go takes with its closure.
+const goFunctionSize = 112
+
+// What other objects take, beside what tables and stacks are counted by.
+const (
+	closureSize   = 64
+	upvalSlotSize = 8
+	upvalSize     = 48
+	userdataSize  = 48
+	threadSize    = 160
+)
+
+// memory is how many bytes the function takes with what only it keeps.
+func (f *function) memory() int { return goFunctionSize + len(f.held)*valueSize + f.size }
 
 // userdata is what newproxy makes: an identity with a metatable.
 type userdata struct {

@@ -1,20 +1,27 @@
 package lua
 
-import "sort"
+import (
+	"cmp"
+	"slices"
+)
 
-// At the bound of memory the charges are replaced by what the script can still
-// reach: a walk marks the pieces of memory (chunks, slabs, arrays) that anything
-// reachable lies in, so a short string in a chunk counts for all of the chunk
-// that it keeps alive. Nothing is freed here; that is Go's collector's work.
+// At the bound of memory the charges are replaced by what Go's collector would
+// keep of the run's memory: a walk from what the script can reach. A chunk of
+// strings counts as a whole where anything in it is reachable. So does a slab,
+// and then everything that its tables, values and nodes refer to counts too,
+// also of those that nothing refers to any more: the collector keeps them.
+// The same holds for the unused ends of stacks and for the keys of fields that
+// were set to nil. The walk frees nothing; that is Go's collector's work.
 
 // walker is one walk.
 type walker struct {
 	s     *State
-	spans []span // sorted by address
+	spans []span // sorted by address; none overlaps another
 	live  []bool // of each span
-	other int    // bytes of closures, coroutines and what else is no span
+	other int    // bytes of what lies in no span
 	todo  []Value
 	steps int
+	ended bool // an interrupt has come
 }
 
 // reserve is the part of the bound that is never filled, so that one walk does
@@ -24,24 +31,41 @@ const reserve = 32
 // overdrawn is called where the charge of n bytes went over the bound.
 func (s *State) overdrawn(n int) error {
 	s.used -= n
-	w := walker{s: s, spans: s.allocs}
-	sort.Slice(w.spans, func(i, j int) bool { return w.spans[i].base < w.spans[j].base })
+	s.slabLimit = 0
+	s.forgetGrown()
+	clear(s.hashes[:]) // these keep strings alive for nothing
+	w := walker{s: s, spans: sortSpans(s.allocs)}
 	w.live = make([]bool, len(w.spans))
 	s.epoch++
-	whole := w.walk()
+	w.walk()
 	s.steps -= w.steps >> 3
-	if !whole {
-		return s.memoryError() // a kill waits; nothing is known
+	if w.ended {
+		return ErrKilled // the flag stays set until the run has ended, should this error be dropped
 	}
 	kept := w.spans[:0]
 	s.used = w.other
+	var tables [][]Table
+	var values [][]Value
+	var nodes [][]node
 	for i, sp := range w.spans {
-		if w.live[i] {
-			kept = append(kept, sp)
-			s.used += sp.size
+		if !w.live[i] {
+			continue
 		}
+		switch sp.kind {
+		case spanTables:
+			tables = append(tables, s.tables.run[sp.slab])
+			sp.slab = int32(len(tables) - 1)
+		case spanValues:
+			values = append(values, s.values.run[sp.slab])
+			sp.slab = int32(len(values) - 1)
+		case spanNodes:
+			nodes = append(nodes, s.nodes.run[sp.slab])
+			sp.slab = int32(len(nodes) - 1)
+		}
+		kept = append(kept, sp)
+		s.used += sp.size
 	}
-	s.allocs = kept
+	s.allocs, s.tables.run, s.values.run, s.nodes.run = kept, tables, values, nodes
 	if s.used+n > s.opt.Memory-s.opt.Memory/reserve {
 		return s.memoryError()
 	}
@@ -49,14 +73,45 @@ func (s *State) overdrawn(n int) error {
 	return nil
 }
 
-// walk marks everything that can be reached. It is given up, and the result is
-// false, when an interrupt comes.
-func (w *walker) walk() bool {
+// sortSpans sorts spans, which are in the order of their allocation, by
+// address. Where two overlap, the memory of the older one was freed and given
+// out again: it is taken out.
+func sortSpans(spans []span) []span {
+	for i := range spans {
+		spans[i].order = int32(i)
+	}
+	slices.SortFunc(spans, func(a, b span) int {
+		return cmp.Or(cmp.Compare(a.base, b.base), cmp.Compare(a.order, b.order))
+	})
+	kept := spans[:0]
+next:
+	for _, sp := range spans {
+		for len(kept) > 0 {
+			last := kept[len(kept)-1]
+			if last.base+uintptr(last.size) <= sp.base {
+				break
+			}
+			if last.order > sp.order {
+				continue next
+			}
+			kept = kept[:len(kept)-1]
+		}
+		kept = append(kept, sp)
+	}
+	return kept
+}
+
+// walk counts everything that is kept. It is given up when an interrupt comes.
+func (w *walker) walk() {
 	s := w.s
-	clear(s.hashes[:]) // these keep strings alive for nothing
+	// What is left of the pieces that are given out now is kept by the State.
 	for _, base := range []uintptr{addressOf(s.chunk), addressOf(s.values.all), addressOf(s.nodes.all),
 		addressOf(s.heads.all), addressOf(s.tables.all)} {
-		w.mark(base) // what is left of them is still given out
+		w.mark(base)
+	}
+	w.other += s.buffers + cap(s.building)*valueSize
+	for _, v := range s.building {
+		w.push(v)
 	}
 	w.push(tableValue(s.globals))
 	w.table(s.StringMeta)
@@ -65,26 +120,17 @@ func (w *walker) walk() bool {
 	for th := s.th; th != nil; th = th.parent {
 		w.thread(th)
 	}
-	for len(w.todo) > 0 {
+	for len(w.todo) > 0 && !w.ended {
 		v := w.todo[len(w.todo)-1]
 		w.todo = w.todo[:len(w.todo)-1]
 		switch v.kind() {
 		case KindTable:
 			w.fields(v.table())
 		case kindClosure:
-			c := v.closure()
-			w.table(c.env)
-			w.other += 64 + 8*len(c.ups)
-			for _, u := range c.ups {
-				if u.epoch != s.epoch {
-					u.epoch = s.epoch
-					w.other += 48
-					w.push(*u.p)
-				}
-			}
+			w.closure(v.closure())
 		case KindFunction:
 			f := v.goFunction()
-			w.other += 48
+			w.other += f.memory()
 			w.table(f.env)
 			for _, held := range f.held {
 				w.push(held)
@@ -93,16 +139,20 @@ func (w *walker) walk() bool {
 				w.push(threadValue(f.thread))
 			}
 		case KindUserdata:
-			w.other += 48
+			w.other += userdataSize
 			w.table(v.userdata().meta)
 		case KindThread:
 			w.stack(v.thread())
 		}
-		if w.steps > 1<<16 && w.steps&(1<<10-1) < 64 && s.interrupt.Load() {
-			return false
-		}
+		w.look()
 	}
-	return true
+}
+
+// look sees whether an interrupt has come, each few thousand steps.
+func (w *walker) look() {
+	if w.steps&(1<<12-1) < 64 && w.s.interrupt.Load() {
+		w.ended = true
+	}
 }
 
 func (w *walker) table(t *Table) {
@@ -140,49 +190,93 @@ func (w *walker) push(v Value) {
 	}
 }
 
-func (w *walker) fields(t *Table) {
-	w.mark(tableValue(t).address())
-	w.mark(addressOf(t.arr))
-	w.mark(addressOf(t.nodes))
-	w.mark(addressOf(t.heads))
-	w.table(t.meta)
-	for i := range t.arr {
-		w.push(t.arr[i])
-	}
-	for i := range t.nodes {
-		if n := &t.nodes[i]; !n.val.IsNil() {
-			w.push(n.key)
-			w.push(n.val)
+// all pushes the values of an array, and stops at an interrupt.
+func (w *walker) all(values []Value) {
+	for i := range values {
+		w.push(values[i])
+		if i&0xfff == 0xfff {
+			if w.look(); w.ended {
+				return
+			}
 		}
 	}
 }
 
-func (w *walker) stack(th *thread) {
-	if th.n == 0 && th.status == threadDead {
-		return
+func (w *walker) allNodes(nodes []node) {
+	for i := range nodes {
+		w.push(nodes[i].key)
+		w.push(nodes[i].val)
+		if i&0xfff == 0xfff {
+			if w.look(); w.ended {
+				return
+			}
+		}
 	}
+}
+
+// fields counts a table. Arrays and nodes that are small may lie in slabs; all
+// others are the table's alone.
+func (w *walker) fields(t *Table) {
+	if !w.mark(tableValue(t).address()) {
+		w.other += tableSize
+	}
+	if n := len(t.arr); n > smallValues || n > 0 && !w.mark(addressOf(t.arr)) {
+		w.other += n * valueSize
+	}
+	if n := cap(t.nodes); n > smallNodes || n > 0 && !w.mark(addressOf(t.nodes)) {
+		w.other += n * (nodeSize + 4)
+	} else if n > 0 {
+		w.mark(addressOf(t.heads))
+	}
+	w.table(t.meta)
+	w.all(t.arr)
+	w.allNodes(t.nodes)
+}
+
+func (w *walker) closure(c *closure) {
+	w.table(c.env)
+	w.other += closureSize + len(c.ups)*upvalSlotSize
+	for _, u := range c.ups {
+		if u.epoch != w.s.epoch {
+			u.epoch = w.s.epoch
+			w.other += upvalSize
+			w.push(*u.p)
+		}
+	}
+	w.instance(c.inst)
+}
+
+// instance counts a function that the script compiled; size is 0 for others.
+func (w *walker) instance(i *instance) {
+	if i.size > 0 && i.epoch != w.s.epoch {
+		i.epoch = w.s.epoch
+		w.other += i.size
+		for _, inner := range i.protos {
+			w.instance(inner)
+		}
+	}
+}
+
+// stack counts a coroutine: all that its stacks hold, also above what is in use.
+func (w *walker) stack(th *thread) {
 	if th != w.s.main {
-		w.other += len(th.stack)*valueSize + len(th.frames)*int(frameSize) + 160
+		w.other += len(th.stack)*valueSize + len(th.frames)*int(frameSize) + threadSize
 	}
 	w.table(th.env)
-	end := max(th.callTop(), th.top)
-	end = min(end, th.soft)
-	if th.status == threadFresh {
-		end = 1
+	if len(th.stack) > 0 {
+		w.all(th.stack[:max(th.soft, 1)]) // the function of a fresh coroutine lies at 0
 	}
-	for _, v := range th.stack[:end] {
-		w.push(v)
-	}
-	for i := 1; i <= th.n; i++ {
-		if c := th.frames[i].cl; c != nil && th.frames[i].kind == frameLua {
+	for i := range th.frames {
+		if c := th.frames[i].cl; c != nil {
 			w.push(closureValue(c))
 		}
 	}
 }
 
-// mark notes that the piece of memory with the address is alive. Addresses of
-// constants and of what was made before the run lie in none.
-func (w *walker) mark(a uintptr) {
+// mark notes that the piece of memory with the address is kept, and everything
+// that a slab refers to with it. It is false where the address lies in no
+// span: that of a constant, or of what was made before the run or alone.
+func (w *walker) mark(a uintptr) bool {
 	lo, hi := 0, len(w.spans)
 	for lo < hi {
 		m := int(uint(lo+hi) >> 1)
@@ -192,7 +286,23 @@ func (w *walker) mark(a uintptr) {
 			hi = m
 		}
 	}
-	if lo > 0 && a < w.spans[lo-1].base+uintptr(w.spans[lo-1].size) {
-		w.live[lo-1] = true
+	if lo == 0 || a >= w.spans[lo-1].base+uintptr(w.spans[lo-1].size) {
+		return false
 	}
+	if w.live[lo-1] {
+		return true
+	}
+	w.live[lo-1] = true
+	switch sp := &w.spans[lo-1]; sp.kind {
+	case spanTables:
+		slab := w.s.tables.run[sp.slab]
+		for i := range slab {
+			w.table(&slab[i])
+		}
+	case spanValues:
+		w.all(w.s.values.run[sp.slab])
+	case spanNodes:
+		w.allNodes(w.s.nodes.run[sp.slab])
+	}
+	return true
 }
