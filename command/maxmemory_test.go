@@ -184,8 +184,10 @@ func TestEvictionOfAllKeys(t *testing.T) {
 	}
 }
 
-// TestEvictionChooses has keys that were used, or written, stay.
+// TestEvictionChooses has keys that were used, or written, stay. Keys are drawn at
+// random, so some of those go too; of keys taken without a choice 310 would stay.
 func TestEvictionChooses(t *testing.T) {
+	const keys, used = 2000, 500
 	for _, test := range []struct{ policy, use string }{
 		{"allkeys-lru", "GET"}, {"allkeys-lfu", "GET"}, {"allkeys-lrm", "PERSIST"},
 	} {
@@ -193,29 +195,29 @@ func TestEvictionChooses(t *testing.T) {
 			s := newTestServer(t)
 			s.want("CONFIG SET maxmemory 1gb maxmemory-samples 10 maxmemory-policy "+test.policy, "+OK\n")
 			s.now = s.now.Add(-200 * time.Second) // eviction goes by the time that it is
-			s.fillTo("k", 200, nil)
+			s.fillTo("k", keys, nil)
 			for range 20 {
 				s.now = s.now.Add(10 * time.Second)
-				for i := range 50 {
+				for i := range used {
 					s.run(fmt.Sprint(test.use, " k", i))
 				}
 				if test.policy == "allkeys-lrm" { // which reads do not count for
-					for i := range 150 {
-						s.run(fmt.Sprint("GET k", 50+i))
+					for i := range keys - used {
+						s.run(fmt.Sprint("GET k", used+i))
 					}
 				}
 			}
-			s.want("CONFIG SET maxmemory 130kb", "+OK\n")
+			s.want("CONFIG SET maxmemory 1300kb", "+OK\n")
 			s.run("SET new 1")
 			s.within()
 			stayed := 0
-			for i := range 50 {
+			for i := range used {
 				if s.run(fmt.Sprint("EXISTS k", i)) == ":1\r\n" {
 					stayed++
 				}
 			}
-			if stayed < 48 {
-				t.Errorf("%d of the 50 keys that were used are left", stayed)
+			if stayed < used*85/100 {
+				t.Errorf("%d of the %d keys that were used are left", stayed, used)
 			}
 		})
 	}

@@ -331,6 +331,8 @@ func TestReplicationChain(t *testing.T) {
 				s := start(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb")
 				servers, conns = append(servers, s), append(conns, s.MustDial(t))
 			}
+			// What expires between the comparison and the change of roles would put the first one ahead.
+			conns[0].MustDo(t, "DEBUG", "SET-ACTIVE-EXPIRE", "0")
 			stop := make(chan struct{})
 			load := writeLoad(t, servers[0], seed, stop)
 			follow(t, conns[1], servers[0].Addr)
