@@ -14,8 +14,8 @@
 //
 // Beside this file stand the records: floor (see floor.go) says how many tests of a unit have to
 // pass, and skip (see skip.go) names the tests that are left out, each with its reason. slow names
-// the units that -quick leaves out. Without
-// arguments the units of the floor run. The exit code is 1 if a unit passed fewer or failed more
+// the units that -quick leaves out; it leaves out external too, which runs a part of the same
+// tests. Without arguments the units of the floor run. The exit code is 1 if a unit passed fewer or failed more
 // tests than the floor says, did not finish, crashed a server, or if a line of the skip file is stale.
 //
 // KVD_BIN names the server binary, bin/kvd if unset. This program may start and kill processes
@@ -43,7 +43,7 @@ func main() {
 	tls := flag.Bool("tls", false, "run the suite over TLS, which is -mode tls; needs the package tcl-tls")
 	update := flag.Bool("update-floor", false, "write what passed and failed to the floor file")
 	bound := flag.Duration("bound", 10*time.Minute, "the longest that one unit may take in one mode")
-	quick := flag.Bool("quick", false, "leave out the units that the file slow names, unless they are given")
+	quick := flag.Bool("quick", false, "leave out the units that the file slow names, unless they are given, and the external mode")
 	stall := flag.Duration("stall", 2*time.Minute, "how long the suite may go without finishing a test")
 	verbose := flag.Bool("v", false, "copy the suite's output to stderr")
 	keep := flag.Bool("keep", false, "keep the work directory: server logs and the suite's output")
@@ -82,6 +82,8 @@ func run(ctx context.Context, o options) (ok bool, err error) {
 			return false, fmt.Errorf("no mode %q", o.mode)
 		}
 		modes = []string{o.mode}
+	} else if o.quick {
+		modes = []string{started}
 	}
 	root, err := moduleRoot()
 	if err != nil {

@@ -16,10 +16,10 @@ command -v apt-get >/dev/null || { echo "redis-src: no apt-get here, and no $tre
 mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache"
 : >"$cache/apt/status"
 key=/usr/share/keyrings/debian-archive-keyring.gpg
-cat >"$cache/apt/sources.list" <<EOF
-deb-src [signed-by=$key] http://deb.debian.org/debian bookworm main
-deb-src [signed-by=$key] http://deb.debian.org/debian-security bookworm-security main
-EOF
+# The system's own mirrors of Debian, asked for sources.
+apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | sort -u |
+	awk -v key="$key" '$2 ~ /^bookworm/ && $3 == "main" { print "deb-src [signed-by=" key "] " $1, $2, $3 }' >"$cache/apt/sources.list"
+[ -s "$cache/apt/sources.list" ] || { echo "redis-src: this system has no mirror of Debian bookworm, and no $tree" >&2; exit 1; }
 apt=(apt-get -qq
 	-o Dir::Etc::SourceList="$cache/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
 	-o Dir::State::Lists="$cache/apt/lists" -o Dir::State::status="$cache/apt/status"
