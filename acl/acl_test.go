@@ -266,6 +266,11 @@ func TestCheck(t *testing.T) {
 		if why != test.want || why != None && string(test.call.Args[arg]) != test.arg {
 			t.Errorf("%q calls %q: %v of %q, want %v of %q", test.rules, test.call.Args, why, test.call.Args[arg], test.want, test.arg)
 		}
+		if c := test.call; len(c.Keys) == 1 {
+			if may := mustUser(t, test.rules).MayWithKey(c.Command, c.Args[c.Keys[0]], c.Access[0], c.DB); may != (test.want == None) {
+				t.Errorf("%q, MayWithKey of %q: %v", test.rules, c.Args, may)
+			}
+		}
 	}
 }
 

@@ -67,6 +67,18 @@ func (u *User) Check(c *Call) (why Reason, arg int) {
 	return why, arg
 }
 
+// MayWithKey is Check for what most calls are: of a command that has one key and names
+// no channel and no database. It tells whether the user may; why not, Check tells.
+func (u *User) MayWithKey(command int, key []byte, a Access, db int) bool {
+	for i := range u.selectors {
+		s := &u.selectors[i]
+		if s.commands.has(command) && (s.allDBs || slices.Contains(s.dbs, db)) && (s.allKeys || s.key(key, a)) {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *selector) check(c *Call) (Reason, int) {
 	if !s.commands.has(c.Command) && !c.NoAuth && !s.firstArg(c) {
 		return Cmd, 0

@@ -43,6 +43,7 @@ type rowRights struct {
 	keyed  bool         // there may be keys
 	works  bool         // it works on a database, even without keys
 	first  int          // where the first argument stands
+	single int          // where the key stands of a row that names nothing else; 0: it is no such row
 }
 
 // asked is an Exec's memory for mayCall.
@@ -91,6 +92,9 @@ func (r *Row) rights() rowRights {
 	}
 	for _, s := range r.keySpecs() {
 		rr.access = append(rr.access, accessOf(s.flags))
+	}
+	if rr.keyed && r.KeysFn == nil && r.Last == r.First && len(rr.access) == 1 && r.KeyFlagsFn == nil && r.DBArgs == nil && !r.EveryDB && r.Channels == "" {
+		rr.single = r.First
 	}
 	return rr
 }
@@ -191,6 +195,9 @@ func (a *asked) askDBs(row *Row) {
 // permitted tests the call of a client that may not do everything; where it may not
 // be made it is refused and noted.
 func (x *Exec) permitted(ctx *Ctx, u *acl.User) bool {
+	if rr := &x.s.rights.rows[ctx.Row.num]; rr.single > 0 && u.MayWithKey(ctx.Row.num, ctx.Args[rr.single], rr.access[0], ctx.C.DB()) {
+		return true
+	}
 	why, object := x.mayCall(u, ctx.Row, ctx.Args, ctx.C.DB())
 	if why == acl.None {
 		return true

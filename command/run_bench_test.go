@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,8 @@ func BenchmarkRun(b *testing.B) {
 	}{
 		{"SET", nil, func(key []byte, _ int) [][]byte { return [][]byte{[]byte("SET"), key, value} }},
 		{"GET", func(key []byte, _ int) [][]byte { return [][]byte{[]byte("SET"), key, value} },
+			func(key []byte, _ int) [][]byte { return [][]byte{[]byte("GET"), key} }},
+		{"GET of a user with ten patterns", func(key []byte, _ int) [][]byte { return [][]byte{[]byte("SET"), key, value} },
 			func(key []byte, _ int) [][]byte { return [][]byte{[]byte("GET"), key} }},
 		{"INCR", nil, func(key []byte, _ int) [][]byte { return [][]byte{[]byte("INCR"), key} }},
 		{"LPUSH", nil, func(key []byte, _ int) [][]byte { return [][]byte{[]byte("LPUSH"), key, []byte("element")} }},
@@ -62,6 +65,15 @@ func BenchmarkRun(b *testing.B) {
 					x.RunPending(c, &cmds[i], &w)
 				}
 				w.Buf = w.Buf[:0]
+			}
+			if strings.Contains(v.name, "of a user") {
+				rules := []string{"on", "nopass", "+@all", "~key:*"}
+				for i := range 9 {
+					rules = append(rules, fmt.Sprintf("~other%d:*", i))
+				}
+				if err := s.changeUser("u", rules, nil); err != nil || !s.LoginAs(c, "u") {
+					b.Fatal("no such user: ", err)
+				}
 			}
 			runtime.GC()
 			b.ResetTimer()
