@@ -187,7 +187,7 @@ func (x *Exec) call(ctx *Ctx) {
 	if !x.acquire(ctx) {
 		return
 	}
-	if ctx.Flags&Write == 0 && row.FlagsFn == nil || !x.overtaken(ctx) {
+	if !x.overtaken(ctx) {
 		x.start(ctx)
 		x.run(ctx)
 		x.finish(ctx)

@@ -71,29 +71,41 @@ func (x *Exec) gateText(ctx *Ctx, gate uint32) string {
 	case gate&gateStale != 0 && !ctx.all(Stale):
 		return errMasterDown
 	case gate&gateBehind != 0 && ctx.has(NoAsyncLoading):
-		return "LOADING Redis is loading the dataset in memory"
+		return errLoading
 	case gate&gateReplicas != 0 && ctx.has(Write):
 		return "NOREPLICAS Not enough good replicas to write."
 	case gate&gateLoading != 0 && !ctx.all(Loading):
-		return "LOADING Redis is loading the dataset in memory"
+		return errLoading
 	}
 	return ""
 }
+
+const errLoading = "LOADING Redis is loading the dataset in memory"
 
 const errMasterDown = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 
 const errReadOnly = "READONLY You can't write against a read only replica."
 
-// overtaken keeps back a write that was admitted before a pause began, or the
-// server began to follow, and got its locks after that: whoever pauses counts on
-// it that nothing changes any more, and a follower's stream would not have it.
-// The stripes of the command, and of those that EXEC would run, are locked.
+// overtaken keeps back a command that was admitted before a state began in which it is
+// not, and got its locks after that. Who loads other contents has emptied these, or a
+// part of the others is there. Whoever pauses, or begins to follow, counts on it that
+// nothing changes any more. The stripes of the command, and of those that EXEC would
+// run, are locked.
 func (x *Exec) overtaken(ctx *Ctx) bool {
 	c := ctx.C
-	if c.applies {
+	gate := x.s.gate.Load()
+	if c.applies || gate&(gateReadOnly|gateLoading) == 0 && x.s.pause.mode.Load() == pauseOff {
 		return false
 	}
-	if x.s.gate.Load()&gateReadOnly != 0 && ctx.has(Write) {
+	if gate&gateLoading != 0 && !ctx.all(Loading) {
+		x.stats[ctx.Row.num].Rejected.Add(1)
+		x.reject(ctx, errLoading)
+		return true
+	}
+	if !ctx.mayWrite() {
+		return false
+	}
+	if gate&gateReadOnly != 0 && ctx.has(Write) {
 		x.stats[ctx.Row.num].Rejected.Add(1)
 		x.reject(ctx, errReadOnly)
 		return true

@@ -115,3 +115,25 @@ func TestExecPaused(t *testing.T) {
 		t.Errorf("the other's EXEC: %q", got)
 	}
 }
+
+// TestOvertakenByLoading: a command that was admitted before other contents began to be
+// loaded, and got its locks after that, sees nothing of them: the old ones are gone then.
+func TestOvertakenByLoading(t *testing.T) {
+	s := newTestServer(t)
+	s.run("set k v")
+	for _, line := range []string{"get k", "set k w", "dbsize"} {
+		ctx := &s.x.Running
+		s.x.SetTime(time.Now())
+		ctx.W, ctx.Args, ctx.C, ctx.outcome = &wire.Writer{Proto: 2}, words(line), s.c, Done
+		ctx.Row = s.Table.Lookup(ctx.Args[0])
+		ctx.Flags = ctx.Row.Flags
+		s.setGate(gateLoading, true)
+		s.x.lap = clock()
+		s.x.call(ctx)
+		s.setGate(gateLoading, false)
+		if got := string(ctx.W.Buf); got != "-"+errLoading+"\r\n" {
+			t.Errorf("%s: %q", line, got)
+		}
+	}
+	s.want("get k", "$1\nv\n")
+}

@@ -118,6 +118,8 @@ func cmdSave(c *Ctx) {
 		switch {
 		case busy:
 			w.Error(errSaving)
+		case err != nil && p.Loading(): // which began after the command was admitted
+			w.Error(errLoading)
 		case err != nil: // the log says more, as Redis's does
 			w.Error("ERR")
 		default:

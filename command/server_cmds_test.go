@@ -54,6 +54,28 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// lateLoad is a Persistence whose contents begin to be replaced while it saves.
+type lateLoad struct {
+	noPersistence
+	loading bool
+}
+
+func (p *lateLoad) SaveAfter() error  { p.loading = true; return errNoPersistence }
+func (p *lateLoad) StopLoading() bool { return p.loading }
+
+// TestShutdownBesideLoading: what a leader sends is not there in whole, so there is
+// nothing to be saved; the file before it stays.
+func TestShutdownBesideLoading(t *testing.T) {
+	s := newTestServer(t)
+	ended := 0
+	s.Shutdown = func() { ended++ }
+	s.persist = &lateLoad{}
+	s.want("shutdown save", "")
+	if ended != 1 {
+		t.Errorf("it ended %d times", ended)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	s := newTestServer(t)
 	s.want("config get maxclients hz", "*4\n$10\nmaxclients\n$5\n10000\n$2\nhz\n$2\n10\n")

@@ -87,6 +87,9 @@ func (s *Server) PrepareShutdown(save, nosave, now, force bool) error {
 	// instant; it has long ended when the file is there, and was counted.
 	for range 3 {
 		err := p.SaveAfter()
+		if err != nil && p.StopLoading() {
+			return nil // a leader's contents began to be loaded meanwhile
+		}
 		if err != nil && !force {
 			s.Log.Warningf("Error trying to save the DB, can't exit.")
 			return goOn(err)

@@ -121,9 +121,8 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 			return false, err
 		}
 	}
-	if !noFlush {
-		s.flush()
-	}
+	s.setPartial(true, !noFlush)
+	defer s.setPartial(false, false)
 	how := manner{dups: refuseDuplicates, leftOut: s.LeftOut}
 	switch {
 	case merge:

@@ -391,11 +391,13 @@ func (l *Log) ReloadLog() (err error) {
 		}
 		h := l.Keyspace.LockAll()
 		l.Keyspace.Journal.Suspend(true)
+		l.partial = true
 		l.Keyspace.FlushAll(time.Now().UnixMilli())
 		l.Keyspace.Unlock(&h)
 		err = l.loadFiles()
 		h = l.Keyspace.LockAll()
 		l.Keyspace.Journal.Suspend(false)
+		l.partial = false
 		l.Keyspace.Unlock(&h)
 		if err != nil {
 			l.Log.Warningf("%v", err)

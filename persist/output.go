@@ -169,6 +169,9 @@ type coder struct {
 // errAborted: somebody has ended the snapshot before it was whole.
 var errAborted = errors.New("the snapshot was given up")
 
+// errPartial: it was wanted while the contents were being replaced.
+var errPartial = fmt.Errorf("the contents are being replaced: %w", errAborted)
+
 func newOutput(s settings) *output {
 	o := &output{settings: s, now: time.Now().Unix(), done: make(chan struct{})}
 	o.more.L, o.less.L = &o.mu, &o.mu

@@ -61,15 +61,16 @@ func (s *Saver) Replace(r io.Reader, o Replacement) error {
 		fresh.Exchange(time.Now().UnixMilli(), func() { install(); s.replaced(o, aux) })
 		return nil
 	}
-	s.flush()
+	s.setPartial(true, true)
 	// A write that was admitted before the server began to follow may have come
 	// in between, so a key that is there is no error.
 	aux, _, err := s.loadStream(r, o.Name, o.Size, manner{dups: replaceDuplicates, keep: true})
 	if err != nil {
-		s.flush()
+		s.setPartial(false, true)
 		return err
 	}
 	h := s.Keyspace.LockAll()
+	s.partial = false
 	s.replaced(o, aux)
 	s.Keyspace.Unlock(&h)
 	return nil
@@ -85,10 +86,14 @@ func (s *Saver) replaced(o Replacement, aux map[string]string) {
 	}
 }
 
-// flush empties all databases. No stripe is locked.
-func (s *Saver) flush() {
+// setPartial says whether the contents are being replaced where they stand, from one
+// moment on, in which they may be emptied. contents is held, no stripe is locked.
+func (s *Saver) setPartial(on, flush bool) {
 	h := s.Keyspace.LockAll()
-	s.Keyspace.FlushAll(time.Now().UnixMilli())
+	s.partial = on
+	if flush {
+		s.Keyspace.FlushAll(time.Now().UnixMilli())
+	}
 	s.Keyspace.Unlock(&h)
 }
 

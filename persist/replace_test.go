@@ -1,11 +1,24 @@
 package persist
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"testing"
 	"time"
 )
+
+// stop is a reader of nothing, which tells when it is read and waits then.
+type stop struct{ here, goOn chan bool }
+
+func (s *stop) Read([]byte) (int, error) {
+	if s.here != nil {
+		close(s.here)
+		s.here = nil
+		<-s.goOn
+	}
+	return 0, io.EOF
+}
 
 // TestReloadWaitsForReplace: DEBUG RELOAD beside the loading of a leader's snapshot saved
 // what was half loaded, and loaded that. It waits for the end now.
@@ -23,10 +36,11 @@ func TestReloadWaitsForReplace(t *testing.T) {
 	t.Chdir(t.TempDir())
 	r := newRoom(t)
 	r.fill(rng, 50)
-	from, to := io.Pipe()
+	half, goOn := make(chan bool), make(chan bool)
+	from := io.MultiReader(bytes.NewReader(file[:len(file)/2]), &stop{half, goOn}, bytes.NewReader(file[len(file)/2:]))
 	replaced, reloaded := make(chan error, 1), make(chan error, 1)
 	go func() { replaced <- r.Replace(from, Replacement{Name: "the leader"}) }()
-	to.Write(file[:len(file)/2]) // it is loading then
+	<-half // it is loading then
 	go func() {
 		_, err := r.Reload(false, false, false)
 		reloaded <- err
@@ -36,8 +50,7 @@ func TestReloadWaitsForReplace(t *testing.T) {
 		t.Errorf("DEBUG RELOAD ended beside the loading: %v", err)
 	case <-time.After(100 * time.Millisecond):
 	}
-	to.Write(file[len(file)/2:])
-	to.Close()
+	close(goOn)
 	if err := <-replaced; err != nil {
 		t.Fatal(err)
 	}

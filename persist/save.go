@@ -84,13 +84,17 @@ type Saver struct {
 	// cleared under mu and read without.
 	job atomic.Pointer[job]
 
-	// mu protects what follows. Nobody waits for a stripe, a file or a job
-	// while holding it: INFO asks inside EXEC, with all stripes locked.
 	// contents is held while other contents take the place of those that are served: by a
 	// leader's snapshot, DEBUG RELOAD and DEBUG LOADAOF, one at a time. Saves are waited for
 	// and stripes locked under it.
 	contents lockrank.Mutex[lockrank.Contents]
+	// partial: the contents are being replaced where they stand, and are neither the old
+	// ones nor the new ones. It is set and cleared with all stripes locked.
+	// Invariant: no snapshot's instant lies where it is set, whoever wants the snapshot.
+	partial bool
 
+	// mu protects what follows. Nobody waits for a stripe, a file or a job
+	// while holding it: INFO asks inside EXEC, with all stripes locked.
 	mu        lockrank.Mutex[lockrank.Saver]
 	lastSave  time.Time
 	lastTry   time.Time
@@ -296,11 +300,12 @@ func (s *Saver) Wait() {
 }
 
 // SaveAfter saves the contents as they are now or later: where a snapshot
-// whose instant may be earlier runs, it waits for that first.
+// whose instant may be earlier runs, it waits for that first. It fails where the
+// contents are being replaced.
 func (s *Saver) SaveAfter() error {
 	for {
 		busy, err := s.save()
-		if !busy && !errors.Is(err, errAborted) || s.isClosed() {
+		if !busy && (!errors.Is(err, errAborted) || errors.Is(err, errPartial)) || s.isClosed() {
 			return err
 		}
 		s.Wait()
@@ -420,7 +425,11 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	if j.NoData {
 		sink = func(keyspace.Item) {}
 	}
+	partial := false
 	snap, err := s.Keyspace.StartSnapshot(sink, func() {
+		if partial = s.partial; partial {
+			return
+		}
 		j.dirty = s.Dirty.Load()
 		if leaves = s.Keyspace.HasFieldDeadlines(); leaves && without == 0 {
 			out.withFieldDeadlines()
@@ -450,6 +459,10 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 		out.begin()
 	})
 	release()
+	if partial {
+		snap.End()
+		err = errPartial
+	}
 	if err != nil {
 		s.end(j, err)
 		return j, false
