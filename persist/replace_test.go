@@ -47,7 +47,9 @@ func TestReloadWaitsForReplace(t *testing.T) {
 	}()
 	select {
 	case err := <-reloaded:
-		t.Errorf("DEBUG RELOAD ended beside the loading: %v", err)
+		close(goOn)
+		<-replaced
+		t.Fatalf("DEBUG RELOAD ended beside the loading: %v", err)
 	case <-time.After(100 * time.Millisecond):
 	}
 	close(goOn)

@@ -33,7 +33,7 @@ type worker struct {
 	sent   int // the last one that was sent
 	// at says which write was the last one answered at a time, for everysec.
 	at []ackedAt
-	// late is the last write of kind 10 that came when the deadline had passed.
+	// late is the last write of kind 10 that came, or may have come, when the deadline had passed.
 	late int
 
 	mu   sync.Mutex // protects seen
@@ -201,6 +201,8 @@ func (w *worker) check(c *harness.Conn) (int, error) {
 			n++
 		case ten > nine && ten != w.late && ten <= w.acked:
 			return 0, fmt.Errorf("what PERSIST %d kept is gone", ten)
+		case ten > nine:
+			w.late = ten // it may have been, and its reply was lost; the next check must know
 		}
 		got[9], got[10] = last(n, 9), last(n, 10)
 	}
