@@ -102,6 +102,9 @@ const reference = "7.0.15"
 
 // TestBadStartIsRedis compares exit status and message of wrong starts with a real redis-server's.
 func TestBadStartIsRedis(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	redis, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Skip("redis-server is not installed")

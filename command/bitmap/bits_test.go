@@ -78,6 +78,9 @@ func TestBits(t *testing.T) {
 }
 
 func TestSetBitIsSparse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it reads 512 MiB, which takes minutes under the race detector")
+	}
 	s := commandtest.NewFixed(t)
 	s.Want("SETBIT a 4294967295 1", ":0\n")
 	s.Want("BITCOUNT a", ":1\n")

@@ -215,7 +215,7 @@ func TestHashAllocs(t *testing.T) {
 			w.Buf = w.Buf[:0]
 			s.X.Run(s.C, args, &w)
 		}
-	}); n > 2 { // a page, or room for more
+	}); n > 20 { // a page, room for more, and what others allocate meanwhile; each field by itself would be 45
 		t.Errorf("45 new fields: %v allocations", n)
 	}
 }

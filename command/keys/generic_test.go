@@ -371,6 +371,9 @@ func TestDumpRestore(t *testing.T) {
 // TestDumpRestoreTypes dumps every type and encoding, as Objects long enough
 // for the background, too.
 func TestDumpRestoreTypes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
 	s := commandtest.New(t)
 	contents := func(k string) string {
 		held := s.Keyspace.LockAll()

@@ -203,7 +203,11 @@ func TestBlockConservation(t *testing.T) {
 	s.Keyspace.Journal.Detach(s)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	const loops, keys, steps = 8, 6, 3000
+	const loops, keys = 8, 6
+	steps := 3000
+	if testing.Short() {
+		steps = 300
+	}
 	var pushed, popped, lost atomic.Int64
 	var gone sync.Map
 	var wg sync.WaitGroup

@@ -153,7 +153,11 @@ func TestListRandom(t *testing.T) {
 		}
 		return strings.Repeat(string(rune('a'+r.IntN(3))), 1+r.IntN(40))
 	}
-	for i := range 10_000 {
+	steps := 10_000
+	if testing.Short() {
+		steps = 2000
+	}
+	for i := range steps {
 		k := keys[r.IntN(len(keys))]
 		l := model[k]
 		switch r.IntN(8) {
