@@ -43,7 +43,7 @@ func shuffled(n int) []int32 {
 	return p
 }
 
-// BenchmarkBigSet is one run of everything, for the figures in ARCHITECTURE.md:
+// BenchmarkBigSet is one run of everything, for the figures in docs/design/values.md:
 // go test -run '^$' -bench BigSet -benchtime 1x
 func BenchmarkBigSet(b *testing.B) {
 	order := shuffled(benchMembers)
