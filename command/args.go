@@ -158,16 +158,7 @@ type ExpireWhen struct{ NX, XX, GT, LT bool }
 // ExpireWhen reads the conditions from argument i on.
 func (c *Ctx) ExpireWhen(i int) (w ExpireWhen, ok bool) {
 	for ; i < len(c.Args); i++ {
-		switch {
-		case c.Word(i, "nx"):
-			w.NX = true
-		case c.Word(i, "xx"):
-			w.XX = true
-		case c.Word(i, "gt"):
-			w.GT = true
-		case c.Word(i, "lt"):
-			w.LT = true
-		default:
+		if !c.ExpireWord(i, &w) {
 			c.Err("ERR Unsupported option " + strings.TrimRight(Quote(c.Args[i]), "\r\n"))
 			return w, false
 		}
@@ -181,6 +172,23 @@ func (c *Ctx) ExpireWhen(i int) (w ExpireWhen, ok bool) {
 		return w, false
 	}
 	return w, true
+}
+
+// ExpireWord reads NX, XX, GT or LT at argument i; false: something else is there.
+func (c *Ctx) ExpireWord(i int, w *ExpireWhen) bool {
+	switch {
+	case c.Word(i, "nx"):
+		w.NX = true
+	case c.Word(i, "xx"):
+		w.XX = true
+	case c.Word(i, "gt"):
+		w.GT = true
+	case c.Word(i, "lt"):
+		w.LT = true
+	default:
+		return false
+	}
+	return true
 }
 
 // Holds tells whether a deadline may take the place of an old one; 0 is never.

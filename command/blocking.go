@@ -450,7 +450,7 @@ func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 	x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 	x.journal(ctx)
 	x.countFailure(wt.row, x.answer.Buf)
-	x.countServed(wt, clock()-began)
+	x.countServed(wt, clock()-began, len(x.answer.Buf))
 	left := true // it stands in no list any more
 	for i := range wt.keys {
 		switch other := &wt.keys[i]; {

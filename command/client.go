@@ -81,6 +81,13 @@ type Client struct {
 	logged   atomic.Int64
 	replconf *replconf // nil mostly
 
+	// What the connection has brought and taken in all. Parsed are the commands that
+	// were read, in so many batches.
+	netIn, netOut, reads, commands, parsed, batches atomic.Int64
+	// Loop is the number of the event loop that the connection belongs to, from 1 on;
+	// 0: it has none.
+	Loop int
+
 	applies bool // belongs to an Applier
 	streams bool // to one of a leader's stream
 	Authed  bool
@@ -90,6 +97,13 @@ type Client struct {
 	user, limits atomic.Pointer[acl.User]
 	Reply        ReplyMode
 	NoTouch      bool
+	redirects    bool // wants to be sent to the leader; see redirected
+	readsReplica bool // but not for what only reads
+	imports      bool // CLIENT IMPORT-SOURCE
+
+	// Fieldsets are those that HIMPORT has prepared, by name.
+	Fieldsets    map[string][][]byte
+	fieldsetsMem atomic.Int64 // their bytes
 
 	multi   *multi // between MULTI and EXEC or DISCARD
 	watched []watchedKey
@@ -123,6 +137,9 @@ const (
 	stateBroadcast // tracks prefixes instead of what it reads
 	stateNoLoop    // is not told of what it changes itself
 	stateBrokenRedirect
+	stateRedirects    // CLIENT CAPA redirect
+	stateReadsReplica // READONLY
+	stateImports
 )
 
 func (c *Client) set(bit uint32, on bool) {
@@ -137,6 +154,31 @@ func (c *Client) set(bit uint32, on bool) {
 		}
 	}
 }
+
+// Received notes a read of n bytes.
+func (c *Client) Received(n int) {
+	c.netIn.Add(int64(n))
+	c.reads.Add(1)
+}
+
+// Sent notes that n bytes were handed to the system.
+func (c *Client) Sent(n int) { c.netOut.Add(int64(n)) }
+
+// Ran notes that so many commands were read together, and how many of them were run.
+func (c *Client) Ran(parsed, run int) {
+	c.parsed.Add(int64(parsed))
+	c.batches.Add(1)
+	c.commands.Add(int64(run))
+}
+
+// SetFieldsets says what HIMPORT has prepared, which takes so many bytes.
+func (c *Client) SetFieldsets(sets map[string][][]byte, bytes int64) {
+	c.Fieldsets = sets
+	c.fieldsetsMem.Store(bytes)
+}
+
+// FieldsetsMem is what they take, in bytes.
+func (c *Client) FieldsetsMem() int64 { return c.fieldsetsMem.Load() }
 
 // Heard notes that bytes came from the client, or were taken by it, at now.
 func (c *Client) Heard(now time.Time) { c.active.Store(now.UnixMilli()) }

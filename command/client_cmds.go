@@ -7,11 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"kvd/acl"
 )
 
-// CLIENT GETNAME, HELP, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH, PAUSE, REPLY,
+// CLIENT CAPA, GETNAME, HELP, ID, IMPORT-SOURCE, INFO, KILL, LIST, NO-EVICT, NO-TOUCH, PAUSE, REPLY,
 // SETINFO, SETNAME, UNBLOCK, UNPAUSE. Those about tracking are in tracking_cmds.go.
 
 func clientRows() []*Row {
@@ -21,6 +19,9 @@ func clientRows() []*Row {
 		Sub: append([]*Row{
 			{Name: "getname", Fn: cmdClientGetName, Arity: 2, Flags: own, Since: "2.6.9", Summary: "Returns the name of this connection.", Complexity: "O(1)"},
 			HelpRow("5.0.0",
+				"CAPA <capability> [<capability> ...]",
+				"    Say what the client can do: \"redirect\" has a replica send it to its master.",
+				"    Others are passed over.",
 				"CACHING (YES|NO)",
 				"    Say whether the keys of this connection's next command are tracked.",
 				"GETNAME",
@@ -29,32 +30,35 @@ func clientRows() []*Row {
 				"    Return the ID of the connection that gets this one's invalidation messages.",
 				"ID",
 				"    Return this connection's ID.",
+				"IMPORT-SOURCE (ON|OFF)",
+				"    Say whether this connection brings the data while import-mode is on. It sees",
+				"    what is past its expiry.",
 				"INFO",
 				"    Describe this connection.",
 				"KILL <ip:port>",
 				"    Close the connection from <ip:port>.",
-				"KILL <option> <value> [<option> <value> [...]]",
-				"    Close all connections that match. Options are:",
-				"    * ADDR (<ip:port>|<unixsocket>:0)",
-				"      Those from this address.",
-				"    * LADDR (<ip:port>|<unixsocket>:0)",
-				"      Those to this address of ours.",
+				"KILL <filter> <value> [<filter> <value> [...]]",
+				"    Close all connections that match all filters, which are those of LIST, and not",
+				"    this one unless SKIPME says so.",
+				"LIST [<filter> <value> [<filter> <value> [...]]]",
+				"    Describe the connections, those that match all filters:",
+				"    * ID <id> [<id> ...]",
+				"      Those with these IDs.",
 				"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
 				"      Those of this type.",
 				"    * USER <username>",
 				"      Those authenticated as this user.",
-				"    * ID <id>",
-				"      The one with this ID.",
-				"    * MAXAGE <seconds>",
-				"      Those at least this old.",
+				"    * ADDR (<ip:port>|<unixsocket>:0), LADDR (<ip:port>|<unixsocket>:0), IP <ip>",
+				"      Those from this address, to this address of ours, from this host.",
+				"    * NAME <name>, LIB-NAME <name>, LIB-VER <version>",
+				"      Those with this name, and this library at the client's end.",
+				"    * DB <db>, FLAGS <flags>, CAPA <capabilities>",
+				"      Those that have chosen this database, and have all these letters.",
+				"    * MAXAGE <seconds>, IDLE <seconds>",
+				"      Those at least this old, and idle for so long.",
 				"    * SKIPME (YES|NO)",
-				"      Whether this connection is spared (default: yes).",
-				"LIST [options ...]",
-				"    Describe the connections. Options:",
-				"    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
-				"      Those of this type only.",
-				"    * ID <id> [<id> ...]",
-				"      Those with these IDs only.",
+				"      Whether this connection is left out.",
+				"    NOT- before a filter, but for the last three, stands for those that do not match.",
 				"NO-EVICT (ON|OFF)",
 				"    Spare this connection when connections are closed for their memory.",
 				"NO-TOUCH (ON|OFF)",
@@ -77,12 +81,15 @@ func clientRows() []*Row {
 				"UNPAUSE",
 				"    End the pause.",
 			),
+			{Name: "capa", Fn: cmdClientCapa, Arity: -3, Flags: own, Since: "8.0.0", Summary: "Says what the client can do (Valkey).", Complexity: "O(1)", Syntax: "capability [capability ...]"},
+			{Name: "import-source", Fn: cmdClientImportSource, Arity: 3, Flags: others, Since: "8.1.0",
+				Summary: "Says whether this connection brings the data while import-mode is on (Valkey).", Complexity: "O(1)", Syntax: "<ON | OFF>"},
 			{Name: "id", Fn: cmdClientID, Arity: 2, Flags: own, Since: "5.0.0", Summary: "Returns the ID of this connection.", Complexity: "O(1)"},
 			{Name: "info", Fn: cmdClientInfo, Arity: 2, Flags: own, Since: "6.2.0", Summary: "Describes this connection.", Complexity: "O(1)", Tips: "nondeterministic_output"},
 			{Name: "kill", Fn: cmdClientKill, Arity: -3, Flags: others, Since: "2.4.0", Summary: "Closes connections.", Complexity: "O(N) in the number of connections",
-				Syntax: "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes/no] [MAXAGE maxage]>"},
+				Syntax: "<ip:port | " + clientFilters + ">", History: []string{"2.8.12", "Filters came.", "7.4.0", "MAXAGE came.", "8.1.0", "Several IDs, and the filters of CLIENT LIST (Valkey)."}},
 			{Name: "list", Fn: cmdClientList, Arity: -2, Flags: others, Since: "2.4.0", Summary: "Describes the connections.", Complexity: "O(N) in the number of connections",
-				Syntax: "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]", Tips: "nondeterministic_output"},
+				Syntax: clientFilters, History: []string{"5.0.0", "TYPE came.", "6.2.0", "ID came.", "8.1.0", "The other filters came (Valkey)."}, Tips: "nondeterministic_output"},
 			{Name: "no-evict", Fn: cmdClientNoEvict, Arity: 3, Flags: others, Since: "7.0.0",
 				Summary: "Spares this connection when connections are closed for their memory.", Complexity: "O(1)", Syntax: "<ON | OFF>"},
 			{Name: "no-touch", Fn: cmdClientNoTouch, Arity: 3, Flags: own, Since: "7.2.0",
@@ -171,33 +178,12 @@ func (l *clients) sorted() []*Client {
 func cmdClientInfo(c *Ctx) { c.W.Verbatim("txt", string(c.appendClient(nil, c.C))) }
 
 func cmdClientList(c *Ctx) {
-	var which []*Client
-	switch {
-	case len(c.Args) == 4 && c.Word(2, "type"):
-		t, ok := c.clientType(3)
-		if !ok {
-			return
-		}
-		which = slices.DeleteFunc(c.S.clients.sorted(), func(cl *Client) bool { return cl.kind() != t })
-	case len(c.Args) > 3 && c.Word(2, "id"):
-		for _, a := range c.Args[3:] {
-			id, ok := ParseInt(a)
-			if !ok {
-				c.Err("ERR Invalid client ID")
-				return
-			}
-			if cl := c.S.clients.get(id); cl != nil {
-				which = append(which, cl)
-			}
-		}
-	case len(c.Args) != 2:
-		c.Err(ErrSyntax)
+	f := clientFilter{badID: "ERR Invalid client ID"}
+	if !f.parse(c) {
 		return
-	default:
-		which = c.S.clients.sorted()
 	}
 	var b []byte
-	for _, cl := range which {
+	for _, cl := range f.list(c) {
 		b = c.appendClient(b, cl)
 	}
 	c.W.Verbatim("txt", string(b))
@@ -208,16 +194,30 @@ const clientBytes = 512
 
 // memory is what a client takes, in bytes.
 func (c *Client) memory() int64 {
-	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load() + c.prefixMem.Load()
+	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load() + c.prefixMem.Load() + c.fieldsetsMem.Load()
 }
 
-var clientFlags = []struct {
+// clientFlag is a letter for a bit of Client.state.
+type clientFlag struct {
 	bit  uint32
 	char byte
-}{
+}
+
+var clientFlags = []clientFlag{
 	{stateMaster, 'M'}, {stateReplica, 'S'}, {stateMonitor, 'O'}, {statePubSub, 'P'}, {stateMulti, 'x'}, {stateBlocked, 'b'},
 	{stateTracking, 't'}, {stateBrokenRedirect, 'R'}, {stateBroadcast, 'B'}, {stateDirtyWatch, 'd'}, {stateClosing, 'A'},
 }
+
+// laterFlags stand behind U.
+var laterFlags = []clientFlag{{stateReadsReplica, 'r'}, {stateImports, 'I'}, {stateNoEvict, 'e'}, {stateNoTouch, 'T'}}
+
+// allFlags are the letters that CLIENT LIST may show.
+var allFlags = func() (all string) {
+	for _, f := range slices.Concat(clientFlags, laterFlags) {
+		all += string(f.char)
+	}
+	return all + "UN"
+}()
 
 // appendClient appends the line of CLIENT LIST for a client.
 func (c *Ctx) appendClient(dst []byte, cl *Client) []byte {
@@ -238,9 +238,8 @@ func (c *Ctx) appendClient(dst []byte, cl *Client) []byte {
 // Info is the client's line of CLIENT LIST, for the log.
 func (c *Client) Info() string { return strings.TrimSuffix(string(c.appendInfo(nil, 0, 0)), "\n") }
 
-// appendInfo appends the line of CLIENT LIST; running are the bytes of the
-// command being run, argv those of its arguments.
-func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
+// flags are the client's flags, as CLIENT LIST shows them.
+func (c *Client) flags() []byte {
 	state := c.state.Load()
 	var flags []byte
 	for _, f := range clientFlags {
@@ -251,15 +250,29 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 	if c.Unix {
 		flags = append(flags, 'U')
 	}
-	if state&stateNoEvict != 0 {
-		flags = append(flags, 'e')
-	}
-	if state&stateNoTouch != 0 {
-		flags = append(flags, 'T')
+	for _, f := range laterFlags {
+		if state&f.bit != 0 {
+			flags = append(flags, f.char)
+		}
 	}
 	if len(flags) == 0 {
-		flags = []byte{'N'}
+		return []byte{'N'}
 	}
+	return flags
+}
+
+// capa are the client's capabilities, as letters.
+func (c *Client) capa() string {
+	if c.has(stateRedirects) {
+		return "r"
+	}
+	return ""
+}
+
+// appendInfo appends the line of CLIENT LIST; running are the bytes of the
+// command being run, argv those of its arguments.
+func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
+	state, flags := c.state.Load(), c.flags()
 	queued, queuedMem := int64(-1), int64(0)
 	if state&stateMulti != 0 {
 		queued, queuedMem = c.queued.Load(), c.queuedMem.Load()
@@ -275,88 +288,29 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 		cmd = r.full
 	}
 	now := time.Now()
-	// watch, which is newer than Redis 7.0, stands last: its suite knows what comes after multi.
+	// What is newer than Redis 7.0 stands last: its suite knows what comes after multi.
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s watch=%d\n",
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s watch=%d "+
+		"io-thread=%d tot-net-in=%d tot-net-out=%d tot-cmds=%d read-events=%d parse-batch-cmd-sum=%d parse-batch-cnt=%d capa=%s\n",
 		c.ID, c.Addr, c.LAddr, c.FD, loadString(&c.name), now.Unix()-c.Created.Unix(), max(0, now.UnixMilli()-c.active.Load())/1000, flags, c.DB(),
 		c.nsub.channels.Load(), c.nsub.patterns.Load(), c.nsub.shard.Load(), queued,
-		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.UserName(), c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer), c.watching.Load())
+		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.UserName(), c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer), c.watching.Load(),
+		c.Loop, c.netIn.Load(), c.netOut.Load(), c.commands.Load(), c.reads.Load(), c.parsed.Load(), c.batches.Load(), c.capa())
 }
 
 func cmdClientKill(c *Ctx) {
-	var f struct {
-		id, maxAge        int64
-		kind, addr, laddr string
-		user              *acl.User
-		byAddr, spareMe   bool // byAddr: addr counts even if it is empty
-	}
+	f := clientFilter{badID: "ERR client-id should be greater than 0", kill: true}
 	if len(c.Args) == 3 {
-		f.addr, f.byAddr = string(c.Args[2]), true
+		addr := string(c.Args[2])
+		f.conds = []clientCond{{holds: func(cl *Client) bool { return cl.Addr == addr }}}
 	} else {
 		f.spareMe = true
-		for i := 2; i < len(c.Args); i += 2 {
-			if i+1 >= len(c.Args) {
-				c.Err(ErrSyntax)
-				return
-			}
-			v := c.Args[i+1]
-			switch {
-			case c.Word(i, "id"):
-				n, ok := ParseInt(v)
-				if !ok || n < 1 {
-					c.Err("ERR client-id should be greater than 0")
-					return
-				}
-				f.id = n
-			case c.Word(i, "type"):
-				t, ok := c.clientType(i + 1)
-				if !ok {
-					return
-				}
-				f.kind = t
-			case c.Word(i, "addr"):
-				f.addr = string(v)
-			case c.Word(i, "laddr"):
-				f.laddr = string(v)
-			case c.Word(i, "user"):
-				if f.user = c.S.user(string(v)); f.user == nil {
-					c.Err("ERR No such user '" + Quote(v) + "'")
-					return
-				}
-			case c.Word(i, "maxage"):
-				n, ok := ParseInt(v)
-				if !ok {
-					c.Err("ERR maxage is not an integer or out of range")
-					return
-				}
-				if n <= 0 {
-					c.Err("ERR maxage should be greater than 0")
-					return
-				}
-				f.maxAge = n
-			case c.Word(i, "skipme") && c.Word(i+1, "yes"):
-				f.spareMe = true
-			case c.Word(i, "skipme") && c.Word(i+1, "no"):
-				f.spareMe = false
-			default:
-				c.Err(ErrSyntax)
-				return
-			}
+		if !f.parse(c) {
+			return
 		}
 	}
-	now := c.x.now.Unix()
 	killed, me := 0, false
-	for _, cl := range c.S.clients.sorted() {
-		switch {
-		case (f.byAddr || f.addr != "") && cl.Addr != f.addr,
-			f.laddr != "" && cl.LAddr != f.laddr,
-			f.kind != "" && cl.kind() != f.kind,
-			f.id != 0 && cl.ID != f.id,
-			f.user != nil && cl.UserName() != f.user.Name,
-			f.maxAge != 0 && now-cl.Created.Unix() < f.maxAge,
-			f.spareMe && cl == c.C:
-			continue
-		}
+	for _, cl := range f.list(c) {
 		killed++
 		if cl == c.C {
 			me = true
@@ -375,6 +329,32 @@ func cmdClientKill(c *Ctx) {
 	if me {
 		c.Close()
 	}
+}
+
+// cmdClientCapa takes what it knows of the capabilities, and passes over the rest:
+// that is how a client asks whichever server there is.
+func cmdClientCapa(c *Ctx) {
+	for i := 2; i < len(c.Args); i++ {
+		if c.Word(i, "redirect") {
+			c.C.redirects = true
+			c.C.set(stateRedirects, true)
+		}
+	}
+	c.W.OK()
+}
+
+func cmdClientImportSource(c *Ctx) {
+	on, ok := c.onOff(2)
+	if !ok {
+		return
+	}
+	if on && !c.S.Config.ImportMode.Load() {
+		c.Err("ERR Server is not in import mode")
+		return
+	}
+	c.C.imports = on
+	c.C.set(stateImports, on)
+	c.W.OK()
 }
 
 func cmdClientNoEvict(c *Ctx) {

@@ -14,8 +14,8 @@ func clusterOffRows() []*Row {
 	)
 	return []*Row{
 		{Name: "asking", Fn: clusterOff, Arity: 1, Flags: Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Says that the next command follows an ASK redirection.", Complexity: "O(1)"},
-		{Name: "readonly", Fn: clusterOff, Arity: 1, Flags: Loading | Stale | Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Lets the connection read from a replica of the cluster.", Complexity: "O(1)"},
-		{Name: "readwrite", Fn: clusterOff, Arity: 1, Flags: Loading | Stale | Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Ends what READONLY began.", Complexity: "O(1)"},
+		{Name: "readonly", Fn: func(c *Ctx) { readsReplica(c, true) }, Arity: 1, Flags: Loading | Stale | Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Lets the connection read from a replica of the cluster.", Complexity: "O(1)"},
+		{Name: "readwrite", Fn: func(c *Ctx) { readsReplica(c, false) }, Arity: 1, Flags: Loading | Stale | Fast, Since: "3.0.0", Group: group, Categories: "connection", Summary: "Ends what READONLY began.", Complexity: "O(1)"},
 		{Name: "cluster", Arity: -2, Since: "3.0.0", Group: group, Summary: "Commands about the cluster.", Complexity: "Depends on subcommand", Sub: []*Row{
 			{Name: "addslots", Fn: clusterOff, Arity: -3, Flags: change, Since: "3.0.0", Summary: "Gives slots to this node.", Complexity: each, Syntax: "slot [slot ...]"},
 			{Name: "addslotsrange", Fn: clusterOff, Arity: -4, Flags: change, Since: "7.0.0", Summary: "Gives ranges of slots to this node.", Complexity: each, Syntax: "start-slot end-slot [start-slot end-slot ...]"},
@@ -49,6 +49,18 @@ func clusterOffRows() []*Row {
 				History: []string{"4.0.0", "The names of the nodes came.", "7.0.0", "Further names of the nodes came."}, Deprecated: [2]string{"7.0.0", "`CLUSTER SHARDS`"}},
 		}},
 	}
+}
+
+// readsReplica is READONLY and READWRITE, which mean something without a cluster to those
+// who want to be redirected, as with Valkey.
+func readsReplica(c *Ctx, on bool) {
+	if !c.C.redirects {
+		clusterOff(c)
+		return
+	}
+	c.C.readsReplica = on
+	c.C.set(stateReadsReplica, on)
+	c.W.OK()
 }
 
 func clusterOff(c *Ctx) { c.Err("ERR This instance has cluster support disabled") }

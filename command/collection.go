@@ -173,6 +173,7 @@ func (c *Ctx) Unchanged(k *keyspace.Key, was Editing, v Collection) {
 // Replace sets a key to v, whatever was there; v is not empty.
 func (c *Ctx) Replace(k *keyspace.Key, v Collection, t types.Type) {
 	enc, packed, obj := v.Stored()
+	c.NoteReplaced(k, t)
 	c.create(k, t, enc, packed, obj)
 }
 

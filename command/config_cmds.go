@@ -40,11 +40,18 @@ func (s *Server) configHooks() {
 	_ = s.setClientsLimit()
 	s.Config.OnChange("notify-keyspace-events", s.observeNew)
 	_ = s.observeNew()
+	s.Config.OnChange("import-mode", func() error {
+		s.pause.mu.Lock()
+		defer s.pause.mu.Unlock()
+		s.updateExpiry()
+		return nil
+	})
 }
 
 // observeNew makes the keyspace tell of new keys if their event is wanted.
 func (s *Server) observeNew() error {
 	s.Keyspace.ObserveNew(s.Config.NotifyKeyspaceEvents.Load()&eventNew != 0)
+	s.Keyspace.ObserveFields(s.Config.NotifyKeyspaceEvents.Load()&eventFields != 0)
 	return nil
 }
 

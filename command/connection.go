@@ -117,7 +117,12 @@ func cmdHello(c *Ctx) {
 	}
 	c.C.proto.Store(int32(proto))
 	c.W.Proto = int(proto)
-	c.W.Map(7)
+	zone := c.S.Config.AvailabilityZone.Load()
+	if zone == "" {
+		c.W.Map(7)
+	} else {
+		c.W.Map(8)
+	}
 	c.W.BulkString("server")
 	c.W.BulkString("redis")
 	c.W.BulkString("version")
@@ -136,6 +141,10 @@ func cmdHello(c *Ctx) {
 	}
 	c.W.BulkString("modules")
 	c.W.Array(0)
+	if zone != "" {
+		c.W.BulkString("availability_zone")
+		c.W.BulkString(zone)
+	}
 }
 
 func cmdPing(c *Ctx) {
@@ -181,7 +190,9 @@ func cmdReset(c *Ctx) {
 		cl.Reply = ReplyOn
 	}
 	cl.NoTouch = false
-	cl.set(stateNoTouch|stateNoEvict, false)
+	cl.redirects, cl.readsReplica, cl.imports = false, false, false
+	cl.SetFieldsets(nil, 0)
+	cl.set(stateNoTouch|stateNoEvict|stateRedirects|stateReadsReplica|stateImports, false)
 	c.S.beDefault(cl)
 	c.W.SimpleString("RESET")
 }

@@ -107,7 +107,7 @@ func TestClientList(t *testing.T) {
 	s.run("client list")
 	got := s.run("exec")
 	for _, want := range []string{"id=1 addr=127.0.0.1:1 laddr=127.0.0.1:2 fd=3 name=first age=0 idle=0 flags=N db=0 ", " multi=-1 qbuf=26 ",
-		" cmd=exec user=default redir=-1 resp=2 lib-name=lib lib-ver=1.0 watch=0\n", "\nid=2 addr=10.0.0.1:5 ", " cmd=NULL "} {
+		" cmd=exec user=default redir=-1 resp=2 lib-name=lib lib-ver=1.0 watch=0 ", "\nid=2 addr=10.0.0.1:5 ", " cmd=NULL "} {
 		if !strings.Contains(got, want) {
 			t.Errorf("CLIENT LIST: %q lacks %q", got, want)
 		}

@@ -63,6 +63,9 @@ func (x *Exec) admit(ctx *Ctx) bool {
 	if row.FlagsFn != nil {
 		ctx.Flags = row.FlagsFn(ctx)
 	}
+	if c.redirects && x.redirected(ctx) {
+		return false
+	}
 	if gate := x.s.gate.Load(); gate != 0 && x.gated(ctx, gate) {
 		return false
 	}
@@ -103,10 +106,15 @@ func (x *Exec) hangUp(ctx *Ctx) {
 // reject replies that a command is not run at all; an open transaction fails,
 // and ends if it was its EXEC, which says so also where none is open.
 func (x *Exec) reject(ctx *Ctx, text string) {
-	isExec := ctx.Row != nil && ctx.Row.Flags&RunsQueue != 0
-	if isExec {
+	if ctx.Row != nil && ctx.Row.Flags&RunsQueue != 0 {
 		text = "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(text, "ERR ")
 	}
+	x.rejectAs(ctx, text)
+}
+
+// rejectAs is reject that says nothing but text, also of EXEC.
+func (x *Exec) rejectAs(ctx *Ctx, text string) {
+	isExec := ctx.Row != nil && ctx.Row.Flags&RunsQueue != 0
 	if ctx.C.multi != nil {
 		ctx.C.multi.aborted = true
 		if isExec {
@@ -260,10 +268,9 @@ func (x *Exec) start(ctx *Ctx) {
 	}
 	ctx.Now, ctx.Clock = x.nowMs, x.clock
 	ctx.NoTouch = ctx.C.NoTouch && ctx.Row.Flags&AlwaysTouches == 0
-	if ctx.C.applies {
-		ctx.Replaying = true
-	}
-	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff || x.s.following.Load() && ctx.Row.Flags&Write == 0
+	importing := x.s.Config.ImportMode.Load()
+	ctx.Replaying = ctx.C.applies || importing && ctx.C.imports
+	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff || (importing || x.s.following.Load()) && ctx.Row.Flags&Write == 0
 	x.s.access.begin(ctx)
 }
 
@@ -282,7 +289,13 @@ func (x *Exec) run(ctx *Ctx) {
 			wt.ns = ns
 		}
 	} else if ns >= x.s.slowness.least.Load() {
-		x.s.noteSlow(ctx.C, ctx.Row, ns, func() []string { return x.s.slowArgs(ctx.Row, ctx.Args) })
+		x.s.noteSlow(ctx.C, ctx.Row, ns, func() keptArgs { return x.s.slowArgs(ctx.Row, ctx.Args) })
+	}
+	if logs := &x.s.logs; requestLen(ctx.Args) >= logs.requests.least.Load() || int64(len(ctx.W.Buf)-at) >= logs.replies.least.Load() {
+		x.s.noteLarge(ctx.C, ctx.Row, ctx.Args, len(ctx.W.Buf)-at)
+	}
+	if h := x.s.hotkeys.noting.Load(); h != nil && ctx.script == nil && ctx.Row.Flags&RunsQueue == 0 {
+		h.note(x.s, ctx, ns, len(ctx.W.Buf)-at)
 	}
 	if m := x.s.monitors.all.Load(); m != nil && ctx.Row.Flags&(Admin|SkipMonitor) == 0 {
 		x.s.feedMonitors(*m, ctx.C, ctx.script != nil, ctx.Row, ctx.Args)

@@ -15,7 +15,7 @@ func (s *Server) ExpireNow(db int, now int64, locked bool, names [][]byte) {
 		}
 		t := s.Keyspace.NewTx()
 		t.Now = now
-		t.HideExpired = s.following.Load() || s.pause.mode.Load() != pauseOff
+		t.HideExpired = s.following.Load() || s.Config.ImportMode.Load() || s.pause.mode.Load() != pauseOff
 		t.Use(db)
 		t.Peek(&k[0])
 		s.Keyspace.Unlock(&held) // of nothing, if locked

@@ -2,6 +2,8 @@ package command
 
 import (
 	"errors"
+	"net"
+	"strconv"
 )
 
 // Gates: states of the server in which some commands are not admitted. Each
@@ -51,6 +53,21 @@ func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
 	}
 	x.stats[ctx.Row.num].Rejected.Add(1)
 	x.reject(ctx, text)
+	return true
+}
+
+// redirected sends a client that wants that (CLIENT CAPA redirect) to the leader, for what
+// writes, and after READONLY no longer for what reads.
+func (x *Exec) redirected(ctx *Ctx) bool {
+	if !x.s.following.Load() || !ctx.has(Write) && (ctx.C.readsReplica || !ctx.has(ReadOnly)) {
+		return false
+	}
+	leader := x.s.Config.ReplicaOf.Load()
+	if leader.Host == "" {
+		return false // it is about to lead
+	}
+	x.stats[ctx.Row.num].Rejected.Add(1)
+	x.rejectAs(ctx, "REDIRECT "+net.JoinHostPort(leader.Host, strconv.Itoa(leader.Port)))
 	return true
 }
 

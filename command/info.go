@@ -11,13 +11,14 @@ import (
 
 	"kvd/acl"
 	"kvd/config"
+	"kvd/resp/wire"
 )
 
 // INFO.
 
 func infoRows() []*Row {
 	return []*Row{{Name: "info", Fn: cmdInfo, Arity: -1, Flags: Loading | Stale | Walks | WalksPast, Since: "1.0.0", Group: "server", Categories: "dangerous",
-		Summary: "Returns what is to know of the server, in sections.", Complexity: "O(N) in the number of commands and stripes", Syntax: "[section [section ...]]",
+		Summary: "Returns what is to know of the server, in sections.", Complexity: "O(N) in the number of commands and stripes; for keysizes, of keys", Syntax: "[section [section ...]]",
 		Tips: "nondeterministic_output request_policy:all_shards response_policy:special"}}
 }
 
@@ -46,6 +47,7 @@ var infoSections = []infoSection{
 	{"tls", true, (*infoWriter).tls},
 	{"kvd", false, (*infoWriter).kvd},
 	{"keyjobs", true, (*infoWriter).keyJobs},
+	{keySizes, true, (*infoWriter).keySizes},
 }
 
 // infoWriter gathers the text of INFO.
@@ -93,22 +95,29 @@ func cmdInfo(c *Ctx) {
 	}
 	basic = basic || len(c.Args) == 1
 	w := &infoWriter{s: c.S, now: c.x.now, locked: c.HoldsAll()}
-	for i := range infoSections {
-		sec := &infoSections[i]
-		if !all && !(basic && !sec.extra) && !want[sec.name] {
-			continue
+	write := func(out *wire.Writer) {
+		for i := range infoSections {
+			sec := &infoSections[i]
+			if !(all && sec.name != keySizes) && !(basic && !sec.extra) && !want[sec.name] {
+				continue
+			}
+			if w.Len() > 0 {
+				w.WriteString("\r\n")
+			}
+			title := strings.ToUpper(sec.name[:1]) + sec.name[1:]
+			if sec.name == "cpu" || sec.name == "tls" {
+				title = strings.ToUpper(sec.name)
+			}
+			w.fields("# " + title)
+			sec.write(w)
 		}
-		if w.Len() > 0 {
-			w.WriteString("\r\n")
-		}
-		title := strings.ToUpper(sec.name[:1]) + sec.name[1:]
-		if sec.name == "cpu" || sec.name == "tls" {
-			title = strings.ToUpper(sec.name)
-		}
-		w.fields("# " + title)
-		sec.write(w)
+		out.Verbatim("txt", w.String())
 	}
-	c.W.Verbatim("txt", w.String())
+	if want[keySizes] {
+		c.Background(write)
+	} else {
+		write(c.W)
+	}
 }
 
 func (w *infoWriter) server() {
@@ -137,6 +146,7 @@ func (w *infoWriter) server() {
 	w.field("hz", s.Config.Hz.Load())
 	w.field("configured_hz", s.Config.Hz.Load())
 	w.field("lru_clock", now.Unix()&0xffffff)
+	w.field("availability_zone", s.Config.AvailabilityZone.Load())
 	w.field("executable", executable)
 	w.field("config_file", s.Config.ConfigFile())
 	w.field("io_threads_active", 0)
@@ -186,6 +196,10 @@ func (w *infoWriter) clients() {
 	w.field("pubsub_clients", n.pubsub)
 	w.field("clients_in_timeout_table", 0)
 	w.field("total_watched_keys", w.s.watches.n.Load())
+	why, what, left := w.s.paused()
+	w.field("paused_reason", why)
+	w.field("paused_actions", what)
+	w.field("paused_timeout_milliseconds", left)
 }
 
 func (w *infoWriter) memory() {
@@ -198,6 +212,7 @@ func (w *infoWriter) memory() {
 	size("used_memory", m.used)
 	size("used_memory_rss", m.rss)
 	size("used_memory_peak", m.peak)
+	w.field("used_memory_peak_time", s.Stats.PeakTime.Load())
 	w.field("used_memory_peak_perc", percent(m.used, m.peak))
 	w.field("used_memory_overhead", m.overhead())
 	w.field("used_memory_startup", m.startup)

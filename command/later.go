@@ -46,9 +46,15 @@ func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
 		ns := clock() - began
 		x.countWait(row, ns, spent+ns)
 		if spent+ns >= s.slowness.least.Load() {
-			s.noteSlow(cl, row, spent+ns, func() []string { return kept })
+			s.noteSlow(cl, row, spent+ns, func() keptArgs { return kept })
 		}
-		cl.Conn.Deliver(w.Parts()...)
+		parts := w.Parts()
+		size := int64(0)
+		for _, p := range parts {
+			size += int64(len(p))
+		}
+		s.noteLargeReply(cl, row, size, func() keptArgs { return kept })
+		cl.Conn.Deliver(parts...)
 	})
 }
 

@@ -141,9 +141,9 @@ func (s *Server) TendLimit(stop <-chan struct{}) {
 }
 
 // mayEvict tells whether keys may go to make room: not while the contents are
-// loaded or stand still, nor on a follower, which is told by its leader.
+// loaded, imported or stand still, nor on a follower, which is told by its leader.
 func (s *Server) mayEvict() bool {
-	return s.pause.mode.Load() == pauseOff && s.gate.Load()&gateLoading == 0 &&
+	return s.pause.mode.Load() == pauseOff && s.gate.Load()&gateLoading == 0 && !s.Config.ImportMode.Load() &&
 		!((s.following.Load() || s.Config.ReplicaOf.Load().Host != "") && s.Config.ReplicaIgnoreMaxMemory.Load())
 }
 

@@ -157,7 +157,10 @@ func (s *Server) memoryUse(locked bool) memoryUse {
 	inGo = max(inGo, m.ks.Objects+m.ks.Index)
 	m.used = m.ks.Entries + m.ks.Tables + s.tracking.bytes.Load() + inGo
 	m.active = max(m.ks.Held+g[0]-g[1], m.used)
-	noteMax(&s.Stats.PeakMemory, m.used)
+	if m.used > s.Stats.PeakMemory.Load() {
+		s.Stats.PeakTime.Store(time.Now().Unix())
+		noteMax(&s.Stats.PeakMemory, m.used)
+	}
 	m.peak = s.Stats.PeakMemory.Load()
 	return m
 }

@@ -1,12 +1,14 @@
 package command
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
 
 	"kvd/config"
 	"kvd/keyspace"
+	"kvd/types"
 )
 
 // Keyspace events: messages about what happens to keys, for those who
@@ -21,6 +23,16 @@ var (
 	eventKeyevent = eventBit('E')
 	eventMiss     = eventBit('m')
 	eventNew      = eventBit('n')
+
+	// Keys that get another value, and of another type.
+	eventReplaced = eventBit('o') | eventBit('c')
+
+	// The channels of fields, which need neither of K and E.
+	eventFieldsOfKey   = eventBit('S')
+	eventFieldsOfEvent = eventBit('T')
+	eventField         = eventBit('I')
+	eventFieldsOfBoth  = eventBit('V')
+	eventFields        = eventFieldsOfKey | eventFieldsOfEvent | eventField | eventFieldsOfBoth
 )
 
 func eventBit(class byte) uint32 { return 1 << strings.IndexByte(config.EventLetters, class) }
@@ -49,6 +61,32 @@ func (c *Ctx) NotifyIn(db int, class byte, name string, k *keyspace.Key) {
 			return
 		}
 		c.S.publishEvent(on, name, db, k.B)
+	}
+}
+
+// NotifyFields is Notify for what happened to fields of a hash: those at 0, step, 2*step
+// and so on in the list. They are told on channels of their own, too.
+func (c *Ctx) NotifyFields(class byte, event string, k *keyspace.Key, fields [][]byte, step int) {
+	c.Notify(class, event, k)
+	if on := c.S.Config.NotifyKeyspaceEvents.Load(); on&eventBits[class] != 0 && on&eventFields != 0 {
+		c.S.publishFields(on, event, c.DB(), k.B, fields, step)
+	}
+}
+
+// NoteReplaced is called before a command gives a key a whole value of type t in place
+// of what it has, if it has something.
+func (c *Ctx) NoteReplaced(k *keyspace.Key, t types.Type) { c.NoteReplacedIn(&c.Tx, k, t) }
+
+// NoteReplacedIn is NoteReplaced for a key of tx's database.
+func (c *Ctx) NoteReplacedIn(tx *keyspace.Tx, k *keyspace.Key, t types.Type) {
+	if c.S.Config.NotifyKeyspaceEvents.Load()&eventReplaced == 0 {
+		return
+	}
+	if e := tx.Peek(k); e.Exists() {
+		c.NotifyIn(tx.DB(), 'o', "overwritten", k)
+		if e.Type() != t {
+			c.NotifyIn(tx.DB(), 'c', "type_changed", k)
+		}
 	}
 }
 
@@ -85,6 +123,36 @@ func (s *Server) publishEvent(on uint32, event string, db int, key []byte) {
 	}
 }
 
+// publishFields tells of an event of fields on the channels of fields.
+func (s *Server) publishFields(on uint32, event string, db int, key []byte, fields [][]byte, step int) {
+	var list []byte // of all fields with their lengths
+	for i := 0; i < len(fields); i += step {
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = append(strconv.AppendInt(list, int64(len(fields[i])), 10), ':')
+		list = append(list, fields[i]...)
+	}
+	if on&eventFieldsOfKey != 0 {
+		s.Publisher(append(eventChannel(nil, "__subkeyspace@", db), key...), slices.Concat([]byte(event), []byte("|"), list))
+	}
+	if on&eventFieldsOfEvent != 0 {
+		message := append(strconv.AppendInt(nil, int64(len(key)), 10), ':')
+		s.Publisher(append(eventChannel(nil, "__subkeyevent@", db), event...), slices.Concat(message, key, []byte("|"), list))
+	}
+	// A line's end stands between key and field, so it cannot be told from one in the key.
+	if on&eventField != 0 && bytes.IndexByte(key, '\n') < 0 {
+		for i := 0; i < len(fields); i += step {
+			channel := append(eventChannel(nil, "__subkeyspaceitem@", db), key...)
+			s.Publisher(append(append(channel, '\n'), fields[i]...), []byte(event))
+		}
+	}
+	if on&eventFieldsOfBoth != 0 {
+		channel := append(eventChannel(nil, "__subkeyspaceevent@", db), event...)
+		s.Publisher(append(append(channel, '|'), key...), list)
+	}
+}
+
 func eventChannel(dst []byte, kind string, db int) []byte {
 	dst = append(dst, kind...)
 	dst = strconv.AppendInt(dst, int64(db), 10)
@@ -102,8 +170,11 @@ func (s *Server) keyEvicted(db int, key []byte) { s.notify('e', "evicted", db, k
 
 // fieldsExpired is called when fields of a hash were, and with the last of
 // them, if gone, the key.
-func (s *Server) fieldsExpired(db int, key []byte, gone bool) {
+func (s *Server) fieldsExpired(db int, key []byte, fields [][]byte, gone bool) {
 	s.notify('h', "hexpired", db, key)
+	if on := s.Config.NotifyKeyspaceEvents.Load(); on&eventBits['h'] != 0 && on&eventFields != 0 {
+		s.publishFields(on, "hexpired", db, key, fields, 1)
+	}
 	if gone {
 		s.notify('g', "del", db, key)
 	}

@@ -134,15 +134,34 @@ func (s *Server) relaxPause() {
 	p.parked = nil
 }
 
+// paused says why clients wait, which of their commands do, and for how many milliseconds
+// more at most, for INFO.
+func (s *Server) paused() (why, what string, left int64) {
+	p := &s.pause
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	why, what = "none", map[int32]string{pauseOff: "none", pauseWrites: "write", pauseAll: "all"}[p.mode.Load()]
+	switch {
+	case p.alone:
+		why = "command_in_progress"
+	case p.held:
+		why = "failover_in_progress"
+	case p.asked != pauseOff:
+		why, left = "client_pause", max(0, p.end-time.Now().UnixMilli())
+	}
+	return why, what, left
+}
+
 // updateExpiry says whether keys and fields expire by themselves: not while
 // something is paused; nor while a file is loaded, whose later parts may
 // prolong what is past its deadline, nor before log and history stand, where the
 // end of a key would be missing; nor on a follower, which is told by its
-// leader, and on one that is about to be one. pause.mu is locked.
+// leader, and on one that is about to be one; nor while the data is imported, whose source
+// tells. pause.mu is locked.
 func (s *Server) updateExpiry() {
 	follows := s.following.Load() || s.Config.ReplicaOf.Load().Host != ""
 	s.updateMemoryGate()
-	s.Keyspace.SetActiveExpire(s.pause.mode.Load() == pauseOff && !s.debug.noExpire.Load() && !follows && s.gate.Load()&gateLoading == 0)
+	s.Keyspace.SetActiveExpire(s.pause.mode.Load() == pauseOff && !s.Config.ImportMode.Load() && !s.debug.noExpire.Load() && !follows && s.gate.Load()&gateLoading == 0)
 }
 
 // paused parks the client if the pause concerns the command.

@@ -15,7 +15,8 @@ import (
 func persistRows() []*Row {
 	return []*Row{
 		{Name: "bgsave", Fn: cmdBgsave, Arity: -1, Flags: Admin | NoScript | NoAsyncLoading, Since: "1.0.0", Group: "server",
-			Summary: "Saves the data to a file in the background.", Complexity: "O(1)", Syntax: "[SCHEDULE]"},
+			Summary: "Saves the data to a file in the background.", Complexity: "O(1)", Syntax: "[SCHEDULE | CANCEL]",
+			History: []string{"3.2.2", "SCHEDULE came.", "8.1.0", "CANCEL came (Valkey)."}},
 		{Name: "lastsave", Fn: cmdLastSave, Arity: 1, Flags: Loading | Stale | Fast, Since: "1.0.0", Group: "server", Categories: "admin dangerous",
 			Summary: "Returns when the data was last saved, as Unix time.", Complexity: "O(1)", Tips: "nondeterministic_output"},
 		{Name: "save", Fn: cmdSave, Arity: 1, Flags: Admin | NoScript | NoAsyncLoading | NoMulti, Since: "1.0.0", Group: "server",
@@ -35,8 +36,10 @@ type Persistence interface {
 	SaveAfter() error
 	// Background starts a snapshot of this instant; busy: see Save.
 	Background() (busy bool)
-	// Schedule has one started as soon as possible; at once.
+	// Schedule has one started as soon as possible, Unschedule takes that back and tells
+	// whether there was something to take back; at once.
 	Schedule()
+	Unschedule() bool
 	// Abort ends the one being written; at once. Wait waits for its end.
 	Abort()
 	Wait()
@@ -86,6 +89,10 @@ func (s *Server) PersistenceChanged() {
 }
 
 func cmdBgsave(c *Ctx) {
+	if len(c.Args) == 2 && c.Word(1, "cancel") {
+		cancelSave(c)
+		return
+	}
 	schedule := len(c.Args) == 2 && c.Word(1, "schedule")
 	if len(c.Args) > 1 && !schedule {
 		c.Err(ErrSyntax)
@@ -106,6 +113,19 @@ func cmdBgsave(c *Ctx) {
 		c.Err(errSaving)
 	default:
 		c.W.SimpleString("Background saving started")
+	}
+}
+
+// cancelSave is BGSAVE CANCEL.
+func cancelSave(c *Ctx) {
+	switch p := c.S.persist; {
+	case p.Saving():
+		p.Abort()
+		c.W.SimpleString("Background saving cancelled")
+	case p.Unschedule():
+		c.W.SimpleString("Scheduled background saving cancelled")
+	default:
+		c.Err("ERR Background saving is currently not in progress or scheduled")
 	}
 }
 
@@ -290,6 +310,7 @@ func (noPersistence) Save() (bool, error)                      { return false, e
 func (noPersistence) SaveAfter() error                         { return errNoPersistence }
 func (noPersistence) Background() bool                         { return false }
 func (noPersistence) Schedule()                                {}
+func (noPersistence) Unschedule() bool                         { return false }
 func (noPersistence) Abort()                                   {}
 func (noPersistence) Wait()                                    {}
 func (noPersistence) Saving() bool                             { return false }

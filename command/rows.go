@@ -21,6 +21,7 @@ func Rows() []*Row {
 		memoryRows(),
 		debugRows(),
 		slowlogRows(),
+		hotkeysRows(),
 		latencyRows(),
 		monitorRows(),
 		absentRows(),

@@ -80,7 +80,7 @@ func (s *Server) busyThreshold() time.Duration {
 func (b *beside) list(r *scriptRun) {
 	b.mu.Lock()
 	r.listed = true
-	r.shown = r.x.s.slowArgs(r.outer.row, r.outer.args)
+	r.shown = r.x.s.slowArgs(r.outer.row, r.outer.args).args
 	b.runs = append(b.runs, r)
 	if b.ending {
 		r.killed.Store(true)
@@ -192,7 +192,7 @@ func (b *beside) slow(s *Server, r *scriptRun) {
 }
 
 // goOn runs a script to its end on a worker.
-func (x *Exec) goOn(r *scriptRun, kept []string, spent int64) {
+func (x *Exec) goOn(r *scriptRun, kept keptArgs, spent int64) {
 	s, c := x.s, &x.Running
 	cl, row := c.C, r.outer.row
 	defer func() {
@@ -224,7 +224,7 @@ func (x *Exec) goOn(r *scriptRun, kept []string, spent int64) {
 	ns := clock() - began
 	x.countWait(row, ns, spent+ns)
 	if spent+ns >= s.slowness.least.Load() {
-		s.noteSlow(cl, row, spent+ns, func() []string { return kept })
+		s.noteSlow(cl, row, spent+ns, func() keptArgs { return kept })
 	}
 	x.enter()
 	if after := c.after; after != nil {

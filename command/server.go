@@ -62,7 +62,8 @@ type Server struct {
 	debug   debugFlags
 
 	slowness slowness
-	slowlog  slowlog
+	logs     commandLogs
+	hotkeys  hotkeys
 	latency  latencyMonitor
 	monitors monitors
 	scripts  scripts
@@ -94,6 +95,7 @@ type ServerStats struct {
 	NetIn, NetOut    atomic.Int64 // bytes; see Received and Sent
 	Reads, Writes    atomic.Int64 // from and to connections
 	PeakMemory       atomic.Int64
+	PeakTime         atomic.Int64 // when that was first reached, Unix seconds
 	MaxCommandNs     atomic.Int64 // longest command on a loop, CPU time, while timing is on
 	DirtySinceSave   atomic.Int64
 	QueryBufferLimit atomic.Int64 // clients closed for it

@@ -109,7 +109,7 @@ func TestInfoSections(t *testing.T) {
 		if sec.name == "cpu" || sec.name == "tls" {
 			title = "# " + strings.ToUpper(sec.name) + "\r\n"
 		}
-		if n := strings.Count(all, title); n != 1 {
+		if n := strings.Count(all, title); n != 1 && sec.name != keySizes || n != 0 && sec.name == keySizes {
 			t.Errorf("all has %s %d times", sec.name, n)
 		}
 		if got := strings.Contains(basic, title); got == sec.extra {

@@ -14,7 +14,7 @@ func TestSlowlog(t *testing.T) {
 	s := newTestServer(t)
 	entries := func() []string {
 		var lines []string
-		for _, e := range s.slowlog.entries {
+		for _, e := range s.logs.slow.entries {
 			lines = append(lines, strings.Join(e.args, " "))
 		}
 		return lines
@@ -45,8 +45,8 @@ func TestSlowlog(t *testing.T) {
 	n := len(want)
 	s.want("slowlog len", fmt.Sprintf(":%d\n", n))
 	got := s.run("slowlog get 1")
-	if !regexp.MustCompile(fmt.Sprintf(`^\*1\r\n\*6\r\n:%d\r\n:%d\d\d\r\n:\d+\r\n\*10\r\n`, n, time.Now().Unix()/100)).MatchString(got) ||
-		!strings.HasSuffix(got, "$11\r\n127.0.0.1:1\r\n$4\r\nauth\r\n") {
+	if !regexp.MustCompile(fmt.Sprintf(`^\*1\r\n\*7\r\n:%d\r\n:%d\d\d\r\n:\d+\r\n\*10\r\n`, n, time.Now().Unix()/100)).MatchString(got) ||
+		!strings.HasSuffix(got, "$11\r\n127.0.0.1:1\r\n$4\r\nauth\r\n:10\r\n") {
 		t.Errorf("entry: %q", got)
 	}
 	for count, most := range map[string]int{"": 10, " 3": 3, " 0": 0, " -1": n, " 99": n} {
@@ -67,7 +67,7 @@ func TestSlowlog(t *testing.T) {
 	if got := entries(); strings.Join(got, "\n") != "debug sleep 0.03\ndebug sleep 0.021" {
 		t.Errorf("slow log: %q", got)
 	}
-	if us := s.slowlog.entries[0].us; us < 30000 || us > 2000000 {
+	if us := s.logs.slow.entries[0].value; us < 30000 || us > 2000000 {
 		t.Errorf("DEBUG SLEEP 0.03 took %d us", us)
 	}
 }
@@ -89,8 +89,8 @@ func TestSlowPipeline(t *testing.T) {
 	for i := range cmds {
 		s.x.RunPending(s.c, &cmds[i], &w)
 	}
-	if len(s.slowlog.entries) != 1 || s.slowlog.entries[0].args[0] != "DEBUG" {
-		t.Errorf("slow log: %v", s.slowlog.entries)
+	if len(s.logs.slow.entries) != 1 || s.logs.slow.entries[0].args[0] != "DEBUG" {
+		t.Errorf("slow log: %v", s.logs.slow.entries)
 	}
 	row := s.Table.Lookup([]byte("get"))
 	if st := s.totals().rows[row.num]; st.calls != 15 || st.ns > 20e6 {

@@ -92,14 +92,16 @@ func (x *Exec) countWait(row *Row, more, all int64) {
 	x.statMu.Unlock()
 }
 
-// countServed counts the end of a blocked command, which took ns to serve.
-func (x *Exec) countServed(wt *waiter, ns int64) {
+// countServed counts the end of a blocked command, which took ns to serve with a reply
+// of so many bytes.
+func (x *Exec) countServed(wt *waiter, ns int64, reply int) {
 	all := wt.ns + ns
 	x.countWait(wt.row, ns, all)
 	x.s.NoteLatency("command-unblocking", ns)
 	if all >= x.s.slowness.least.Load() {
-		x.s.noteSlow(wt.c, wt.row, all, func() []string { return x.s.slowArgs(wt.row, wt.args) })
+		x.s.noteSlow(wt.c, wt.row, all, func() keptArgs { return x.s.slowArgs(wt.row, wt.args) })
 	}
+	x.s.noteLargeReply(wt.c, wt.row, int64(reply), func() keptArgs { return x.s.slowArgs(wt.row, wt.args) })
 }
 
 // note enters durations in the histogram of a row; statMu is held.

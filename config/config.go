@@ -95,6 +95,10 @@ type Config struct {
 	SlowlogMaxLen                  *Int         `directive:"slowlog-max-len"`
 	SlowlogEntryMaxArgc            *Int         `directive:"slowlog-entry-max-argc"`
 	SlowlogEntryMaxStringLen       *Int         `directive:"slowlog-entry-max-string-len"`
+	LargeRequest                   *Int         `directive:"commandlog-request-larger-than"` // bytes
+	LargeRequestMaxLen             *Int         `directive:"commandlog-large-request-max-len"`
+	LargeReply                     *Int         `directive:"commandlog-reply-larger-than"` // bytes
+	LargeReplyMaxLen               *Int         `directive:"commandlog-large-reply-max-len"`
 	LatencyMonitorThreshold        *Int         `directive:"latency-monitor-threshold"` // milliseconds
 	LatencyTracking                *Bool        `directive:"latency-tracking"`
 	LatencyTrackingInfoPercentiles *Percentiles `directive:"latency-tracking-info-percentiles"`
@@ -184,7 +188,10 @@ type Config struct {
 
 	RequirePassFile    *String `directive:"requirepass-file"`
 	MasterAuthFile     *String `directive:"masterauth-file"`
-	BusyReplyThreshold *Int    `directive:"busy-reply-threshold"` // milliseconds; alias lua-time-limit
+	ImportMode         *Bool   `directive:"import-mode"`
+	AvailabilityZone   *String `directive:"availability-zone"`
+	AOFCorruptTailMax  *Int    `directive:"aof-load-corrupt-tail-max-size"` // bytes
+	BusyReplyThreshold *Int    `directive:"busy-reply-threshold"`           // milliseconds; alias lua-time-limit
 
 	// entries and byName are built by New and not changed afterwards.
 	entries []*entry

@@ -381,8 +381,12 @@ var directives = []Directive{
 	yesno("replica-lazy-flush", "no", 0, Acts, groupLazy, "Free the old data in the background before a full synchronization.").as("slave-lazy-flush"),
 
 	// Events, latency, slow log.
-	integer("slowlog-log-slower-than", "10000", -1, maxLong, 0, Acts, groupEvents, "Microseconds from which a command enters the slow log; -1 disables it."),
-	integer("slowlog-max-len", "128", 0, maxLong, 0, Acts, groupEvents, "Entries that the slow log keeps."),
+	integer("slowlog-log-slower-than", "10000", -1, maxLong, NewAlias, Acts, groupEvents, "Microseconds from which a command enters the slow log; -1 disables it.").as("commandlog-execution-slower-than"),
+	integer("slowlog-max-len", "128", 0, maxLong, NewAlias, Acts, groupEvents, "Entries that the slow log keeps.").as("commandlog-slow-execution-max-len"),
+	integer("commandlog-request-larger-than", "1048576", -1, maxLong, ByName, Acts, groupEvents, "Bytes from which a request enters the log of large ones; -1 disables it (Valkey 8.1)."),
+	integer("commandlog-large-request-max-len", "128", 0, maxLong, ByName, Acts, groupEvents, "Entries that the log of large requests keeps (Valkey 8.1)."),
+	integer("commandlog-reply-larger-than", "1048576", -1, maxLong, ByName, Acts, groupEvents, "Bytes from which a reply enters the log of large ones; -1 disables it (Valkey 8.1)."),
+	integer("commandlog-large-reply-max-len", "128", 0, maxLong, ByName, Acts, groupEvents, "Entries that the log of large replies keeps (Valkey 8.1)."),
 	integer("slowlog-entry-max-argc", "32", 2, maxInt, 0, Acts, groupEvents, "Arguments of a command that the slow log keeps (Redis 8.8)."),
 	integer("slowlog-entry-max-string-len", "128", 1, maxInt, 0, Acts, groupEvents, "Bytes of an argument that the slow log keeps (Redis 8.8)."),
 	integer("latency-monitor-threshold", "0", 0, maxLong, 0, Acts, groupEvents, "Milliseconds from which an event enters LATENCY; 0 disables it."),
@@ -522,7 +526,16 @@ var directives = []Directive{
 	integer("cluster-slot-migration-log-max-len", "1000", 0, maxLong, ByName, Inert, groupCluster, "Migrations of slots that are remembered (Valkey 9.0)."),
 	integer("cluster-manual-failover-timeout", "5000", 1, maxInt, ByName, Inert, groupCluster, "Milliseconds that a failover by hand may take (Valkey 9.1)."),
 	yesno("lua-enable-insecure-api", "no", ByName, Inert, groupScript, "Offer old script functions (Valkey 9.0).").because("its Lua has no such functions"),
-	yesno("key-memory-histograms", "no", ByName, Inert, groupMemory, "Count keys by their memory in INFO keysizes (Redis 8.6).").because("INFO has no section keysizes"),
+	yesno("import-mode", "no", ByName, Acts, groupReplica, "Leave the expiry of keys, and eviction, to whom the data comes from; see CLIENT IMPORT-SOURCE (Valkey 8.1)."),
+	text("availability-zone", "", ByName|EmptyIsUnset, Acts, groupGeneral, "Where the server stands, as INFO and HELLO tell clients (Valkey 8.1)."),
+	yesno("extended-redis-compatibility", "no", ByName, Inert, groupGeneral, "Call itself Redis (Valkey 8.0).").because("it does so always"),
+	enum("rdb-version-check", "strict", []string{"strict", "relaxed"}, ByName, Inert, groupSnapshot, "Try to load snapshots of later versions (Valkey 8.1).").because("a snapshot is refused for what is in it, not for its version"),
+	integer("tls-auto-reload-interval", "0", 0, maxInt, ByName, Inert, groupTLS, "Seconds after which certificates are read anew (Valkey 9.1).").because("certificates are read anew when they change"),
+	text("hash-seed", "", Immutable|ByName|EmptyIsUnset, Inert, groupSystem, "Seed of hashes, for equal orders of SCAN on several servers (Valkey 9.1).").because("the order of SCAN is the same on all servers"),
+	enum("cluster-config-save-behavior", "sync", []string{"sync", "best-effort"}, ByName, Inert, groupCluster, "What follows when the cluster's state cannot be written (Valkey 9.1)."),
+	yesno("enable-debug-assert", "no", Immutable|ByName, Inert, groupGeneral, "Check assertions that cost time (Valkey 9.1).").because("it has no such assertions"),
+	memory("aof-load-corrupt-tail-max-size", "0", 0, maxLong, ByName, Acts, groupAppend, "Bytes at the log's end that may be damaged and are cut off at the start; 0: none (Redis 8.4)."),
+	yesno("key-memory-histograms", "no", ByName, Inert, groupMemory, "Count keys by their memory in INFO keysizes (Redis 8.6).").because("INFO keysizes counts by length only"),
 }
 
 // values gives a row of flags its names.

@@ -483,8 +483,9 @@ func (p *Percentiles) text(*Directive) string {
 type Events struct{ v atomic.Uint32 }
 
 // EventLetters lists the letters of keyspace event classes; the bit of a class
-// in Events.Load is 1 << its place here. A stands for the first ten.
-const EventLetters = "g$lshzxetdKEmn"
+// in Events.Load is 1 << its place here. A stands for the first ten. The last six are
+// of Redis 8.2 and 8.8.
+const EventLetters = "g$lshzxetdKEmnocSTIV"
 
 const allEvents = 1<<10 - 1
 
@@ -510,7 +511,7 @@ func EventBits(letters string) (bits uint32, ok bool) {
 func (e *Events) set(_ *Directive, args []string) error {
 	bits, ok := EventBits(args[0])
 	if !ok {
-		return errors.New("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+		return errors.New("Invalid event class character. Use 'Ag$lshzxeKEtmdnocSTIV'.")
 	}
 	e.v.Store(bits)
 	return nil
@@ -528,7 +529,7 @@ func (e *Events) text(*Directive) string {
 		if i == 10 && first == 0 && v&(1<<13) != 0 {
 			b = append(b, 'n')
 		}
-		if i < 13 && v&(1<<i) != 0 {
+		if i != 13 && v&(1<<i) != 0 {
 			b = append(b, EventLetters[i])
 		}
 	}

@@ -112,7 +112,7 @@ func (t *Tx) expireFields(k *Key, limit int) int {
 		h.Load(e.Encoding(), t.Writable(k, &e), nil)
 	}
 	effect := [][]byte{hdelWord, k.B}
-	journaled := t.ks.Journal.Active()
+	journaled := t.ks.Journal.Active() || t.ks.observedFields.Load()
 	n := h.ExpireDue(t.Now, limit, func(field types.Elem) {
 		if journaled {
 			effect = append(effect, field.Append(nil))
@@ -138,7 +138,7 @@ func (t *Tx) expireFields(k *Key, limit int) int {
 	t.ks.Stats.ExpiredFields.Add(int64(n))
 	t.ks.Journal.Append(t.num, effect...)
 	if f := t.ks.hooks.FieldsExpired; f != nil {
-		f(t.num, k.B, gone)
+		f(t.num, k.B, effect[2:], gone)
 	}
 	return n
 }

@@ -72,6 +72,8 @@ type Keyspace struct {
 	observed atomic.Bool
 	// observedNew: somebody wants Hooks.Created.
 	observedNew atomic.Bool
+	// observedFields: somebody wants the fields of Hooks.FieldsExpired.
+	observedFields atomic.Bool
 
 	usage   usage
 	evictor evictor
@@ -129,8 +131,9 @@ type Hooks struct {
 	// until the hook returns.
 	Expired func(db int, key []byte)
 	// FieldsExpired: fields of the hash at the key were removed because their
-	// deadlines passed, and with the last of them, if gone, the key.
-	FieldsExpired func(db int, key []byte, gone bool)
+	// deadlines passed, and with the last of them, if gone, the key. fields are named only
+	// while ObserveFields is on, or something is journaled; they may be kept.
+	FieldsExpired func(db int, key []byte, fields [][]byte, gone bool)
 	// Evicted: the key was removed because memory is short. key is valid until the
 	// hook returns.
 	Evicted func(db int, key []byte)
@@ -398,6 +401,9 @@ func (ks *Keyspace) Observe(on bool) { ks.observed.Store(on) }
 
 // ObserveNew switches the hook Created on or off.
 func (ks *Keyspace) ObserveNew(on bool) { ks.observedNew.Store(on) }
+
+// ObserveFields has the hook FieldsExpired name the fields, or no longer.
+func (ks *Keyspace) ObserveFields(on bool) { ks.observedFields.Store(on) }
 
 // Size is the number of keys of a database, expired ones that nobody has
 // removed yet included. It locks one stripe after another, unless locked says

@@ -43,6 +43,8 @@ type (
 	ReplicationAcks     struct{} // replication.mu
 	Own                 struct{} // ownKeys.mu
 	KeyJobs             struct{} // keyJobs.mu
+	Hotkeys             struct{} // hotkeys.mu
+	HotSession          struct{} // hotSession.mu
 	Links               struct{} // links.mu
 	Monitors            struct{} // monitors.mu
 	Rates               struct{} // rates.mu
@@ -50,7 +52,7 @@ type (
 	ExecStats           struct{} // Exec.statMu
 	Errors              struct{} // errorStats.mu
 	Latency             struct{} // latencyMonitor.mu
-	Slowlog             struct{} // slowlog.mu
+	Slowlog             struct{} // commandLog.mu
 	MemoryGauge         struct{} // memoryGauge.mu
 	ReplicaFollower     struct{} // Follower.mu
 	ReplicaLink         struct{} // link.connMu
@@ -115,6 +117,8 @@ var Order = []any{
 	ReplicationAcks{},
 	Own{},
 	KeyJobs{},
+	Hotkeys{},
+	HotSession{},
 	Links{},
 	Monitors{},
 	Rates{},

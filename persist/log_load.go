@@ -328,6 +328,12 @@ func (r *logReader) bad(rest []byte, at int64, why string) error {
 			return r.torn()
 		}
 	}
+	if most := r.l.Config.AOFCorruptTailMax.Load(); r.last && most > 0 && r.l.Config.AOFLoadTruncated.Load() {
+		if size, _, err := r.l.Disk.Stat(r.l.dir.path(r.name)); err == nil && size-r.good <= most {
+			r.l.Log.Warningf("!!! Warning: the last %d bytes of the AOF file %s are damaged, which aof-load-corrupt-tail-max-size allows !!!", size-r.good, r.name)
+			return r.torn()
+		}
+	}
 	return &LogError{r.name, r.good, fmt.Sprintf("Bad file format reading the append only file %s at offset %d%s: make a backup of your AOF file, then use kvd check --fix %s", r.name, r.good, why, r.l.dir.path(r.l.dir.manifestName()))}
 }
 

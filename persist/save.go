@@ -279,6 +279,16 @@ func (s *Saver) Schedule() {
 	s.mu.Unlock()
 }
 
+// Unschedule takes back what Schedule asked for, and tells whether there was such.
+// Stripes may be locked.
+func (s *Saver) Unschedule() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.scheduled
+	s.scheduled = false
+	return was
+}
+
 // Abort ends the running snapshot, if there is one, without waiting for its
 // end: the file before it stays. Stripes may be locked.
 func (s *Saver) Abort() {

@@ -84,11 +84,13 @@ func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
 		if len(ahead) > 1 {
 			x.Foresee(st.Client, ahead)
 		}
+		run := 0
 		for i := range ahead {
 			p := &ahead[i]
 			out := x.RunPending(st.Client, p, w)
 			if out != command.Again {
 				used = p.End
+				run++
 			}
 			if out == command.Done {
 				if len(w.Buf) < st.Most || i+1 == len(ahead) {
@@ -96,11 +98,16 @@ func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
 				}
 				st.More = true
 				s.scan.Reset()
+				st.Client.Ran(len(ahead), run)
 				return used
 			}
+			st.Client.Ran(len(ahead), run)
 			st.Parked, st.Closing = out != command.Close, out == command.Close
 			s.scan.Reset() // what was read ahead is read again
 			return used
+		}
+		if run > 0 {
+			st.Client.Ran(len(ahead), run)
 		}
 		lim.Authenticated = !s.p.cmd.Unknown(st.Client)
 		if fail != nil {

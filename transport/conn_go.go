@@ -308,6 +308,7 @@ func (c *goConn) serve() {
 		}
 		n, err := c.nc.Read(buf)
 		c.t.srv.cmd.Stats.Received(n)
+		c.Client.Received(n)
 		if n > 0 {
 			if c.hasMail() && !c.readMail(&w) {
 				break // it goes before the reply to what was sent after it
@@ -390,6 +391,7 @@ func (c *goConn) write(w *wire.Writer) bool {
 	c.over()
 	c.mu.Unlock()
 	c.t.srv.cmd.Stats.Sent(n)
+	c.Client.Sent(n)
 	c.Client.Heard(time.Now())
 	if w.Buf = w.Buf[:0]; cap(w.Buf) > keepBuffer {
 		w.Buf = nil

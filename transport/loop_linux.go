@@ -473,12 +473,13 @@ func (l *loop) admit(c *conn, sa syscall.Sockaddr, ep *endpoint) {
 		_ = syscall.SetsockoptInt(c.fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 		keepAlive(c.fd, int(l.srv.cfg.TCPKeepalive.Load()))
 	}
-	to := l.t.all[l.t.next%len(l.t.all)]
+	number := l.t.next % len(l.t.all)
+	to := l.t.all[number]
 	l.t.next++
 	c.l = to
 	addr, laddr := l.addresses(c.fd, sa, unix)
 	l.srv.cmd.Accept(c, addr, laddr, c.fd, func(cl *command.Client) {
-		cl.Unix = unix
+		cl.Unix, cl.Loop = unix, number+1
 		c.open(ep, cl)
 	})
 	if c.tls != nil && ep.Certified != nil {
@@ -631,6 +632,7 @@ func (c *conn) readable(ends bool) {
 		total += n
 		more = ends || n == len(room) || c.tls != nil && c.tls.ended
 		l.srv.cmd.Stats.Received(n)
+		c.Client.Received(n)
 		data, behind := room[:n], len(c.in) > 0
 		if l.queued() && !c.leaving {
 			// What was pushed to this client before it sent this goes before the
@@ -781,6 +783,7 @@ func (c *conn) transmit(w *wire.Writer) {
 		n = 0
 	}
 	c.l.srv.cmd.Stats.Sent(n)
+	c.Client.Sent(n)
 	switch left := len(w.Buf) - n; {
 	case left > keepOut:
 		c.out.keep(w.Buf[n:]) // too long to copy
@@ -816,6 +819,7 @@ func (c *conn) send(writable bool) {
 		}
 		total += n
 		c.l.srv.cmd.Stats.Sent(n)
+		c.Client.Sent(n)
 		c.out.sent(n)
 	}
 	if total > 0 {

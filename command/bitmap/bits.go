@@ -399,6 +399,7 @@ func cmdBitOp(c *command.Ctx) {
 		return
 	}
 	w := bitWorker{op: op, src: src, out: make([]byte, min(n, bitBlock))}
+	c.NoteReplaced(dst, types.TString)
 	if n <= keyspace.InlineMax {
 		w.block(0, w.out)
 		if !old {

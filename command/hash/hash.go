@@ -132,9 +132,9 @@ func storeHash(c *command.Ctx, h *hashAt) (gone bool) {
 	return false
 }
 
-// notifyHash says that an event happened to a hash, and that it is gone.
-func notifyHash(c *command.Ctx, k *keyspace.Key, event string, gone bool) {
-	c.Notify('h', event, k)
+// notifyHash says that an event happened to fields of a hash, and that it is gone.
+func notifyHash(c *command.Ctx, k *keyspace.Key, event string, fields [][]byte, gone bool) {
+	c.NotifyFields('h', event, k, fields, 1)
 	if gone {
 		c.Notify('g', "del", k)
 	}
@@ -177,7 +177,7 @@ func setFields(c *command.Ctx) (created int, ok bool) {
 	}
 	storeHash(c, &h)
 	c.Dirty += len(pairs) / 2
-	c.Notify('h', "hset", h.k)
+	c.NotifyFields('h', "hset", h.k, pairs, 2)
 	return created, true
 }
 
@@ -198,7 +198,7 @@ func cmdHSetNX(c *command.Ctx) {
 	h.Set(field, value, h.now)
 	storeHash(c, &h)
 	c.Dirty++
-	c.Notify('h', "hset", h.k)
+	c.NotifyFields('h', "hset", h.k, c.Args[2:3], 1)
 	c.W.Int(1)
 }
 
@@ -262,20 +262,20 @@ func cmdHDel(c *command.Ctx) {
 	if !findHash(c, &c.Keys[0], &h) {
 		return
 	}
-	deleted := 0
+	var gone [][]byte
 	for _, field := range c.Args[2:] {
 		if !h.Has(field, h.now) {
 			continue
 		}
 		openHash(c, &h)
 		h.Delete(field, 0)
-		deleted++
+		gone = append(gone, field)
 	}
-	if deleted > 0 {
-		notifyHash(c, h.k, "hdel", storeHash(c, &h))
+	if deleted := len(gone); deleted > 0 {
+		notifyHash(c, h.k, "hdel", gone, storeHash(c, &h))
 		c.Dirty += deleted
 	}
-	c.W.Int(int64(deleted))
+	c.W.Int(int64(len(gone)))
 }
 
 func cmdHIncrBy(c *command.Ctx) {
@@ -316,7 +316,7 @@ func setNumber(c *command.Ctx, h *hashAt, field, text []byte, event string) {
 	h.Update(field, text, h.now)
 	storeHash(c, h)
 	c.Dirty++
-	c.Notify('h', event, h.k)
+	c.NotifyFields('h', event, h.k, [][]byte{field}, 1)
 }
 
 func cmdHIncrByFloat(c *command.Ctx) {

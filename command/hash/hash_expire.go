@@ -138,7 +138,6 @@ type dueChange struct {
 	past bool // the fields go at once
 
 	changed [][]byte // those that were given it, or are gone
-	n       int
 }
 
 // set gives a field that exists the deadline.
@@ -149,27 +148,22 @@ func (d *dueChange) set(field []byte) {
 	} else {
 		d.h.SetDeadline(field, d.when, d.h.now)
 	}
-	d.n++
-	if d.c.Journaling() {
-		d.changed = append(d.changed, field)
-	}
+	d.changed = append(d.changed, field)
 }
 
 // done stores the hash, says what happened, and counts it.
 func (d *dueChange) done() {
-	if d.n == 0 {
+	if len(d.changed) == 0 {
 		return
 	}
 	gone := storeHash(d.c, d.h)
-	d.c.Dirty += d.n
+	d.c.Dirty += len(d.changed)
 	word, ms, event := wordHPExpireAt, d.when, "hexpire"
 	if d.past {
 		word, ms, event = wordHDel, 0, "hdel"
 	}
-	if len(d.changed) > 0 {
-		fieldsEffect(d.c, word, d.h.k, ms, d.changed)
-	}
-	notifyHash(d.c, d.h.k, event, gone)
+	fieldsEffect(d.c, word, d.h.k, ms, d.changed)
+	notifyHash(d.c, d.h.k, event, d.changed, gone)
 }
 
 func readDueChange(c *command.Ctx, h *hashAt, when int64) dueChange {
@@ -185,23 +179,6 @@ const (
 	fieldGone    = 2
 )
 
-// fieldCondition reads NX, XX, GT or LT at argument i; false: something else is there.
-func fieldCondition(c *command.Ctx, i int, cond *command.ExpireWhen) bool {
-	switch {
-	case c.Word(i, "nx"):
-		cond.NX = true
-	case c.Word(i, "xx"):
-		cond.XX = true
-	case c.Word(i, "gt"):
-		cond.GT = true
-	case c.Word(i, "lt"):
-		cond.LT = true
-	default:
-		return false
-	}
-	return true
-}
-
 // hexpire serves HEXPIRE and its kin; unit is in milliseconds.
 func hexpire(c *command.Ctx, unit int64, relative bool) {
 	var h hashAt
@@ -213,7 +190,7 @@ func hexpire(c *command.Ctx, unit int64, relative bool) {
 		return
 	}
 	cond, at := command.ExpireWhen{}, 3
-	given := fieldCondition(c, at, &cond)
+	given := c.ExpireWord(at, &cond)
 	if given {
 		at++
 	}
@@ -221,7 +198,7 @@ func hexpire(c *command.Ctx, unit int64, relative bool) {
 	if !ok {
 		return
 	}
-	if rest < len(c.Args) && (given || rest+1 < len(c.Args) || !fieldCondition(c, rest, &cond)) {
+	if rest < len(c.Args) && (given || rest+1 < len(c.Args) || !c.ExpireWord(rest, &cond)) {
 		c.Err(errFieldsDiffer)
 		return
 	}
@@ -317,7 +294,7 @@ func (p *persisting) done() {
 	storeHash(p.c, p.h)
 	p.c.Dirty += len(p.changed)
 	fieldsEffect(p.c, wordHPersist, p.h.k, 0, p.changed)
-	p.c.Notify('h', "hpersist", p.h.k)
+	p.c.NotifyFields('h', "hpersist", p.h.k, p.changed, 1)
 }
 
 func cmdHGetDel(c *command.Ctx) {
@@ -341,7 +318,7 @@ func cmdHGetDel(c *command.Ctx) {
 	if len(deleted) > 0 {
 		c.Dirty += len(deleted)
 		fieldsEffect(c, wordHDel, h.k, 0, deleted)
-		notifyHash(c, h.k, "hdel", storeHash(c, &h))
+		notifyHash(c, h.k, "hdel", deleted, storeHash(c, &h))
 	}
 }
 
@@ -576,9 +553,9 @@ func cmdHSetEx(c *command.Ctx) {
 		}
 	}
 	storeHash(c, &h)
-	c.Notify('h', "hset", h.k)
+	c.NotifyFields('h', "hset", h.k, fields, 1)
 	if o.expiry {
-		c.Notify('h', "hexpire", h.k)
+		c.NotifyFields('h', "hexpire", h.k, fields, 1)
 	}
 }
 
@@ -591,11 +568,11 @@ func hsetexPast(c *command.Ctx, h *hashAt, o *hsetexOptions) {
 			d.set(o.pairs[i])
 		}
 	}
-	c.Notify('h', "hset", h.k)
-	if d.n > 0 {
-		c.Dirty -= d.n // which done counts
+	c.NotifyFields('h', "hset", h.k, o.pairs, 2)
+	if n := len(d.changed); n > 0 {
+		c.Dirty -= n // which done counts
 		d.done()
 	} else {
-		c.Notify('h', "hdel", h.k)
+		c.NotifyFields('h', "hdel", h.k, o.pairs, 2)
 	}
 }

@@ -12,5 +12,6 @@ func Rows() []*command.Row {
 	return slices.Concat(
 		hashRows(),
 		hashExpireRows(),
+		hashImportRows(),
 	)
 }

@@ -149,6 +149,7 @@ func cmdRestore(c *command.Ctx) {
 		c.Effect(append(effect, word)...)
 	}
 	n := command.Taken{Typ: v.Type, Enc: v.Enc, Packed: v.Packed, Obj: v.Obj, Deadline: deadline}
+	c.NoteReplaced(k, v.Type)
 	n.Put(&c.Tx, k)
 	switch {
 	case c.LFU != nil && o.freq >= 0:

@@ -114,14 +114,17 @@ func rename(c *command.Ctx, nx bool) {
 			c.W.OK()
 		}
 	}
-	if e := c.Lookup(from); !e.Exists() {
+	e := c.Lookup(from)
+	if !e.Exists() {
 		c.Err(command.ErrNoKey)
 		return
 	}
+	t := e.Type()
 	if bytes.Equal(from.B, to.B) || nx && c.Exists(to) {
 		reply(0)
 		return
 	}
+	c.NoteReplaced(to, t)
 	v := command.Detach(&c.Tx, from)
 	v.Put(&c.Tx, to)
 	command.SetClock(&c.Tx, to, v.Clock)
@@ -217,6 +220,7 @@ func cmdCopy(c *command.Ctx) {
 	if obj != nil {
 		v.Obj = obj.Copy()
 	}
+	c.NoteReplacedIn(t, to, v.Typ)
 	v.Put(t, to)
 	c.ReadyIfWaitedIn(db, to, v.Typ)
 	c.NotifyIn(db, 'g', "copy_to", to)

@@ -147,6 +147,7 @@ func (o *setOptions) condition(c *command.Ctx, i int) bool {
 func cmdSet(c *command.Ctx) {
 	k := &c.Keys[0]
 	if len(c.Args) == 3 {
+		c.NoteReplaced(k, types.TString)
 		c.PutString(k, c.Args[2], 0)
 		c.Dirty++
 		c.Notify('$', "set", k)
@@ -219,6 +220,7 @@ func setWithDeadline(c *command.Ctx, k *keyspace.Key, value []byte, deadline int
 		}
 		return
 	}
+	c.NoteReplaced(k, types.TString)
 	c.PutString(k, value, deadline)
 	c.Dirty++
 	c.Notify('$', "set", k)
@@ -238,6 +240,7 @@ func setKeepingDeadline(c *command.Ctx, k *keyspace.Key, value []byte) {
 	if e := c.LookupNoTouch(k); e.Exists() {
 		deadline = e.Deadline()
 	}
+	c.NoteReplaced(k, types.TString)
 	c.PutString(k, value, deadline)
 	c.Dirty++
 	c.Notify('$', "set", k)
@@ -424,6 +427,7 @@ func cmdMSet(c *command.Ctx) {
 // the first key stands.
 func setAll(c *command.Ctx, from int) {
 	for i := range c.Keys {
+		c.NoteReplaced(&c.Keys[i], types.TString)
 		c.PutString(&c.Keys[i], c.Args[from+2*i+1], 0)
 		c.Notify('$', "set", &c.Keys[i])
 	}
