@@ -213,23 +213,27 @@ func baseLoadstring(s *State, w []Value, n int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return s.load(src, name)
-}
-
-func (s *State) load(src, name string) (int, error) {
 	if err := s.Charge(len(src)); err != nil {
 		return 0, err
 	}
-	// The source may be a view of memory that the script's strings share.
-	p, err := compile(src, string(append([]byte(nil), name...)), s.th.calls, s.Step)
+	return s.load(src, nil, name)
+}
+
+// load compiles a source, whose pieces after src come from more, if any.
+func (s *State) load(src string, more func() (string, error), name string) (int, error) {
+	// The name may be a view of memory that the script's strings share.
+	p, err := compile(src, more, strings.Clone(name), s.th.calls, s.Step)
 	w := s.Window()
 	if err != nil {
-		e, ok := err.(*Error)
-		if !ok {
-			return 0, err // killed
+		if e, ok := err.(*Error); ok {
+			w[0], w[1] = Nil, e.Value
+			return 2, nil
 		}
-		w[0], w[1] = Nil, e.Value
-		return 2, nil
+		if err == errThrown && more != nil { // by the function that gives the pieces
+			w[0], w[1] = Nil, s.thrown
+			return 2, nil
+		}
+		return 0, err
 	}
 	if err := s.Charge(closureSize + p.memory()); err != nil {
 		return 0, err
@@ -249,35 +253,21 @@ func baseLoad(s *State, w []Value, n int) (int, error) {
 		return 0, err
 	}
 	fn := w[0]
-	var src []byte
-	for {
+	return s.load("", func() (string, error) {
 		v, err := s.call1(fn)
-		if err == errThrown {
-			w := s.Window()
-			w[0], w[1] = Nil, s.thrown
-			return 2, nil
+		if err != nil || v.IsNil() {
+			return "", err
 		}
-		if err != nil {
-			return 0, err
+		if v.isNumber() {
+			if v, err = s.numberString(v.num()); err != nil {
+				return "", err
+			}
 		}
-		if v.IsNil() {
-			break
+		if !v.IsString() {
+			return "", s.Throw(stringValue(s.Where(1) + "reader function must return a string"))
 		}
-		if !isText(v) {
-			w := s.Window()
-			w[0], w[1] = Nil, stringValue(s.Where(1)+"reader function must return a string")
-			return 2, nil
-		}
-		size := len(src)
-		src, _ = AppendValue(src, v)
-		if len(src) == size {
-			break
-		}
-		if err := s.Charge(len(src) - size); err != nil {
-			return 0, err
-		}
-	}
-	return s.load(string(src), name)
+		return v.str(), s.Charge(v.strLen())
+	}, name)
 }
 
 func baseRawequal(s *State, w []Value, n int) (int, error) {

@@ -82,31 +82,45 @@ type lexer struct {
 	// messages quote it.
 	buf   []byte
 	chunk string // as messages name it
-	names map[string]string
+
+	// more, where it is not nil, gives the source's pieces, and "" at its end. text
+	// collects them.
+	more func() (string, error)
+	text []byte
 
 	// step, where it is not nil, is told of the work that is done, and may end it.
 	step    func(n int) error
 	counted int // the place up to which work was told
 }
 
-// stopped carries an error of step to compile.
+// stopped carries an error of step or more to compile.
 type stopped struct{ err error }
 
 const tkNone token = 0
 
-func newLexer(src, chunk string) *lexer {
-	l := &lexer{src: src, line: 1, last: 1, chunk: chunk, names: map[string]string{}}
-	l.advance()
-	return l
-}
-
 func (l *lexer) advance() {
-	if l.at < len(l.src) {
+	if l.at < len(l.src) || l.more != nil && l.refill() {
 		l.cur = int(l.src[l.at])
 		l.at++
 	} else {
 		l.cur = eoz
 	}
+}
+
+// refill asks for the source's next piece. It is false at the end.
+func (l *lexer) refill() bool {
+	piece, err := l.more()
+	if err != nil {
+		panic(stopped{err})
+	}
+	if piece == "" {
+		l.more = nil
+		return false
+	}
+	// What src has of the old bytes stays: they are never written to again.
+	l.text = append(l.text, piece...)
+	l.src = bytesValue(l.text).str()
+	return true
 }
 
 func (l *lexer) save() {

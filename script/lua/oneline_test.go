@@ -179,6 +179,19 @@ func onelinePrograms() []string {
 }
 
 const handWritten = `
+return (function(g) if g then return 1 end return false and g() end)(nil)
+return (function(g) while g do g = nil end return false and g end)(1)
+return (function(g) if not g then return 1 end return true or g end)(7)
+return (function(g) if g then return 1 end local x = nil and g() return x end)(false)
+local n=0 local a,b=load(function() n=n+1 return ('*a = 1'):sub(n,n) end) return a, b, n
+local n=0 local a,b=load(function() n=n+1 if n==1 then return 'x =' elseif n==2 then return 12 elseif n==3 then return '+' end error({}) end) return a, type(b), n
+local n=0 local f=load(function() n=n+1 end) return type(f), n
+local n=0 local f=load(function() n=n+1 if n==2 then return 'return 7' end end) return f(), n
+local n=0 local s="local abc,def='x\\\ny',12e3 --[[c]] return abc..def,[==[long]==]" return load(function() n=n+1 return s:sub(n,n) end)()
+return load(function() return {} end)
+return load(function() return 'return return' end)
+return load(function() return error('a',0) end)
+return pcall(load, function() return coroutine.yield() end)
 return 1e14, 1e15, 1e16, 123456789012345, 0.1, 1/3, -1/3, 1e100, 1e-100, 2^53, 2^63, -0, 0/0, 1/0, -1/0
 return tostring(1e14), tostring(1e15), tostring(0.1), tostring(-0), tostring(0/0), tostring(-(0/0)), tostring(1/0), tostring(100), tostring(2^31)
 return 1e14 .. '', 1e15 .. '', 0.1 .. '', 1/3 .. ''

@@ -12,11 +12,12 @@ type parser struct {
 // Compile compiles a source. chunk is its name: "@name" and "=name" are shown
 // as name in messages, anything else as a part of the source. The error, an
 // *Error, has the message with the position.
-func Compile(source, chunk string) (*Proto, error) { return compile(source, chunk, 0, nil) }
+func Compile(source, chunk string) (*Proto, error) { return compile(source, nil, chunk, 0, nil) }
 
-// compile is Compile where depth levels of calls are in use already; step, if any, counts
-// the work and may end it with an error.
-func compile(source, chunk string, depth int, step func(n int) error) (p *Proto, err error) {
+// compile is Compile where depth levels of calls are in use already. more, if any, gives
+// the source's further pieces, and "" at its end. step, if any, counts the work and may
+// end it with an error.
+func compile(source string, more func() (string, error), chunk string, depth int, step func(n int) error) (p *Proto, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			if end, ok := r.(stopped); ok {
@@ -30,8 +31,15 @@ func compile(source, chunk string, depth int, step func(n int) error) (p *Proto,
 			err = &Error{Value: stringValue(e.msg), Syntax: true}
 		}
 	}()
-	ps := &parser{lexer: *newLexer(source, ChunkID(chunk)), depth: depth}
-	ps.step = step
+	ps := &parser{lexer: lexer{src: source, line: 1, last: 1, chunk: ChunkID(chunk), step: step}, depth: depth}
+	if more != nil {
+		// The reference implementation looks at the first byte before it begins to read,
+		// so it asks for a first piece twice where that is empty.
+		ps.more = more
+		ps.refill()
+		ps.more = more
+	}
+	ps.advance()
 	ps.open(chunk)
 	ps.fs.p.vararg = varargIs
 	ps.next()
