@@ -55,6 +55,10 @@ func (c *Ctx) Notify(class byte, event string, k *keyspace.Key) {
 // NotifyIn is Notify for another database.
 func (c *Ctx) NotifyIn(db int, class byte, name string, k *keyspace.Key) {
 	if on := c.S.Config.NotifyKeyspaceEvents.Load(); on&eventBits[class] != 0 {
+		if c.script != nil && c.script.undo != nil {
+			c.script.undo.event(c.S, class, name, db, k.B)
+			return
+		}
 		if c.x != nil && c.x.trying != nil {
 			// The reply to the client that is being served comes first.
 			c.x.events = append(c.x.events, event{on, name, db, slices.Clone(k.B)})
@@ -183,6 +187,10 @@ func (s *Server) fieldsExpired(db int, key []byte, fields [][]byte, gone bool) {
 // missed is called when a command finds nothing at a key that it reads.
 func (c *Ctx) missed(k *keyspace.Key) {
 	if on := c.S.Config.NotifyKeyspaceEvents.Load(); on&eventMiss != 0 {
+		if c.script != nil && c.script.undo != nil {
+			c.script.undo.event(c.S, 'm', "keymiss", c.DB(), k.B)
+			return
+		}
 		c.S.publishEvent(on, "keymiss", c.DB(), k.B)
 	}
 }

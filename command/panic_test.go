@@ -77,4 +77,9 @@ func TestPanicInWrite(t *testing.T) {
 		t.Errorf("%v, %+v", err, d)
 	}
 	s.want("SET good 1", "+OK\n")
+	was := *d
+	if got := s.do("EVAL", "redis.call('SET', 'good', 2) redis.call('SET', 'bad', 1)", "0"); !strings.Contains(got, "internal error") || d.stream != was.stream+1 || d.log != was.log+1 {
+		t.Errorf("in a script: %q, %+v after %+v", got, d, was)
+	}
+	s.want("SET good 1", "+OK\n")
 }

@@ -268,6 +268,25 @@ func (p *pubsub) publish(t *channelTable, name, message []byte) (n int) {
 	return
 }
 
+// receivers is how many publish would send a message to.
+func (p *pubsub) receivers(t *channelTable, name []byte) (n int) {
+	sh := p.at(t, name)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	n = sh.m[string(name)].size()
+	if t == &p.shard || p.patterns.n.Load() == 0 {
+		return
+	}
+	p.patterns.mu.RLock()
+	defer p.patterns.mu.RUnlock()
+	for _, ch := range p.patterns.all {
+		if ch.pattern.Match(name) {
+			n += ch.size()
+		}
+	}
+	return
+}
+
 // encodePush makes a push of bulks; size is about how long they are.
 func encodePush(size int, parts ...[]byte) []byte {
 	w := wire.Writer{Buf: make([]byte, 0, size+16*len(parts)), Proto: 3}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"slices"
 
 	"kvd/glob"
@@ -183,16 +184,28 @@ func cmdPublish(c *Ctx)  { c.publish(&c.S.pubsub.channels) }
 func cmdSPublish(c *Ctx) { c.publish(&c.S.pubsub.shard) }
 
 func (c *Ctx) publish(t *channelTable) {
-	if x := c.x; c.Journaling() && !x.publishes {
-		x.publishes = true // until the effect is journaled, for EXEC with all of its own
-		c.S.pubsub.order.Lock()
+	var n int
+	if c.script != nil && c.script.undo != nil {
+		n = c.S.pubsub.receivers(t, c.Args[1])
+		channel, message := bytes.Clone(c.Args[1]), bytes.Clone(c.Args[2])
+		c.script.undo.later = append(c.script.undo.later, func(c *Ctx) { c.send(t, channel, message) })
+	} else {
+		n = c.send(t, c.Args[1], c.Args[2])
 	}
-	n := c.S.pubsub.publish(t, c.Args[1], c.Args[2])
 	c.Effect(c.Args...) // followers have subscribers of their own
 	c.W.Int(int64(n))
 }
 
-// endPublish ends what publish began.
+// send sends a message to who is subscribed; it returns how many were.
+func (c *Ctx) send(t *channelTable, channel, message []byte) int {
+	if x := c.x; c.Journaling() && !x.publishes {
+		x.publishes = true // until the effect is journaled, for EXEC with all of its own
+		c.S.pubsub.order.Lock()
+	}
+	return c.S.pubsub.publish(t, channel, message)
+}
+
+// endPublish ends what send began.
 func (x *Exec) endPublish() {
 	if x.publishes {
 		x.publishes = false

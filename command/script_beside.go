@@ -18,7 +18,7 @@ import (
 //
 // What cannot leave the loop is a script inside EXEC, and one in a function
 // that a function written in Go calls (the comparison of table.sort, the
-// replacement of string.gsub). If it has written nothing it is ended at
+// replacement of string.gsub). If it may be ended (see mayEnd) it is ended at
 // busy-reply-threshold, since on a server with one loop nobody could send
 // SCRIPT KILL.
 
@@ -59,18 +59,22 @@ func (m *machine) tick(*lua.State) lua.Action {
 		return lua.Continue
 	}
 	if r.outer.inExec || r.x.Running.C.Conn == nil {
-		if took > s.busyThreshold() && !r.wrote.Load() && r.x.Running.C.Conn != nil {
+		if took > s.busyThreshold() && r.mayEnd() && r.x.Running.C.Conn != nil {
 			r.overtime = true
 			return lua.Kill
 		}
 		return lua.Continue
 	}
-	if took > s.busyThreshold() && !r.wrote.Load() {
+	if took > s.busyThreshold() && r.mayEnd() {
 		r.overtime = true // Suspend has been asked for many times
 		return lua.Kill
 	}
 	return lua.Suspend
 }
+
+// mayEnd tells whether the run may be ended in the middle: what it has written is taken
+// back, or it has written nothing.
+func (r *scriptRun) mayEnd() bool { return r.rollback || !r.wrote.Load() }
 
 func (s *Server) busyThreshold() time.Duration {
 	return time.Duration(s.Config.BusyReplyThreshold.Load()) * time.Millisecond
@@ -158,6 +162,7 @@ func (x *Exec) leaveLoop(r *scriptRun) {
 	to.effects, c.effects = c.effects, to.effects[:0]
 	to.ready, c.ready = c.ready, to.ready[:0]
 	to.after, c.after = c.after, nil
+	to.Undo, c.Undo = c.Undo, nil
 
 	kept := s.slowArgs(row, r.outer.args)
 	spent := clock() - r.began
@@ -301,7 +306,7 @@ func (c *Ctx) killScript(function bool) {
 		switch {
 		case (r.function != nil) != function:
 			others = true
-		case r.wrote.Load():
+		case !r.mayEnd():
 			wrote = true
 		default:
 			r.killed.Store(true)
@@ -321,7 +326,7 @@ func (c *Ctx) killScript(function bool) {
 }
 
 // EndScripts ends all scripts that run, and those that begin to run long: the
-// server is going. What they have written stays.
+// server is going. What they have written stays, unless script-rollback is on.
 func (s *Server) EndScripts() {
 	b := &s.scripts.beside
 	b.mu.Lock()

@@ -42,6 +42,9 @@ type scriptRun struct {
 	outer frame // of EVAL
 	db    int32 // which its client had selected
 
+	undo     *scriptUndo // nil: what it has changed stays, however it ends
+	rollback bool        // it began with an undo
+
 	repl int // where the effects of its commands go: see setRepl
 
 	// Of the commands that it runs: the reply, the arguments and the text of
@@ -148,6 +151,7 @@ func (c *Ctx) runScript(what *call) {
 	} else {
 		m = x.machine()
 	}
+	m.st.SetMemory(int(c.S.Config.ScriptMemoryLimit.Load()))
 	r := x.newRun()
 	r.call, r.m = *what, m
 	r.outer, r.db = c.outer(), c.C.db.Load()
@@ -158,6 +162,9 @@ func (c *Ctx) runScript(what *call) {
 	c.W, c.inExec, c.script = &r.reply, true, r
 	m.run = r
 	m.st.Host = r
+	if c.S.Config.ScriptRollback.Load() && !r.readOnly {
+		r.beginUndo(c)
+	}
 	keys, rest := c.keysOf()
 	var results []lua.Value
 	var err error
@@ -207,6 +214,17 @@ func (r *scriptRun) end(results []lua.Value, err error) {
 	c := &r.x.Running
 	c.resume(&r.outer)
 	c.C.db.Store(r.db)
+	broken := false // a command has panicked
+	if err != nil {
+		e, is := err.(*lua.Error)
+		broken = !is && err != lua.ErrKilled
+		r.endUndo(c, !is || e.Memory)
+	} else {
+		r.endUndo(c, false)
+	}
+	if broken && r.wrote.Load() {
+		c.S.distrust(c.C, err)
+	}
 	c.outcome = Done
 	r.m.run, r.m.st.Host = nil, nil
 	if err != nil {
@@ -462,6 +480,9 @@ func (r *scriptRun) do(args [][]byte) (refusal string) {
 	x.lap = clock()
 	x.nested(c, row, args, keys)
 	c.outcome = Done
+	if r.undo != nil && row.Flags&(Write|MayReplicate) != 0 {
+		r.undo.dirty += int64(c.Dirty)
+	}
 	if r.reserved != nil {
 		// Messages of a script beside the loops go out as they are sent. Their order
 		// is that of the journal among those of one script only.

@@ -163,6 +163,7 @@ type Config struct {
 	TLSSessionCacheTimeout *Int    `directive:"tls-session-cache-timeout"` // seconds
 
 	ScriptMemoryLimit         *Int       `directive:"script-memory-limit"` // bytes; 0: none
+	ScriptRollback            *Bool      `directive:"script-rollback"`
 	LuaDeprecated             *Bool      `directive:"lua-enable-deprecated-api"`
 	MaxNewConnectionsPerCycle *Int       `directive:"max-new-connections-per-cycle"`
 	MPTCP                     *Bool      `directive:"mptcp"`
@@ -452,7 +453,8 @@ func (c *Config) setLocked(pairs []Pair, who Caller) (inert []string, err error)
 			undo()
 			return nil, setError(pairs[i].Name, err.Error())
 		}
-		if e.value.text(e.Directive) != before {
+		// The text of events does not tell all: see Events.text.
+		if _, events := e.value.(*Events); events || e.value.text(e.Directive) != before {
 			changed = append(changed, i)
 		}
 		if e.Effect == Inert || e.Effect == Refuse && e.value.text(e.Directive) != e.deflt {

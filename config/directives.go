@@ -499,6 +499,7 @@ var directives = []Directive{
 	integer("busy-reply-threshold", "5000", 0, maxLong, 0, Acts, groupScript, "Milliseconds after which a running script makes others get BUSY.").as("lua-time-limit"),
 	yesno("lua-enable-deprecated-api", "no", Immutable|Hidden, Acts, groupScript, "Offer setfenv, getfenv and newproxy to scripts."),
 	memory("script-memory-limit", "256mb", 0, maxLong, 0, Acts, groupScript, "Bytes that one run of a script may hold; 0: no limit."),
+	yesno("script-rollback", "no", 0, Acts, groupScript, "Take back all that a script has written where it is killed or fails for want of memory; no: a script that has written is not killed."),
 	fileOnly("loadmodule", Refuse, groupScript, "Load a module, with arguments."),
 
 	// Processes and threads.

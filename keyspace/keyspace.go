@@ -152,6 +152,8 @@ type Hooks struct {
 // own only through Keyspace.dbs.
 type DB struct {
 	shards []shard // by stripe, each under its stripe's lock
+	// kept: it was flushed, which may be taken back. It changes with all stripes locked.
+	kept bool
 }
 
 // shard is the part of a database that one stripe holds. It is empty until

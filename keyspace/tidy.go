@@ -105,7 +105,7 @@ func (ks *Keyspace) freeRetired(r *freeing) bool {
 	if r.db == nil {
 		ks.stripes[0].lock()
 		for _, db := range ks.retired {
-			if !(ks.active && ks.snap.pins(db)) {
+			if !db.kept && !(ks.active && ks.snap.pins(db)) {
 				*r = freeing{db: db}
 				break
 			}

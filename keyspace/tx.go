@@ -41,6 +41,9 @@ type Tx struct {
 	// that they know.
 	By any
 
+	// Undo, where set, notes what can be taken back.
+	Undo *Undo
+
 	// Dirty counts the changes that the command made (Redis's dirty).
 	Dirty int
 
@@ -170,10 +173,10 @@ func (t *Tx) Exists(k *Key) bool {
 // expire removes a key whose time is over and journals that.
 func (t *Tx) expire(k *Key) {
 	t.name = append(t.name[:0], k.B...) // which may stand in the entry
-	by := t.By
-	t.By = nil // time did it, whoever looked
+	by, undo := t.By, t.Undo
+	t.By, t.Undo = nil, nil // time did it, whoever looked
 	gone := t.remove(k)
-	t.By = by
+	t.By, t.Undo = by, undo
 	if !gone {
 		return
 	}
@@ -392,7 +395,7 @@ func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, 
 	if i < 0 {
 		return
 	}
-	if t.ks.active {
+	if t.ks.active || t.Undo != nil {
 		t.saveFirst(k) // remove is too late: the entry has lost its Object then
 	}
 	var e Entry
@@ -450,7 +453,11 @@ func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
 		t.reindex(&sh.deadlines, st, k, 0, deadline)
 	}
 	if t.By != nil && !t.unseen && t.ks.observedNew.Load() {
-		t.ks.hooks.Created(t.num, k.B)
+		if t.Undo != nil {
+			t.Undo.Created(t.num, k.B)
+		} else {
+			t.ks.hooks.Created(t.num, k.B)
+		}
 	}
 }
 
@@ -481,9 +488,10 @@ func (t *Tx) touch(k *Key) {
 	t.Changed(k)
 }
 
-// save hands k as it stands to a running snapshot. It is called before anything at k may change.
+// save hands k as it stands to a running snapshot and to Undo. It is called before anything
+// at k may change.
 func (t *Tx) save(k *Key) {
-	if t.ks.active {
+	if t.ks.active || t.Undo != nil {
 		t.saveFirst(k)
 	}
 }
@@ -494,6 +502,10 @@ func (t *Tx) save(k *Key) {
 // Object (see WritableObject).
 func (t *Tx) Changed(k *Key) {
 	if t.ks.observed.Load() && !t.unseen {
+		if t.Undo != nil {
+			t.Undo.note(t, k).changed = true
+			return
+		}
 		for _, o := range t.ks.observers {
 			o.Changed(t.By, t.num, k)
 		}
@@ -501,6 +513,12 @@ func (t *Tx) Changed(k *Key) {
 }
 
 func (t *Tx) saveFirst(k *Key) {
+	if t.Undo != nil {
+		t.Undo.note(t, k)
+	}
+	if !t.ks.active {
+		return
+	}
 	st := t.stripe(k)
 	sh := &t.db.shards[st.number]
 	if sh.slots == nil {
@@ -526,7 +544,7 @@ const lfuNew = ^uint32(0)
 // are freed in the background; the number of them is returned.
 func (t *Tx) Flush() int {
 	old := t.ks.dbs[t.num]
-	if t.ks.observed.Load() {
+	if t.ks.observed.Load() && t.Undo == nil {
 		t.ks.emptied(t.By, t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
 	}
 	n := 0
@@ -538,6 +556,10 @@ func (t *Tx) Flush() int {
 	}
 	t.ks.dbs[t.num] = t.ks.newDB()
 	t.db = t.ks.dbs[t.num]
+	if t.Undo != nil {
+		old.kept = true
+		t.Undo.notes = append(t.Undo.notes, undoNote{kind: undoFlush, db: old, num: t.num})
+	}
 	t.ks.retire(old)
 	return n
 }
@@ -545,7 +567,9 @@ func (t *Tx) Flush() int {
 // Swap exchanges two databases; the caller holds all stripes.
 func (t *Tx) Swap(a, b int) {
 	ks := t.ks
-	if ks.observed.Load() {
+	if t.Undo != nil {
+		t.Undo.notes = append(t.Undo.notes, undoNote{kind: undoSwap, num: a, with: b})
+	} else if ks.observed.Load() {
 		either := func(k *Key) bool { return ks.there(a, k, t.Now) || ks.there(b, k, t.Now) }
 		ks.emptied(t.By, a, either)
 		ks.emptied(t.By, b, either)

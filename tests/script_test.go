@@ -202,3 +202,84 @@ func TestFunctionsAreKept(t *testing.T) {
 		}
 	}
 }
+
+// TestScriptRollback: with script-rollback a script that has written can be killed while it
+// runs beside the loops, and its keys are as before; follower and log have seen nothing.
+func TestScriptRollback(t *testing.T) {
+	s := harness.StartKVD(t, "--script-rollback", "yes", "--repl-ping-replica-period", "3600", "--appendonly", "yes", "--repl-diskless-sync-delay", "0", "--enable-debug-command", "local")
+	c, long, tells := s.MustDial(t), s.MustDial(t), s.MustDial(t)
+	c.MustDo(t, "FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function(keys) redis.call('SET', keys[1], 'f') redis.call('PUBLISH', 'ch', 'f') while true do end end)")
+	c.MustDo(t, "SET", "k", "old", "EX", "1000")
+	c.MustDo(t, "RPUSH", "l", "1", "2", "3")
+	host, port, _ := strings.Cut(s.Addr, ":")
+	f := harness.StartKVD(t, "--replicaof", host+" "+port, "--enable-debug-command", "local")
+	fc := f.MustDial(t)
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(fc.MustDo(t, "INFO", "replication").String(), "master_link_status:up"); {
+		if time.Now().After(end) {
+			t.Fatal("the follower does not follow")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	tells.MustDo(t, "SUBSCRIBE", "ch")
+	offset := func() string {
+		_, rest, ok := strings.Cut(c.MustDo(t, "INFO", "replication").String(), "master_repl_offset:")
+		n := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+		if !ok || n <= 0 {
+			t.Fatal("no offset")
+		}
+		return rest[:n]
+	}
+	c.MustDo(t, "WAIT", "1", "5000")
+	digest := c.MustDo(t, "DEBUG", "DIGEST").String()
+	for _, run := range []struct {
+		kill string
+		args []string
+	}{
+		{"SCRIPT", []string{"EVAL", "redis.call('SET', KEYS[1], 'new') redis.call('LPOP', KEYS[2]) redis.call('INCR', KEYS[3]) redis.call('PUBLISH', 'ch', 's') while true do redis.call('INCR', KEYS[3]) end", "3", "k", "l", "n"}},
+		{"SCRIPT", []string{"EVAL", "redis.call('FLUSHALL') redis.call('SET', 'x'..1, 1) while true do end", "0"}},
+		{"FUNCTION", []string{"FCALL", "f", "1", "k"}},
+	} {
+		before := offset()
+		if err := long.Send(run.args...); err != nil {
+			t.Fatal(err)
+		}
+		if err := long.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			r, err := c.Do(run.kill, "KILL")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(r.String(), "+OK") {
+				break
+			}
+			if !strings.Contains(r.String(), "NOTBUSY") || time.Now().After(end) {
+				t.Fatalf("%s KILL: %s", run.kill, r)
+			}
+		}
+		r, err := long.Receive()
+		if err != nil || !strings.Contains(r.String(), "Script killed by user") {
+			t.Fatalf("%s: %v, %v", run.args, r, err)
+		}
+		if got := c.MustDo(t, "DEBUG", "DIGEST").String(); got != digest {
+			t.Errorf("%s changed the data", run.args)
+		}
+		if got := offset(); got != before {
+			t.Errorf("%s: the stream grew from %s to %s", run.args, before, got)
+		}
+	}
+	c.MustDo(t, "PUBLISH", "ch", "end")
+	if r, err := tells.Receive(); err != nil || !strings.Contains(r.String(), "end") {
+		t.Errorf("a subscriber was sent %v, %v", r, err)
+	}
+	if got := fc.MustDo(t, "DEBUG", "DIGEST").String(); got != digest {
+		t.Error("the follower has other data")
+	}
+	if err := s.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.MustDial(t).MustDo(t, "DEBUG", "DIGEST").String(); got != digest {
+		t.Error("the log has other data")
+	}
+}

@@ -257,3 +257,6 @@ func (s *State) Step(n int) error {
 	}
 	return s.tick(false)
 }
+
+// SetMemory changes Options.Memory for the runs that begin from now on.
+func (s *State) SetMemory(bytes int) { s.opt.Memory = bytes }
