@@ -46,6 +46,7 @@ type waiter struct {
 
 	state atomic.Int32
 	timer atomic.Pointer[time.Timer] // nil: none
+	until time.Time                  // when the timer ends it, by the data's clock; fixed before timer is set
 	ns    int64                      // what the command took before it waited; under the keys' stripe locks
 }
 
@@ -234,8 +235,13 @@ func (wt *waiter) arm(s *Server) {
 		return
 	}
 	d := time.Duration(min(wt.wait.Timeout, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+	ahead := s.Keyspace.Ahead()
+	wt.until = s.Keyspace.Now().Add(d)
 	t := time.AfterFunc(d, func() { s.timeOut(wt) })
 	wt.timer.Store(t)
+	if s.Keyspace.Ahead() != ahead { // whoever moved the clock may not have seen the timer
+		s.rearm(wt)
+	}
 	if wt.state.Load() == ended { // whoever ended it may not have seen the timer
 		t.Stop()
 	}
@@ -371,7 +377,7 @@ func (x *Exec) serveReady(ctx *Ctx) {
 	x.journal(ctx)
 	save := *ctx
 	// The command may have taken its time: what has expired since is gone.
-	ctx.Now = max(ctx.Now, time.Now().UnixMilli())
+	ctx.Now = max(ctx.Now, x.s.Keyspace.Now().UnixMilli())
 	for i := 0; i < len(ctx.ready); i++ {
 		r := ctx.ready[i]
 		x.serveKey(ctx, r.db, &r.key)
@@ -613,7 +619,11 @@ func (s *Server) wakeAt(db int, k *keyspace.Key, at int64) {
 	l.wake[db] = at
 	key := *k
 	key.B = slices.Clone(k.B)
-	time.AfterFunc(time.Until(time.UnixMilli(at)), func() { s.serveLater(db, key) })
+	ahead := s.Keyspace.Ahead()
+	time.AfterFunc(s.Keyspace.Until(at), func() { s.serveLater(db, key) })
+	if s.Keyspace.Ahead() != ahead { // whoever moved the clock may have looked before
+		time.AfterFunc(s.Keyspace.Until(at), func() { s.serveLater(db, key) })
+	}
 }
 
 // lateServer serves waiters on nobody's behalf.

@@ -294,3 +294,6 @@ func (c *Client) Filter(reply []byte) []byte {
 	}
 	return reply
 }
+
+// Tracks tells whether the client tracks keys, so that it may be told of changes.
+func (c *Client) Tracks() bool { return c.has(stateTracking) }

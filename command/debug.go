@@ -63,6 +63,7 @@ var debugCmds = []debugCmd{
 	{"set-disable-deny-scripts", 1, 1, debugSetDisableDenyScripts},
 	{"set-skip-checksum-validation", 1, 1, debugSetSkipChecksum},
 	{"sleep", 1, 1, debugSleep},
+	{"time-travel", 1, 1, debugTimeTravel},
 	{"timing", 1, 1, debugTiming},
 }
 
@@ -112,6 +113,9 @@ var debugHelp = []string{
 	"    With 1, RESTORE takes payloads whose checksum is wrong.",
 	"SLEEP <seconds>",
 	"    Stop the server for <seconds>. Decimals are allowed.",
+	"TIME-TRAVEL <milliseconds>",
+	"    Move the clock of keys, fields and waits forward: when it replies, what is",
+	"    due by then has expired, and blocking commands whose time is over are answered.",
 	"TIMING <on|off>",
 	"    Measure the longest lock hold and the longest command, for INFO kvd.",
 }

@@ -127,8 +127,10 @@ func (x *Exec) newTx() keyspace.Tx {
 	return *tx
 }
 
-// SetTime sets the moment of the commands that follow: once for each batch.
+// SetTime sets the moment of the commands that follow, by the system's clock: once
+// for each batch.
 func (x *Exec) SetTime(t time.Time) {
+	t = x.s.Keyspace.At(t)
 	x.now = t
 	x.nowMs = t.UnixMilli()
 	x.clock = uint32(t.Unix()) & 0xffffff

@@ -258,7 +258,7 @@ func (s *Server) runKeyJob(j *keyJob) {
 	for j.running() {
 		names = names[:0]
 		seen := 0
-		cursor = s.Keyspace.Scan(j.db, cursor, keyJobTurn, time.Now().UnixMilli(), false, func(e *keyspace.Entry) {
+		cursor = s.Keyspace.Scan(j.db, cursor, keyJobTurn, s.Keyspace.Now().UnixMilli(), false, func(e *keyspace.Entry) {
 			seen++
 			names = append(names, bytes.Clone(e.Key()))
 		})

@@ -109,7 +109,7 @@ func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 	if s.gate.Load()&gateReadOnly != 0 {
 		return // the leader's stream would not have it
 	}
-	now := time.Now()
+	now := s.Keyspace.Now()
 	tx := s.Keyspace.NewTx()
 	tx.By = (*Exec)(nil) // a command, but nobody's turn
 	c := &Ctx{Tx: *tx, S: s, Keys: keys, Row: &laterRow, explicit: true}

@@ -119,7 +119,7 @@ func (s *Server) expireOwn() {
 		if s.debug.noExpire.Load() {
 			continue
 		}
-		tx.Now = time.Now().UnixMilli()
+		tx.Now = s.Keyspace.Now().UnixMilli()
 		for _, own := range all {
 			k := [1]keyspace.Key{keyspace.MakeKey([]byte(own.key))}
 			h := s.Keyspace.LockKeys(k[:])

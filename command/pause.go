@@ -43,11 +43,32 @@ func (s *Server) startPause(mode int32, end int64) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+	s.armPause()
+	s.updateExpiry()
+}
+
+// armPause sets the timer that ends a pause; p.mu is locked.
+func (s *Server) armPause() {
+	p := &s.pause
 	// A pause of any length fits: what a Duration cannot hold has no timer.
-	if left := p.end - time.Now().UnixMilli(); left < int64(1<<62/time.Millisecond) {
+	if left := p.end - s.Keyspace.Now().UnixMilli(); left < int64(1<<62/time.Millisecond) {
 		p.timer = time.AfterFunc(time.Duration(left)*time.Millisecond, s.pauseTimer)
 	}
-	s.updateExpiry()
+}
+
+// rearmPause is for when the clock was moved: a pause that is over ends.
+func (s *Server) rearmPause() {
+	p := &s.pause
+	p.mu.Lock()
+	over := p.asked != pauseOff && p.end <= s.Keyspace.Now().UnixMilli()
+	if p.timer != nil && !over {
+		p.timer.Stop()
+		s.armPause()
+	}
+	p.mu.Unlock()
+	if over {
+		s.endPause()
+	}
 }
 
 // HoldWrites pauses writes until it is called with false, whatever CLIENT PAUSE
@@ -89,7 +110,7 @@ func (s *Server) standStill(on bool) bool {
 
 func (s *Server) pauseTimer() {
 	s.pause.mu.Lock()
-	over := s.pause.end <= time.Now().UnixMilli()
+	over := s.pause.end <= s.Keyspace.Now().UnixMilli()
 	s.pause.mu.Unlock()
 	if over {
 		s.endPause()

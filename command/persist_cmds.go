@@ -295,11 +295,13 @@ func (s *Server) UsedMemory() int64 { return s.memoryUse(false).used }
 // Freq is the counter of accesses of an LFU clock as of now; FreqClock is a
 // clock of now with such a counter.
 func (s *Server) Freq(clock uint32) byte {
-	return byte(LFUDecayed(clock, time.Now().UnixMilli(), s.Config.LFUDecayTime.Load()))
+	return byte(LFUDecayed(clock, s.Keyspace.Now().UnixMilli(), s.Config.LFUDecayTime.Load()))
 }
 
 // FreqClock see Freq.
-func (s *Server) FreqClock(freq byte) uint32 { return LFUClock(time.Now().UnixMilli(), uint32(freq)) }
+func (s *Server) FreqClock(freq byte) uint32 {
+	return LFUClock(s.Keyspace.Now().UnixMilli(), uint32(freq))
+}
 
 // noPersistence is for servers without files, such as tests drive.
 type noPersistence struct{ started time.Time }

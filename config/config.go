@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 type Config struct {
 	EventLoops        *Int  `directive:"event-loops"`
 	IgnoreUnsupported *Bool `directive:"ignore-unsupported"`
+	Ephemeral         *Bool `directive:"ephemeral"`
 
 	Bind           *Strings `directive:"bind"`
 	Port           *Int     `directive:"port"`
@@ -228,6 +230,17 @@ type entry struct {
 
 // Pair is a directive's name and value.
 type Pair struct{ Name, Value string }
+
+// OwnDir gives the configuration a directory of its own in place of the process's
+// working directory, which it begins with: dir moves that then, and data files are
+// found from it. It is called before anything is set.
+func (c *Config) OwnDir() error {
+	dir, err := os.Getwd()
+	if err == nil {
+		c.Dir.own.Store(&dir)
+	}
+	return err
+}
 
 // New returns a configuration in which every directive has its default.
 func New() *Config {

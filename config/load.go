@@ -255,6 +255,19 @@ func (c *Config) Finish() error {
 	if err := c.readSecrets(); err != nil {
 		return err
 	}
+	if c.Ephemeral.Load() {
+		if c.AppendOnly.Load() {
+			return &FileError{Reason: "ephemeral and appendonly cannot both be yes"}
+		}
+		for name, value := range map[string]string{"save": "", "enable-debug-command": "local"} {
+			if c.lookup(name).given {
+				continue
+			}
+			if err := c.SetInitial(name, []string{value}); err != nil {
+				return &FileError{Reason: err.Error()}
+			}
+		}
+	}
 	if path := c.LogFile.Load(); path != "" {
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -612,19 +613,46 @@ func (o *OOMScores) text(*Directive) string {
 }
 
 // Dir is the handle of dir: the process's working directory itself, so that
-// relative paths mean what redis.conf says.
-type Dir struct{}
+// relative paths mean what redis.conf says. A server that shares its process with
+// others has a directory of its own instead (see Config.OwnDir), which only the data
+// files go by.
+type Dir struct {
+	own atomic.Pointer[string] // nil: the process's
+}
 
-// Load returns the working directory as an absolute path, or "" when the system cannot tell.
-func (*Dir) Load() string {
-	dir, err := os.Getwd()
+// Load returns the directory as an absolute path, or "" when the system cannot tell.
+func (d *Dir) Load() string {
+	dir, err := d.Path()
 	if err != nil {
 		return ""
 	}
 	return dir
 }
 
-func (*Dir) set(_ *Directive, args []string) error {
+// Path is the directory that data files are in, as an absolute path.
+func (d *Dir) Path() (string, error) {
+	if own := d.own.Load(); own != nil {
+		return *own, nil
+	}
+	return os.Getwd()
+}
+
+func (d *Dir) set(_ *Directive, args []string) error {
+	if own := d.own.Load(); own != nil {
+		path := args[0]
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(*own, path)
+		}
+		switch st, err := os.Stat(path); {
+		case err != nil:
+			return errors.New(systemError(err))
+		case !st.IsDir():
+			return errors.New(systemError(syscall.ENOTDIR))
+		}
+		path = filepath.Clean(path)
+		d.own.Store(&path)
+		return nil
+	}
 	if err := os.Chdir(args[0]); err != nil {
 		return errors.New(systemError(err))
 	}
@@ -634,6 +662,9 @@ func (*Dir) set(_ *Directive, args []string) error {
 func (d *Dir) text(*Directive) string { return d.Load() }
 
 func (d *Dir) save() func() error {
+	if own := d.own.Load(); own != nil {
+		return func() error { d.own.Store(own); return nil }
+	}
 	old := d.Load()
 	return func() error { return os.Chdir(old) }
 }

@@ -135,7 +135,7 @@ func (v *evictor) run() {
 		wait := time.Hour
 		if v.ks.Over() {
 			wait = evictRetry
-			tx.Now = time.Now().UnixMilli()
+			tx.Now = v.ks.Now().UnixMilli()
 			switch v.ks.Evict(tx, -1, time.Millisecond) {
 			case EvictMore:
 				wait = evictPause

@@ -147,7 +147,7 @@ func (x *expirer) run() {
 	tx := x.ks.NewTx()
 	var tidied time.Time
 	for !x.closed.Load() {
-		now := time.Now()
+		now := x.ks.Now()
 		earliest := int64(math.MaxInt64)
 		if !x.off.Load() {
 			earliest = x.expireDue(tx, now.UnixMilli())
@@ -162,7 +162,7 @@ func (x *expirer) run() {
 		}
 		sleep := time.Hour
 		if earliest != math.MaxInt64 {
-			sleep = time.Until(time.UnixMilli(earliest))
+			sleep = x.ks.Until(earliest)
 		}
 		if x.ks.freeRetired(&flushed) {
 			sleep = min(sleep, expirePause)
@@ -232,7 +232,7 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 		if again {
 			// Many keys at once: leave the processor to the clients in between,
 			// unless the backlog grows old.
-			if time.Now().UnixMilli()-now < expireHurry {
+			if x.ks.Now().UnixMilli()-now < expireHurry {
 				time.Sleep(expirePause)
 			} else {
 				runtime.Gosched()

@@ -77,6 +77,8 @@ type Keyspace struct {
 
 	usage   usage
 	evictor evictor
+	// ahead is how far the data's clock is before the system's, in ns; see Now.
+	ahead atomic.Int64
 	// care: see careTiming and careUsage. Every lock of a stripe loads it.
 	care atomic.Uint32
 

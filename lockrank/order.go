@@ -68,6 +68,7 @@ type (
 	Stream              struct{} // Stream.mu
 	Durable             struct{} // durable.mu
 	TransportGoroutines struct{} // goroutines.mu
+	Redcon              struct{} // Redcon.mu
 	TransportConn       struct{} // goConn.mu
 	TransportDetached   struct{} // detached.mu
 	TransportLoop       struct{} // loop.mu
@@ -141,6 +142,7 @@ var Order = []any{
 	Log{},
 	Stream{},
 	Durable{},
+	Redcon{},
 	TransportGoroutines{},
 	TransportConn{},
 	TransportDetached{},

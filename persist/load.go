@@ -49,6 +49,9 @@ func (s *Saver) HasFile() bool {
 	if name == "" {
 		return false
 	}
+	if dir, err := s.Config.Dir.Path(); err == nil {
+		name = filepath.Join(dir, name)
+	}
 	_, _, err := s.Disk.Stat(name) // what is no file is there, too, and cannot be loaded
 	return !errors.Is(err, os.ErrNotExist)
 }
@@ -146,8 +149,8 @@ func (s *Saver) Reload(noSave, noFlush, merge bool) (saved bool, err error) {
 // load reads the snapshot file into the keyspace.
 func (s *Saver) load(how manner) error {
 	name := s.Config.DBFilename.Load()
-	if abs, err := filepath.Abs(name); err == nil {
-		name = abs
+	if dir, err := s.Config.Dir.Path(); err == nil {
+		name = filepath.Join(dir, name)
 	}
 	f, err := s.Disk.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
@@ -243,10 +246,10 @@ func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (au
 }
 
 func (s *Saver) newLoader(r io.Reader, name string, how manner) *loader {
-	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), manner: how, limits: s.Limits(), now: time.Now(), told: time.Now(), facts: map[string]string{}, check: how.proof}
+	l := &loader{s: s, name: name, r: rdb.NewReader(r, true), manner: how, limits: s.Limits(), now: s.Keyspace.Now(), told: time.Now(), facts: map[string]string{}, check: how.proof}
 	policy := s.Config.MaxMemoryPolicy.Load()
 	l.lru, l.lfu = strings.HasSuffix(policy, "-lru"), strings.HasSuffix(policy, "-lfu")
-	l.begun = l.now
+	l.begun = time.Now()
 	l.batch = new(batch)
 	l.own = l.newWorker()
 	return l

@@ -443,7 +443,7 @@ func (l *Log) Starting() bool {
 
 // where is where the configuration wants the log's files.
 func (l *Log) where() (logDir, error) {
-	cwd, err := os.Getwd()
+	cwd, err := l.Config.Dir.Path()
 	return logDir{disk: l.Disk, dir: filepath.Join(cwd, l.Config.AppendDirname.Load()), of: l.Config.AppendFilename.Load()}, err
 }
 

@@ -398,7 +398,7 @@ func (l *Log) ReloadLog() (err error) {
 		h := l.Keyspace.LockAll()
 		l.Keyspace.Journal.Suspend(true)
 		l.partial = true
-		l.Keyspace.FlushAll(time.Now().UnixMilli())
+		l.Keyspace.FlushAll(l.Keyspace.Now().UnixMilli())
 		l.Keyspace.Unlock(&h)
 		err = l.loadFiles()
 		h = l.Keyspace.LockAll()

@@ -2,7 +2,6 @@ package persist
 
 import (
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -58,7 +57,7 @@ func (s *Saver) Replace(r io.Reader, o Replacement) error {
 			fresh.Drop()
 			return err
 		}
-		fresh.Exchange(time.Now().UnixMilli(), func() { install(); s.replaced(o, aux) })
+		fresh.Exchange(s.Keyspace.Now().UnixMilli(), func() { install(); s.replaced(o, aux) })
 		return nil
 	}
 	s.setPartial(true, true)
@@ -92,7 +91,7 @@ func (s *Saver) setPartial(on, flush bool) {
 	h := s.Keyspace.LockAll()
 	s.partial = on
 	if flush {
-		s.Keyspace.FlushAll(time.Now().UnixMilli())
+		s.Keyspace.FlushAll(s.Keyspace.Now().UnixMilli())
 	}
 	s.Keyspace.Unlock(&h)
 }
@@ -104,7 +103,7 @@ func (s *Saver) LoadingBehind() bool { return s.behind.Load() }
 // Keep makes a whole snapshot file the one that the next start loads. It locks
 // the working directory, which the file is in, if that is not locked yet.
 func (s *Saver) Keep(path string) error {
-	dir, err := os.Getwd()
+	dir, err := s.Config.Dir.Path()
 	if err != nil {
 		return err
 	}

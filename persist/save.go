@@ -378,7 +378,7 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	defer runtime.UnlockOSThread()
 
 	// CONFIG SET dir must not move a file half way.
-	dir, err := os.Getwd()
+	dir, err := s.Config.Dir.Path()
 	if err != nil {
 		s.end(j, err)
 		return j, false
@@ -752,7 +752,7 @@ func (s *Saver) LockDir() error {
 	if len(s.Config.Save.Load()) == 0 {
 		return nil
 	}
-	dir, err := os.Getwd()
+	dir, err := s.Config.Dir.Path()
 	if err != nil {
 		return err
 	}

@@ -430,7 +430,7 @@ func (s *Stream) spill() {
 		s.mu.Unlock()
 		var err error
 		if f == nil {
-			f, err = tempFile()
+			f, err = s.tempFile()
 		}
 		if err == nil {
 			_, err = f.WriteAt(b.data[:b.n], int64(slot)*slotSize)
@@ -455,9 +455,13 @@ func (s *Stream) spill() {
 	}
 }
 
-// tempFile opens a file without a name in the working directory.
-func tempFile() (*os.File, error) {
-	f, err := os.CreateTemp(".", "temp-repl-backlog-*")
+// tempFile opens a file without a name in the directory of data files.
+func (s *Stream) tempFile() (*os.File, error) {
+	dir, err := s.cfg.Dir.Path()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(dir, "temp-repl-backlog-*")
 	if err == nil {
 		os.Remove(f.Name())
 	}

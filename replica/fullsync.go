@@ -92,7 +92,7 @@ func (l *link) fullSync(nc net.Conn, br *bufio.Reader, id string, offset int64) 
 	size := l.total.Load()
 	path := "" // of the file
 	if !direct {
-		dir, err := os.Getwd() // CONFIG SET dir may come
+		dir, err := in.l.Config.Dir.Path() // CONFIG SET dir may come
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -287,7 +288,7 @@ func (t *transfer) finish(err error) {
 			if f.removed {
 				continue
 			}
-			if f.file, err = os.Open(t.path); err != nil {
+			if f.file, err = os.Open(l.inDir(t.path)); err != nil {
 				l.Log.Warningf("SYNC failed. Can't open/stat DB after BGSAVE: %v", err)
 				break
 			}
@@ -463,6 +464,14 @@ func (l *Leader) removeSyncFile() {
 	l.mu.Unlock()
 	if name != "" {
 		l.Log.Noticef("Removing the RDB file used to feed replicas in a persistence-less instance")
-		_ = os.Remove(name)
+		_ = os.Remove(l.inDir(name))
 	}
+}
+
+// inDir is a path relative to the directory of data files.
+func (l *Leader) inDir(name string) string {
+	if dir, err := l.Config.Dir.Path(); err == nil && !filepath.IsAbs(name) {
+		return filepath.Join(dir, name)
+	}
+	return name
 }

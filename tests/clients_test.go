@@ -48,6 +48,18 @@ func TestGoRedis(t *testing.T) {
 	runSession(t, dir, env, "go", "test", "-count=1", "-timeout=2m", ".")
 }
 
+// TestEmbedded runs clients/embedded, a module of its own whose tests have kvd inside.
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join("clients", "embedded")
+	list := exec.Command("go", "list", "-deps", "-test", ".")
+	list.Dir, list.Env = dir, append(os.Environ(), "GOPROXY=off")
+	if out, err := list.CombinedOutput(); err != nil {
+		t.Skipf("go-redis is not in the module cache; tests/setup/install.sh fetches it (%v %s)", err, out)
+	}
+	runSession(t, dir, []string{"GOPROXY=off"}, "go", "test", "-count=1", "-timeout=2m", ".")
+}
+
 // TestNode runs clients/node with the packages that tests/setup/install.sh has put into the cache directory.
 func TestNode(t *testing.T) {
 	t.Parallel()

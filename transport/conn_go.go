@@ -27,6 +27,8 @@ type goroutines struct {
 	mu    lockrank.Mutex[lockrank.TransportGoroutines] // protects what follows; never held across I/O
 	execs []*command.Exec
 	conns map[*goConn]struct{}
+	// locals are the clients without a connection.
+	locals map[*Local]struct{}
 	// What waits for the append-only log: moved is signaled when more of it
 	// lasts or it has failed, which failures counts.
 	moved    sync.Cond
@@ -37,7 +39,7 @@ type goroutines struct {
 }
 
 func newGoroutines(s *Server) *goroutines {
-	t := &goroutines{srv: s, conns: make(map[*goConn]struct{}), done: make(chan struct{}), log: s.cmd.AppendLog()}
+	t := &goroutines{srv: s, conns: make(map[*goConn]struct{}), locals: make(map[*Local]struct{}), done: make(chan struct{}), log: s.cmd.AppendLog()}
 	t.moved.L = &t.mu
 	return t
 }
@@ -67,16 +69,19 @@ func (t *goroutines) failed() {
 
 // lasts waits until the log has what the replies may have seen; false: it never
 // will.
-func (c *goConn) lasts() bool {
-	t := c.t
-	if c.at <= t.log.Synced() {
+func (c *goConn) lasts() bool { return c.t.lasts(c.at, c.failures) }
+
+// lasts waits until the log is synced up to at; false: it never will be, as it has
+// failed since there were so many failures.
+func (t *goroutines) lasts(at int64, failures int) bool {
+	if at <= t.log.Synced() {
 		return true
 	}
 	t.log.Kick()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for t.failures == c.failures {
-		if c.at <= t.log.Synced() {
+	for t.failures == failures {
+		if at <= t.log.Synced() {
 			return true
 		}
 		t.moved.Wait()
@@ -84,13 +89,17 @@ func (c *goConn) lasts() bool {
 	return false
 }
 
+// failuresNow is how often the log has failed.
+func (t *goroutines) failuresNow() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failures
+}
+
 // noteLog keeps what the replies made so far wait for.
 func (c *goConn) noteLog() {
 	if at, wait := c.t.log.Pending(); wait {
-		c.at = at
-		c.t.mu.Lock()
-		c.failures = c.t.failures
-		c.t.mu.Unlock()
+		c.at, c.failures = at, c.t.failuresNow()
 	}
 }
 
@@ -193,7 +202,7 @@ func (t *goroutines) accept(nc net.Conn, ep *endpoint, unix bool) {
 	}
 	c := &goConn{t: t, nc: nc}
 	addr, laddr := nc.RemoteAddr().String(), nc.LocalAddr().String()
-	if unix {
+	if unix && ep == t.srv.unix {
 		addr = t.srv.cfg.UnixSocket.Load() + ":0" // LocalAddr may be where it was made
 		laddr = addr
 	}
@@ -222,6 +231,9 @@ func (t *goroutines) stop() {
 	defer t.mu.Unlock()
 	for c := range t.conns {
 		c.Kill(false)
+	}
+	for l := range t.locals {
+		l.Kill(false)
 	}
 }
 

@@ -30,6 +30,10 @@ type Server struct {
 	listeners []bound     // besides those of the endpoints
 	shaking   *handshakes
 	transport transport
+	plain     *goroutines // serves what has no socket; the same as transport where all are served so
+
+	// Embedded: nobody need be able to connect from outside.
+	Embedded bool
 
 	mu lockrank.Mutex[lockrank.TransportServer] // protects the endpoints' listeners, and Close against rebinding
 
@@ -81,7 +85,10 @@ func New(cmd *command.Server, unix Protocol) *Server {
 	s.cfg.OnChange("bind", func() error { return s.rebind("Failed to bind to specified addresses.", s.endpoints...) })
 	s.cfg.OnChange("maxclients", s.setClients)
 	s.shaking = newHandshakes(s)
-	s.transport = newTransport(s)
+	s.transport, s.plain = newTransport(s), newGoroutines(s)
+	if t, ok := s.transport.(*goroutines); ok {
+		s.plain = t
+	}
 	return s
 }
 
@@ -118,7 +125,7 @@ func (s *Server) Listen() error {
 		}
 		s.listeners = append(s.listeners, bound{l, s.unix})
 	}
-	if len(s.listeners) == 0 && !listens {
+	if len(s.listeners) == 0 && !listens && !s.Embedded {
 		return errors.New("Configured to not listen anywhere, exiting.")
 	}
 	return nil
@@ -271,7 +278,21 @@ func (s *Server) Loops() int {
 }
 
 // Start begins to work in the background; nobody is accepted before Accept.
-func (s *Server) Start() error { return s.transport.start() }
+func (s *Server) Start() error {
+	if s.both() {
+		_ = s.plain.start()
+	}
+	return s.transport.start()
+}
+
+// both tells whether plain is a transport of its own.
+func (s *Server) both() bool { return s.transport != transport(s.plain) }
+
+// ServeConn serves a connection that has come in by other ways than the listeners, and
+// closes it in the end. It is as near as one through a unix socket.
+func (s *Server) ServeConn(nc net.Conn, p Protocol) {
+	s.plain.accept(nc, &endpoint{Endpoint: Endpoint{Protocol: p}}, true)
+}
 
 // Accept accepts connections from now on.
 func (s *Server) Accept() error {
@@ -309,6 +330,9 @@ func (s *Server) Close() {
 	s.mu.Unlock()
 	s.shaking.close()
 	s.transport.stop()
+	if s.both() {
+		s.plain.stop()
+	}
 	s.wg.Wait()
 	close(s.ended)
 	if path := s.cfg.UnixSocket.Load(); path != "" {
@@ -318,15 +342,30 @@ func (s *Server) Close() {
 
 // Synced is told by the append-only log that more of it lasts, or that replies
 // need not wait for it any more. It returns at once.
-func (s *Server) Synced() { s.transport.synced() }
+func (s *Server) Synced() {
+	s.transport.synced()
+	if s.both() {
+		s.plain.synced()
+	}
+}
 
 // Settle returns when every batch of commands that was running has handed over
 // its replies.
-func (s *Server) Settle() { s.transport.settle() }
+func (s *Server) Settle() {
+	s.transport.settle()
+	if s.both() {
+		s.plain.settle()
+	}
+}
 
 // Failed closes the connections whose replies wait for the append-only log,
 // and returns when they are.
-func (s *Server) Failed() { s.transport.failed() }
+func (s *Server) Failed() {
+	s.transport.failed()
+	if s.both() {
+		s.plain.failed()
+	}
+}
 
 const (
 	deniedText = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside."

@@ -4,9 +4,10 @@
 //	kvd [redis.conf] [-] [--directive value ...]
 //	kvd check [--fix] FILE-or-DIR ...
 //
-// This package only wires: it reads the configuration (package config), opens
-// the log (package logf), and starts the rooms of the server in serve. It
-// holds no behaviour that a client could see.
+// This package reads the configuration (package config), opens the log (package
+// logf), and starts the server of package kvd, with what concerns the process as a
+// whole: signals, supervision, the garbage collector. It holds no behaviour that a
+// client could see.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"io"
 	"os"
 
+	"kvd"
 	"kvd/config"
 	"kvd/logf"
 	"kvd/persist"
@@ -44,15 +46,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	case errors.As(err, &bad):
 		fmt.Fprintf(stderr, "\n%s\n", bad)
-	case errors.Is(err, errLogged), errors.Is(err, errDamaged):
+	case errors.Is(err, kvd.ErrLogged), errors.Is(err, errDamaged):
 	default:
 		logf.NewWriter(stdout, logf.Notice).Warningf("%s", err)
 	}
 	return 1
 }
-
-// errLogged ends the program after the reason has gone to the log.
-var errLogged = errors.New("already logged")
 
 // start runs the server with a complete configuration until it is told to stop.
 func start(cfg *config.Config) error {
@@ -60,6 +59,9 @@ func start(cfg *config.Config) error {
 	log, err := logf.New(cfg.LogFile.Load(), level)
 	if err != nil {
 		return err
+	}
+	if cfg.Ephemeral.Load() && log.Path() == "" {
+		log = logf.NewWriter(os.Stderr, level) // standard output is for the port
 	}
 	defer log.Close()
 	cfg.OnChange("loglevel", func() error {
@@ -90,14 +92,14 @@ func start(cfg *config.Config) error {
 	}
 	log.SetRole(logf.RoleMaster)
 	err = serve(cfg, log)
-	if err != nil && err != errLogged {
+	if err != nil && !errors.Is(err, kvd.ErrLogged) {
 		if unread := (*persist.LoadError)(nil); errors.As(err, &unread) {
 			log.Warningf("%s.", err)
 			log.Warningf("Terminating server after rdb file reading failure.")
 		} else {
 			log.Warningf("%s, exiting", err)
 		}
-		return errLogged
+		return kvd.ErrLogged
 	}
 	return err
 }

@@ -95,10 +95,12 @@ if ! "$venv/bin/python3" -c 'import redis' 2>/dev/null; then
 	fi
 fi
 
-if ! (cd "$clients/go" && GOPROXY=off go list -deps -test . >/dev/null 2>&1); then
-	say "fetching go-redis"
-	(cd "$clients/go" && timeout 300 go mod download && GOPROXY=off go list -deps -test . >/dev/null) || lacking+=("go-redis")
-fi
+for module in go embedded; do
+	if ! (cd "$clients/$module" && GOPROXY=off go list -deps -test . >/dev/null 2>&1); then
+		say "fetching what tests/clients/$module needs"
+		(cd "$clients/$module" && timeout 300 go mod download && GOPROXY=off go list -deps -test . >/dev/null) || lacking+=("go-redis for tests/clients/$module")
+	fi
+done
 
 # The packages are there if they were installed by this very lock file.
 node_packages() { cmp -s "$clients/node/package-lock.json" "$cache/node/installed-lock.json"; }
