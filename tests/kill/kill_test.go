@@ -180,10 +180,13 @@ func (w *worker) check(c *harness.Conn) (int, error) {
 		return 0, errors.New("a deadline is lost")
 	}
 	// Without its PERSIST it may be gone.
-	kept := do("GET", key("brief")).Str
+	kept, left := do("GET", key("brief")).Str, do("PTTL", key("brief")).Int
+	if left == -2 {
+		kept = "" // since the GET
+	}
 	if got[9] = number(kept); got[9] > 0 {
 		got[10] = got[9] + 1
-		if do("PTTL", key("brief")).Int >= 0 {
+		if left >= 0 {
 			got[10] = max(0, got[9]+1-kinds)
 		}
 	}
@@ -197,7 +200,7 @@ func (w *worker) check(c *harness.Conn) (int, error) {
 	if kept == "" && n >= 9 {
 		nine, ten := last(n, 9), last(n, 10)
 		switch {
-		case n%kinds == 8 && ten != w.late: // the next SET is there, and its time over
+		case n%kinds == 8 && (ten != w.late || w.acked > n): // the next SET is there, and its time over
 			n++
 		case ten > nine && ten != w.late && ten <= w.acked:
 			return 0, fmt.Errorf("what PERSIST %d kept is gone", ten)
