@@ -105,6 +105,7 @@ type Client struct {
 	Fieldsets    map[string][][]byte
 	fieldsetsMem atomic.Int64 // their bytes
 
+	build   *build // what the client's command comes again for; nil mostly
 	multi   *multi // between MULTI and EXEC or DISCARD
 	watched []watchedKey
 	subs    *subscriptions // nil: none; counted in nsub for others

@@ -282,6 +282,10 @@ func (x *Exec) run(ctx *Ctx) {
 		x.enter() // the command may be INFO
 	}
 	ctx.Row.Fn(ctx)
+	if ctx.outcome == Again { // it counts when it comes again
+		x.lap = clock()
+		return
+	}
 	ns := x.countCall(ctx, st, start)
 	if ctx.outcome == Parked {
 		x.tally.waits = true

@@ -175,6 +175,9 @@ func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) 
 		x.call(ctx)
 	}
 	out = ctx.outcome
+	if c.build != nil && out != Again {
+		x.s.dropBuild(c)
+	}
 	if out != Parked && out != Again && c.Reply != ReplyOn { // else a worker may write it
 		if ctx.unmuted && ctx.Row.Flags&PubSub != 0 {
 			at = len(w.Buf)

@@ -164,6 +164,7 @@ func (s *Server) Accept(conn Conn, addr, laddr string, fd int, before func(*Clie
 func (s *Server) DropClient(c *Client) {
 	s.unblock(c)
 	s.unwatch(c)
+	s.dropBuild(c)
 	s.unmonitor(c)
 	s.unsubscribeAll(c)
 	s.tracking.drop(c)

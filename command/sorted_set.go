@@ -57,12 +57,18 @@ func unpack(z *types.SortedSet) {
 }
 
 // BuiltZSet is what was built, in the form for the keyspace.
-func (c *Ctx) BuiltZSet(b *types.ZSetBuilder) *types.SortedSet {
-	z := b.Finish(c.ZSetLimits())
-	if _, packed, _ := z.Stored(); len(packed) > keyspace.InlineMax {
-		unpack(z)
+func (c *Ctx) BuiltZSet(b *types.ZSetBuilder) *types.SortedSet { return c.ZSetFinisher()(b) }
+
+// ZSetFinisher is BuiltZSet for later, by the limits of now.
+func (c *Ctx) ZSetFinisher() func(b *types.ZSetBuilder) *types.SortedSet {
+	limits := c.ZSetLimits()
+	return func(b *types.ZSetBuilder) *types.SortedSet {
+		z := b.Finish(limits)
+		if _, packed, _ := z.Stored(); len(packed) > keyspace.InlineMax {
+			unpack(z)
+		}
+		return z
 	}
-	return z
 }
 
 // ZAddOptions are those of ZADD.

@@ -1,6 +1,8 @@
 package keys
 
 import (
+	"slices"
+
 	"kvd/command"
 	"kvd/keyspace"
 	"kvd/persist/rdb"
@@ -103,14 +105,29 @@ func cmdRestore(c *command.Ctx) {
 	}
 	payload := c.Args[3]
 	unsummed := c.S.SkipsChecksum()
-	version, err := rdb.CheckDump(payload, !unsummed)
-	if err != nil {
-		c.Err("ERR DUMP payload version or checksum are wrong")
+	limits := rdbLimits(c)
+	detach := func() (free func()) {
+		payload = slices.Clone(payload)
+		return func() {}
+	}
+	built, ok := c.Build(len(payload) > command.LongReadBytes, nil, detach, func() command.BuiltValue {
+		r := new(restored)
+		if r.version, r.foreign = rdb.CheckDump(payload, !unsummed); r.foreign == nil {
+			r.Value, r.broken = rdb.DecodeDump(payload, limits)
+		}
+		return r
+	})
+	if !ok {
 		return
 	}
-	v, err := rdb.DecodeDump(payload, rdbLimits(c))
-	if err != nil {
-		c.S.Log.Verbosef("RESTORE: %s", err)
+	r := built.(*restored)
+	v, version := r.Value, r.version
+	switch {
+	case r.foreign != nil:
+		c.Err("ERR DUMP payload version or checksum are wrong")
+		return
+	case r.broken != nil:
+		c.S.Log.Verbosef("RESTORE: %s", r.broken)
 		c.Err("ERR Bad data format")
 		return
 	}
@@ -161,6 +178,20 @@ func cmdRestore(c *command.Ctx) {
 	c.ReadyIfWaited(k, v.Type)
 	c.Notify('g', "restore", k)
 	c.Dirty++
+}
+
+// restored is what a payload holds, or why it cannot be had.
+type restored struct {
+	rdb.Value
+	version         int
+	foreign, broken error
+}
+
+// Discard see command.BuiltValue.
+func (r *restored) Discard() {
+	if r.Obj != nil {
+		command.FreeAll(r.Obj)
+	}
 }
 
 // rdbLimits are the limits of packed collections, as they are configured.

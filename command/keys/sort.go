@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"cmp"
+	"math/bits"
 	"slices"
 	"strconv"
 
@@ -169,7 +170,7 @@ func cmdSort(c *command.Ctx, readOnly bool) {
 		// must be the same wherever the command is replayed.
 		s.keep, s.alpha, s.by = false, true, nil
 	}
-	if o := s.longAlone(&e); o != nil {
+	if o := s.longAlone(&e); o != nil && s.store == nil {
 		o = o.Copy()
 		enc := e.Encoding()
 		gets := len(s.gets)
@@ -177,10 +178,15 @@ func cmdSort(c *command.Ctx, readOnly bool) {
 		alone.gets = nil
 		c.Aside(func(w *wire.Writer) {
 			defer command.FreeAll(o)
-			if from, to, ok := alone.run(nil, w, t, enc, nil, o); ok {
+			if from, to, ok := alone.run(nil, t, enc, nil, o); ok {
 				alone.replyElems(w, from, to, max(gets, 1))
+			} else {
+				w.Error(errNotDouble)
 			}
 		})
+		return
+	} else if o != nil {
+		s.storeAlone(c, t, &e, o)
 		return
 	}
 	var packed []byte
@@ -192,9 +198,10 @@ func cmdSort(c *command.Ctx, readOnly bool) {
 			packed = e.Packed()
 		}
 	}
-	from, to, ok := s.run(c, c.W, t, enc, packed, o)
+	from, to, ok := s.run(c, t, enc, packed, o)
 	switch {
 	case !ok:
+		c.Err(errNotDouble)
 	case s.store != nil:
 		s.keepResult(c, from, to)
 	case len(s.gets) == 0:
@@ -207,7 +214,7 @@ func cmdSort(c *command.Ctx, readOnly bool) {
 // longAlone is the Object to be sorted if that is long and needs no other key,
 // else nil.
 func (s *sorting) longAlone(e *keyspace.Entry) types.Object {
-	if !e.Exists() || e.Object() == nil || s.store != nil || s.by != nil && !s.keep {
+	if !e.Exists() || e.Object() == nil || s.by != nil && !s.keep {
 		return nil
 	}
 	for _, g := range s.gets {
@@ -223,23 +230,22 @@ func (s *sorting) longAlone(e *keyspace.Entry) types.Object {
 }
 
 // run gathers and sorts the elements of the value; those from from up to to
-// are the result. Where ok is false, why is replied. c is for looking up other
+// are the result. ok is false where one is no number. c is for looking up other
 // keys, and may be nil where none are needed.
-func (s *sorting) run(c *command.Ctx, w *wire.Writer, t types.Type, enc types.Encoding, packed []byte, o types.Object) (from, to int, ok bool) {
+func (s *sorting) run(c *command.Ctx, t types.Type, enc types.Encoding, packed []byte, o types.Object) (from, to int, ok bool) {
 	from, to = s.gather(t, enc, packed, o)
 	if s.keep {
 		return from, to, true
 	}
 	for i := range s.items {
 		if !s.weigh(c, &s.items[i]) {
-			w.Error("ERR One or more scores can't be converted into double")
 			return 0, 0, false
 		}
 	}
 	// The same members have to come out in the same order whenever the command
 	// is replayed, so where a set's members are equal, their bytes decide.
 	total := t == types.TSet && s.store != nil
-	slices.SortFunc(s.items, func(a, b sortItem) int {
+	order := func(a, b sortItem) int {
 		n := s.compare(&a, &b)
 		if n == 0 && total {
 			n = bytes.Compare(s.elem(&a), s.elem(&b))
@@ -252,9 +258,109 @@ func (s *sorting) run(c *command.Ctx, w *wire.Writer, t types.Type, enc types.En
 			return -n
 		}
 		return n
-	})
+	}
+	slices.SortFunc(chosen(s.items, from, to, order), order)
 	return from, to, true
 }
+
+// chosen moves the items that have the places from from up to to in order there, not yet
+// in order among themselves, and returns them. It takes a time linear in the number of
+// items, whatever their order: each turn leaves half of them, or so, in question.
+func chosen(items []sortItem, from, to int, order func(a, b sortItem) int) []sortItem {
+	for _, place := range [2]int{from, to} {
+		// What belongs before place is to stand before it.
+		lo, hi := 0, len(items)
+		if place == to {
+			lo = from
+		}
+		for turns := 0; place > lo && place < hi && hi-lo > 16; turns++ {
+			if turns > 4*bits.Len(uint(len(items))) { // by no luck at all
+				slices.SortFunc(items[lo:hi], order)
+				break
+			}
+			pivot := medianOf(items[lo:hi], order)
+			m := lo
+			for i := lo; i < hi; i++ {
+				if order(items[i], pivot) < 0 {
+					items[i], items[m] = items[m], items[i]
+					m++
+				}
+			}
+			if place <= m {
+				hi = m
+				continue
+			}
+			// The pivot itself: no two items are equal, unless they are empty elements of
+			// one set of bytes, which nobody can tell apart.
+			same := m
+			for i := m; i < hi; i++ {
+				if order(items[i], pivot) == 0 {
+					items[i], items[same] = items[same], items[i]
+					same++
+				}
+			}
+			lo = min(same, place)
+		}
+		if place > lo && place < hi && hi-lo <= 16 {
+			slices.SortFunc(items[lo:hi], order)
+		}
+	}
+	return items[from:to]
+}
+
+// medianOf is the median of some items that lie spread over all of them.
+func medianOf(items []sortItem, order func(a, b sortItem) int) sortItem {
+	var some [9]sortItem
+	for i := range some {
+		some[i] = items[(len(items)-1)*i/(len(some)-1)]
+	}
+	slices.SortFunc(some[:], order)
+	return some[len(some)/2]
+}
+
+const errNotDouble = "ERR One or more scores can't be converted into double"
+
+// storeAlone is SORT ... STORE of an Object where no other key is needed.
+func (s *sorting) storeAlone(c *command.Ctx, t types.Type, e *keyspace.Entry, o types.Object) {
+	enc, limits := e.Encoding(), c.ScratchList().Limits
+	times := max(len(s.gets), 1)
+	detach := func() (free func()) {
+		mine := o.Copy()
+		o = mine
+		return func() { command.FreeAll(mine) }
+	}
+	// The option's words lie in the connection's buffer, and are not looked at.
+	alone := *s
+	alone.gets, alone.by, alone.store = nil, nil, []byte{}
+	v, ok := c.Build(true, c.Keys[:1], detach, func() command.BuiltValue {
+		from, to, ok := alone.run(nil, t, enc, nil, o)
+		if !ok {
+			return notDouble{}
+		}
+		l := &types.List{Limits: limits}
+		l.Load(types.EncListpack, nil, nil)
+		for i := from; i < to; i++ {
+			for range times {
+				l.PushBack(alone.elem(&alone.items[i]))
+			}
+		}
+		return command.Built{Collection: l}
+	})
+	if !ok {
+		return
+	}
+	if _, bad := v.(notDouble); bad {
+		c.Err(errNotDouble)
+		return
+	}
+	s.put(c, v.(command.Built).Collection.(*types.List))
+}
+
+// notDouble stands for a result where an element is no number.
+type notDouble struct{}
+
+// Discard see command.BuiltValue.
+func (notDouble) Discard() {}
 
 // within is the part of n elements that LIMIT leaves.
 func (s *sorting) within(n int) (from, to int) {
@@ -466,6 +572,11 @@ func (s *sorting) keepResult(c *command.Ctx, from, to int) {
 			l.PushBack(v)
 		}
 	}
+	s.put(c, l)
+}
+
+// put has the list at STORE's key be the result.
+func (s *sorting) put(c *command.Ctx, l *types.List) {
 	k := keyspace.MakeKey(s.store)
 	n := l.Len()
 	switch {

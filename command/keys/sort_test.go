@@ -25,7 +25,7 @@ func TestSortEqual(t *testing.T) {
 			want := slices.Clone(came)
 			s := sorting{alpha: true, desc: desc, count: -1}
 			enc, packed, o := l.Stored()
-			from, to, ok := s.run(nil, nil, types.TList, enc, packed, o)
+			from, to, ok := s.run(nil, types.TList, enc, packed, o)
 			if !ok || from != 0 || to != len(want) {
 				t.Fatal(from, to, ok)
 			}

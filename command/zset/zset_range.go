@@ -287,31 +287,45 @@ func cmdZRangeStore(c *command.Ctx) {
 	if !ok {
 		return
 	}
-	var b types.ZSetBuilder
-	if z != nil {
-		// As in Redis the result begins as a listpack, in which -0 is 0, unless
-		// it is known to become too long.
-		lim := c.ZSetLimits()
-		small := q.by != zbyRank || q.count(z) <= lim.MaxListpackEntries
-		q.each(z, func(member []byte, score float64) bool {
-			small = small && b.Len() < lim.MaxListpackEntries && len(member) <= lim.MaxListpackValue
-			if small && score == 0 {
-				score = 0
-			}
-			b.Add(member, score)
-			return true
-		})
+	lim, finish := c.ZSetLimits(), c.ZSetFinisher()
+	detach := func() (free func()) {
+		v := command.ViewOf(z)
+		z = new(types.SortedSet)
+		v.Load(z)
+		q.lex.Min.Member = slices.Clone(q.lex.Min.Member)
+		q.lex.Max.Member = slices.Clone(q.lex.Max.Member)
+		return v.Free
 	}
-	storeZSet(c, &b, "zrangestore")
+	v, ok := c.Build(z != nil && q.long(z), c.Keys[1:], detach, func() command.BuiltValue {
+		var b types.ZSetBuilder
+		if z != nil {
+			// As in Redis the result begins as a listpack, in which -0 is 0, unless
+			// it is known to become too long.
+			small := q.by != zbyRank || q.count(z) <= lim.MaxListpackEntries
+			q.each(z, func(member []byte, score float64) bool {
+				small = small && b.Len() < lim.MaxListpackEntries && len(member) <= lim.MaxListpackValue
+				if small && score == 0 {
+					score = 0
+				}
+				b.Add(member, score)
+				return true
+			})
+		}
+		return command.Built{Collection: finish(&b)}
+	})
+	if ok {
+		storeZSet(c, v, "zrangestore")
+	}
 }
 
 // storeZSet sets the first key to what was built, or deletes it if that is
 // nothing, and replies with the number of members.
-func storeZSet(c *command.Ctx, b *types.ZSetBuilder, event string) {
+func storeZSet(c *command.Ctx, v command.BuiltValue, event string) (n int) {
 	k := &c.Keys[0]
-	n := b.Len()
+	z := v.(command.Built).Collection.(*types.SortedSet)
+	n = z.Len()
 	if n > 0 {
-		c.Replace(k, c.BuiltZSet(b), types.TZSet)
+		c.Replace(k, z, types.TZSet)
 		c.Dirty++
 		c.Notify('z', event, k)
 		c.Ready(k)
@@ -320,6 +334,7 @@ func storeZSet(c *command.Ctx, b *types.ZSetBuilder, event string) {
 		c.Notify('g', "del", k)
 	}
 	c.W.Int(int64(n))
+	return n
 }
 
 func cmdZCount(c *command.Ctx) {
