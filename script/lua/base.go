@@ -221,6 +221,9 @@ func baseLoadstring(s *State, w []Value, n int) (int, error) {
 
 // load compiles a source, whose pieces after src come from more, if any.
 func (s *State) load(src string, more func() (string, error), name string) (int, error) {
+	if err := s.Step(500); err != nil { // beside what the lexer counts
+		return 0, err
+	}
 	// The name may be a view of memory that the script's strings share.
 	p, err := compile(src, more, strings.Clone(name), s.th.calls, s.Step)
 	w := s.Window()

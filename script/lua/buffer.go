@@ -34,13 +34,12 @@ func (b *strbuf) grow(n int) error {
 		if err := b.s.Charge(size); err != nil {
 			return err
 		}
-		if err := b.s.Step(size / 64); err != nil {
-			return err
-		}
 		b.count(size)
 	}
 	next := make([]byte, len(b.b), size)
-	copy(next, b.b)
+	if err := copyAll(b.s, next, b.b, bytesPerStep); err != nil {
+		return err
+	}
 	b.b = next
 	return nil
 }
@@ -55,6 +54,13 @@ func (b *strbuf) count(n int) {
 func (b *strbuf) add(s string) error {
 	if err := b.room(len(s)); err != nil {
 		return err
+	}
+	for len(s) > copyBlock {
+		b.b = append(b.b, s[:copyBlock]...)
+		s = s[copyBlock:]
+		if err := b.s.Step(copyBlock / bytesPerStep); err != nil {
+			return err
+		}
 	}
 	b.b = append(b.b, s...)
 	return nil

@@ -686,7 +686,13 @@ func (s *State) concat(base, b, c int) error {
 			}
 			n := 0
 			for i := first; i <= c; i++ {
-				n += copy(to[n:], R[i].str())
+				if from := R[i].bytes(); len(from) <= copyBlock {
+					n += copy(to[n:], from)
+				} else if err = copyAll(s, to[n:], from, bytesPerStep); err != nil {
+					return err
+				} else {
+					n += len(from)
+				}
 			}
 			r = bytesValue(to)
 		} else {
@@ -700,7 +706,9 @@ func (s *State) concat(base, b, c int) error {
 				return err
 			}
 		}
-		s.steps -= size >> 6
+		if size <= copyBlock {
+			s.steps -= size >> 6
+		}
 		c = first
 		R[c] = r
 	}

@@ -172,6 +172,10 @@ var hostilePrograms = []struct{ want, program string }{
 	{"killed", "while true do bit.band(1, 2, 3) end"},
 }
 
+// mostBetweenLooks is how many steps may lie between two looks at the interrupt: about a
+// millisecond's work. Steps are counted and not time, which is not the test's alone.
+const mostBetweenLooks = 300_000
+
 func TestHostilePrograms(t *testing.T) {
 	const bound = 16 << 20
 	s := New(Options{Memory: bound, Deprecated: true})
@@ -214,6 +218,10 @@ func TestHostilePrograms(t *testing.T) {
 				slowest, slowestProgram = took, h.program
 			}
 		}
+		if s.longest > mostBetweenLooks {
+			t.Errorf("%s\nmakes %d steps without a look at the interrupt", h.program, s.longest)
+		}
+		s.longest = 0
 		var e *Error
 		switch {
 		case errors.Is(err, ErrKilled):

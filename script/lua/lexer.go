@@ -101,7 +101,9 @@ const tkNone token = 0
 func (l *lexer) advance() {
 	if l.at < len(l.src) || l.more != nil && l.refill() {
 		l.cur = int(l.src[l.at])
-		l.at++
+		if l.at++; l.at&(1<<14-1) == 0 {
+			l.count() // a token may be long
+		}
 	} else {
 		l.cur = eoz
 	}

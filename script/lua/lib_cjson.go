@@ -38,6 +38,7 @@ func OpenCjson(s *State) {
 const cjsonFunctions, cjsonFields = 11, 14
 
 func newCjson(s *State) (*Table, error) {
+	s.steps -= 500
 	if err := s.Charge(cjsonFunctions * goFunctionSize); err != nil {
 		return nil, err
 	}

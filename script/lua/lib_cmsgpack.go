@@ -450,8 +450,7 @@ func (s *State) newArray(values []Value) (Value, error) {
 	if err != nil {
 		return Nil, err
 	}
-	copy(t.arr, values)
-	return t.Value(), nil
+	return t.Value(), copyAll(s, t.arr, values, valuesPerStep)
 }
 
 func (u *unpacker) table(n, used int) (Value, error) {

@@ -243,11 +243,8 @@ func (l *stringLib) compiled(s *State, p string) (*pattern, error) {
 		if err := s.Charge(len(p) * patItemSize); err != nil {
 			return nil, err
 		}
-		if err := s.Step(len(p)); err != nil {
-			return nil, err
-		}
 	}
-	return l.patterns.get(p), nil
+	return l.patterns.get(s, p)
 }
 
 // error is what match's matchError and captured's false mean.
@@ -672,6 +669,11 @@ func formatTo(s *State, out *strbuf, format string, w []Value, n int) error {
 			case 'o', 'u', 'x', 'X':
 				out.b = c.appendUint(out.b, truncUint(f), verb)
 			default:
+				if c.prec > 20 || f > 1e20 || f < -1e20 { // exact digits of many are slow
+					if err := s.Step(1000); err != nil {
+						return err
+					}
+				}
 				out.b = c.appendFloat(out.b, f, verb)
 			}
 		case 'q':

@@ -145,7 +145,7 @@ func packOther(s *State, w []Value, n, arg int) (float64, error) {
 func structPackTo(s *State, out *strbuf, text string, w []Value, n int) error {
 	f := newStructFormat(s, text)
 	arg := 2
-	if err := s.Step(len(f.text)); err != nil {
+	if err := s.Step(min(len(f.text), maxFrame)); err != nil {
 		return err
 	}
 	for total := int64(0); f.i < len(f.text); {

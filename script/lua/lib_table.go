@@ -55,7 +55,7 @@ func tableConcat(s *State, w []Value, n int) (int, error) {
 		case v.IsString():
 			str := v.str()
 			if err = out.room(len(str) + len(sep)); err == nil {
-				out.b = append(out.b, str...)
+				err = out.add(str)
 				steps += 1 + len(str)/64
 			}
 		case v.IsNumber():

@@ -312,7 +312,11 @@ func (s *State) build(v Value) error {
 		if err := s.Charge(size * valueSize); err != nil {
 			return err
 		}
-		s.building = append(make([]Value, 0, size), s.building...)
+		building := make([]Value, len(s.building), size)
+		if err := copyAll(s, building, s.building, valuesPerStep); err != nil {
+			return err
+		}
+		s.building = building
 	}
 	s.building = append(s.building, v)
 	return nil

@@ -109,9 +109,11 @@ func (pat *pattern) size() int {
 }
 
 // compilePattern translates p. Errors are found when matching reaches them, as in PUC.
-func compilePattern(p string) *pattern {
+func compilePattern(s *State, p string) (*pattern, error) {
 	pat := &pattern{text: p, items: make([]patItem, 0, min(len(p), 1<<16)+1)}
-	pat.translate(p)
+	if err := pat.translate(s, p); err != nil {
+		return nil, err
+	}
 	i := 0
 	for i < 4 && (pat.items[i].op == patOpen || pat.items[i].op == patPosition) {
 		i++
@@ -122,10 +124,11 @@ func compilePattern(p string) *pattern {
 			pat.first = it
 		}
 	}
-	return pat
+	return pat, nil
 }
 
-func (pat *pattern) translate(p string) {
+// translate makes the items of p, and ends early at an interrupt.
+func (pat *pattern) translate(s *State, p string) error {
 	at := func(i int) byte { // PUC's patterns are C strings: a zero byte ends them
 		if i < len(p) {
 			return p[i]
@@ -135,12 +138,18 @@ func (pat *pattern) translate(p string) {
 	fail := func(message string) {
 		pat.items = append(pat.items, patItem{op: patFail, fail: message})
 	}
+	const atOnce = 1 << 10
 	for i := 0; ; {
+		if len(pat.items)%atOnce == atOnce-1 {
+			if err := s.Step(8 * atOnce); err != nil {
+				return err
+			}
+		}
 		var it patItem
 		switch c := at(i); c {
 		case 0:
 			pat.items = append(pat.items, patItem{op: patEnd})
-			return
+			return nil
 		case '(':
 			it.op = patOpen
 			if i++; at(i) == ')' {
@@ -156,7 +165,7 @@ func (pat *pattern) translate(p string) {
 		case '$':
 			if at(i+1) == 0 {
 				pat.items = append(pat.items, patItem{op: patTail})
-				return
+				return nil
 			}
 			it.op, it.c = patChar, '$'
 			i++
@@ -165,7 +174,7 @@ func (pat *pattern) translate(p string) {
 			case c == 'b':
 				if at(i+2) == 0 || at(i+3) == 0 {
 					fail("unbalanced pattern")
-					return
+					return nil
 				}
 				pat.items = append(pat.items, patItem{op: patBalance, c: p[i+2], c2: p[i+3]})
 				i += 4
@@ -174,12 +183,12 @@ func (pat *pattern) translate(p string) {
 				i += 2
 				if at(i) != '[' {
 					fail("missing '[' after '%f' in pattern")
-					return
+					return nil
 				}
 				end := setEnd(p, i)
 				if end < 0 {
 					fail("malformed pattern (missing ']')")
-					return
+					return nil
 				}
 				it.op = patFrontier
 				it.readSet(p[i:end])
@@ -192,7 +201,7 @@ func (pat *pattern) translate(p string) {
 				continue
 			case c == 0:
 				fail("malformed pattern (ends with '%')")
-				return
+				return nil
 			case c < 128 && classes[c|0x20] != nil && c|0x20-'a' < 26:
 				it.op = patSet
 				it.set.addClass(c)
@@ -204,7 +213,7 @@ func (pat *pattern) translate(p string) {
 			end := setEnd(p, i)
 			if end < 0 {
 				fail("malformed pattern (missing ']')")
-				return
+				return nil
 			}
 			it.op = patSet
 			it.readSet(p[i:end])
@@ -294,16 +303,20 @@ type patternCache [64]*pattern
 // maxCachedPattern is the length of the longest pattern that is kept.
 const maxCachedPattern = 256
 
-func (c *patternCache) get(p string) *pattern {
+func (c *patternCache) get(s *State, p string) (*pattern, error) {
 	n := len(p)
 	if n == 0 || n > maxCachedPattern {
-		return compilePattern(p)
+		return compilePattern(s, p)
 	}
 	slot := &c[(n*7+int(p[0])*31+int(p[n-1])+int(p[n/2])*5)%len(c)]
 	if *slot == nil || (*slot).text != p {
-		*slot = compilePattern(strings.Clone(p)) // p may be a view of something large
+		pat, err := compilePattern(s, strings.Clone(p)) // p may be a view of something large
+		if err != nil {
+			return nil, err
+		}
+		*slot = pat
 	}
-	return *slot
+	return *slot, nil
 }
 
 const (
@@ -527,17 +540,22 @@ func (m *matcher) balance(s int, open, shut byte) int {
 	}
 	begin, nest := s, 1
 	for s++; s < len(src); s++ {
+		if (s-begin)&0xffff == 0 {
+			if m.steps += 0x10000 / 4; !m.stepsDue() {
+				return matchError
+			}
+		}
 		switch src[s] {
 		case shut:
 			if nest--; nest == 0 {
-				m.steps += (s - begin) / 4
+				m.steps += (s - begin) & 0xffff / 4
 				return s + 1
 			}
 		case open:
 			nest++
 		}
 	}
-	m.steps += (s - begin) / 4
+	m.steps += (s - begin) & 0xffff / 4
 	return noMatch
 }
 

@@ -42,6 +42,8 @@ type State struct {
 	th    *thread
 	steps int // counts down to the next look at the flag
 
+	longest int // the most steps between two looks, for tests
+
 	// StringMeta is the metatable of all strings.
 	StringMeta *Table
 	// Host is for whoever embeds the State: what its Go functions need to know
@@ -227,6 +229,7 @@ func (s *State) recovered(results *[]Value, err *error) {
 
 // tick looks whether the run is to end or to wait.
 func (s *State) tick(atTop bool) error {
+	s.longest = max(s.longest, stepsPerTick-s.steps)
 	s.steps = stepsPerTick
 	if s.interrupt.Load() {
 		s.interrupt.Store(false)
@@ -248,6 +251,29 @@ func (s *State) tick(atTop bool) error {
 // Interrupt ends the running script, or the next one that is started, with
 // ErrKilled. Any goroutine may call it.
 func (s *State) Interrupt() { s.interrupt.Store(true) }
+
+// copyBlock is how many elements copyAll copies between two looks.
+const copyBlock = 1 << 15
+
+// copyAll is copy for what may be long: it counts steps, and ends at an interrupt. s is nil
+// where no run is going on.
+func copyAll[T any](s *State, to, from []T, perStep int) error {
+	for len(from) > copyBlock && s != nil {
+		copy(to, from[:copyBlock])
+		to, from = to[copyBlock:], from[copyBlock:]
+		if err := s.Step(copyBlock / perStep); err != nil {
+			return err
+		}
+	}
+	copy(to, from)
+	return nil
+}
+
+// What copyAll copies in the time of one step.
+const (
+	bytesPerStep  = 64
+	valuesPerStep = 4
+)
 
 // Step counts n steps of a loop and returns an error where the run must end.
 func (s *State) Step(n int) error {

@@ -353,6 +353,11 @@ func (t *Table) rehash(s *State, k Value) error {
 			}
 		}
 		inArray += counts[i]
+		if s != nil && end > movedAtOnce {
+			if err := s.Step(end / 8); err != nil {
+				return err
+			}
+		}
 	}
 	total, whole := inArray, inArray
 	count := func(k Value) {
@@ -367,6 +372,11 @@ func (t *Table) rehash(s *State, k Value) error {
 	for i := range t.nodes {
 		if !t.nodes[i].val.IsNil() {
 			count(t.nodes[i].key)
+		}
+		if s != nil && i&(movedAtOnce-1) == movedAtOnce-1 {
+			if err := s.Step(movedAtOnce); err != nil {
+				return err
+			}
 		}
 	}
 	count(k)
@@ -385,6 +395,9 @@ func (t *Table) rehash(s *State, k Value) error {
 	return t.resize(s, size, total-used)
 }
 
+// movedAtOnce is how many elements are counted or moved between two looks at the interrupt.
+const movedAtOnce = 1 << 13
+
 // resize gives the array part exactly size values and the other part room for
 // n keys, which includes those that fall out of the array part, and moves what
 // has to move.
@@ -402,7 +415,9 @@ func (t *Table) resize(s *State, size, n int) error {
 		if err != nil {
 			return err
 		}
-		copy(arr, t.arr)
+		if err := copyAll(s, arr, t.arr[:min(size, len(t.arr))], valuesPerStep); err != nil {
+			return err
+		}
 		t.arr = arr
 	}
 	nodes, heads, err := s.newNodes(room)
@@ -410,14 +425,31 @@ func (t *Table) resize(s *State, size, n int) error {
 		t.arr = oldArr
 		return err
 	}
+	oldIter := t.iter
 	t.nodes, t.heads, t.iter = nodes, heads, 0
+	moved := func(i int) error { // each block of steps; an interrupt leaves the table as it was
+		if i&(movedAtOnce-1) != 0 || i == 0 || s == nil {
+			return nil
+		}
+		err := s.Step(4 * movedAtOnce)
+		if err != nil {
+			t.arr, t.nodes, t.heads, t.iter = oldArr, oldNodes, oldHeads, oldIter
+		}
+		return err
+	}
 	for i := size; i < len(oldArr); i++ {
 		if !oldArr[i].IsNil() {
 			f := float64(i + 1)
 			t.appendNode(numberValue(f), hashNumber(f), oldArr[i])
 		}
+		if err := moved(i); err != nil {
+			return err
+		}
 	}
 	for i := range oldNodes {
+		if err := moved(i); err != nil {
+			return err
+		}
 		n := &oldNodes[i]
 		if n.val.IsNil() {
 			continue

@@ -88,6 +88,7 @@ const (
 
 func (s *State) newThread() (*thread, error) {
 	const stack, frames = 64, 8
+	s.steps -= 50 // its memory is cleared
 	if err := s.Charge(stack*valueSize + frames*int(frameSize) + threadSize); err != nil {
 		return nil, err
 	}
@@ -119,7 +120,9 @@ func (s *State) growStack(size int) error {
 			return err
 		}
 		stack := make([]Value, n)
-		copy(stack, th.stack)
+		if err := copyAll(s, stack, th.stack, valuesPerStep); err != nil {
+			return err
+		}
 		th.stack = stack
 		for u := th.open; u != nil; u = u.next {
 			u.p = &stack[u.index]

@@ -110,9 +110,7 @@ func (w *walker) walk() {
 		w.mark(base)
 	}
 	w.other += s.buffers + cap(s.building)*valueSize
-	for _, v := range s.building {
-		w.push(v)
-	}
+	w.all(s.building)
 	w.push(tableValue(s.globals))
 	w.table(s.StringMeta)
 	w.push(s.thrown)
@@ -148,9 +146,9 @@ func (w *walker) walk() {
 	}
 }
 
-// look sees whether an interrupt has come, each few thousand steps.
+// look sees whether an interrupt has come.
 func (w *walker) look() {
-	if w.steps&(1<<12-1) < 64 && w.s.interrupt.Load() {
+	if w.s.interrupt.Load() {
 		w.ended = true
 	}
 }
