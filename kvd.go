@@ -180,7 +180,7 @@ func Start(h Host) (_ *Server, err error) {
 		Keyspace: ks, Config: cfg, Log: log, Dirty: &srv.Stats.DirtySinceSave, Version: h.Version, RedisVersion: config.RedisVersion,
 		UsedMemory: srv.UsedMemory, Limits: srv.RDBLimits, Freq: srv.Freq, FreqClock: srv.FreqClock, Changed: srv.PersistenceChanged,
 		Hold: func() func() { stream.Instant.Lock(); return stream.Instant.Unlock }, Facts: stream.Aux, LeftOut: stream.LeftOut, Around: h.Around,
-		Functions: srv.Functions, LoadFunctions: srv.LoadFunctions, Replaced: srv.ContentsReplaced,
+		Functions: srv.Functions, LoadFunctions: srv.LoadFunctions, Scripts: srv.Scripts, LoadScripts: srv.LoadScripts, Replaced: srv.ContentsReplaced,
 	})
 	s.aof = persist.NewLog(s.saver, func() persist.Applier { return srv.NewApplier() })
 	srv.SetPersistence(s.aof)

@@ -61,7 +61,7 @@ const LoggedStringMax = 4 << 30
 
 // effect tells whether the command may stand in a log or in a leader's stream.
 func (r *Row) effect() bool {
-	return r.Flags&Frames != 0 || r.Flags&(Write|MayReplicate) != 0 && r.Flags&(Admin|Protected|NotApplied) == 0
+	return r.Flags&Frames != 0 || r.Flags&(Write|MayReplicate|Applied) != 0 && r.Flags&(Admin|Protected|NotApplied) == 0
 }
 
 // notApplied is for a command that has no place among effects.

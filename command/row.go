@@ -60,6 +60,8 @@ const (
 	Frames
 	// NotApplied: it may not stand there although it changes keys (MIGRATE).
 	NotApplied
+	// Applied: it may stand there although it changes no key (SCRIPT LOAD).
+	Applied
 	// Volatile: its effects are for followers only, not for the log (PUBLISH).
 	Volatile
 )

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"crypto/sha1"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -35,7 +36,7 @@ func scriptRows() []*Row {
 			Sub: []*Row{
 				{Name: "exists", Fn: cmdScriptExists, Arity: -3, Flags: NoScript, Since: "2.6.0", Summary: "Tells which scripts the server knows.",
 					Complexity: "O(N) in the number of scripts asked for", Syntax: "sha1 [sha1 ...]", Tips: "request_policy:all_shards response_policy:agg_logical_and"},
-				{Name: "flush", Fn: cmdScriptFlush, Arity: -2, Flags: NoScript, Since: "2.6.0", Summary: "Forgets all scripts.", Complexity: "O(N) in the number of scripts",
+				{Name: "flush", Fn: cmdScriptFlush, Arity: -2, Flags: NoScript | Applied, Since: "2.6.0", Summary: "Forgets all scripts.", Complexity: "O(N) in the number of scripts",
 					Syntax: "[ASYNC | SYNC]", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
 				HelpRow("5.0.0",
 					"EXISTS <sha1> [<sha1> ...]",
@@ -51,7 +52,7 @@ func scriptRows() []*Row {
 				),
 				{Name: "kill", Fn: cmdScriptKill, Arity: 2, Flags: NoScript | AllowBusy, Since: "2.6.0", Summary: "Ends the script that runs, unless it has written something.",
 					Complexity: "O(1)", Tips: "request_policy:all_shards response_policy:one_succeeded"},
-				{Name: "load", Fn: cmdScriptLoad, Arity: 3, Flags: NoScript | Stale, Since: "2.6.0", Summary: "Compiles a script, and knows it by its SHA1 from then on.",
+				{Name: "load", Fn: cmdScriptLoad, Arity: 3, Flags: NoScript | Stale | Applied, Since: "2.6.0", Summary: "Compiles a script, and knows it by its SHA1 from then on.",
 					Complexity: "O(N) in the length of the script", Syntax: "script", Tips: "request_policy:all_nodes response_policy:all_succeeded"},
 				{Name: "show", Fn: cmdScriptShow, Arity: 3, Flags: NoScript, Since: "8.0.0", Summary: "Returns the text of a script.", Complexity: "O(1)", Syntax: "sha1"},
 			}},
@@ -120,6 +121,8 @@ type script struct {
 	flags scriptFlags
 	// allKeys: it may touch keys that it does not declare; see declaresItsKeys.
 	allKeys bool
+	// kept: log and followers know it. SCRIPT LOAD brought it, or EVALSHA has relied on it.
+	kept atomic.Bool
 
 	// Under scripts.mu: place is where it stands in the list of what EVAL
 	// brought, nil if SCRIPT LOAD did.
@@ -178,9 +181,8 @@ func (t *scripts) add(sc *script, eval bool) *script {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if old := t.bySHA[sc.sha]; old != nil {
-		if !eval && old.place != nil { // SCRIPT LOAD keeps it for good
-			t.evals.Remove(old.place)
-			old.place = nil
+		if !eval {
+			t.pin(old) // SCRIPT LOAD keeps it for good
 		}
 		return old
 	}
@@ -197,6 +199,14 @@ func (t *scripts) add(sc *script, eval bool) *script {
 	t.bySHA[sc.sha] = sc
 	t.memory += int64(len(sc.body)) + scriptMemory
 	return sc
+}
+
+// pin has a script never give way to others; mu is locked.
+func (t *scripts) pin(sc *script) {
+	if sc.place != nil {
+		t.evals.Remove(sc.place)
+		sc.place = nil
+	}
 }
 
 // forget drops a script; mu is locked.
@@ -409,6 +419,9 @@ func (by scriptFinder) eval(c *Ctx) {
 		c.Err("ERR Can not execute a script with write flag using *_ro command.")
 		return
 	}
+	if by == bySHA {
+		c.keepScript(sc)
+	}
 	c.runScript(&call{name: sc.sha, proto: sc.proto, flags: sc.flags, readOnly: readOnly || sc.flags&scriptNoWrites != 0})
 }
 
@@ -446,6 +459,10 @@ func cmdScriptFlush(c *Ctx) {
 		return
 	}
 	c.S.scripts.flush()
+	if !c.S.following.Load() || c.Applies() {
+		c.S.Stats.DirtySinceSave.Add(1)
+		c.Effect(wordScript, wordFlush)
+	}
 	c.W.OK()
 }
 
@@ -454,11 +471,16 @@ func cmdScriptLoad(c *Ctx) {
 	if sc == nil {
 		var refusal string
 		if sc, refusal = compileScript(c.S.Table, c.Args[2]); sc == nil {
+			if c.Applies() { // another server's Lua takes it; no data depend on it
+				c.W.OK()
+				return
+			}
 			c.Err(refusal)
 			return
 		}
 	}
-	c.S.scripts.add(sc, false)
+	sc = c.S.scripts.add(sc, false)
+	c.keepScript(sc)
 	c.W.BulkString(sc.sha)
 }
 
@@ -469,6 +491,53 @@ func cmdScriptShow(c *Ctx) {
 		return
 	}
 	c.W.BulkString(sc.body)
+}
+
+var wordScript, wordLoad, wordFlush = []byte("SCRIPT"), []byte("LOAD"), []byte("FLUSH")
+
+// keepScript has a script known after a restart and a failover: it is in log and stream
+// from now on, as SCRIPT LOAD. EVAL alone does not do that, since programs that write
+// values into the texts of their scripts would fill the log with them; who uses the
+// SHA1 relies on it. A follower's log has what its leader says.
+func (c *Ctx) keepScript(sc *script) {
+	if sc.kept.Load() || c.S.following.Load() && !c.Applies() || sc.kept.Swap(true) {
+		return
+	}
+	c.S.scripts.add(sc, false)
+	c.S.Stats.DirtySinceSave.Add(1)
+	c.Effect(wordScript, wordLoad, []byte(sc.body))
+}
+
+// Scripts are the texts of the scripts that are kept, and of those that may give way to
+// others, the oldest first.
+func (s *Server) Scripts() (kept, evals []string) {
+	t := &s.scripts
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, sc := range t.bySHA {
+		if sc.place == nil {
+			kept = append(kept, sc.body)
+		}
+	}
+	slices.Sort(kept)
+	for e := t.evals.Front(); e != nil; e = e.Next() {
+		evals = append(evals, e.Value.(*script).body)
+	}
+	return kept, evals
+}
+
+// LoadScripts makes the scripts of a snapshot known, beside those that are. One that
+// does not compile here is passed over.
+func (s *Server) LoadScripts(kept, evals []string) {
+	for i, text := range slices.Concat(kept, evals) {
+		if sc, _ := compileScript(s.Table, []byte(text)); sc != nil {
+			isKept := i < len(kept)
+			sc = s.scripts.add(sc, !isKept)
+			if isKept {
+				sc.kept.Store(true)
+			}
+		}
+	}
 }
 
 func cmdScriptKill(c *Ctx) { c.killScript(false) }

@@ -302,3 +302,47 @@ func TestRecentScripts(t *testing.T) {
 		t.Fatal("no texts share a place")
 	}
 }
+
+// TestScriptsKept: what SCRIPT LOAD brings, and what EVALSHA relies on, is journaled once;
+// what only EVAL has brought is not. A follower journals what its leader says.
+func TestScriptsKept(t *testing.T) {
+	s := newTestServer(t)
+	s.do("script", "load", "return 1")
+	s.do("script", "load", "return 1")
+	s.do("evalsha", shaOf([]byte("return 1")), "0")
+	s.wantEffects("SCRIPT LOAD return 1")
+	s.eval("return redis.call('incr','n')", ":1\n")
+	s.wantEffects("incr n")
+	sha := shaOf([]byte("return redis.call('incr','n')"))
+	s.do("evalsha", sha, "0")
+	s.wantEffects("MULTI", "SCRIPT LOAD return redis.call('incr','n')", "incr n", "EXEC")
+	s.do("evalsha", sha, "0")
+	s.wantEffects("incr n")
+	s.eval("return 2", ":2\n")
+	if kept, evals := s.Scripts(); strings.Join(kept, ";") != "return 1;return redis.call('incr','n')" || strings.Join(evals, ";") != "return 2" {
+		t.Errorf("kept %q, of EVAL %q", kept, evals)
+	}
+	s.run("script flush")
+	s.wantEffects("SCRIPT FLUSH")
+
+	other := newTestServer(t)
+	other.LoadScripts([]string{"return 1", "return ("}, []string{"return 2"})
+	other.want("evalsha "+shaOf([]byte("return 1"))+" 0", ":1\n")
+	other.wantEffects() // its log has it already
+	other.following.Store(true)
+	other.do("script", "load", "return 3")
+	other.want("evalsha "+shaOf([]byte("return 2"))+" 0", ":2\n")
+	other.run("script flush")
+	other.wantEffects()
+	a := other.NewStreamApplier()
+	for _, args := range [][]string{{"SCRIPT", "LOAD", "return 4"}, {"SCRIPT", "LOAD", "return ("}, {"SCRIPT", "FLUSH"}, {"SCRIPT", "LOAD", "return 5"}} {
+		b := make([][]byte, len(args))
+		for i := range args {
+			b[i] = []byte(args[i])
+		}
+		if err := a.Apply(b); err != nil {
+			t.Error(err)
+		}
+	}
+	other.want("script exists "+shaOf([]byte("return 4"))+" "+shaOf([]byte("return 5")), "*2\n:0\n:1\n")
+}

@@ -228,6 +228,9 @@ func (s *Saver) loadStream(r io.Reader, name string, size int64, how manner) (au
 		s.Log.Warningf("Internal error in RDB reading offset %d: %v", at, err)
 		return nil, 0, &LoadError{File: name, Offset: at, Err: err}
 	}
+	if s.LoadScripts != nil {
+		s.LoadScripts(l.scripts, l.evals)
+	}
 	switch {
 	case install == nil:
 	case how.install != nil:
@@ -279,6 +282,8 @@ type loader struct {
 	keys      int64 // that were read
 	steps     int
 	libraries []string // texts of libraries of functions
+	scripts   []string // texts of scripts that are kept for good
+	evals     []string // and of others
 	metas     int      // keys with something of modules attached
 
 	// check: values are verified and counted, and go nowhere; s has no keyspace,
@@ -429,8 +434,15 @@ func (l *loader) step(op byte) error {
 	case opAux:
 		name := string(r.String())
 		value := string(r.String())
-		l.facts[name] = value
-		l.aux(name, value)
+		switch name {
+		case auxScript:
+			l.scripts = append(l.scripts, value)
+		case auxEval:
+			l.evals = append(l.evals, value)
+		default:
+			l.facts[name] = value
+			l.aux(name, value)
+		}
 	case opModuleAux:
 		return l.moduleAux()
 	case opKeyMeta:

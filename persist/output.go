@@ -207,6 +207,22 @@ func (o *output) aux(name, value string) {
 	o.walked.chunk = plain.AppendString(b, []byte(value))
 }
 
+// Facts that are scripts. The first is what Redis up to 6.2 writes and loads; servers
+// pass over names that they do not know.
+const (
+	auxScript = "lua"
+	auxEval   = "kvd-eval"
+)
+
+// script appends a script that is kept for good.
+func (o *output) script(text string) {
+	if o.commands {
+		o.walked.chunk = wire.AppendCommand(o.walked.chunk, "SCRIPT", "LOAD", text)
+		return
+	}
+	o.aux(auxScript, text)
+}
+
 // function appends a library of functions.
 func (o *output) function(text string) {
 	if o.commands {

@@ -57,6 +57,11 @@ type Options struct {
 	// Functions, if not nil, are the texts of the libraries of functions; it is
 	// called at each snapshot's instant, with all stripes locked.
 	Functions func() []string
+	// Scripts, if not nil, are the texts of the scripts that EVALSHA can call: those
+	// that are kept for good, and those that may give way to others.
+	Scripts func() (kept, evals []string)
+	// LoadScripts, if not nil, gets those of a file that was loaded.
+	LoadScripts func(kept, evals []string)
 	// Replaced, if not nil, is called when other contents have come in the place of
 	// those that were served; all stripes are locked.
 	Replaced func()
@@ -452,6 +457,15 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			more := at()
 			for i := 0; i < len(more); i += 2 {
 				out.aux(more[i], more[i+1])
+			}
+		}
+		if s.Scripts != nil {
+			kept, evals := s.Scripts()
+			for _, text := range kept {
+				out.script(text)
+			}
+			for _, text := range evals {
+				out.aux(auxEval, text)
 			}
 		}
 		if s.Functions != nil {

@@ -2,6 +2,8 @@ package tests
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -281,5 +283,84 @@ func TestScriptRollback(t *testing.T) {
 	}
 	if got := s.MustDial(t).MustDo(t, "DEBUG", "DIGEST").String(); got != digest {
 		t.Error("the log has other data")
+	}
+}
+
+// TestScriptsAreKept: scripts that were loaded, or called by their SHA1, are known after a
+// restart from a snapshot and from a log, on a follower by either synchronization, and after
+// its promotion; redis-server loads and follows all of it.
+func TestScriptsAreKept(t *testing.T) {
+	knows := func(c *harness.Conn, where string, sha, want string) {
+		t.Helper()
+		r, err := c.Do("EVALSHA", sha, "0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.String(); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", where, got, want)
+		}
+	}
+	load := func(c *harness.Conn, text string) string {
+		t.Helper()
+		return c.MustDo(t, "SCRIPT", "LOAD", text).Str
+	}
+	for _, log := range []string{"no", "yes"} {
+		s := harness.StartKVD(t, "--appendonly", log, "--repl-diskless-sync-delay", "0")
+		c := s.MustDial(t)
+		c.MustDo(t, "SET", "k", "v")
+		gone := load(c, "return 'gone'")
+		c.MustDo(t, "SCRIPT", "FLUSH")
+		one := load(c, "return 'one'")
+		c.MustDo(t, "EVAL", "return redis.call('SET', 'n', 'two')", "0")
+		two := c.MustDo(t, "EVAL", "return redis.sha1hex(\"return redis.call('SET', 'n', 'two')\")", "0").Str
+		c.MustDo(t, "EVALSHA", two, "0")
+		c.MustDo(t, "SAVE")
+		f, redis := harness.StartKVD(t), harness.StartRedis(t)
+		fc, rc := f.MustDial(t), redis.MustDial(t)
+		follow(t, fc, s.Addr)
+		follow(t, rc, s.Addr)
+		three := load(c, "return 'three'")
+		c.MustDo(t, "WAIT", "2", "10000")
+		knows(rc, "a Redis follower, by the stream", three, "three")
+		if got := rc.MustDo(t, "GET", "n").Str; got != "two" {
+			t.Errorf("the Redis follower has %q", got)
+		}
+		fc.MustDo(t, "REPLICAOF", "NO", "ONE")
+		knows(fc, "a promoted follower, by the snapshot", one, "one")
+		knows(fc, "a promoted follower, by the snapshot", two, "OK")
+		knows(fc, "a promoted follower, by the stream", three, "three")
+		knows(fc, "a promoted follower", gone, "NOSCRIPT")
+
+		if log == "no" {
+			c.MustDo(t, "SAVE")
+		}
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		// Redis takes the files.
+		other := harness.StartRedis(t, "--appendonly", log)
+		if err := other.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(filepath.Join(other.Dir, "new"), os.DirFS(s.Dir)); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.RestartWith("--appendonly", log, "--dir", filepath.Join(other.Dir, "new")); err != nil {
+			t.Fatal(err)
+		}
+		if got := other.MustDial(t).MustDo(t, "GET", "n").Str; got != "two" {
+			t.Errorf("log %s: Redis loads %q from the files", log, got)
+		}
+		if log == "yes" {
+			knows(other.MustDial(t), "Redis with the log", three, "three")
+		}
+		if err := s.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		c = s.MustDial(t)
+		knows(c, "log "+log+": after a restart", one, "one")
+		knows(c, "log "+log+": after a restart", two, "OK")
+		knows(c, "log "+log+": after a restart", three, "three")
+		knows(c, "log "+log+": after a restart", gone, "NOSCRIPT")
 	}
 }
