@@ -29,6 +29,7 @@ import (
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
+	"kvd/memcached"
 	"kvd/persist"
 	"kvd/replica"
 	"kvd/resp"
@@ -274,6 +275,7 @@ func (s *Server) listen(tls *secure.Source, embedded bool) error {
 			s.srv.Certified(c, name)
 		}
 	}})
+	s.front.Add(transport.Endpoint{Protocol: memcached.New(s.srv), Directive: "memcached-port", Port: func() int { return int(cfg.MemcachedPort.Load()) }, Kind: "memcached"})
 	s.aof.SetWaiters(s.front)
 	if !cfg.Ephemeral.Load() || cfg.Port.Load() != 0 {
 		return s.front.Listen()

@@ -13,6 +13,7 @@ import (
 type Pending struct {
 	Args  [][]byte
 	End   int           // where it ends in the input
+	row   *Row          // see SetRow
 	key   keyspace.Key  // of the first argument, which mostly is the key
 	keyed *keyspace.Key // that one, or the same of a command before; nil: not known
 	// follows: nothing but commands ran since x.lap; more: another one follows this.
@@ -21,8 +22,15 @@ type Pending struct {
 
 // Set makes p a command that nothing is foreseen of.
 func (p *Pending) Set(args [][]byte, end int) {
-	p.Args, p.End = args, end
+	p.Args, p.End, p.row = args, end, nil
 	p.keyed, p.follows, p.more = nil, false, false
+}
+
+// SetRow is Set for a command whose row the session knows: the first argument stands for
+// it in the slow log and what MONITOR shows, and is looked up nowhere.
+func (p *Pending) SetRow(row *Row, args [][]byte, end int) {
+	p.Set(args, end)
+	p.row = row
 }
 
 // first tells whether no command right before has the same key.
@@ -81,6 +89,9 @@ func (x *Exec) foreseeMembers(db int, cmds []Pending) {
 	var row *Row
 	for i := range cmds {
 		args := cmds[i].Args
+		if cmds[i].row != nil {
+			continue
+		}
 		if row == nil || !EqualFold(args[0], row.Name) {
 			if row = x.s.Table.Lookup(args[0]); row == nil {
 				continue
@@ -103,7 +114,7 @@ func (x *Exec) RunPending(c *Client, p *Pending, w *wire.Writer) Outcome {
 	if !p.follows {
 		x.lap = clock()
 	}
-	out := x.timedRun(c, p.Args, w)
+	out := x.timedRun(c, p.row, p.Args, w)
 	x.foreseen = nil
 	if !p.more || out != Done {
 		x.enter()

@@ -104,7 +104,11 @@ func (a *Applier) Apply(args [][]byte) error {
 		a.x.SetTime(time.Now())
 	}
 	a.w.Buf = a.w.Buf[:0]
-	if out := a.x.Run(a.c, args, &a.w); out == Parked || out == Again {
+	var row *Row
+	if carriesFlags(args) {
+		row, args = a.flags(args[1])
+	}
+	if out := a.x.runRow(a.c, row, args, &a.w); out == Parked || out == Again {
 		return fmt.Errorf("the command '%s' would have to wait", quoted(args[0], 128))
 	}
 	text := a.x.failure

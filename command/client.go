@@ -88,8 +88,9 @@ type Client struct {
 	// 0: it has none.
 	Loop int
 
-	applies bool // belongs to an Applier
-	streams bool // to one of a leader's stream
+	front   string // the protocol that it speaks, "" for Redis's; fixed before others know it
+	applies bool   // belongs to an Applier
+	streams bool   // to one of a leader's stream
 	Authed  bool
 	// user is who the client is, and limits the same if there is anything that he may
 	// not do. Both are nil where nobody asks for rights: in an Applier, and for the

@@ -285,7 +285,7 @@ func cmdCommandDocs(c *Ctx) {
 }
 
 func cmdCommandList(c *Ctx) {
-	want := func(*Row) bool { return true }
+	want := func(*Row) bool { return true } // of those that are not hidden
 	switch {
 	case len(c.Args) == 2:
 	case len(c.Args) != 5 || !c.Word(2, "filterby"):
@@ -305,7 +305,7 @@ func cmdCommandList(c *Ctx) {
 	}
 	at, n := c.W.DeferArray(), 0
 	for _, r := range c.S.Table.rows {
-		if want(r) {
+		if r.Front == "" && want(r) {
 			c.W.BulkString(r.full)
 			n++
 		}

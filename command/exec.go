@@ -85,6 +85,10 @@ type Exec struct {
 	lap   int64
 	tally tally
 
+	// front counts what the requests of other protocols did; see Ctx.Tally. Only this
+	// Exec writes.
+	front [FrontCounters]atomic.Int64
+
 	// statMu protects the calls, times and histograms of stats, and hits and
 	// misses (look-ups), which INFO and the workers of Background share with this
 	// Exec. It is held for additions only.
@@ -103,8 +107,9 @@ type Exec struct {
 }
 
 type execList struct {
-	mu  lockrank.Mutex[lockrank.Execs] // protects all
-	all []*Exec
+	mu        lockrank.Mutex[lockrank.Execs] // protects what follows
+	all       []*Exec
+	tallyBase [FrontCounters]int64 // see Server.ResetTallies
 }
 
 // NewExec makes a runner. It is for good: INFO counts what it did.
@@ -142,25 +147,38 @@ func (x *Exec) SetTime(t time.Time) {
 
 // Run runs one command of a client and appends its reply to w.
 func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) Outcome {
+	return x.runRow(c, nil, args, w)
+}
+
+// runRow is Run for a row that is known; nil: it is not.
+func (x *Exec) runRow(c *Client, row *Row, args [][]byte, w *wire.Writer) Outcome {
 	x.lap = clock()
-	out := x.timedRun(c, args, w)
+	out := x.timedRun(c, row, args, w)
 	x.enter()
 	return out
 }
 
-// timedRun is Run with x.lap set; enter is to follow.
-func (x *Exec) timedRun(c *Client, args [][]byte, w *wire.Writer) (out Outcome) {
-	at := len(w.Buf)
-	x.replyAt = at
+// lookup finds the row of a client's command.
+func (x *Exec) lookup(c *Client, args [][]byte) *Row {
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
-	if row == nil || row.parent != nil || row.renamed || !EqualFold(args[0], row.Name) {
+	if row == nil || row.parent != nil || row.renamed || row.Front != "" || !EqualFold(args[0], row.Name) {
 		if row = x.s.Table.Lookup(args[0]); row == nil && c.applies {
 			row = x.s.Table.lookupInside(args[0])
 		}
 		if row != nil && row.renamed {
 			args[0] = []byte(row.Name) // for the journal
 		}
+	}
+	return row
+}
+
+// timedRun is Run with x.lap set; enter is to follow. A row of nil is looked up.
+func (x *Exec) timedRun(c *Client, row *Row, args [][]byte, w *wire.Writer) (out Outcome) {
+	at := len(w.Buf)
+	x.replyAt = at
+	if row == nil {
+		row = x.lookup(c, args)
 	}
 	ctx := &x.Running
 	ctx.W, ctx.Args, ctx.C, ctx.Row = w, args, c, row

@@ -133,6 +133,11 @@ type Row struct {
 	// replaces it; empty for most.
 	Deprecated [2]string
 
+	// Front names the protocol whose requests the row serves, if it is not Redis's:
+	// clients of Redis do not know it, and only Table.Hidden finds it. A session of
+	// that protocol runs it with Pending.SetRow.
+	Front string
+
 	Sub []*Row // subcommands
 
 	parent *Row

@@ -10,6 +10,7 @@ func Rows() []*Row {
 		multiRows(),
 		scriptRows(),
 		functionRows(),
+		flagsRows(),
 		connectionRows(),
 		clientRows(),
 		pubsubRows(),

@@ -13,20 +13,25 @@ import (
 type Table struct {
 	byName map[string]*Row // by the names that clients use, in lower case
 	rows   []*Row          // containers and subcommands alike, by num
+	hidden map[string]*Row // those with a Front, by their names
 }
 
 // NewTable makes a table of families' rows. It copies them, so two tables share
 // nothing that changes. An error is a slip in a row, or two of one name.
 func NewTable(families ...[]*Row) (*Table, error) {
-	t := &Table{byName: make(map[string]*Row)}
+	t := &Table{byName: make(map[string]*Row), hidden: make(map[string]*Row)}
 	for _, rows := range families {
 		for _, r := range rows {
-			if t.byName[r.Name] != nil {
+			if t.byName[r.Name] != nil || t.hidden[r.Name] != nil {
 				return nil, fmt.Errorf("two commands are called %s", r.Name)
 			}
 			own, err := t.enter(r, nil)
 			if err != nil {
 				return nil, err
+			}
+			if own.Front != "" {
+				t.hidden[own.Name] = own
+				continue
 			}
 			t.byName[own.Name] = own
 		}
@@ -115,6 +120,9 @@ func (t *Table) lookupInside(name []byte) *Row {
 	}
 	return t.Lookup(name)
 }
+
+// Hidden finds a row of another protocol than Redis's by its name; nil if there is none.
+func (t *Table) Hidden(name string) *Row { return t.hidden[name] }
 
 // byFullName finds a row by a name like "client|list", in any case.
 func (t *Table) byFullName(name []byte) *Row {

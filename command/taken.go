@@ -15,11 +15,12 @@ type Taken struct {
 	Obj      types.Object
 	Deadline int64
 	Clock    uint32
+	Flags    uint32 // see keyspace.Marks
 }
 
 // Detach takes the value from a key, which is gone then.
 func Detach(t *keyspace.Tx, k *keyspace.Key) (v Taken) {
-	v.Typ, v.Enc, v.Packed, v.Obj, v.Deadline, v.Clock = t.Detach(k)
+	v.Typ, v.Enc, v.Packed, v.Obj, v.Deadline, v.Clock, v.Flags = t.Detach(k)
 	return v
 }
 
@@ -30,6 +31,9 @@ func (v *Taken) Put(t *keyspace.Tx, k *keyspace.Key) {
 		t.PutObject(k, v.Typ, v.Enc, v.Obj, v.Deadline)
 	} else {
 		t.Put(k, v.Typ, v.Enc, v.Packed, v.Deadline)
+	}
+	if v.Flags != 0 {
+		t.SetFlags(k, v.Flags)
 	}
 }
 

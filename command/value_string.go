@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/binary"
 	"slices"
 	"strconv"
 
@@ -95,17 +96,22 @@ func (c *Ctx) ReplyString(e *keyspace.Entry) {
 
 // PutString sets the value at a key to a string, in the encoding that suits.
 func (c *Ctx) PutString(k *keyspace.Key, b []byte, deadline int64) {
+	c.PutMarkedString(k, b, deadline, keyspace.Marks{})
+}
+
+// PutMarkedString is PutString for a value with marks.
+func (c *Ctx) PutMarkedString(k *keyspace.Key, b []byte, deadline int64, m keyspace.Marks) {
 	if len(b) <= 20 {
 		if n, ok := ParseInt(b); ok {
-			c.PutInt(k, n, deadline)
+			binary.LittleEndian.PutUint64(c.PutMarked(k, types.TString, types.EncInt, 8, deadline, m), uint64(n))
 			return
 		}
 	}
 	switch {
 	case len(b) <= EmbstrMax:
-		c.Put(k, types.TString, types.EncEmbstr, b, deadline)
+		copy(c.PutMarked(k, types.TString, types.EncEmbstr, len(b), deadline, m), b)
 	case len(b) <= keyspace.InlineMax:
-		c.Put(k, types.TString, types.EncRaw, b, deadline)
+		copy(c.PutMarked(k, types.TString, types.EncRaw, len(b), deadline, m), b)
 	default:
 		var s *types.BigString
 		if c.take(b) {
@@ -113,7 +119,7 @@ func (c *Ctx) PutString(k *keyspace.Key, b []byte, deadline int64) {
 		} else {
 			s = types.NewBigString(b)
 		}
-		c.PutObject(k, types.TString, types.EncChunked, s, deadline)
+		c.PutObjectMarked(k, types.TString, types.EncChunked, s, deadline, m)
 	}
 }
 
@@ -151,10 +157,7 @@ func (c *Ctx) ReplyRange(v StringValue, from, to int) {
 
 // PutInt sets the value at a key to an integer; a deadline of 0 is none.
 func (c *Ctx) PutInt(k *keyspace.Key, n int64, deadline int64) {
-	b := c.PutSpace(k, types.TString, types.EncInt, 8, deadline)
-	for i := range 8 {
-		b[i] = byte(n >> (8 * i))
-	}
+	binary.LittleEndian.PutUint64(c.PutSpace(k, types.TString, types.EncInt, 8, deadline), uint64(n))
 }
 
 // NumberAt reads the number at a key; a missing key counts as 0.

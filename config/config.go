@@ -62,6 +62,13 @@ type Config struct {
 	ReplicaAnnouncePort   *Int       `directive:"replica-announce-port"`
 	ReplDisklessLoad      *Enum      `directive:"repl-diskless-load"`
 
+	MemcachedPort        *Int  `directive:"memcached-port"`
+	MemcachedDB          *Int  `directive:"memcached-db"`
+	MemcachedItemSizeMax *Int  `directive:"memcached-item-size-max"` // bytes
+	MemcachedFlushAll    *Bool `directive:"memcached-flush-all"`
+	MemcachedDump        *Bool `directive:"memcached-dump"`
+	MemcachedShutdown    *Bool `directive:"memcached-shutdown"`
+
 	MaxMemory                 *Int      `directive:"maxmemory"` // bytes, FullRange
 	MaxMemoryPolicy           *Enum     `directive:"maxmemory-policy"`
 	MaxMemoryCounts           *Enum     `directive:"maxmemory-counts"`

@@ -128,10 +128,11 @@ const (
 	groupScript   = "Scripts and modules"
 	groupSystem   = "Processes and threads"
 	groupKvd      = "kvd's own"
+	groupFronts   = "Other protocols"
 )
 
 // Groups lists the group headings in the order for display.
-var Groups = []string{groupKvd, groupNetwork, groupGeneral, groupClients, groupSecurity, groupMemory, groupTypes, groupLazy,
+var Groups = []string{groupKvd, groupFronts, groupNetwork, groupGeneral, groupClients, groupSecurity, groupMemory, groupTypes, groupLazy,
 	groupEvents, groupSnapshot, groupAppend, groupReplica, groupCluster, groupTLS, groupScript, groupSystem}
 
 const (
@@ -267,6 +268,14 @@ var directives = []Directive{
 	yesno("ephemeral", "no", Immutable|ByName, Acts, groupKvd, "For tests: nothing is loaded or saved, DEBUG is allowed from this machine, and port 0 is one that the system chooses; the program prints it as its only line on standard output.").bare("yes"),
 	enum("rdb-version", "auto", []string{"auto", "10"}, 0, Acts, groupKvd, "RDB version of snapshots: 10, or with auto 12 where fields of hashes have deadlines, which 10 leaves out."),
 	yesno("ignore-unsupported", "no", Immutable|ByName, Acts, groupKvd, "Start although directives are given that kvd cannot obey yet; each is warned about.").bare("yes"),
+
+	// Other protocols on the same keys.
+	integer("memcached-port", "0", 0, 65535, 0, Acts, groupFronts, "TCP port for clients of memcached; 0 listens on none."),
+	integer("memcached-db", "0", 0, maxInt, 0, Acts, groupFronts, "Database that clients of memcached work in; those that are connected stay in theirs."),
+	memory("memcached-item-size-max", "1mb", 1<<10, maxLong, 0, Acts, groupFronts, "Longest item that clients of memcached may store, key and memcached's overhead included."),
+	yesno("memcached-flush-all", "yes", 0, Acts, groupFronts, "Let clients of memcached empty their database (memcached's -F: no)."),
+	yesno("memcached-dump", "yes", 0, Acts, groupFronts, "Let clients of memcached list all keys (memcached's -X: no)."),
+	yesno("memcached-shutdown", "no", Immutable, Acts, groupFronts, "Let clients of memcached end the server (memcached's -A: yes)."),
 
 	// Network.
 	special("bind", KindStrings, "* -::*", 0, Acts, groupNetwork, "Addresses to listen on; one that begins with '-' may be unavailable."),

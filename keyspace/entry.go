@@ -10,13 +10,15 @@ import (
 // An entry is one slab object:
 //
 //	byte 0     type (low 4 bits), encoding (high 4 bits); never zero
-//	byte 1     flags (bits 0-2), and how often the key was asked for lately (bits 6-7)
+//	byte 1     flags (bits 0-5), and how often the key was asked for lately (bits 6-7)
 //	byte 2     length of the key, unless flagLongKey
 //	bytes 3-5  access clock: LRU seconds (24 bits), or LFU minutes (16) and counter (8)
 //	bytes 6-7  length of the payload
 //	4 bytes    length of the key, with flagLongKey
 //	8 bytes    deadline in Unix milliseconds, with flagDeadline
 //	8 bytes    earliest deadline of a field, likewise, with flagFields
+//	4 bytes    flags that a client keeps with the value, with flagClient; see Marks
+//	9 bytes    unique number and state, with flagUnique; likewise
 //	the key
 //	the payload: the packed value, or the 8 byte number of its Object
 const (
@@ -25,12 +27,30 @@ const (
 	flagDeadline = 1 << 0
 	flagLongKey  = 1 << 1
 	flagFields   = 1 << 2
-	flagsLayout  = flagDeadline | flagLongKey | flagFields // those that move the key
+	flagClient   = 1 << 3
+	flagUnique   = 1 << 4
+	flagFetched  = 1 << 5
+	flagsLayout  = 1<<5 - 1 // those that move the key
+
+	clientSize = 4
+	uniqueSize = 9
 
 	// uses is the number of accesses, as far as two bits can say: see raiseUses.
 	usesShift = 6
 	usesMax   = 3
 )
+
+// layout is how many bytes the parts that flags announce take, by these flags.
+var layout = func() (sizes [flagsLayout + 1]byte) {
+	for f := range sizes {
+		for _, part := range []struct{ flag, size int }{{flagLongKey, 4}, {flagDeadline, 8}, {flagFields, 8}, {flagClient, clientSize}, {flagUnique, uniqueSize}} {
+			if f&part.flag != 0 {
+				sizes[f] += byte(part.size)
+			}
+		}
+	}
+	return sizes
+}()
 
 // InlineMax is the longest packed value that lives inside its entry. Longer
 // strings are chunked (types.BigString).
@@ -52,16 +72,11 @@ type Entry struct {
 func (st *stripe) readEntry(l slab.Loc, e *Entry) {
 	h := st.entries.Head(l)
 	pos := entryHead + int(h[2])
-	if h[1]&flagsLayout != 0 {
-		if h[1]&flagLongKey != 0 {
-			pos = entryHead + 4 + int(binary.LittleEndian.Uint32(h[8:]))
+	if f := h[1] & flagsLayout; f != 0 {
+		if f&flagLongKey != 0 {
+			pos = entryHead + int(binary.LittleEndian.Uint32(h[8:]))
 		}
-		if h[1]&flagDeadline != 0 {
-			pos += 8
-		}
-		if h[1]&flagFields != 0 {
-			pos += 8
-		}
+		pos += int(layout[f])
 	}
 	n := int(binary.LittleEndian.Uint16(h[6:]))
 	e.mem, e.st, e.loc, e.pay, e.n = st.entries.Slice(l, pos+n), st, l, pos, n
@@ -71,16 +86,11 @@ func (st *stripe) readEntry(l slab.Loc, e *Entry) {
 func (st *stripe) keyAt(l slab.Loc) []byte {
 	h := st.entries.Head(l)
 	pos, n := entryHead, int(h[2])
-	if h[1]&flagsLayout != 0 {
-		if h[1]&flagLongKey != 0 {
-			pos, n = entryHead+4, int(binary.LittleEndian.Uint32(h[8:]))
+	if f := h[1] & flagsLayout; f != 0 {
+		if f&flagLongKey != 0 {
+			n = int(binary.LittleEndian.Uint32(h[8:]))
 		}
-		if h[1]&flagDeadline != 0 {
-			pos += 8
-		}
-		if h[1]&flagFields != 0 {
-			pos += 8
-		}
+		pos += int(layout[f])
 	}
 	return st.entries.Slice(l, pos+n)[pos:]
 }
@@ -194,25 +204,19 @@ func (e *Entry) Memory() int64 {
 	return n
 }
 
-// entrySize is the size of the object for an entry.
-func entrySize(key, payload int, deadline, fields bool) int {
-	n := entryHead + key + payload
-	if key > 255 {
-		n += 4
-	}
-	if deadline {
-		n += 8
-	}
-	if fields {
-		n += 8
-	}
-	return n
-}
-
 // newEntry allocates and fills an entry but for its payload, n bytes, which is
 // left as it comes.
-func (st *stripe) newEntry(e *Entry, key []byte, t types.Type, enc types.Encoding, n int, deadline, fields int64, clock uint32) {
-	size := entrySize(len(key), n, deadline != 0, fields != 0)
+func (st *stripe) newEntry(e *Entry, key []byte, t types.Type, enc types.Encoding, n int, deadline, fields int64, clock uint32, m Marks) {
+	size := entryHead + len(key) + n + m.size()
+	if len(key) > 255 {
+		size += 4
+	}
+	if deadline != 0 {
+		size += 8
+	}
+	if fields != 0 {
+		size += 8
+	}
 	l := st.entries.Alloc(size)
 	mem := st.entries.Slice(l, size)
 	mem[0] = byte(t) | byte(enc)<<4
@@ -234,6 +238,9 @@ func (st *stripe) newEntry(e *Entry, key []byte, t types.Type, enc types.Encodin
 		mem[1] |= flagFields
 		binary.LittleEndian.PutUint64(mem[pos:], uint64(fields))
 		pos += 8
+	}
+	if m != (Marks{}) {
+		pos = m.put(mem, pos)
 	}
 	pos += copy(mem[pos:], key)
 	e.mem, e.st, e.loc, e.pay, e.n = mem, st, l, pos, n

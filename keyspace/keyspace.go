@@ -75,6 +75,11 @@ type Keyspace struct {
 	// observedFields: somebody wants the fields of Hooks.FieldsExpired.
 	observedFields atomic.Bool
 
+	// numbered: some entry has a unique number, so that changes have to drop it. It is
+	// set with the entry's stripe locked, and stays. numbers is the last number given.
+	numbered atomic.Bool
+	numbers  atomic.Uint64
+
 	usage   usage
 	evictor evictor
 	// ahead is how far the data's clock is before the system's, in ns; see Now.

@@ -301,7 +301,7 @@ func TestSnapshotOfRenamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	h = ks.LockAll()
-	typ, enc, _, o, _, _ := tx.Detach(&k)
+	typ, enc, _, o, _, _, _ := tx.Detach(&k)
 	other := MakeKey([]byte("other"))
 	tx.PutObject(&other, typ, enc, o, deadline)
 	ks.Unlock(&h)

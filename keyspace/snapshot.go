@@ -21,6 +21,7 @@ type Item struct {
 	Object   types.Object
 	Deadline int64
 	Clock    uint32
+	Flags    uint32 // see Marks.Flags
 }
 
 // Snapshot is one instant of all databases, written while they go on changing.
@@ -209,7 +210,7 @@ func (st *stripe) save(s *Snapshot, n int, ref *uint64, walked bool) (size int) 
 	*ref |= savedRef
 	var e Entry
 	st.readEntry(slab.Loc(*ref&locMask), &e)
-	it := Item{DB: n, Walked: walked, Key: e.Key(), Type: e.Type(), Encoding: e.Encoding(), Deadline: e.Deadline(), Clock: e.Clock()}
+	it := Item{DB: n, Walked: walked, Key: e.Key(), Type: e.Type(), Encoding: e.Encoding(), Deadline: e.Deadline(), Clock: e.Clock(), Flags: e.clientFlags()}
 	size = len(e.mem) + 32
 	if it.Object = e.Object(); it.Object != nil {
 		size += int(min(it.Object.Bytes(), walkObject))

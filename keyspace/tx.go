@@ -203,15 +203,23 @@ func (t *Tx) Put(k *Key, typ types.Type, enc types.Encoding, payload []byte, dea
 // PutSpace is Put for a payload of n bytes that the caller fills in at once;
 // it must not be a hash whose fields have deadlines.
 func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadline int64) []byte {
+	return t.PutMarked(k, typ, enc, n, deadline, Marks{})
+}
+
+// PutMarked is PutSpace for a value with marks.
+func (t *Tx) PutMarked(k *Key, typ types.Type, enc types.Encoding, n int, deadline int64, m Marks) []byte {
 	if n > InlineMax {
 		panic("keyspace: packed value is too long")
+	}
+	if m.numbered() && !t.ks.numbered.Load() {
+		t.ks.numbered.Store(true)
 	}
 	st, sh, sl, i, l := t.place(k)
 	clock := t.newClock()
 	had := st.entries.Used()
 	if i < 0 {
 		var e Entry
-		st.newEntry(&e, k.B, typ, enc, n, deadline, 0, clock)
+		st.newEntry(&e, k.B, typ, enc, n, deadline, 0, clock, m)
 		sh.bytes += st.entries.Used() - had
 		t.enter(st, sh, k, e.loc, deadline)
 		return e.mem[e.pay:]
@@ -224,9 +232,12 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 	}
 	old, fields, uses := e.Deadline(), e.FieldDeadline(), e.uses()
 	sh.bytes -= st.dropObject(&e)
-	if (old != 0) == (deadline != 0) && fields == 0 && slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) {
+	if (old != 0) == (deadline != 0) && fields == 0 && slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) && e.mem[1]&flagsMarks == m.flags() {
 		// The same object serves.
 		e.mem = st.entries.Slice(l, e.pay+n)
+		if e.mem[1] &^= flagFetched; m != (Marks{}) {
+			m.put(e.mem, e.marksAt())
+		}
 		e.mem[0] = byte(typ) | byte(enc)<<4
 		e.SetClock(clock)
 		binary.LittleEndian.PutUint16(e.mem[6:], uint16(n))
@@ -236,7 +247,7 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 		}
 		return e.mem[e.pay:]
 	}
-	st.newEntry(&e, k.B, typ, enc, n, deadline, 0, clock)
+	st.newEntry(&e, k.B, typ, enc, n, deadline, 0, clock, m)
 	e.setUses(uses)
 	st.setRef(sl, k, i, e.loc)
 	st.entries.Free(l)
@@ -252,7 +263,12 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 
 // PutObject sets the whole value of a key to an Object.
 func (t *Tx) PutObject(k *Key, typ types.Type, enc types.Encoding, o types.Object, deadline int64) {
-	b := t.PutSpace(k, typ, enc, 8, deadline)
+	t.PutObjectMarked(k, typ, enc, o, deadline, Marks{})
+}
+
+// PutObjectMarked is PutObject for a value with marks.
+func (t *Tx) PutObjectMarked(k *Key, typ types.Type, enc types.Encoding, o types.Object, deadline int64, m Marks) {
+	b := t.PutMarked(k, typ, enc, 8, deadline, m)
 	st := t.stripe(k)
 	binary.LittleEndian.PutUint64(b, st.objects.put(o))
 	st.grew(&t.db.shards[st.number], o.Bytes())
@@ -309,7 +325,7 @@ func (t *Tx) Recode(k *Key, enc types.Encoding, payload []byte, o types.Object) 
 		return
 	}
 	var ne Entry
-	st.newEntry(&ne, e.Key(), e.Type(), enc, n, e.Deadline(), e.FieldDeadline(), e.Clock())
+	st.newEntry(&ne, e.Key(), e.Type(), enc, n, e.Deadline(), e.FieldDeadline(), e.Clock(), e.Marks())
 	ne.setUses(e.uses())
 	copy(ne.mem[ne.pay:], payload)
 	st.setRef(sl, k, i, ne.loc)
@@ -390,7 +406,7 @@ func (t *Tx) remove(k *Key) bool {
 
 // Detach takes the value of a key away from it without freeing its Object,
 // and removes the key: for RENAME and MOVE.
-func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, o types.Object, deadline int64, clock uint32) {
+func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, o types.Object, deadline int64, clock, flags uint32) {
 	st, sh, _, i, l := t.place(k)
 	if i < 0 {
 		return
@@ -400,7 +416,7 @@ func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, 
 	}
 	var e Entry
 	st.readEntry(l, &e)
-	typ, enc, deadline, clock = e.Type(), e.Encoding(), e.Deadline(), e.Clock()
+	typ, enc, deadline, clock, flags = e.Type(), e.Encoding(), e.Deadline(), e.Clock(), e.Marks().Flags
 	if o = e.Object(); o != nil {
 		st.grew(sh, -o.Bytes())
 		st.objects.take(binary.LittleEndian.Uint64(e.mem[e.pay:]))
@@ -424,13 +440,14 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 	if old == deadline {
 		return
 	}
-	t.touch(k)
+	t.save(k)
+	t.tell(k) // the value stays, so its number does
 	if old != 0 && deadline != 0 {
 		e.setDeadlineInPlace(deadline)
 	} else {
 		var ne Entry
 		had := st.entries.Used()
-		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.FieldDeadline(), e.Clock())
+		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.FieldDeadline(), e.Clock(), e.Marks())
 		ne.setUses(e.uses())
 		copy(ne.mem[ne.pay:], e.Packed())
 		st.setRef(sl, k, i, ne.loc)
@@ -501,6 +518,14 @@ func (t *Tx) save(k *Key) {
 // stripe locked: everything else here does so by itself, but for changes within an
 // Object (see WritableObject).
 func (t *Tx) Changed(k *Key) {
+	if t.ks.numbered.Load() {
+		t.dropUnique(k)
+	}
+	t.tell(k)
+}
+
+// tell tells the observers that k changes.
+func (t *Tx) tell(k *Key) {
 	if t.ks.observed.Load() && !t.unseen {
 		if t.Undo != nil {
 			t.Undo.note(t, k).changed = true

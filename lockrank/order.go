@@ -80,6 +80,7 @@ type (
 	LazyFree            struct{} // lazyFree.mu
 	LuaIntern           struct{} // internMu
 	SlabRegion          struct{} // region.mu
+	FrontFlush          struct{} // memcached.Protocol.mu
 	Logf                struct{} // logf.Logger.mu
 )
 
@@ -88,6 +89,7 @@ type (
 // Invariant: no goroutine waits for a lock while it holds the same one or one
 // that comes later here; of stripes it may hold several, in ascending order.
 var Order = []any{
+	FrontFlush{},
 	TransportRunning{},
 	ReplicaSwitching{},
 	CommandLate{},

@@ -2,6 +2,7 @@ package persist
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"kvd/persist/rdb"
 	"kvd/resp/wire"
@@ -33,7 +34,7 @@ type commander struct {
 }
 
 // value appends the commands that make a key.
-func (c *commander) value(dst, key []byte, typ types.Type, enc types.Encoding, packed []byte, obj types.Object, deadline int64) []byte {
+func (c *commander) value(dst, key []byte, typ types.Type, enc types.Encoding, packed []byte, obj types.Object, deadline int64, flags uint32) []byte {
 	w := &c.w
 	w.Buf = dst
 	switch typ {
@@ -98,6 +99,11 @@ func (c *commander) value(dst, key []byte, typ types.Type, enc types.Encoding, p
 		w.Bulk(key)
 		w.BulkString("0")
 		w.Bulk(rdb.AppendDump(nil, false, typ, enc, packed, obj))
+	}
+	if flags != 0 { // as command.FlagsEffect has it
+		w.Array(2)
+		w.BulkString("PING")
+		w.Bulk(fmt.Appendf(nil, "kvd:mc %d %s", flags, key))
 	}
 	if deadline != 0 {
 		w.Array(3)

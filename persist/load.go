@@ -275,6 +275,7 @@ type loader struct {
 	db       int
 	deadline int64  // of the next key; 0 none
 	clock    uint32 // of the next key
+	flags    uint32 // likewise
 
 	facts map[string]string // what the file says of itself
 
@@ -388,7 +389,7 @@ func (l *loader) foot() error {
 
 // next forgets what was said about the key before.
 func (l *loader) next() {
-	l.deadline = 0
+	l.deadline, l.flags = 0, 0
 	l.clock = uint32(l.now.Unix()) & 0xFFFFFF
 	if l.lfu {
 		l.clock = l.s.FreqClock(lfuFresh)
@@ -435,6 +436,12 @@ func (l *loader) step(op byte) error {
 		name := string(r.String())
 		value := string(r.String())
 		switch name {
+		case clientFlags:
+			n, err := strconv.ParseUint(value, 10, 32)
+			if err != nil && r.Err() == nil {
+				return fmt.Errorf("the flags of a key are %.20q", value)
+			}
+			l.flags = uint32(n)
 		case auxScript:
 			l.scripts = append(l.scripts, value)
 		case auxEval:
@@ -564,7 +571,7 @@ func (l *loader) value(t byte) error {
 	if d := l.s.Config.KeyLoadDelay.Load(); d != 0 && !l.proof {
 		l.pause(d)
 	}
-	rec := record{typ: t, db: l.db, deadline: l.deadline, clock: l.clock, at: l.r.Offset()}
+	rec := record{typ: t, db: l.db, deadline: l.deadline, clock: l.clock, flags: l.flags, at: l.r.Offset()}
 	most := rawMax
 	if l.check && !l.proof {
 		most = checkMax

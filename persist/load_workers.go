@@ -33,6 +33,7 @@ type record struct {
 	db       int
 	deadline int64 // 0 none
 	clock    uint32
+	flags    uint32 // see keyspace.Marks
 }
 
 // batch is a run of records on its way to a worker.
@@ -260,6 +261,9 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 		w.tx.PutObject(k, v.Type, v.Enc, v.Obj, rec.deadline)
 	default:
 		w.tx.Put(k, v.Type, v.Enc, v.Packed, rec.deadline)
+	}
+	if rec.flags != 0 && !twice {
+		w.tx.SetFlags(k, rec.flags)
 	}
 	ks.Unlock(&h)
 	if twice {

@@ -154,6 +154,7 @@ type piece struct {
 	// Of commands only:
 	key      []byte
 	deadline int64
+	flags    uint32
 }
 
 // coder codes keys and values into a chunk, with stripes locked; drain
@@ -270,7 +271,7 @@ func (o *output) add(it keyspace.Item) {
 			c.db = it.DB
 		}
 		if !later {
-			c.chunk = c.cmds.value(c.chunk, it.Key, it.Type, it.Encoding, it.Packed, it.Object, it.Deadline)
+			c.chunk = c.cmds.value(c.chunk, it.Key, it.Type, it.Encoding, it.Packed, it.Object, it.Deadline, it.Flags)
 		}
 	default:
 		o.head(c, &it)
@@ -292,11 +293,16 @@ func (o *output) add(it keyspace.Item) {
 		p.n = int(p.obj.Bytes())
 		o.later += int64(p.n)
 		if o.commands {
-			p.key, p.deadline = bytes.Clone(it.Key), it.Deadline
+			p.key, p.deadline, p.flags = bytes.Clone(it.Key), it.Deadline, it.Flags
 		}
 		o.push(p)
 	}
 }
+
+// clientFlags is the name of the fact that stands before a key whose value a client of
+// memcached keeps flags with: their decimal. Who does not know it passes it over, as
+// Redis does wherever it stands.
+const clientFlags = "kvd-mc"
 
 // head codes all that stands before a value.
 func (o *output) head(c *coder, it *keyspace.Item) {
@@ -304,6 +310,13 @@ func (o *output) head(c *coder, it *keyspace.Item) {
 	if it.DB != c.db {
 		b = rdb.AppendLength(append(b, opSelectDB), uint64(it.DB))
 		c.db = it.DB
+	}
+	if it.Flags != 0 {
+		var room [10]byte
+		b = rdb.AppendLength(append(b, opAux), uint64(len(clientFlags)))
+		b = append(b, clientFlags...)
+		text := strconv.AppendUint(room[:0], uint64(it.Flags), 10)
+		b = append(rdb.AppendLength(b, uint64(len(text))), text...)
 	}
 	if it.Deadline != 0 {
 		b = binary.LittleEndian.AppendUint64(append(b, opExpireMillis), uint64(it.Deadline))
@@ -448,7 +461,7 @@ func (o *output) drain() {
 		case p.obj != nil:
 			if !o.failed.Load() {
 				if o.commands {
-					buf = cmds.value(buf[:0], p.key, p.typ, p.enc, nil, p.obj, p.deadline)
+					buf = cmds.value(buf[:0], p.key, p.typ, p.enc, nil, p.obj, p.deadline, p.flags)
 				} else {
 					buf = e.EncodeValue(buf[:0], p.typ, p.enc, nil, p.obj)
 				}

@@ -36,11 +36,12 @@ var mayImport = map[string][]string{
 	"secure/certtest": {},
 	"secure":          {"config", "logf"},
 	"transport":       {"command", "resp/wire", "config", "logf", "keyspace"},
+	"memcached":       {"transport", "command", "command/*", "resp/wire", "config", "logf", "keyspace"},
 	"resp":            {"transport", "command", "resp/wire", "config", "logf"},
 	"persist":         {"persist/rdb", "keyspace", "types", "types/stream", "resp/wire", "config", "logf"},
 	"replica":         {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
 	// The module's root: the wiring of all rooms, for the program and for others.
-	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "resp/wire", "transport", "secure", "persist", "replica"},
+	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "resp/wire", "transport", "secure", "persist", "replica"},
 	"kvdtest": {"."},
 	"cmd/kvd": {".", "command", "command/families", "config", "keyspace", "logf", "persist"},
 

@@ -9,6 +9,7 @@ import (
 	"kvd/command/hll"
 	"kvd/command/keys"
 	"kvd/command/list"
+	"kvd/command/memcached"
 	"kvd/command/set"
 	"kvd/command/str"
 	"kvd/command/stream"
@@ -29,6 +30,7 @@ func All() [][]*command.Row {
 		geo.Rows(),
 		stream.Rows(),
 		keys.Rows(),
+		memcached.Rows(),
 	}
 }
 

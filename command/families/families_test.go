@@ -72,6 +72,7 @@ func commandsDoc(table *command.Table) string {
 // TestRowsHaveOneHome: a command is in one family only, and the table has all of them.
 func TestRowsHaveOneHome(t *testing.T) {
 	seen := map[string]bool{}
+	table, hidden := families.Table(), 0
 	for _, rows := range families.All() {
 		if len(rows) == 0 {
 			t.Error("a family has no rows")
@@ -80,10 +81,15 @@ func TestRowsHaveOneHome(t *testing.T) {
 			if seen[r.Name] {
 				t.Errorf("%s has two rows", r.Name)
 			}
-			seen[r.Name] = true
+			if seen[r.Name] = true; r.Front != "" {
+				hidden++
+				if table.Hidden(r.Name) == nil || table.Lookup([]byte(r.Name)) != nil {
+					t.Errorf("%s is not hidden", r.Name)
+				}
+			}
 		}
 	}
-	if n := len(families.Table().Top()); n != len(seen) {
+	if n := len(table.Top()) + hidden; n != len(seen) || hidden == 0 {
 		t.Errorf("the table has %d commands, the families have %d", n, len(seen))
 	}
 }

@@ -203,7 +203,7 @@ func cmdCopy(c *command.Ctx) {
 		return
 	}
 	// Looking at the other key may expire it: e is read before that.
-	v := command.Taken{Typ: e.Type(), Enc: e.Encoding(), Deadline: e.Deadline()}
+	v := command.Taken{Typ: e.Type(), Enc: e.Encoding(), Deadline: e.Deadline(), Flags: e.Marks().Flags}
 	var obj types.Object
 	if obj = e.Object(); obj == nil {
 		c.Scratch = append(c.Scratch[:0], e.Packed()...)

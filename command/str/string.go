@@ -491,7 +491,9 @@ func incrBy(c *command.Ctx, d int64) {
 	case e.Encoding() == types.EncInt:
 		c.SetInt(k, &e, n)
 	default:
+		flags := e.Marks().Flags
 		c.PutInt(k, n, e.Deadline())
+		c.SetFlags(k, flags)
 	}
 	c.Dirty++
 	c.Notify('$', "incrby", k)

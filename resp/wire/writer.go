@@ -53,6 +53,13 @@ func InParts(proto int) *Writer { return &Writer{Proto: proto, inParts: true} }
 // Parts are the replies of an InParts Writer, at least one part.
 func (w *Writer) Parts() [][]byte { return append(w.parts, w.Buf) }
 
+// Part puts Buf aside if that has grown long; only with InParts.
+func (w *Writer) Part() {
+	if w.inParts && len(w.Buf) >= partSize {
+		w.putAside()
+	}
+}
+
 func (w *Writer) putAside() {
 	w.parts = append(w.parts, w.Buf)
 	w.base += len(w.Buf)
