@@ -155,6 +155,30 @@ func (c *Ctx) ReplyRange(v StringValue, from, to int) {
 	c.W.Buf = append(b, '\r', '\n')
 }
 
+// SendString is ReplyString, and SendRange ReplyRange, for commands that only read:
+// what is long is copied aside.
+func (c *Ctx) SendString(e *keyspace.Entry) {
+	if e.Encoding() != types.EncChunked {
+		c.ReplyString(e)
+		return
+	}
+	v := c.StringOf(e)
+	c.SendRange(v, 0, v.Len())
+}
+
+// SendRange see SendString.
+func (c *Ctx) SendRange(v StringValue, from, to int) {
+	if v.Big == nil || to-from <= LongReadBytes || !c.CanBlock() {
+		c.ReplyRange(v, from, to)
+		return
+	}
+	big := v.Big.Copy().(*types.BigString)
+	c.Aside(func(w *wire.Writer) {
+		defer FreeAll(big)
+		w.BulkFrom(to-from, func(dst []byte, i, j int) []byte { return big.AppendRange(dst, from+i, from+j) })
+	})
+}
+
 // PutInt sets the value at a key to an integer; a deadline of 0 is none.
 func (c *Ctx) PutInt(k *keyspace.Key, n int64, deadline int64) {
 	binary.LittleEndian.PutUint64(c.PutSpace(k, types.TString, types.EncInt, 8, deadline), uint64(n))

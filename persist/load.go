@@ -340,8 +340,8 @@ func (l *loader) head() error {
 	}
 	if version, ok := strings.CutPrefix(string(b), headerValkey); ok {
 		n, err := strconv.Atoi(version)
-		if err != nil || n < valkeyFirst || n > valkeyLast {
-			return fmt.Errorf("Valkey's RDB version %q is not known, only %d to %d", version, valkeyFirst, valkeyLast)
+		if err != nil || n < rdb.ValkeyFirst || n > rdb.ValkeyLast {
+			return fmt.Errorf("Valkey's RDB version %q is not known, only %d to %d", version, rdb.ValkeyFirst, rdb.ValkeyLast)
 		}
 		l.version, l.valkey = n, true
 		return nil
@@ -356,12 +356,6 @@ func (l *loader) head() error {
 	l.version = n
 	return nil
 }
-
-// Valkey's own versions of RDB that are read: those of Valkey 9.0 and 9.2.
-const (
-	valkeyFirst = 80
-	valkeyLast  = 81
-)
 
 // foot verifies the checksum. A file of a version that has none ends here: one
 // that does not is of another version, whose number is damaged.

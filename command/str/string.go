@@ -73,7 +73,7 @@ func cmdGet(c *command.Ctx) {
 		c.W.Null()
 		return
 	}
-	c.ReplyString(&e)
+	c.SendString(&e)
 }
 
 // setOptions are the options of SET and of what is like it.
@@ -387,7 +387,7 @@ func cmdGetRange(c *command.Ctx) {
 	}
 	v := c.StringOf(&e)
 	from, to := byteRange(start, end, int64(v.Len()))
-	c.ReplyRange(v, from, to)
+	c.SendRange(v, from, to)
 }
 
 func cmdStrLen(c *command.Ctx) {
@@ -403,6 +403,16 @@ func cmdStrLen(c *command.Ctx) {
 }
 
 func cmdMGet(c *command.Ctx) {
+	long := 0
+	for i := range c.Keys {
+		if e := c.Peek(&c.Keys[i]); e.Type() == types.TString && e.Encoding() == types.EncChunked {
+			long += c.StringOf(&e).Len()
+		}
+	}
+	if long > command.LongReadBytes && c.CanBlock() {
+		mgetAside(c)
+		return
+	}
 	c.W.Array(len(c.Keys))
 	for i := range c.Keys {
 		e := c.Lookup(&c.Keys[i])
@@ -412,6 +422,38 @@ func cmdMGet(c *command.Ctx) {
 		}
 		c.ReplyString(&e)
 	}
+}
+
+// mgetAside is MGET of long values: those are copied aside, the others at once.
+func mgetAside(c *command.Ctx) {
+	all := make([]func(w *wire.Writer), len(c.Keys))
+	var big []*types.BigString
+	for i := range c.Keys {
+		e := c.Lookup(&c.Keys[i])
+		switch {
+		case e.Type() != types.TString:
+			all[i] = (*wire.Writer).Null
+		case e.Encoding() == types.EncChunked:
+			s := e.Object().(*types.BigString).Copy().(*types.BigString)
+			big = append(big, s)
+			all[i] = func(w *wire.Writer) { w.BulkFrom(s.Len(), s.AppendRange) }
+		default:
+			v := c.StringOf(&e)
+			b := slices.Clone(v.B)
+			all[i] = func(w *wire.Writer) { w.Bulk(b) }
+		}
+	}
+	c.Aside(func(w *wire.Writer) {
+		defer func() {
+			for _, s := range big {
+				command.FreeAll(s)
+			}
+		}()
+		w.Array(len(all))
+		for _, reply := range all {
+			reply(w)
+		}
+	})
 }
 
 func cmdMSet(c *command.Ctx) {

@@ -51,19 +51,31 @@ func CheckDump(b []byte, sum bool) (version int, err error) {
 	}
 	foot := b[len(b)-dumpFooter:]
 	version = int(binary.LittleEndian.Uint16(foot))
-	if version > MaxVersion || sum && Checksum(0, b[:len(b)-8]) != binary.LittleEndian.Uint64(foot[2:]) {
+	if version > MaxVersion && !ofValkey(version) || sum && Checksum(0, b[:len(b)-8]) != binary.LittleEndian.Uint64(foot[2:]) {
 		return 0, ErrFooter
 	}
 	return version, nil
 }
+
+// Valkey's own versions of RDB that are read: those of Valkey 9.0 and 9.2.
+const (
+	ValkeyFirst = 80
+	ValkeyLast  = 81
+)
+
+func ofValkey(version int) bool { return version >= ValkeyFirst && version <= ValkeyLast }
 
 // DecodeDump reads a DUMP payload whose footer CheckDump has verified.
 func DecodeDump(b []byte, limits *Limits) (Value, error) {
 	if len(b) <= dumpFooter {
 		return Value{}, ErrShort
 	}
+	t := b[0]
+	if ofValkey(int(binary.LittleEndian.Uint16(b[len(b)-dumpFooter:]))) {
+		t = ValkeyType(t)
+	}
 	r := NewBytes(b[1 : len(b)-dumpFooter])
-	v, err := DecodeValue(r, b[0], limits)
+	v, err := DecodeValue(r, t, limits)
 	if err == nil && r.Left() > 0 {
 		return Value{}, ErrDamaged
 	}

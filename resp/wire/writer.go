@@ -111,6 +111,23 @@ func (w *Writer) Bulk(b []byte) {
 	w.Buf = append(dst, '\r', '\n')
 }
 
+// BulkFrom appends a bulk string of n bytes, which appendRange yields.
+func (w *Writer) BulkFrom(n int, appendRange func(dst []byte, from, to int) []byte) {
+	w.Buf = AppendHeader(w.Buf, '$', int64(n))
+	for from := 0; from < n; {
+		to := n
+		if w.inParts {
+			if len(w.Buf) >= partSize {
+				w.putAside()
+			}
+			to = min(n, from+partSize-min(len(w.Buf), partSize/2))
+		}
+		w.Buf = appendRange(w.Buf, from, to)
+		from = to
+	}
+	w.Buf = append(w.Buf, '\r', '\n')
+}
+
 // BulkString appends a bulk string.
 func (w *Writer) BulkString(s string) {
 	if w.inParts && len(w.Buf) >= partSize {

@@ -108,6 +108,8 @@ var suites = []suite{
 		extent{rounds: 3, keys: 5 * million, limit: 20 * time.Minute}, nil, persistence},
 	{"long", "what others notice of long reads and set algebra; lock holds of collections that grow or are being saved",
 		extent{rounds: 1, keys: million, limit: 30 * time.Minute}, nil, long},
+	{"fairness", "the longest wait of another client's GET for one client's huge command",
+		extent{rounds: 1, keys: million, limit: 30 * time.Minute}, nil, fairness},
 	{"snapshot", "BGSAVE, SAVE and BGREWRITEAOF of keys strings and two fifths as many members each in a set and a sorted set, under full load",
 		extent{rounds: 3, keys: 5 * million, seconds: 5, limit: 60 * time.Minute}, nil, snapshot},
 	{"fullsync", "full synchronization under a paced load, kvd to kvd and redis to redis; lag; a kvd follower throttled for seconds",

@@ -31,6 +31,8 @@ var thresholds = []threshold{
 	{"growth/*/kvd_max_lock_hold_us", "kvd", "<=", 1000},
 	{"growth/*/kvd_max_command_us", "kvd", "<=", 1000},
 
+	{"fairness/*/GET worst", "ratio", "<=", 1},
+
 	{"expiry/probes/lag p99", "kvd", "<=", 10},
 	{"expiry/probes/lag least", "kvd", ">=", 0}, // no key goes before its deadline
 	{"expiry/idle CPU", "kvd", "<=", 2},
