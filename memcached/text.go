@@ -62,6 +62,9 @@ func (s *session) scanText(buf []byte, args [][]byte, r *request) ([][]byte, int
 	if s.p.cmd.Unknown(s.st.Client) {
 		return s.scanAuth(line, buf, end+1, args, r)
 	}
+	for len(line) > 0 && line[0] == ' ' {
+		line = line[1:]
+	}
 	if at := len(args); len(line) > 4 && line[0] == 'g' {
 		if args, ok := s.scanGet(line, args, r); ok {
 			return args, end + 1
@@ -79,6 +82,9 @@ func (s *session) scanText(buf []byte, args [][]byte, r *request) ([][]byte, int
 
 // namesKeys tells whether a line that is not complete may be a long one.
 func namesKeys(buf []byte) bool {
+	for i := 0; i < 100 && len(buf) > 0 && buf[0] == ' '; i++ { // more blanks are none of a client's
+		buf = buf[1:]
+	}
 	return bytes.HasPrefix(buf, []byte("get ")) || bytes.HasPrefix(buf, []byte("gets ")) || bytes.HasPrefix(buf, []byte("gat ")) || bytes.HasPrefix(buf, []byte("gats "))
 }
 

@@ -230,7 +230,11 @@ func (ch *change) over(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry) resul
 	matches, stale := true, false
 	if ch.compare != 0 {
 		matches = e.Type() == types.TString && old.Unique == ch.compare
-		stale = !matches && ch.older && ch.compare < old.Unique
+		last := old.Unique
+		if last == 0 { // nobody has asked for the number of this version: it would be the next one
+			last = c.Keyspace().NextUnique()
+		}
+		stale = !matches && ch.older && ch.compare < last
 	}
 	switch ch.mode {
 	case modeAdd:

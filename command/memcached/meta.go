@@ -239,6 +239,9 @@ func metaGet(c *command.Ctx) {
 		b = append(b, "HD"...)
 	}
 	deadline := e.Deadline()
+	if made {
+		deadline = 0 // as a flag before N sees it
+	}
 	ends := false // its new time has passed already
 	for _, t := range tokens {
 		switch t[0] {
@@ -251,7 +254,11 @@ func metaGet(c *command.Ctx) {
 				e = c.Peek(k)
 			}
 		case 'N':
-			won = won || made
+			if won = won || made; made {
+				deadline = deadlineOf(c, f.vivifyTTL)
+				touchItem(c, k, deadline) // T may stand before
+				e = c.Peek(k)
+			}
 		case 'R':
 			if d := deadlineOf(c, f.recacheTTL); !m.Sent && !made && deadline != 0 && deadline < d {
 				won = true
@@ -430,7 +437,7 @@ func metaArithmetic(c *command.Ctx) {
 	}
 	e := c.Peek(k)
 	deadline := int64(0)
-	if e.Exists() {
+	if e.Exists() && !made {
 		deadline = e.Deadline()
 	}
 	for _, t := range tokens {
@@ -439,6 +446,11 @@ func metaArithmetic(c *command.Ctx) {
 			b = appendFlag(b, 'c', n.unique)
 		case 't':
 			b = strconv.AppendInt(append(b, " t"...), left(c, deadline), 10)
+		case 'N':
+			if made && e.Exists() {
+				deadline = deadlineOf(c, f.vivifyTTL)
+				touchItem(c, k, deadline)
+			}
 		case 'T':
 			if d := deadlineOf(c, f.ttl); e.Exists() {
 				touchItem(c, k, d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the tests use and this machine lacks:
-#   redis-server, redis-sentinel, redis-tools, lua5.1, tcl, procps    Debian packages, through apt-get, as root or with sudo
+#   redis-server, redis-sentinel, redis-tools, memcached, lua5.1, tcl, procps    Debian packages, through apt-get, as root or with sudo
 #   redis-py                                  its newest release, into a venv under the cache directory
 #   go-redis                                  as tests/clients/go/go.sum has it, into Go's module cache
 #   ioredis and redis of Node                 as tests/clients/node has them locked, into the cache
@@ -71,7 +71,7 @@ need lua5.1 lua5.1
 need redis-cli redis-tools
 need tclsh tcl
 need pgrep procps
-for name in redis-server redis-sentinel; do
+for name in redis-server redis-sentinel memcached; do
 	command -v $name >/dev/null && continue
 	# Debian starts the service on installation. It would hold its port and is of no use to
 	# the tests, which start their own; one that ran before is somebody else's and stays.
