@@ -33,7 +33,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer, start func(*config.Config
 		Writer:                stdout,
 		ErrWriter:             stderr,
 		ExitErrHandler:        func(*cli.Context, error) {}, // run reports errors
-		Commands:              []*cli.Command{checkCommand(stdin, stdout)},
+		Commands:              []*cli.Command{checkCommand(stdin, stdout), memcachedCommand(stdin, start)},
 	}
 	app.Action = func(ctx *cli.Context) error {
 		args := ctx.Args().Slice()
@@ -111,6 +111,7 @@ kvd -                       (read the configuration from standard input)
 kvd -v or --version
 kvd -h or --help
 kvd check [--fix] FILE-or-DIR ...    (verify snapshots and logs)
+kvd memcached [-m 64] [-p 11211] ...    (a cache, with memcached's flags)
 
 examples:
 kvd --port 7777 --bind 127.0.0.1 -::1
