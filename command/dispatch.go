@@ -312,6 +312,8 @@ func (x *Exec) run(ctx *Ctx) {
 
 // countFailure counts a reply that is an error.
 func (x *Exec) countFailure(row *Row, reply []byte) {
+	counted := x.errorCounted
+	x.errorCounted = false
 	if len(reply) == 0 || reply[0] != '-' {
 		return
 	}
@@ -320,6 +322,9 @@ func (x *Exec) countFailure(row *Row, reply []byte) {
 	line, _, _ := bytes.Cut(reply[1:], []byte("\r"))
 	if x.Running.C.applies && x.failure == "" {
 		x.failure = string(line)
+	}
+	if counted {
+		return
 	}
 	x.s.CountError(string(line))
 }

@@ -101,9 +101,11 @@ type Exec struct {
 
 	asked asked // see mayCall
 
-	lua      *machine // for scripts; nil until the first
-	recent   recentScripts
-	spareRun *scriptRun // memory for the next one
+	lua    *machine // for scripts; nil until the first
+	recent recentScripts
+	// errorCounted: the error that a script has just ended with is in the counts already.
+	errorCounted bool
+	spareRun     *scriptRun // memory for the next one
 }
 
 type execList struct {

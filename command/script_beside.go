@@ -219,6 +219,7 @@ func (x *Exec) goOn(r *scriptRun, kept keptArgs, spent int64) {
 	r.reserved.End(&x.held)
 	db := c.DB()
 	r.end(results, err)
+	x.errorCounted = false
 	c.Use(db)
 	x.finish(c)
 	// No loop's turn is this, so those who close clients after the log has failed do

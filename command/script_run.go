@@ -227,6 +227,7 @@ func (r *scriptRun) end(results []lua.Value, err error) {
 	}
 	c.outcome = Done
 	r.m.run, r.m.st.Host = nil, nil
+	r.x.errorCounted = errorCounted(results, err)
 	if err != nil {
 		r.fail(c, err)
 	} else if len(results) == 0 {
@@ -274,6 +275,17 @@ func (r *scriptRun) fail(c *Ctx, err error) {
 		}
 		c.Err(text)
 	}
+}
+
+// errorCounted tells whether a script's error is that of a command which it has called.
+func errorCounted(results []lua.Value, err error) bool {
+	var t *lua.Table
+	if e, is := err.(*lua.Error); is {
+		t = e.Value.Table()
+	} else if len(results) > 0 {
+		t = results[0].Table()
+	}
+	return t != nil && t.GetString(countedField).Truth()
 }
 
 // errorText is what an error table says.
@@ -366,7 +378,16 @@ func (m *machine) redisCall(s *lua.State, w []lua.Value, n int, raise bool) (int
 		r.argv, r.text = r.argv[:first], r.text[:text]
 	}
 	if refusal != "" {
-		return m.raise(s, w, refusal, raise)
+		r.x.s.CountError(refusal)
+		v, err := m.failed([]byte(refusal))
+		if err != nil {
+			return 0, err
+		}
+		if raise {
+			return 0, s.Throw(v)
+		}
+		s.Window()[0] = v
+		return 1, nil
 	}
 	v, rest, err := m.value(r.reply.Buf)
 	if err != nil {
@@ -419,9 +440,22 @@ func (m *machine) raise(s *lua.State, w []lua.Value, text string, raise bool) (i
 // do runs a command of a script; its reply is in r.reply. The text is why it was
 // not run, "" if it was.
 func (r *scriptRun) do(args [][]byte) (refusal string) {
+	row := r.x.s.Table.Lookup(args[0])
+	if refusal = r.try(row, args); refusal != "" && row != nil {
+		if row.Sub != nil && len(args) > 1 {
+			if sub := row.sub(args[1]); sub != nil {
+				row = sub
+			}
+		}
+		r.x.stats[row.num].Rejected.Add(1)
+	}
+	return refusal
+}
+
+// try is do that counts no refusal.
+func (r *scriptRun) try(row *Row, args [][]byte) (refusal string) {
 	x := r.x
 	c := &x.Running
-	row := x.s.Table.Lookup(args[0])
 	if row != nil && row.Sub != nil {
 		if len(args) > 1 {
 			row = row.sub(args[1])

@@ -346,3 +346,34 @@ func TestScriptsKept(t *testing.T) {
 	}
 	other.want("script exists "+shaOf([]byte("return 4"))+" "+shaOf([]byte("return 5")), "*2\n:0\n:1\n")
 }
+
+// TestScriptErrorsCounted: an error of a command that a script calls counts once, whether the
+// script ends with it, returns it or drops it; a refusal counts as the command's.
+func TestScriptErrorsCounted(t *testing.T) {
+	s := newTestServer(t)
+	s.run("set k v")
+	for _, c := range []struct {
+		script  string
+		errors  int64
+		refused int64
+	}{
+		{"return redis.call('incr','k')", 1, 0},
+		{"return redis.pcall('incr','k')", 1, 0},
+		{"redis.pcall('incr','k') return 1", 1, 0},
+		{"redis.pcall('incr','k') error('another')", 2, 0},
+		{"return redis.call('incr')", 1, 1},
+		{"redis.pcall('incr') return 1", 1, 1},
+		{"return {ignore_error_stats_update=true}", 0, 0},
+		{"error('own')", 1, 0},
+	} {
+		rejected := &s.x.stats[s.Table.Lookup([]byte("incr")).num].Rejected
+		errors, refused := s.errors.all, rejected.Load()
+		s.do("eval", c.script, "0")
+		if got := s.errors.all - errors; got != c.errors {
+			t.Errorf("%s: %d errors, want %d", c.script, got, c.errors)
+		}
+		if got := rejected.Load() - refused; got != c.refused {
+			t.Errorf("%s: %d refused, want %d", c.script, got, c.refused)
+		}
+	}
+}

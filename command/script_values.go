@@ -48,7 +48,7 @@ func (m *machine) value(b []byte) (v lua.Value, rest []byte, err error) {
 	case '+':
 		v, err = m.tagged("ok", line)
 	case '-':
-		v, err = m.tagged("err", line)
+		v, err = m.failed(line)
 	case '_':
 		return lua.Nil, rest, nil
 	case '#':
@@ -95,6 +95,19 @@ func (m *machine) value(b []byte) (v lua.Value, rest []byte, err error) {
 		err = s.Errorf("internal error: a reply of kind %q", kind)
 	}
 	return v, rest, err
+}
+
+// countedField is true in the error tables of commands: INFO counts their errors where they
+// happen, and not again where a script ends with one. The name is Redis's.
+const countedField = "ignore_error_stats_update"
+
+// failed is the error table of a command.
+func (m *machine) failed(text []byte) (lua.Value, error) {
+	v, err := m.tagged("err", text)
+	if err != nil {
+		return lua.Nil, err
+	}
+	return v, m.st.RawSetString(v.Table(), countedField, lua.Bool(true))
 }
 
 // tagged is a table with a text as its one field.
