@@ -20,6 +20,13 @@ type ScanOptions struct {
 	OfHash, NoValues bool // of HSCAN, which may leave out the values
 }
 
+// ScanNothing replies as a whole pass over nothing does.
+func (c *Ctx) ScanNothing() {
+	c.W.Array(2)
+	c.W.BulkInt(0)
+	c.W.Array(0)
+}
+
 // Matches tells whether SCAN is to return a name.
 func (o *ScanOptions) Matches(name []byte) bool {
 	return o.Pattern == nil || o.Pattern.Match(name)

@@ -274,6 +274,7 @@ type loader struct {
 
 	db       int
 	deadline int64  // of the next key; 0 none
+	active   string // likewise; see auxActive
 	clock    uint32 // of the next key
 	flags    uint32 // likewise
 
@@ -383,7 +384,7 @@ func (l *loader) foot() error {
 
 // next forgets what was said about the key before.
 func (l *loader) next() {
-	l.deadline, l.flags = 0, 0
+	l.deadline, l.flags, l.active = 0, 0, ""
 	l.clock = uint32(l.now.Unix()) & 0xFFFFFF
 	if l.lfu {
 		l.clock = l.s.FreqClock(lfuFresh)
@@ -440,6 +441,8 @@ func (l *loader) step(op byte) error {
 			l.scripts = append(l.scripts, value)
 		case auxEval:
 			l.evals = append(l.evals, value)
+		case auxActive:
+			l.active = value
 		default:
 			l.facts[name] = value
 			l.aux(name, value)
@@ -565,7 +568,7 @@ func (l *loader) value(t byte) error {
 	if d := l.s.Config.KeyLoadDelay.Load(); d != 0 && !l.proof {
 		l.pause(d)
 	}
-	rec := record{typ: t, db: l.db, deadline: l.deadline, clock: l.clock, flags: l.flags, at: l.r.Offset()}
+	rec := record{typ: t, db: l.db, deadline: l.deadline, clock: l.clock, flags: l.flags, at: l.r.Offset(), active: l.active}
 	most := rawMax
 	if l.check && !l.proof {
 		most = checkMax

@@ -10,6 +10,7 @@ import (
 	"kvd/keyspace"
 	"kvd/lockrank"
 	"kvd/persist/rdb"
+	"kvd/types/stream"
 )
 
 const (
@@ -34,6 +35,7 @@ type record struct {
 	deadline int64 // 0 none
 	clock    uint32
 	flags    uint32 // see keyspace.Marks
+	active   string // see auxActive
 }
 
 // batch is a run of records on its way to a worker.
@@ -225,6 +227,9 @@ func (w *worker) value(rec *record, k *keyspace.Key, r *rdb.Reader) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("the value of the key %.80q: %w", rec.key, err)
+	}
+	if s, ok := v.Obj.(*stream.Stream); ok && rec.active != "" {
+		rdb.SetStreamActive(s, []byte(rec.active))
 	}
 	late := rec.deadline != 0 && rec.deadline <= w.l.now.UnixMilli() && !w.l.keep
 	if w.l.check && !w.l.proof {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -326,6 +327,75 @@ func TestLogTorn(t *testing.T) {
 		n.stop()
 	}
 }
+
+// TestLogDamagedTail: damage at the end is cut off where aof-load-corrupt-tail-max-size
+// allows so much, and the log goes on from there.
+func TestLogDamagedTail(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const file = "appendonlydir/appendonly.aof.1.incr.aof"
+	set := []string{"appendonly", "yes", "save", ""}
+	n := mustStart(t, nil, set...)
+	n.must("set a 1")
+	if err := n.aof.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	want := n.digest()
+	n.stop()
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tail := "*3\r\n$3\r\nset\r\n$1x\r\nb\r\n$1\r\n2\r\n" // 28 bytes
+	damage := func() {
+		if err := os.WriteFile(file, append(bytes.Clone(whole), tail...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, less := range [][]string{nil, {"aof-load-corrupt-tail-max-size", "27"}, {"aof-load-corrupt-tail-max-size", "28", "aof-load-truncated", "no"}} {
+		damage()
+		if n, err := start(t, nil, append(set, less...)...); err == nil || !strings.Contains(err.Error(), "Bad file format") {
+			t.Errorf("%v: %v", less, err)
+			n.stop()
+		} else {
+			n.stop()
+		}
+	}
+	damage()
+	n = mustStart(t, nil, append(set, "aof-load-corrupt-tail-max-size", "28")...)
+	if got := n.digest(); got != want || !strings.Contains(n.text(), "which aof-load-corrupt-tail-max-size allows") {
+		t.Errorf("digest %s, want %s; %s", got, want, n.text())
+	}
+	n.must("set c 3")
+	want = n.digest()
+	n.stop()
+	n = mustStart(t, nil, set...)
+	if got := n.digest(); got != want {
+		t.Errorf("after going on the digest is %s, want %s", got, want)
+	}
+	n.stop()
+}
+
+// TestConsumersActive: when a consumer was last active, and whether ever, is kept by
+// snapshots, which have the form of Redis 7.0.
+func TestConsumersActive(t *testing.T) {
+	t.Chdir(t.TempDir())
+	n := mustStart(t, nil, "save", "")
+	for _, line := range []string{"xadd s 1-1 f v", "xgroup create s g 0", "xgroup createconsumer s g idle", "xreadgroup group g busy streams s >", "xadd t 1-1 f v", "xgroup create t g 0"} {
+		n.must(line)
+	}
+	want := n.run("xinfo consumers s g")
+	n.must("debug reload")
+	if got := n.run("xinfo consumers s g"); !strings.Contains(got, ":-1\r\n") || ages.ReplaceAllString(got, "$1:n\r\n") != ages.ReplaceAllString(want, "$1:n\r\n") {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if file, err := os.ReadFile("dump.rdb"); err != nil || string(file[:9]) != "REDIS0010" || bytes.Count(file, []byte("kvd-stream-active")) != 1 {
+		t.Errorf("the file: %v, %.9s", err, file)
+	}
+	n.stop()
+}
+
+// ages finds the milliseconds since something happened in a reply.
+var ages = regexp.MustCompile(`((?:idle|inactive)\r\n):\d+\r\n`)
 
 // TestLogDamage: what is wrong in the middle is refused, with file and offset.
 func TestLogDamage(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"kvd/persist/rdb"
 	"kvd/resp/wire"
 	"kvd/types"
+	"kvd/types/stream"
 )
 
 // The opcodes of a file's frame, which stand where a value's type may stand.
@@ -37,6 +38,10 @@ const (
 	opSelectDB     = 254
 	opEOF          = 255 // 8 bytes of checksum follow since version 5
 )
+
+// auxActive says of the stream that follows what its form has no room for: Redis passes over
+// facts that it does not know, wherever they stand.
+const auxActive = "kvd-stream-active"
 
 // header begins a file: 4 digits of version follow. Valkey's own versions, from
 // 80 on, have another one and 3 digits.
@@ -317,6 +322,13 @@ func (o *output) head(c *coder, it *keyspace.Item) {
 		b = append(b, clientFlags...)
 		text := strconv.AppendUint(room[:0], uint64(it.Flags), 10)
 		b = append(rdb.AppendLength(b, uint64(len(text))), text...)
+	}
+	if it.Type == types.TStream && c.ValueType(it.Type, it.Encoding, it.Packed, it.Object) == rdb.TypeStream2 {
+		if active := rdb.StreamActive(it.Object.(*stream.Stream)); active != nil {
+			var plain rdb.Encoder
+			b = plain.AppendString(append(b, opAux), []byte(auxActive))
+			b = plain.AppendString(b, active)
+		}
 	}
 	if it.Deadline != 0 {
 		b = binary.LittleEndian.AppendUint64(append(b, opExpireMillis), uint64(it.Deadline))

@@ -493,9 +493,7 @@ func cmdHScan(c *command.Ctx) {
 		return
 	}
 	if !h.exists() {
-		c.W.Array(2)
-		c.W.BulkInt(0)
-		c.W.Array(0)
+		c.ScanNothing()
 		return
 	}
 	o.OfHash = true

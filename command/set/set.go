@@ -436,9 +436,7 @@ func cmdSScan(c *command.Ctx) {
 		return
 	}
 	if s == nil {
-		c.W.Array(2)
-		c.W.BulkInt(0)
-		c.W.Array(0)
+		c.ScanNothing()
 		return
 	}
 	if !c.ScanRest(&o, 3, false) {

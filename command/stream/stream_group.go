@@ -68,18 +68,29 @@ func noGroup(k *keyspace.Key, group []byte) string {
 	return "NOGROUP No such key '" + command.Quote(k.B) + "' or consumer group '" + command.Quote(group) + "'"
 }
 
-// groupOf is the group that XACK and its kin name, for reading; nil without a
-// word: there is none. ok is false where something else is at the key.
-func groupOf(c *command.Ctx, s *streamEdit, ok bool) (*stream.Group, bool) {
-	if !ok || s.Stream == nil {
-		return nil, ok
+// openGroup opens the stream of a command whose arguments begin with key and group, for
+// changes, and finds the group, for reading: nil, there is none. ok is false where
+// something else is at the key, and that is replied.
+func openGroup(c *command.Ctx) (s streamEdit, g *stream.Group, ok bool) {
+	if s, ok = editStream(c, &c.Keys[0]); ok && s.Stream != nil {
+		g = s.Group(c.Args[2])
 	}
-	return s.Group(c.Args[2]), true
+	return s, g, ok
+}
+
+// needGroup is openGroup for commands to which a group that is missing is an error, which
+// is replied: ok is false then.
+func needGroup(c *command.Ctx) (s streamEdit, ok bool) {
+	s, g, ok := openGroup(c)
+	if ok && g == nil {
+		c.Err(noGroup(&c.Keys[0], c.Args[2]))
+		return s, false
+	}
+	return s, ok
 }
 
 func cmdXAck(c *command.Ctx) {
-	s, ok := editStream(c, &c.Keys[0])
-	g, ok := groupOf(c, &s, ok)
+	s, g, ok := openGroup(c)
 	if !ok {
 		return
 	}
@@ -91,16 +102,20 @@ func cmdXAck(c *command.Ctx) {
 	if !ok {
 		return
 	}
-	g = s.EditGroup(c.Args[2])
-	n := 0
-	for _, id := range ids {
-		if s.Ack(g, id) {
-			n++
+	a := idsAtATime{first: 3, step: func(c *command.Ctx, s *streamEdit, args [][]byte, ids []stream.ID) (n int, gone bool) {
+		g := s.EditGroup(args[2])
+		if g == nil {
+			return 0, true
 		}
-	}
-	closeStream(c, &s, false)
-	c.Dirty += n
-	c.W.Int(int64(n))
+		for _, id := range ids {
+			if s.Ack(g, id) {
+				n++
+			}
+		}
+		closeStream(c, s, false)
+		return n, false
+	}}
+	a.run(c, &s, ids)
 }
 
 func cmdXAckDel(c *command.Ctx) {
@@ -109,8 +124,7 @@ func cmdXAckDel(c *command.Ctx) {
 		return
 	}
 	k := &c.Keys[0]
-	s, ok := editStream(c, k)
-	g, ok := groupOf(c, &s, ok)
+	s, g, ok := openGroup(c)
 	if !ok {
 		return
 	}
@@ -351,16 +365,11 @@ func cmdXNack(c *command.Ctx) {
 		return
 	}
 	k := &c.Keys[0]
-	s, ok := editStream(c, k)
-	g, ok := groupOf(c, &s, ok)
+	s, ok := needGroup(c)
 	if !ok {
 		return
 	}
-	if g == nil {
-		c.Err(noGroup(k, c.Args[2]))
-		return
-	}
-	g = s.EditGroup(c.Args[2])
+	g := s.EditGroup(c.Args[2])
 	n := 0
 	for _, id := range b.ids {
 		had := uint64(0)
@@ -584,14 +593,8 @@ func (o *claiming) parse(c *command.Ctx) (ok bool) {
 }
 
 func cmdXClaim(c *command.Ctx) {
-	k := &c.Keys[0]
-	s, ok := editStream(c, k)
-	g, ok := groupOf(c, &s, ok)
+	s, ok := needGroup(c)
 	if !ok {
-		return
-	}
-	if g == nil {
-		c.Err(noGroup(k, c.Args[2]))
 		return
 	}
 	var o claiming
@@ -775,14 +778,8 @@ func cmdXAutoClaim(c *command.Ctx) {
 			return
 		}
 	}
-	k := &c.Keys[0]
-	s, ok := editStream(c, k)
-	g, ok := groupOf(c, &s, ok)
+	s, ok := needGroup(c)
 	if !ok {
-		return
-	}
-	if g == nil {
-		c.Err(noGroup(k, c.Args[2]))
 		return
 	}
 	c.NoEffect()

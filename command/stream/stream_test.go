@@ -359,3 +359,63 @@ func TestStreamTrimBitByBit(t *testing.T) {
 		t.Errorf("the follower has\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestIDsAtATime: XDEL and XACK of many entries, and XADD that trims many after looking at
+// each, go bit by bit; what is journaled leads to the same.
+func TestIDsAtATime(t *testing.T) {
+	const n = 3000
+	s := commandtest.New(t)
+	var ids []string
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("%d-1", i+1))
+		s.Run("XADD s " + ids[i] + " f v")
+	}
+	s.Run("XGROUP CREATE s g 0")
+	for range n / 100 {
+		s.Run("XREADGROUP GROUP g c COUNT 100 STREAMS s >")
+	}
+	later := func(line, want string) {
+		t.Helper()
+		conn := commandtest.NewConn()
+		s.C.Conn = conn
+		defer func() { s.C.Conn = nil }()
+		before := len(s.Effects)
+		if got := s.Run(line); got != "" {
+			t.Errorf("%.40s: %q at once", line, got)
+			return
+		}
+		if got := conn.Wait(t); got != want {
+			t.Errorf("%.40s: %q, want %q", line, got, want)
+		}
+		if parts := len(s.Effects) - before; parts < 2 {
+			t.Errorf("%.40s: %d parts", line, parts)
+		}
+	}
+	later("XACK s g "+strings.Join(ids[:2000], " "), ":2000\r\n")
+	s.Run("XDEL s 7-1")
+	later("XDEL s "+strings.Join(ids[:2000], " "), ":1999\r\n")
+	s.Want("XLEN s", fmt.Sprintf(":%d\n", n-2000))
+	s.Want("XPENDING s g", fmt.Sprintf("*4\n:%d\n$6\n2001-1\n$6\n3000-1\n*1\n*2\n$1\nc\n$4\n1000\n", n-2000))
+	// Of those none is acknowledged, so they are looked at and stay, but for some.
+	s.Run("XACK s g " + strings.Join(ids[2900:], " "))
+	later("XADD s ACKED MAXLEN = 1 9999-1 f v", "$6\r\n9999-1\r\n")
+	s.Want("XLEN s", ":901\n") // and the new one
+	f := commandtest.New(t)
+	apply := f.NewApplier()
+	for _, e := range s.Effects {
+		var args [][]byte
+		for _, w := range strings.Fields(e) {
+			args = append(args, []byte(w))
+		}
+		if err := apply.Apply(args); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := streamState(f, "s"), streamState(s, "s"); got != want {
+		t.Errorf("the follower has\n%s\nwant\n%s", got, want)
+	}
+	// Few, or inside of EXEC: at once, as the command came.
+	s.Effects = nil
+	s.Want("XDEL s 2001-1 2002-1", ":2\n")
+	s.WantEffects("XDEL s 2001-1 2002-1")
+}

@@ -495,9 +495,7 @@ func cmdZScan(c *command.Ctx) {
 		return
 	}
 	if z == nil {
-		c.W.Array(2)
-		c.W.BulkInt(0)
-		c.W.Array(0)
+		c.ScanNothing()
 		return
 	}
 	if !c.ScanRest(&o, 3, false) {

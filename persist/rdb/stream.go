@@ -32,6 +32,48 @@ func (e *Encoder) streamType(s *stream.Stream) byte {
 	return t
 }
 
+// StreamActive tells when the consumers of a stream were last active, where that is
+// another time than they were last seen: a TypeStream2 has no room for it. nil: nowhere.
+func StreamActive(s *stream.Stream) (b []byte) {
+	differ := false
+	for _, g := range s.Groups() {
+		for _, c := range g.Consumers() {
+			b = binary.AppendVarint(b, c.Active-c.Seen)
+			differ = differ || c.Active != c.Seen
+		}
+	}
+	if !differ {
+		return nil
+	}
+	return b
+}
+
+// SetStreamActive gives the consumers of a stream that was just decoded the times of
+// StreamActive; false: they are not of this stream, and nothing has changed.
+func SetStreamActive(s *stream.Stream, b []byte) bool {
+	var times []int64
+	for len(b) > 0 {
+		t, n := binary.Varint(b)
+		if n <= 0 {
+			return false
+		}
+		times, b = append(times, t), b[n:]
+	}
+	n := 0
+	for _, g := range s.Groups() {
+		n += len(g.Consumers())
+	}
+	if n != len(times) {
+		return false
+	}
+	for _, g := range s.Groups() {
+		for _, c := range g.Consumers() {
+			c.Active, times = c.Seen+times[0], times[1:]
+		}
+	}
+	return true
+}
+
 func appendID(dst []byte, id stream.ID) []byte {
 	return AppendLength(AppendLength(dst, id.Ms), id.Seq)
 }

@@ -1,10 +1,13 @@
 package rdb
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"testing"
 
+	"kvd/types"
 	"kvd/types/stream"
 )
 
@@ -89,4 +92,44 @@ func randomStream(rng *rand.Rand, n int) *stream.Stream {
 		}
 	}
 	return s
+}
+
+// TestStreamActive: a stream in the form of files, together with StreamActive, is the
+// stream; times of another one change nothing.
+func TestStreamActive(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	told := 0
+	for range 200 {
+		s := randomStream(rng, rng.IntN(20))
+		e := Encoder{Streams19: true}
+		if e.streamType(s) != TypeStream2 {
+			continue
+		}
+		want, active := streamText(s), StreamActive(s)
+		if active != nil {
+			told++
+		}
+		b := e.EncodeValue(nil, types.TStream, types.EncObject, nil, s)
+		v, err := DecodeValue(NewReader(bytes.NewReader(b), true), TypeStream2, &Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := v.Obj.(*stream.Stream)
+		before := streamText(got)
+		if (active == nil) != (before == want) {
+			t.Fatalf("without the times: %s, want %s", before, want)
+		}
+		if active == nil {
+			continue
+		}
+		if SetStreamActive(got, append(active, 2)) || SetStreamActive(got, append(active, 0x80)) || streamText(got) != before {
+			t.Fatal("times of another stream are taken")
+		}
+		if !SetStreamActive(got, active) || streamText(got) != want {
+			t.Fatalf("with the times: %s, want %s", streamText(got), want)
+		}
+	}
+	if told < 5 {
+		t.Errorf("only %d streams have such times", told)
+	}
 }
