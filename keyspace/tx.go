@@ -142,8 +142,14 @@ func (t *Tx) Find(k *Key) (e Entry) {
 
 // FindInto is Find that writes to e: no copy is made. What e held is forgotten.
 func (t *Tx) FindInto(k *Key, e *Entry) {
-	t.PeekInto(k, e)
-	if e.mem != nil && !t.NoTouch {
+	if t.PeekInto(k, e); e.mem != nil {
+		t.Access(e)
+	}
+}
+
+// Access counts an access to an entry that Peek has found.
+func (t *Tx) Access(e *Entry) {
+	if !t.NoTouch {
 		if t.LFU != nil {
 			e.SetClock(t.LFU(e.Clock(), t.Now))
 		} else {

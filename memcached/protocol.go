@@ -30,7 +30,7 @@ type Protocol struct {
 // rows are the commands that requests become.
 type rows struct {
 	get, gets, gat, gats, incr, decr, delete, touch *command.Row
-	store                                           map[string]*command.Row
+	store                                           [len(stores)]*command.Row
 	mg, mgt, ms, md, ma, me                         *command.Row
 	bget, btouch, bset, bincr, bdelete              *command.Row
 	flush, stats, metadump, mgdump                  *command.Row
@@ -44,9 +44,8 @@ func New(cmd *command.Server) *Protocol {
 		mg: row("mg"), mgt: row("mgt"), ms: row("ms"), md: row("md"), ma: row("ma"), me: row("me"),
 		bget: row("bget"), btouch: row("btouch"), bset: row("bset"), bincr: row("bincr"), bdelete: row("bdelete"),
 		flush: row("flush_all"), stats: row("stats"), metadump: row("metadump"), mgdump: row("mgdump")}
-	p.rows.store = map[string]*command.Row{}
-	for _, name := range []string{"set", "add", "replace", "append", "prepend", "cas"} {
-		p.rows.store[name] = row(name)
+	for i, name := range stores {
+		p.rows.store[i] = row(string(name[len("mc."):]))
 	}
 	cfg := cmd.Config
 	follow := func() error {

@@ -471,16 +471,33 @@ func (s *session) scanStore(tok [][]byte, buf []byte, used int, args [][]byte, r
 		s.text(r, textChunk)
 		return args, end
 	}
-	r.row = s.p.rows.store[string(tok[0])]
-	args = append(args, storeNames[string(tok[0])], tok[1], tok[2], tok[3], value)
+	which := storeOf(tok[0])
+	r.row = s.p.rows.store[which]
+	args = append(args, stores[which], tok[1], tok[2], tok[3], value)
 	if cas {
 		args = append(args, tok[5])
 	}
 	return args, end
 }
 
-var storeNames = map[string][]byte{"set": []byte("mc.set"), "add": []byte("mc.add"), "replace": []byte("mc.replace"), "append": []byte("mc.append"),
-	"prepend": []byte("mc.prepend"), "cas": []byte("mc.cas")}
+// stores are the commands that store a value, in the order of storeOf.
+var stores = [...][]byte{[]byte("mc.set"), []byte("mc.add"), []byte("mc.replace"), []byte("mc.append"), []byte("mc.prepend"), []byte("mc.cas")}
+
+func storeOf(word []byte) int {
+	switch string(word) {
+	case "add":
+		return 1
+	case "replace":
+		return 2
+	case "append":
+		return 3
+	case "prepend":
+		return 4
+	case "cas":
+		return 5
+	}
+	return 0
+}
 
 // scanMeta scans mg, ms, md, ma and me.
 func (s *session) scanMeta(tok [][]byte, buf []byte, used int, args [][]byte, r *request) ([][]byte, int) {

@@ -306,7 +306,7 @@ func metaGet(c *command.Ctx) {
 	}
 	c.W.Buf = b
 	if !f.noBump && !made {
-		c.FindInto(k, &e)
+		c.Access(&e)
 		e.SetFetched()
 	}
 	if ends {
