@@ -1,4 +1,4 @@
-# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm locks cuts check cross clean.
+# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm locks cuts check cross arch clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm locks cuts check cross clean
+.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm locks cuts check cross arch clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -131,6 +131,15 @@ check:
 cross:
 	GOOS=darwin GOARCH=arm64 go build -pgo=off ./...
 	GOOS=windows GOARCH=amd64 go build -pgo=off ./...
+
+# What depends on the processor, on a 32-bit one (an amd64 kernel runs it) and on an emulated arm64.
+ARCH_PKG ?= ./script/lua ./types/... ./glob ./resp/wire ./persist/rdb
+
+arch:
+	tests/setup/install.sh --arch
+	GOARCH=386 CGO_ENABLED=0 go test -short -timeout 30m $(ARCH_PKG)
+	@command -v qemu-aarch64-static >/dev/null || { echo "arch: there is no qemu-aarch64-static, so nothing was run for arm64" >&2; exit 1; }
+	GOARCH=arm64 CGO_ENABLED=0 go test -short -timeout 60m -exec qemu-aarch64-static $(ARCH_PKG)
 
 clean:
 	rm -rf bin

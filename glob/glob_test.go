@@ -2,6 +2,7 @@ package glob
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,11 @@ func TestQuick(t *testing.T) {
 		if Match([]byte(c.pattern), []byte(c.s)) {
 			t.Errorf("%s: matches", c.name)
 		}
-		if d := time.Since(began); d > slowness*300*time.Millisecond {
+		most := slowness * 300 * time.Millisecond
+		if runtime.GOARCH != "amd64" {
+			most *= 20 // it may be emulated
+		}
+		if d := time.Since(began); d > most {
 			t.Errorf("%s: takes %v", c.name, d)
 		}
 	}

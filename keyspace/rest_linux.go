@@ -39,7 +39,8 @@ func (r *Rest) Turn() {
 	}
 	if r.left > 0 {
 		r.left--
-		_ = syscall.Nanosleep(&syscall.Timespec{Nsec: int64(restTime)}, nil)
+		pause := syscall.NsecToTimespec(int64(restTime))
+		_ = syscall.Nanosleep(&pause, nil)
 	}
 	r.at, r.cpu = time.Now(), ThreadCPU()
 }

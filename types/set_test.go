@@ -219,7 +219,7 @@ func TestSetEncodings(t *testing.T) {
 	// Never more than an entry holds.
 	s := &Set{Limits: SetLimits{1e6, 1e6, 1e6}}
 	for i := 0; s.Encoding() != EncHashtable; i++ {
-		s.Add([]byte(strconv.Itoa(i<<32) + strings.Repeat("x", i/5000*60)))
+		s.Add([]byte(strconv.FormatInt(int64(i)<<32, 10) + strings.Repeat("x", i/5000*60)))
 		if _, packed, _ := s.Stored(); len(packed) > packedMax || i > 20000 {
 			t.Fatalf("%d bytes of %v", len(packed), s.Encoding())
 		}

@@ -88,7 +88,7 @@ func randomStream(rng *rand.Rand, n int) *stream.Stream {
 	if !plain && rng.IntN(2) == 0 {
 		s.SetIdmpConfig(rng.Int64N(3), rng.Int64N(100))
 		for i := range rng.IntN(20) {
-			s.IdmpAdd(word(rng), word(rng), id, int64(1700000000000+i), 0, 100, true)
+			s.IdmpAdd(word(rng), word(rng), id, 1700000000000+int64(i), 0, 100, true)
 		}
 	}
 	return s

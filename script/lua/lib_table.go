@@ -216,6 +216,13 @@ func (t *Table) move(s *State, from, to, by int) error {
 }
 
 func tableInsert(s *State, w []Value, n int) (int, error) {
+	// Mostly a value is appended inside the array part.
+	if n == 2 && w[0].isKind(KindTable) {
+		if t := w[0].table(); !t.readonly && len(t.arr) > 0 && t.arr[len(t.arr)-1].IsNil() {
+			t.arr[t.Len()] = w[1]
+			return 0, nil
+		}
+	}
 	t, err := s.ArgTable(w, n, 0)
 	if err != nil {
 		return 0, err
@@ -336,11 +343,21 @@ func (q *sorter) before(a, b Value) (bool, error) {
 		}
 		return q.s.LessThan(a, b)
 	}
-	results, err := q.s.Call(q.less, a, b)
-	if err != nil {
+	// What Call does, on the shortest way.
+	s := q.s
+	th := s.th
+	at := th.callTop()
+	if at+3 > th.soft {
+		if err := s.growStack(at + 3); err != nil {
+			return false, err
+		}
+	}
+	call := th.stack[at : at+3]
+	call[0], call[1], call[2] = q.less, a, b
+	if err := s.callAt(at, 2, 1); err != nil {
 		return false, err
 	}
-	return len(results) > 0 && results[0].Truth(), nil
+	return th.stack[at].Truth(), nil
 }
 
 // order2 swaps t[i] and t[j], which hold a and b, if b comes before a.

@@ -144,11 +144,25 @@ func (s *State) NewTable(array, fields int) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What Table.resize does with an empty table.
 	t := &tables[0]
-	if array > 0 || fields > 0 {
-		if err := t.resize(s, array, fields); err != nil {
+	room := 0
+	if fields > 0 {
+		if room = 1 << bits.Len(uint(fields-1)); room > 1<<maxNodeBits {
+			return nil, s.memoryError()
+		}
+		if t.nodes, t.heads, err = s.newNodes(room); err != nil {
 			return nil, err
 		}
+	}
+	if array > 0 {
+		if t.arr, err = s.newValues(array); err != nil {
+			t.nodes, t.heads = nil, nil
+			return nil, err
+		}
+	}
+	if array > smallValues || room > smallNodes {
+		s.track(t, max(array, room))
 	}
 	return t, nil
 }
@@ -188,7 +202,7 @@ type slab[T any] struct {
 // one by one. A slab keeps all that its tables refer to from the collector as
 // long as one of them is in use: a script that makes much garbage would hold
 // any amount of memory.
-const slabMemory = 8 << 20
+const slabMemory = 64 << 20
 
 func (b *slab[T]) take(s *State, n, size, bytes int, kind uint8) ([]T, error) {
 	if s.used > s.slabLimit {

@@ -450,3 +450,45 @@ func TestLibrariesAsRedis(t *testing.T) {
 		})
 	}
 }
+
+// TestCjsonArrayMetatable holds what Redis 8.4 adds: decoded empty arrays that are encoded
+// as arrays again, where a script asks for it.
+func TestCjsonArrayMetatable(t *testing.T) {
+	s := New(Options{})
+	freeze(s.Globals())
+	for _, c := range []struct{ program, want string }{
+		{"return cjson.encode(cjson.decode('[]'))", "{}"},
+		{"return tostring(getmetatable(cjson.decode('[]')))", "nil"},
+		{"return tostring(cjson.decode_array_with_array_mt())", "false"},
+		{"return tostring(cjson.decode_array_with_array_mt(true))", "true"},
+		{"return cjson.encode(cjson.decode('[]'))", "[]"},
+		{"return cjson.encode(cjson.decode('{\"a\":[],\"b\":{}}').a)", "[]"},
+		{"return cjson.encode(cjson.decode('{\"a\":[[],[1]]}'))", `{"a":[[],[1]]}`},
+		{"return cjson.encode(cjson.decode('{}'))", "{}"},
+		{"return tostring(getmetatable(cjson.decode('[1]')))", "nil"},
+		{"return tostring(getmetatable(cjson.decode('[]')).__is_cjson_array)", "true"},
+		{"return tostring(getmetatable(cjson.decode('[]')) == getmetatable(cjson.decode('[]')))", "true"},
+		{"return tostring(pcall(function() getmetatable(cjson.decode('[]')).x = 1 end))", "false"},
+		{"local a = cjson.decode('[]') a[1] = 'x' return cjson.encode(a)", `["x"]`},
+		{"local a = cjson.decode('[]') a.k = 'x' return cjson.encode(a)", `{"k":"x"}`},
+		{"return cjson.encode(setmetatable({}, {__is_cjson_array = true}))", "[]"},
+		{"return cjson.encode(setmetatable({}, {__is_cjson_array = false}))", "{}"},
+		{"return cjson.encode({})", "{}"},
+		{"return tostring(cjson.decode_array_with_array_mt(false))", "false"},
+		{"return cjson.encode(cjson.decode('[]'))", "{}"},
+		{"local a = cjson.new() a.decode_array_with_array_mt(true) return a.encode(a.decode('[]')) .. cjson.encode(cjson.decode('[]'))", "[]{}"},
+		{"return select(2, pcall(cjson.decode_array_with_array_mt, 1))", "bad argument #1 to '?' (invalid option '1')"},
+		{"return select(2, pcall(cjson.decode_array_with_array_mt, true, false))", "bad argument #2 to '?' (found too many arguments)"},
+		// What null looks like.
+		{"return tostring(cjson.null)", "userdata: (nil)"},
+		{"return type(cjson.null)", "userdata"},
+		{"return tostring(cjson.decode('[null]')[1] == cjson.null)", "true"},
+		{"return cjson.encode({cjson.null, cjson.decode('null')})", "[null,null]"},
+		{"return string.format('%s', tostring(cjson.null))", "userdata: (nil)"},
+	} {
+		got, err := evalOn(t, s, c.program)
+		if err != nil || got != c.want {
+			t.Errorf("%s: %q, %v, want %q", c.program, got, err, c.want)
+		}
+	}
+}

@@ -196,11 +196,17 @@ func (t *Table) Len() int {
 		i := 0
 		for j-i > 1 {
 			m := int(uint(i+j) >> 1)
-			if t.arr[m-1].IsNil() {
-				j = m
-			} else {
-				i = m
+			// In two steps, which the compiler makes without a jump: nobody could
+			// predict it.
+			empty := t.arr[m-1].IsNil()
+			low := m
+			if empty {
+				low = i
 			}
+			if empty {
+				j = m
+			}
+			i = low
 		}
 		return i
 	}

@@ -5,12 +5,19 @@
 #   go-redis                                  as tests/clients/go/go.sum has it, into Go's module cache
 #   ioredis and redis of Node                 as tests/clients/node has them locked, into the cache
 #                                             directory; only where node (20 or newer) and npm are
+# With --arch also qemu-aarch64-static, by which `make arch` runs tests for arm64.
 # What could not be had is named at the end, and the exit code is 0 all the same: the tests
 # that need it say so themselves. With --strict a missing piece is exit code 1.
 set -uo pipefail
 
 strict=0
-[ "${1:-}" = --strict ] && strict=1
+arch=0
+for option; do
+	case $option in
+	--strict) strict=1 ;;
+	--arch) arch=1 ;;
+	esac
+done
 cache=${KVD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kvd}
 venv=$cache/venv
 clients=$(cd "$(dirname "$0")/../clients" && pwd)
@@ -71,6 +78,7 @@ need lua5.1 lua5.1
 need redis-cli redis-tools
 need tclsh tcl
 need pgrep procps
+[ $arch = 1 ] && need qemu-aarch64-static qemu-user-static
 for name in redis-server redis-sentinel memcached; do
 	command -v $name >/dev/null && continue
 	# Debian starts the service on installation. It would hold its port and is of no use to

@@ -531,7 +531,7 @@ func BenchmarkAppend(b *testing.B) {
 	s := New()
 	fields := [][]byte{[]byte("field1"), []byte("value-1234567"), []byte("field2"), []byte("123456"), []byte("field3"), []byte("xxxxxxxxxx")}
 	for i := range b.N {
-		s.Append(ID{uint64(1700000000000 + i), 0}, fields, Limits{4096, 100})
+		s.Append(ID{1700000000000 + uint64(i), 0}, fields, Limits{4096, 100})
 	}
 	b.ReportMetric(float64(s.Bytes())/float64(b.N), "B/entry")
 }
