@@ -30,6 +30,7 @@ import (
 	"kvd/keyspace"
 	"kvd/logf"
 	"kvd/memcached"
+	"kvd/metrics"
 	"kvd/persist"
 	"kvd/replica"
 	"kvd/resp"
@@ -76,6 +77,7 @@ type Server struct {
 	redis *resp.Protocol
 	front *transport.Server
 
+	page     *metrics.Page
 	follower *replica.Follower
 	leader   *replica.Leader
 	aof      *persist.Log
@@ -200,6 +202,11 @@ func Start(h Host) (_ *Server, err error) {
 	s.follower = newFollower(h.RoleChanged, srv, tls, s.aof, stream, s.leader)
 
 	if err := s.listen(tls, h.Embedded); err != nil {
+		log.Warningf("%v", err)
+		return nil, logged{err}
+	}
+	s.page = metrics.NewPage(srv)
+	if err := s.page.Listen(); err != nil {
 		log.Warningf("%v", err)
 		return nil, logged{err}
 	}
@@ -344,6 +351,9 @@ func (s *Server) Close() error {
 // End stops everything at once, without saving.
 func (s *Server) End() {
 	s.ending.Do(func() {
+		if s.page != nil {
+			s.page.Close()
+		}
 		if s.front != nil {
 			s.front.Close()
 		}

@@ -455,6 +455,8 @@ func (w *infoWriter) kvd() {
 	w.field("kvd_tidied_bytes", t.tidied)
 	w.field("kvd_gc_cycles", m.gcCycles)
 	w.field("kvd_goroutines", runtime.NumGoroutine())
+	_, _, file := s.replication.Memory()
+	w.field("kvd_repl_backlog_file_bytes", file)
 	w.field("kvd_paused", map[int32]string{pauseOff: "no", pauseWrites: "writes", pauseAll: "all"}[s.pause.mode.Load()])
 }
 

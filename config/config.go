@@ -15,9 +15,12 @@ import (
 // Config is the server's configuration. Each exported field is the handle of
 // the directive that its tag names.
 type Config struct {
-	EventLoops        *Int  `directive:"event-loops"`
-	IgnoreUnsupported *Bool `directive:"ignore-unsupported"`
-	Ephemeral         *Bool `directive:"ephemeral"`
+	EventLoops        *Int     `directive:"event-loops"`
+	IgnoreUnsupported *Bool    `directive:"ignore-unsupported"`
+	Ephemeral         *Bool    `directive:"ephemeral"`
+	MetricsPort       *Int     `directive:"metrics-port"`
+	MetricsBind       *Strings `directive:"metrics-bind"`
+	MetricsToken      *String  `directive:"metrics-token"`
 
 	Bind           *Strings `directive:"bind"`
 	Port           *Int     `directive:"port"`

@@ -265,6 +265,9 @@ func noDefrag(v string) error {
 var directives = []Directive{
 	// kvd's own.
 	integer("event-loops", "0", 0, 1024, Immutable|ByName, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
+	integer("metrics-port", "0", 0, 65535, 0, Acts, groupKvd, "Port of /metrics, for Prometheus; 0 is none."),
+	special("metrics-bind", KindStrings, "127.0.0.1", 0, Acts, groupKvd, "Addresses at which /metrics is served."),
+	text("metrics-token", "", Sensitive|EmptyIsUnset, Acts, groupKvd, "What /metrics wants as Authorization: Bearer <token>; empty asks for nothing."),
 	yesno("ephemeral", "no", Immutable|ByName, Acts, groupKvd, "For tests: nothing is loaded or saved, DEBUG is allowed from this machine, and port 0 is one that the system chooses; the program prints it as its only line on standard output.").bare("yes"),
 	enum("rdb-version", "auto", []string{"auto", "10"}, 0, Acts, groupKvd, "RDB version of snapshots: 10, or with auto 12 where fields of hashes have deadlines, which 10 leaves out."),
 	yesno("ignore-unsupported", "no", Immutable|ByName, Acts, groupKvd, "Start although directives are given that kvd cannot obey yet; each is warned about.").bare("yes"),

@@ -56,3 +56,15 @@ func (ks *Keyspace) ExpireNow() {
 		}
 	}
 }
+
+// ExpiryLag is how long the earliest deadline that has passed has been waiting; 0 where
+// nothing is due. It locks nothing.
+func (ks *Keyspace) ExpiryLag() time.Duration {
+	now, late := ks.Now().UnixMilli(), int64(0)
+	for i := range ks.stripes {
+		if n := ks.stripes[i].next.Load(); n != 0 {
+			late = max(late, now-n)
+		}
+	}
+	return time.Duration(late) * time.Millisecond
+}

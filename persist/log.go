@@ -69,8 +69,10 @@ type Log struct {
 	holds   atomic.Bool // replies wait for the sync
 	stamps  atomic.Bool // aof-timestamp-enabled
 	inSync  atomic.Bool
-	stray   atomic.Bool // CONFIG SET dir: the manager is to look where the log belongs
-	waiters atomic.Pointer[Waiters]
+	// How long the last sync took, and the longest one, in ns.
+	syncNs, syncMaxNs atomic.Int64
+	stray             atomic.Bool // CONFIG SET dir: the manager is to look where the log belongs
+	waiters           atomic.Pointer[Waiters]
 
 	fileSize, restSize atomic.Int64 // bytes in the file being written, and in the others in force
 	baseSize           atomic.Int64 // bytes of all after the last rewrite
@@ -604,6 +606,8 @@ func (l *Log) Info(field func(name string, value any)) {
 		field("aof_pending_rewrite", 0)
 		field("aof_buffer_length", l.appended.Load()-l.written.Load())
 		field("aof_pending_bio_fsync", l.inSync.Load())
+		field("aof_last_fsync_usec", l.syncNs.Load()/1000)
+		field("aof_max_fsync_usec", l.syncMaxNs.Load()/1000)
 		field("aof_delayed_fsync", l.delayed.Load())
 	}
 }

@@ -295,7 +295,11 @@ func (l *Log) sync() error {
 		return errLogClosed
 	}
 	l.inSync.Store(true)
+	began := time.Now()
 	err := (*f).Sync()
+	took := int64(time.Since(began))
+	l.syncNs.Store(took)
+	l.syncMaxNs.Store(max(l.syncMaxNs.Load(), took)) // syncing is held
 	l.inSync.Store(false)
 	if l.beside != nil && err == nil {
 		if err := l.beside.Sync(); err != nil {

@@ -41,7 +41,8 @@ var mayImport = map[string][]string{
 	"persist":         {"persist/rdb", "keyspace", "types", "types/stream", "resp/wire", "config", "logf"},
 	"replica":         {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
 	// The module's root: the wiring of all rooms, for the program and for others.
-	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "resp/wire", "transport", "secure", "persist", "replica"},
+	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "resp/wire", "transport", "secure", "persist", "replica", "metrics"},
+	"metrics": {"command", "config"},
 	"kvdtest": {"."},
 	"cmd/kvd": {".", "command", "command/families", "config", "keyspace", "logf", "persist"},
 

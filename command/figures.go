@@ -1,0 +1,120 @@
+package command
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Figures for who watches the server from outside (package metrics). What needs stripes
+// is sampled once a second, however many watch, so that a scrape takes none.
+
+// figuresEvery is how often the figures are sampled.
+const figuresEvery = time.Second
+
+// figureSections are those of INFO that the figures are taken from.
+var figureSections = []func(*infoWriter){(*infoWriter).server, (*infoWriter).clients, (*infoWriter).memory, (*infoWriter).persistence, (*infoWriter).stats,
+	(*infoWriter).replication, (*infoWriter).cpu, (*infoWriter).errorStats, (*infoWriter).cluster, (*infoWriter).keyspace, (*infoWriter).kvd}
+
+// Figures are INFO's fields at one moment, in INFO's order.
+type Figures struct {
+	At     time.Time
+	Fields []Figure
+}
+
+// Figure is a field of INFO.
+type Figure struct{ Name, Value string }
+
+// Get is a field's value; "" if there is none.
+func (f *Figures) Get(name string) string {
+	if i := slices.IndexFunc(f.Fields, func(g Figure) bool { return g.Name == name }); i >= 0 {
+		return f.Fields[i].Value
+	}
+	return ""
+}
+
+// Figures takes a sample; it locks one stripe after another.
+func (s *Server) Figures() *Figures {
+	w := &infoWriter{s: s, now: s.Keyspace.Now()}
+	for _, write := range figureSections {
+		write(w)
+	}
+	f := &Figures{At: time.Now()}
+	for line := range strings.SplitSeq(w.String(), "\r\n") {
+		if name, value, ok := strings.Cut(line, ":"); ok && !strings.HasPrefix(line, "#") {
+			f.Fields = append(f.Fields, Figure{name, value})
+		}
+	}
+	return f
+}
+
+// SampleFigures hands figures to use once a second, until stop is closed.
+func (s *Server) SampleFigures(stop <-chan struct{}, use func(*Figures)) {
+	tick := time.NewTicker(figuresEvery)
+	defer tick.Stop()
+	for {
+		use(s.Figures())
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// CommandFigures are what a command has done since the start, or CONFIG RESETSTAT.
+type CommandFigures struct {
+	Name                    string // "config|get"
+	Calls, Rejected, Failed int64
+	Took                    time.Duration
+	// Times counts calls by how long they took, as far as latency-tracking was on:
+	// those of at most Times[i].Most, and less than that of the one before.
+	Times []CallTimes
+}
+
+// CallTimes is one step of a histogram.
+type CallTimes struct {
+	Most  time.Duration
+	Calls int64
+}
+
+// EachCommand calls f for every command that was called, in the order of their names. No
+// stripe is locked for it. most are the steps of the histograms.
+func (s *Server) EachCommand(most []time.Duration, f func(CommandFigures)) {
+	w := &infoWriter{s: s}
+	w.eachRow(func(r *Row, t *rowTotals) {
+		c := CommandFigures{Name: r.full, Calls: t.calls, Rejected: t.rejected, Failed: t.failed, Took: time.Duration(t.ns)}
+		if sum, n := s.latencies(r.num); n > 0 {
+			c.Times = make([]CallTimes, len(most)+1)
+			step := 0
+			for i, v := range sum {
+				for step < len(most) && bucketTop(i) > int64(most[step]) {
+					step++
+				}
+				c.Times[step].Calls += v
+			}
+			for i, m := range most {
+				c.Times[i].Most = m
+			}
+		}
+		f(c)
+	})
+}
+
+// ExpiryLag is how long the earliest deadline that has passed has been waiting; 0 where
+// nothing is due. It locks nothing.
+func (s *Server) ExpiryLag() time.Duration { return s.Keyspace.ExpiryLag() }
+
+// SlowlogFigures are how many entries the slow log has, the number of the last one, and
+// how long its call took.
+func (s *Server) SlowlogFigures() (n int, id int64, took time.Duration) {
+	l := &s.logs.slow
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.entries {
+		if e.id >= id {
+			id, took = e.id, time.Duration(e.value)*time.Microsecond
+		}
+	}
+	return len(l.entries), id, took
+}
