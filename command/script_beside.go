@@ -200,12 +200,25 @@ func (b *beside) slow(s *Server, r *scriptRun) {
 func (x *Exec) goOn(r *scriptRun, kept keptArgs, spent int64) {
 	s, c := x.s, &x.Running
 	cl, row := c.C, r.outer.row
+	ended := false // the reservation; x.held has its stripes then
 	defer func() {
-		if p := recover(); p != nil {
-			s.logPanic(p, "script %s of client %d", r.name, cl.ID)
-			s.scripts.beside.unlist(r)
-			cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
+		p := recover()
+		if p == nil {
+			return
 		}
+		s.logPanic(p, "script %s of client %d", r.name, cl.ID)
+		x.endPublish()
+		if !ended {
+			x.letGo() // of what a command of the script has locked
+			r.reserved.End(&x.held)
+		}
+		if r.wrote.Load() {
+			s.distrust(cl, p) // the journal may have a part of it, or nothing
+		}
+		x.letGo()
+		r.m.run, r.m.st.Host = nil, nil
+		s.scripts.beside.unlist(r)
+		cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
 	}()
 	began := clock()
 	var results []lua.Value
@@ -217,6 +230,7 @@ func (x *Exec) goOn(r *scriptRun, kept keptArgs, spent int64) {
 	out := wire.InParts(cl.Proto())
 	r.outer.out, r.outer.inExec = out, false
 	r.reserved.End(&x.held)
+	ended = true
 	db := c.DB()
 	r.end(results, err)
 	x.errorCounted = false

@@ -3,8 +3,10 @@ package command
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"kvd/keyspace"
+	"kvd/resp/wire"
 )
 
 // eval runs a script without keys and compares the raw reply, written with \n for CRLF.
@@ -375,5 +377,50 @@ func TestScriptErrorsCounted(t *testing.T) {
 		if got := rejected.Load() - refused; got != c.refused {
 			t.Errorf("%s: %d refused, want %d", c.script, got, c.refused)
 		}
+	}
+}
+
+// brokenLog is a Persistence that panics where a script that ran beside the loops asks it.
+type brokenLog struct {
+	noPersistence
+	distrusted bool
+}
+
+func (p *brokenLog) Losing() bool   { panic("a fault") }
+func (p *brokenLog) Distrust(error) { p.distrusted = true }
+
+// TestPanicBesideLoops: a fault in the server while a script ends beside the loops leaves
+// no stripe locked or reserved, and log and followers are not trusted any more.
+func TestPanicBesideLoops(t *testing.T) {
+	for _, function := range []bool{false, true} {
+		s := newTestServer(t)
+		conn, log := newFakeConn(), &brokenLog{}
+		body := "redis.call('SET', KEYS[1], 1) for i = 1, 3e6 do end return 1"
+		line := []string{"EVAL", body, "1", "k"}
+		if function {
+			s.do("FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function(KEYS) "+body+" end)")
+			line = []string{"FCALL", "f", "1", "k"}
+		}
+		s.persist, s.c.Conn = log, conn
+		var w wire.Writer
+		s.x.SetTime(time.Now())
+		var args [][]byte
+		for _, a := range line {
+			args = append(args, []byte(a))
+		}
+		out := s.x.Run(s.c, args, &w)
+		if out != Parked {
+			t.Fatalf("the script did not leave the loop: %v, %q", out, w.Buf)
+		}
+		if got := conn.wait(t); got != "-ERR internal error\r\n" {
+			t.Errorf("%q", got)
+		}
+		if !log.distrusted {
+			t.Error("the log is trusted")
+		}
+		other := *s
+		other.x, other.c = s.NewExec(), s.NewClient(nil, "", "", 5)
+		other.want("set k 2", "+OK\n")
+		other.want("flushall", "+OK\n")
 	}
 }
