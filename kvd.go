@@ -127,6 +127,9 @@ func Open(o Options) (*Server, error) {
 	}
 	log := logf.NewWriter(o.Log, level)
 	log.SetRole(logf.RoleMaster)
+	setFormat := func() error { log.SetFormat(cfg.LogFormat.Load()); return nil }
+	_ = setFormat()
+	cfg.OnChange("log-format", setFormat)
 	cfg.OnChange("loglevel", func() error {
 		if level, _ := logf.ParseLevel(cfg.LogLevel.Load()); o.Log != io.Discard {
 			log.SetLevel(level)

@@ -79,7 +79,8 @@ type Client struct {
 	// logged that of the append-only log, as WAIT and WAITAOF want them.
 	written  atomic.Int64
 	logged   atomic.Int64
-	replconf *replconf // nil mostly
+	replconf *replconf      // nil mostly
+	monitor  *monitorFilter // nil: all; fixed before it monitors
 
 	// What the connection has brought and taken in all. Parsed are the commands that
 	// were read, in so many batches.

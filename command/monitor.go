@@ -3,9 +3,11 @@ package command
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"kvd/glob"
 	"kvd/lockrank"
 )
 
@@ -14,8 +16,9 @@ import (
 // order of execution. Nothing is made while nobody monitors.
 
 func monitorRows() []*Row {
-	return []*Row{{Name: "monitor", Fn: cmdMonitor, Arity: 1, Flags: Admin | NoScript | Loading | Stale, Since: "1.0.0", Group: "server",
-		Summary: "Shows this connection every command that is run.", Complexity: "O(N) in the number of commands run"}}
+	return []*Row{{Name: "monitor", Fn: cmdMonitor, Arity: -1, Flags: Admin | NoScript | Loading | Stale, Since: "1.0.0", Group: "server",
+		Summary: "Shows this connection every command that is run; with filters (kvd) only some.", Complexity: "O(N) in the number of commands run",
+		Syntax: "[MATCH pattern] [DB index] [USER name] [CMD name]"}}
 }
 
 // monitors are the clients that monitor. The list is replaced, never changed.
@@ -39,14 +42,93 @@ func (m *monitors) set(f func(all []*Client) []*Client) {
 	}
 }
 
-func cmdMonitor(c *Ctx) {
+// monitorFilter says which commands a monitor wants to see: those that fit each kind of
+// filter that is given, and of several of one kind any.
+type monitorFilter struct {
+	match [][]byte // patterns; an argument fits
+	dbs   []int
+	users []string
+	cmds  []string // "config" or "config|set"
+}
+
+// monitorFilterOf reads the filters; nil: there is none. It replies where it fails.
+func monitorFilterOf(c *Ctx) (f *monitorFilter, ok bool) {
+	args := c.Args[1:]
+	if len(args) == 0 {
+		return nil, true
+	}
+	if len(args)%2 != 0 {
+		c.Err(ErrSyntax)
+		return nil, false
+	}
+	f = &monitorFilter{}
+	for ; len(args) > 0; args = args[2:] {
+		switch v := args[1]; {
+		case EqualFold(args[0], "match"):
+			f.match = append(f.match, slices.Clone(v))
+		case EqualFold(args[0], "db"):
+			n, ok := ParseInt(v)
+			if !ok || n < 0 || n >= int64(c.S.Keyspace.Databases()) {
+				c.Err("ERR DB index is out of range")
+				return nil, false
+			}
+			f.dbs = append(f.dbs, int(n))
+		case EqualFold(args[0], "user"):
+			f.users = append(f.users, string(v))
+		case EqualFold(args[0], "cmd"):
+			f.cmds = append(f.cmds, strings.ToLower(string(v)))
+		default:
+			c.Err(ErrSyntax)
+			return nil, false
+		}
+	}
+	return f, true
+}
+
+// fits tells whether a monitor wants to see a command. What is not shown of it (secret)
+// is not looked at either.
+func (f *monitorFilter) fits(c *Client, row *Row, args [][]byte, secret []int) bool {
 	switch {
+	case f == nil:
+		return true
+	case len(f.dbs) > 0 && !slices.Contains(f.dbs, c.DB()),
+		len(f.users) > 0 && !slices.Contains(f.users, c.UserName()):
+		return false
+	}
+	if len(f.cmds) > 0 {
+		container, _, _ := strings.Cut(row.full, "|")
+		if !slices.Contains(f.cmds, row.full) && !slices.Contains(f.cmds, container) {
+			return false
+		}
+	}
+	if len(f.match) == 0 {
+		return true
+	}
+	for i, a := range args {
+		if i == 0 || slices.Contains(secret, i) {
+			continue
+		}
+		for _, p := range f.match {
+			if glob.Match(p, a) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func cmdMonitor(c *Ctx) {
+	filter, ok := monitorFilterOf(c)
+	switch {
+	case !ok:
+		return
 	case !c.CanBlock():
 		c.Err("ERR MONITOR isn't allowed for DENY BLOCKING client")
 		return
 	case c.C.has(stateMonitor | stateReplica):
 		return // no reply either, as in Redis
 	}
+	c.C.monitor = filter
 	c.C.set(stateMonitor, true)
 	c.S.monitors.set(func(all []*Client) []*Client { return append(all, c.C) })
 	c.W.OK()
@@ -66,14 +148,21 @@ func (s *Server) feedMonitors(to []*Client, c *Client, byScript bool, row *Row, 
 	if s.gate.Load()&gateLoading != 0 {
 		return
 	}
-	line := s.monitorLine(time.Now(), c, byScript, row, args)
+	secret := s.secrets(row, args)
+	var line []byte
 	for _, m := range to {
+		if !m.monitor.fits(c, row, args, secret) {
+			continue
+		}
+		if line == nil {
+			line = s.monitorLine(time.Now(), c, byScript, secret, args)
+		}
 		m.Conn.Push(line)
 	}
 }
 
 // monitorLine is a command as MONITOR shows it.
-func (s *Server) monitorLine(now time.Time, c *Client, byScript bool, row *Row, args [][]byte) []byte {
+func (s *Server) monitorLine(now time.Time, c *Client, byScript bool, secret []int, args [][]byte) []byte {
 	n := 64
 	for _, a := range args {
 		n += len(a) + 3
@@ -97,7 +186,6 @@ func (s *Server) monitorLine(now time.Time, c *Client, byScript bool, row *Row, 
 		line = append(line, c.Addr...)
 	}
 	line = append(line, ']')
-	secret := s.secrets(row, args)
 	for i, a := range args {
 		line = append(line, ' ')
 		if slices.Contains(secret, i) {

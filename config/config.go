@@ -18,6 +18,7 @@ type Config struct {
 	EventLoops        *Int     `directive:"event-loops"`
 	IgnoreUnsupported *Bool    `directive:"ignore-unsupported"`
 	Ephemeral         *Bool    `directive:"ephemeral"`
+	LogFormat         *Enum    `directive:"log-format"`
 	MetricsPort       *Int     `directive:"metrics-port"`
 	MetricsBind       *Strings `directive:"metrics-bind"`
 	MetricsToken      *String  `directive:"metrics-token"`

@@ -265,6 +265,7 @@ func noDefrag(v string) error {
 var directives = []Directive{
 	// kvd's own.
 	integer("event-loops", "0", 0, 1024, Immutable|ByName, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
+	enum("log-format", "legacy", []string{"legacy", "logfmt", "json"}, 0, Acts, groupKvd, "How log lines are written: Redis's way, as key=value, or as a JSON object each. legacy and logfmt are Valkey's."),
 	integer("metrics-port", "0", 0, 65535, 0, Acts, groupKvd, "Port of /metrics, for Prometheus; 0 is none."),
 	special("metrics-bind", KindStrings, "127.0.0.1", 0, Acts, groupKvd, "Addresses at which /metrics is served."),
 	text("metrics-token", "", Sensitive|EmptyIsUnset, Acts, groupKvd, "What /metrics wants as Authorization: Bearer <token>; empty asks for nothing."),

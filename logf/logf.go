@@ -13,6 +13,7 @@
 package logf
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -86,6 +87,62 @@ type Logger struct {
 	now  func() time.Time
 	// system is the system's logger; nil: none.
 	system func(Level, string)
+	format atomic.Int32 // a Format
+}
+
+// Format is how lines are written.
+type Format int32
+
+// The formats, as the directive log-format names them.
+const (
+	Legacy Format = iota // Redis's
+	Logfmt               // key=value
+	JSON                 // an object a line
+)
+
+// Formats are their names.
+var Formats = []string{"legacy", "logfmt", "json"}
+
+// SetFormat changes how the lines that follow are written; false: there is no such
+// format.
+func (l *Logger) SetFormat(name string) bool {
+	for i, n := range Formats {
+		if n == name {
+			l.format.Store(int32(i))
+			return true
+		}
+	}
+	return false
+}
+
+// roleNames are the roles in words.
+var roleNames = map[byte]string{RoleMaster: "master", RoleReplica: "replica", RoleChild: "child", RoleSentinel: "sentinel"}
+
+// line appends a message in the logger's format, with the end of the line.
+func (l *Logger) line(b []byte, level Level, format string, args []any) []byte {
+	role := byte(l.role.Load())
+	f := Format(l.format.Load())
+	if f == Legacy {
+		b = strconv.AppendInt(b, int64(l.pid), 10)
+		b = append(b, ':', role, ' ')
+		b = l.now().AppendFormat(b, "02 Jan 2006 15:04:05.000")
+		b = append(b, ' ', levelChars[level], ' ')
+		b = fmt.Appendf(b, format, args...)
+		return append(b, '\n')
+	}
+	const stamp = "2006-01-02T15:04:05.000Z07:00"
+	text := fmt.Sprintf(format, args...)
+	if f == JSON {
+		quoted, _ := json.Marshal(text) // a string cannot fail; what is no UTF-8 is replaced
+		b = append(b, `{"pid":`...)
+		b = strconv.AppendInt(b, int64(l.pid), 10)
+		b = fmt.Appendf(b, `,"role":"%s","timestamp":"%s","level":"%s","message":`, roleNames[role], l.now().Format(stamp), level)
+		return append(append(b, quoted...), '}', '\n')
+	}
+	b = append(b, "pid="...)
+	b = strconv.AppendInt(b, int64(l.pid), 10)
+	b = fmt.Appendf(b, " role=%s timestamp=\"%s\" level=%s message=", roleNames[role], l.now().Format(stamp), level)
+	return append(strconv.AppendQuote(b, text), '\n')
 }
 
 // New returns a logger for the file at path, opened for append and created
@@ -161,12 +218,7 @@ func (l *Logger) Logf(level Level, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// The clock is read under the lock so that time stamps never run backwards in the file.
-	b := strconv.AppendInt(l.buf[:0], int64(l.pid), 10)
-	b = append(b, ':', byte(l.role.Load()), ' ')
-	b = l.now().AppendFormat(b, "02 Jan 2006 15:04:05.000")
-	b = append(b, ' ', levelChars[level], ' ')
-	b = fmt.Appendf(b, format, args...)
-	b = append(b, '\n')
+	b := l.line(l.buf[:0], level, format, args)
 	if cap(b) <= 64<<10 { // do not keep one huge line's buffer for ever
 		l.buf = b
 	}

@@ -24,6 +24,7 @@ var infoFields = []string{"name", "arity", "flags", "first key", "last key", "st
 // commands that took more options after 7.0. The value says what and why.
 var infoDiffers = map[string]map[string]string{
 	"exec":     {"arity": "conditions came with Valkey 9.2"},
+	"monitor":  {"arity": "filters are kvd's own"},
 	"zrank":    {"arity": "WITHSCORE came with 7.2"},
 	"zrevrank": {"arity": "WITHSCORE came with 7.2"},
 
