@@ -41,6 +41,7 @@ type undoNote struct {
 	until   int64
 	clock   uint32
 	uses    byte
+	marks   Marks
 	// with is the number of the other database of a swap.
 	with int
 }
@@ -70,7 +71,7 @@ func (u *Undo) note(t *Tx, k *Key) *undoNote {
 	if st, _, _, i, l := t.place(k); i >= 0 {
 		var e Entry
 		st.readEntry(l, &e)
-		n.there, n.typ, n.enc, n.until, n.clock, n.uses = true, e.Type(), e.Encoding(), e.Deadline(), e.Clock(), e.uses()
+		n.there, n.typ, n.enc, n.until, n.clock, n.uses, n.marks = true, e.Type(), e.Encoding(), e.Deadline(), e.Clock(), e.uses(), e.Marks()
 		if o := e.Object(); o != nil {
 			n.obj = o.Copy()
 		} else {
@@ -136,14 +137,16 @@ func (u *Undo) Rollback() {
 			}
 			t.Clock = n.clock
 			if n.obj != nil {
-				t.PutObject(&n.key, n.typ, n.enc, n.obj, n.until)
+				t.PutObjectMarked(&n.key, n.typ, n.enc, n.obj, n.until, n.marks)
 			} else {
 				t.Put(&n.key, n.typ, n.enc, n.packed, n.until)
 			}
 			st, _, _, _, l := t.place(&n.key)
 			var e Entry
 			st.readEntry(l, &e)
-			e.setUses(n.uses)
+			if e.setUses(n.uses); n.obj == nil && n.marks != (Marks{}) {
+				t.SetMarks(&n.key, &e, n.marks)
+			}
 		}
 	}
 	u.notes, u.at = nil, nil
