@@ -36,6 +36,7 @@ func (s *Server) NewApplier() *Applier {
 	c.proto.Store(2)
 	x := s.NewExec()
 	x.applies = true
+	x.Replay(true)
 	return &Applier{s: s, x: x, c: c}
 }
 

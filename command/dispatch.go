@@ -269,7 +269,7 @@ func (x *Exec) start(ctx *Ctx) {
 	ctx.Now, ctx.Clock = x.nowMs, x.clock
 	ctx.NoTouch = ctx.C.NoTouch && ctx.Row.Flags&AlwaysTouches == 0
 	importing := x.s.Config.ImportMode.Load()
-	ctx.Replaying = ctx.C.applies || importing && ctx.C.imports
+	ctx.Replaying = x.replays || importing && ctx.C.imports
 	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff || (importing || x.s.following.Load()) && ctx.Row.Flags&Write == 0
 	x.s.access.begin(ctx)
 }

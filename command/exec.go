@@ -96,6 +96,7 @@ type Exec struct {
 	hits, misses int64
 
 	applies bool // it is an Applier's
+	replays bool // see Replay
 	oom     bool // the command began where memory was short; for scripts
 	beside  bool // it is a worker's of scripts that have left their loop
 
@@ -269,3 +270,7 @@ func noteMax(a *atomic.Int64, v int64) {
 		}
 	}
 }
+
+// Replay says whether the commands that run from now on have happened already, as an
+// Applier's have: then nothing expires while they run.
+func (x *Exec) Replay(on bool) { x.replays = on }

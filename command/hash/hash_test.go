@@ -463,9 +463,9 @@ func TestDueFieldsAreHidden(t *testing.T) {
 		k := keyspace.MakeKey([]byte("h"))
 		h := s.Keyspace.LockAll()
 		defer s.Keyspace.Unlock(&h)
-		s.X.Running.Replaying = true
+		s.X.Replay(true)
 		e := s.X.Running.LookupNoTouch(&k)
-		s.X.Running.Replaying = false
+		s.X.Replay(false)
 		var hash types.Hash
 		s.X.Running.Load(&e, &hash)
 		for _, f := range due {
@@ -595,7 +595,7 @@ func TestHashReplay(t *testing.T) {
 	a, b := commandtest.New(t), commandtest.New(t)
 	a.Keyspace.SetActiveExpire(false)
 	b.Keyspace.SetActiveExpire(false)
-	b.X.Running.Replaying = true
+	b.X.Replay(true)
 	limits := "CONFIG SET hash-max-listpack-entries 8 hash-max-listpack-value 20"
 	a.Run(limits)
 	b.Run(limits)

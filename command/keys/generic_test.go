@@ -100,12 +100,12 @@ func TestExpire(t *testing.T) {
 	// What is replayed stays until its deletion is replayed, too.
 	s.Run("set a 1")
 	s.Keyspace.SetActiveExpire(false)
-	s.X.Running.Replaying = true
+	s.X.Replay(true)
 	s.Want("pexpireat a 1", ":1\n")
 	s.Want("pexpireat a -5", ":1\n")
 	s.Want("get a", "$1\n1\n")
 	s.Want("pttl a", ":0\n")
-	s.X.Running.Replaying = false
+	s.X.Replay(false)
 	s.Want("get a", "$-1\n")
 }
 
@@ -358,10 +358,10 @@ func TestDumpRestore(t *testing.T) {
 	s.WantEffects()
 	s.Want("exists c", ":0\n")
 	s.Keyspace.SetActiveExpire(false)
-	s.X.Running.Replaying = true
+	s.X.Replay(true)
 	want("+OK", "restore", "c", "1", payload, "ABSTTL")
 	s.Want("get c", "$2\n10\n")
-	s.X.Running.Replaying = false
+	s.X.Replay(false)
 
 	s.Run("config set maxmemory-policy allkeys-lfu")
 	want("+OK", "restore", "c", "0", payload, "REPLACE", "FREQ", "77")

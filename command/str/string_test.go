@@ -65,7 +65,7 @@ func TestSet(t *testing.T) {
 // TestSetReplayed: an effect that comes late still sets the deadline as it was.
 func TestSetReplayed(t *testing.T) {
 	s := commandtest.NewFixed(t)
-	s.X.Running.Replaying = true
+	s.X.Replay(true)
 	s.Now = time.UnixMilli(commandtest.FixedNow + 10000)
 	s.Run("SET a 1 PXAT 4000000000005")
 	s.Now = time.UnixMilli(commandtest.FixedNow)
@@ -242,7 +242,7 @@ GETEX b PX 77|SET p x PXAT 1|SET q 1 IFNE 2|GETDEL e|BITOP OR g none none`, "\n"
 			}
 		}
 	}
-	r.X.Running.Replaying = true
+	r.X.Replay(true)
 	for _, words := range log {
 		if row := r.Table.Lookup([]byte(words[0])); row.Since[0] > '7' {
 			t.Errorf("%v is newer than Redis 7", words)
