@@ -3,7 +3,6 @@ package kvd
 import (
 	"context"
 	"net"
-	"sync"
 
 	"github.com/tidwall/redcon"
 
@@ -44,7 +43,7 @@ type redconConn struct {
 	// What follows is of a detached connection.
 	detached redcon.DetachedConn
 	queue    chan redcon.Command
-	out      sync.Mutex // held while something is written; nothing else is locked under it
+	out      lockrank.Mutex[lockrank.RedconOut] // held while something is written; nothing else is locked under it
 }
 
 // redconAhead is how many commands of a detached connection are read before the first of

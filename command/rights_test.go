@@ -90,7 +90,7 @@ func TestRightsTexts(t *testing.T) {
 			t.Errorf("acl_access_denied_%s: %s", field, m["acl_access_denied_"+field])
 		}
 	}
-	if m := s.info("commandstats"); !strings.Contains(m["cmdstat_del"], "rejected_calls=1") {
+	if m := s.info("commandstats"); !strings.Contains(m["cmdstat_del"], "rejected_calls=2") {
 		t.Errorf("%q", m["cmdstat_del"])
 	}
 	s.want("config resetstat", "+OK\n")

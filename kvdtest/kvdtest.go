@@ -13,11 +13,11 @@ import (
 	"bytes"
 	"context"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
 	"kvd"
+	"kvd/lockrank"
 )
 
 // Server is a server for one test, which it ends with.
@@ -74,7 +74,7 @@ func (s *Server) Do(words ...string) any {
 
 // buffer is a log that may be read while it is written.
 type buffer struct {
-	mu sync.Mutex // protects b
+	mu lockrank.Mutex[lockrank.TestLog] // protects b
 	b  bytes.Buffer
 }
 

@@ -22,6 +22,7 @@ type (
 	CommandPersist      struct{} // Server.persistMu
 	CommandFollow       struct{} // Server.followMu
 	MemoryApply         struct{} // memoryLimit.applying
+	MetricsPage         struct{} // metrics.Page.mu
 	Contents            struct{} // Saver.contents
 	LogSyncing          struct{} // Log.syncing
 	StreamInstant       struct{} // Stream.Instant
@@ -70,7 +71,9 @@ type (
 	TransportGoroutines struct{} // goroutines.mu
 	Redcon              struct{} // Redcon.mu
 	TransportConn       struct{} // goConn.mu
+	TransportLocal      struct{} // Local.mu
 	TransportDetached   struct{} // detached.mu
+	RedconOut           struct{} // redconConn.out
 	TransportLoop       struct{} // loop.mu
 	Clients             struct{} // clients.mu
 	TransportLoops      struct{} // loops.mu
@@ -80,8 +83,10 @@ type (
 	LazyFree            struct{} // lazyFree.mu
 	LuaIntern           struct{} // internMu
 	SlabRegion          struct{} // region.mu
+	TransportPipe       struct{} // pipeHalf.mu
 	FrontFlush          struct{} // memcached.Protocol.mu
 	Logf                struct{} // logf.Logger.mu
+	TestLog             struct{} // kvdtest's buffer.mu
 )
 
 // Order is the order in which locks are taken, the first ones first.
@@ -99,6 +104,7 @@ var Order = []any{
 	CommandPersist{},
 	CommandFollow{},
 	MemoryApply{},
+	MetricsPage{},
 	Contents{},
 	LogSyncing{},
 	StreamInstant{},
@@ -147,7 +153,9 @@ var Order = []any{
 	Redcon{},
 	TransportGoroutines{},
 	TransportConn{},
+	TransportLocal{},
 	TransportDetached{},
+	RedconOut{},
 	TransportLoop{},
 	Clients{},
 	TransportLoops{},
@@ -157,5 +165,7 @@ var Order = []any{
 	LazyFree{},
 	LuaIntern{},
 	SlabRegion{},
+	TransportPipe{},
 	Logf{},
+	TestLog{},
 }

@@ -7,13 +7,13 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"kvd/command"
+	"kvd/lockrank"
 )
 
 // Page is the page that metrics-port serves: /metrics, and nothing else.
@@ -22,7 +22,7 @@ type Page struct {
 	handler http.Handler
 	collect *Collector
 
-	mu      sync.Mutex // protects what follows; nobody waits under it, and no other lock is taken
+	mu      lockrank.Mutex[lockrank.MetricsPage] // protects what follows; nobody waits under it, and no other lock is taken
 	closed  bool
 	servers map[string]*http.Server // by address
 	stop    chan struct{}           // ends the sampling; nil: there is none

@@ -23,7 +23,7 @@ type Local struct {
 	more   chan struct{} // likewise, for who waits for pushes
 	onKill func()        // see NewLocal
 
-	mu        lockrank.Mutex[lockrank.TransportConn] // protects what follows; nobody waits under it
+	mu        lockrank.Mutex[lockrank.TransportLocal] // protects what follows; nobody waits under it
 	reply     [][]byte                               // to the parked client's command
 	delivered bool                                   // the parked client may go on
 	pushed    []byte                                 // pushes that nobody has taken yet

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"kvd/lockrank"
 )
 
 // pipeRoom is how many bytes each direction of a Pipe holds: a client may send a long
@@ -21,7 +23,7 @@ func Pipe(a, b string) (net.Conn, net.Conn) {
 
 // pipeHalf is one direction. mu protects all of it; nobody takes another lock under it.
 type pipeHalf struct {
-	mu                   sync.Mutex
+	mu                   lockrank.Mutex[lockrank.TransportPipe]
 	moved                sync.Cond // something has changed
 	buf                  []byte    // from start on
 	start                int
