@@ -124,6 +124,7 @@ cuts:
 # staticcheck is fetched by version on first use; without it and without a network this fails, and says so.
 check:
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt -l:"; echo "$$bad"; exit 1; fi
+	go mod tidy -diff
 	go vet ./...
 	@go run $(STATICCHECK) -version || { echo "check: staticcheck is not in the module cache and could not be fetched" >&2; exit 1; }
 	go run $(STATICCHECK) ./...

@@ -77,6 +77,9 @@ func later(cmd string, got, want reply) bool {
 	if string(got.Raw) == string(want.Raw) {
 		return true
 	}
+	if strings.EqualFold(cmd, "CLIENT") && want.Err() == "ERR syntax error" && filtersClients(got) {
+		return true
+	}
 	if len(got.Elems) > 0 {
 		if got.Kind != want.Kind || len(got.Elems) != len(want.Elems) {
 			return false
@@ -100,6 +103,17 @@ func later(cmd string, got, want reply) bool {
 		}
 	}
 	return false
+}
+
+// filtersClients tells whether a reply is one of CLIENT LIST or KILL to filters that 7.0 does not have, or not
+// together: since Valkey 8.1 there are more, they may be combined, and ID takes several.
+func filtersClients(got reply) bool {
+	for _, bad := range []string{"ERR Unknown client type '", "ERR Invalid client ID", "ERR client-id should be greater than 0", "ERR No such user '"} {
+		if strings.HasPrefix(got.Err(), bad) {
+			return true
+		}
+	}
+	return got.Err() == "" && (got.Kind == ':' || got.Kind == '$' || got.Kind == '=')
 }
 
 // shortestBulk is shortest of the text of a raw bulk string.
