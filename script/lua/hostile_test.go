@@ -163,7 +163,7 @@ var hostilePrograms = []struct{ want, program string }{
 	{"", "local t = {} t[1] = t return #cmsgpack.pack(t)"},
 	{"killed", "local t = {} for i = 1, 20 do t = {t, t} end for i = 1, 1000 do cmsgpack.pack(t, t, t, t) end"},
 	{"", "local t = {} for i = 1, 100 do t[i] = t end return #cmsgpack.pack({1, {2, {3}}})"},
-	{"killed", "local t = {} for i = 1, 10 do t[i] = t end return cmsgpack.pack(t)"},
+	{"", "local t = {} for i = 1, 10 do t[i] = t end return cmsgpack.pack(t)"},
 	{"too many results", "return struct.unpack(('b'):rep(100000), ('x'):rep(100000))"},
 	{"", "return struct.pack('!' .. ('9'):rep(100000))"},
 	{"", "return #struct.pack(('x'):rep(8000000))"},
