@@ -213,10 +213,11 @@ func (o *output) aux(name, value string) {
 	o.walked.chunk = plain.AppendString(b, []byte(value))
 }
 
-// Facts that are scripts. The first is what Redis up to 6.2 writes and loads; servers
-// pass over names that they do not know.
+// Facts that are scripts: those that SCRIPT LOAD has brought, and those of EVAL alone.
+// Servers pass over names that they do not know. "lua", which Redis up to 6.2 wrote, is
+// passed over as well, as Redis 7 does.
 const (
-	auxScript = "lua"
+	auxScript = "kvd-script"
 	auxEval   = "kvd-eval"
 )
 

@@ -24,9 +24,9 @@ type Local struct {
 	onKill func()        // see NewLocal
 
 	mu        lockrank.Mutex[lockrank.TransportLocal] // protects what follows; nobody waits under it
-	reply     [][]byte                               // to the parked client's command
-	delivered bool                                   // the parked client may go on
-	pushed    []byte                                 // pushes that nobody has taken yet
+	reply     [][]byte                                // to the parked client's command
+	delivered bool                                    // the parked client may go on
+	pushed    []byte                                  // pushes that nobody has taken yet
 	killed    bool
 }
 
