@@ -120,7 +120,7 @@ func TestBlockedInput(t *testing.T) {
 		_, _ = c.Write(bulk("BLPOP", "list", "0"))
 		// The rest must fit into the sockets: behind what is not read, an end is seen
 		// only when the system gives up.
-		_, _ = c.Write(in[:transport.ParkedInput+200_000])
+		_, _ = c.Write(in[:transport.ParkedInput+20_000])
 		until(t, "a full buffer", func() bool { return cl.QueryLen.Load() >= transport.ParkedInput })
 		c.Close()
 		until(t, "the end", func() bool { return !registered(srv, cl) })
