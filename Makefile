@@ -32,11 +32,12 @@ test:
 	go test ./...
 
 # The whole-server tests run without -race in `test`: they are long, and most of what they run is another process.
-# RACE_FLAGS=-short leaves out what takes long and has no concurrency.
+# RACE_FLAGS=-short leaves out tests that take long and have no concurrency, RACE_SKIP names packages without any.
 RACE_FLAGS ?=
+RACE_SKIP  ?= kvd/tests
 
 race:
-	CGO_ENABLED=1 go test -race -pgo=off $(RACE_FLAGS) $$(go list ./... | grep -v 'kvd/tests')
+	CGO_ENABLED=1 go test -race -pgo=off $(RACE_FLAGS) $$(go list ./... | grep -vE '$(RACE_SKIP)')
 
 # A million random programs beside lua5.1, and 200,000 calls of each of cjson, cmsgpack, struct and bit beside redis-server.
 LUA_PROGRAMS ?= 1000000
