@@ -157,7 +157,7 @@ func (f *clientFilter) ids(c *Ctx, i int) (holds func(cl *Client) bool, n int) {
 	wanted := map[int64]bool{}
 	for ; i+n < len(c.Args); n++ {
 		id, ok := ParseInt(c.Args[i+n])
-		if !ok && n > 0 && i+n+1 < len(c.Args) {
+		if !ok && n > 0 && (f.kill || i+n+1 < len(c.Args)) { // the next filter; LIST calls a single word a wrong ID
 			break
 		}
 		if !ok || id < 1 && f.kill {

@@ -279,7 +279,7 @@ var directives = []Directive{
 	memory("memcached-item-size-max", "1mb", 1<<10, maxLong, 0, Acts, groupFronts, "Longest item that clients of memcached may store, key and memcached's overhead included."),
 	yesno("memcached-flush-all", "yes", 0, Acts, groupFronts, "Let clients of memcached empty their database (memcached's -F: no)."),
 	yesno("memcached-dump", "yes", 0, Acts, groupFronts, "Let clients of memcached list all keys (memcached's -X: no)."),
-	yesno("memcached-shutdown", "no", Immutable, Acts, groupFronts, "Let clients of memcached end the server (memcached's -A: yes)."),
+	yesno("memcached-shutdown", "no", Immutable|ByName, Acts, groupFronts, "Let clients of memcached end the server (memcached's -A: yes)."),
 
 	// Network.
 	special("bind", KindStrings, "* -::*", 0, Acts, groupNetwork, "Addresses to listen on; one that begins with '-' may be unavailable."),
