@@ -119,8 +119,8 @@ func (e Error) Code() string {
 	return string(e)
 }
 
-// Nil is the error of a reply that is null, where a value is asked for.
-var Nil = errors.New("kvd: the reply is null")
+// ErrNil is the error of a reply that is null, where a value is asked for.
+var ErrNil = errors.New("kvd: the reply is null")
 
 // errKind: the reply is of another kind than was asked for.
 var errKind = errors.New("kvd: the reply is of another kind")
@@ -191,7 +191,7 @@ func (r Reply) bytes() ([]byte, error) {
 	case '$', '=', '!':
 		n, rest := r.count()
 		if n < 0 {
-			return nil, Nil
+			return nil, ErrNil
 		}
 		if n > len(rest) {
 			return nil, errKind
@@ -204,7 +204,7 @@ func (r Reply) bytes() ([]byte, error) {
 		text, _ := r.line()
 		return text, nil
 	case '_':
-		return nil, Nil
+		return nil, ErrNil
 	}
 	return nil, errKind
 }
@@ -292,7 +292,7 @@ func (r Reply) Texts() ([]string, error) {
 	var bad error
 	err := r.Each(func(_ int, e Reply) bool {
 		b, err := e.bytes()
-		if err != nil && err != Nil {
+		if err != nil && err != ErrNil {
 			bad = err
 			return false
 		}

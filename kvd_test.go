@@ -68,7 +68,7 @@ func TestReplies(t *testing.T) {
 	if err := c.Do("INCR", "l").Err(); !errors.As(err, &e) || e.Code() != "WRONGTYPE" {
 		t.Errorf("the error is %v", err)
 	}
-	if _, err := c.Do("GET", "none").Bytes(); err != kvd.Nil {
+	if _, err := c.Do("GET", "none").Bytes(); err != kvd.ErrNil {
 		t.Errorf("null: %v", err)
 	}
 	if n, err := c.Do("INCR", "n").Int(); n != 2 || err != nil {

@@ -133,7 +133,6 @@ var (
 	nameStats    = []byte("mc.stats")
 	nameMetadump = []byte("mc.metadump")
 	nameMGDump   = []byte("mc.mgdump")
-	noreply      = []byte("noreply")
 )
 
 // scanGet scans get, gets, gat and gats, which name any number of keys; false: the line is

@@ -10,9 +10,6 @@ import (
 
 // The text protocol. Numbers among the arguments were checked by the session.
 
-// bigGet is the length in bytes of values from which on they are put together on a worker.
-const bigGet = command.ReadAtOnce
-
 func get(numbered bool) func(c *command.Ctx) {
 	return func(c *command.Ctx) {
 		var e keyspace.Entry
