@@ -295,9 +295,8 @@ func TestLoading(t *testing.T) {
 	if r, _ := lc.Do("CONFIG", "SET", "dir", "."); !strings.HasPrefix(r.Err(), "ERR") && !strings.HasPrefix(r.Err(), "LOADING") {
 		t.Errorf("CONFIG SET dir: %v", r)
 	}
-	if field(t, lc, "loading") != "1" || field(t, lc, "loading_total_bytes") == "0" {
-		t.Error("INFO does not tell that it is loading")
-	}
+	// The length is known once the file is open, a moment after the first client is let in.
+	until(t, "INFO tells that it is loading", func() bool { return field(t, lc, "loading") == "1" && field(t, lc, "loading_total_bytes") != "0" })
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func later(cmd string, got, want reply) bool {
 	if string(got.Raw) == string(want.Raw) {
 		return true
 	}
-	if strings.EqualFold(cmd, "CLIENT") && want.Err() == "ERR syntax error" && filtersClients(got) {
+	if strings.EqualFold(cmd, "CLIENT") && (want.Err() == "ERR syntax error" || want.Err() == "ERR Invalid client ID") && filtersClients(got) {
 		return true
 	}
 	if len(got.Elems) > 0 {

@@ -197,7 +197,7 @@ func (w *worker) check(c *harness.Conn) (int, error) {
 	for _, g := range got {
 		n = max(n, g)
 	}
-	if kept == "" && n >= 9 {
+	if kept == "" && n >= 8 {
 		nine, ten := last(n, 9), last(n, 10)
 		switch {
 		case n%kinds == 8 && (ten != w.late || w.acked > n): // the next SET is there, and its time over
