@@ -26,10 +26,12 @@ run: build
 	mkdir -p data
 	./bin/kvd --port 6379 --dir ./data
 
-# install.sh says what it could not get; the tests that need it then say that they were skipped.
+# install.sh says what it could not get; the tests that need it then say that they were skipped. Whole servers are tested
+# one package after the other: beside each other they wait for processors, and time says little.
 test:
 	tests/setup/install.sh
-	go test ./...
+	go test $$(go list ./... | grep -v kvd/tests)
+	go test -p 1 ./tests/...
 
 # The whole-server tests run without -race in `test`: they are long, and most of what they run is another process.
 # RACE_FLAGS=-short leaves out tests that take long and have no concurrency, RACE_SKIP names packages without any.

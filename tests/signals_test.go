@@ -30,7 +30,11 @@ func TestSignals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, "--port", strconv.Itoa(s.Port+1), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--loglevel", "debug")
+	port, err := harness.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(bin, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--loglevel", "debug")
 	cmd.Stdout = w
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -38,7 +42,7 @@ func TestSignals(t *testing.T) {
 	defer cmd.Process.Kill()
 	w.Close()
 	var p *harness.Conn
-	within(t, 10*time.Second, "a connection", func() bool { p, err = harness.Dial("127.0.0.1:" + strconv.Itoa(s.Port+1)); return err == nil })
+	within(t, 10*time.Second, "a connection", func() bool { p, err = harness.Dial("127.0.0.1:" + strconv.Itoa(port)); return err == nil })
 	r.Close()
 	for range 3 {
 		p.MustDo(t, "CONFIG", "SET", "oom-score-adj", "no") // is logged
