@@ -236,6 +236,9 @@ func TestBroadcastGathered(t *testing.T) {
 			}
 			t.Logf("%s loops: %d keys in %d messages", loops, keys, messages)
 			least = min(least, messages)
+			if loops == "1" && messages > keys/10 {
+				t.Errorf("1 loop: %d keys came in %d messages", keys, messages)
+			}
 			c.Close()
 		}
 		// The reader's loop may take each key as it comes, where it has a processor for itself.

@@ -442,6 +442,28 @@ func (r *run) start(ctx context.Context, side string, cpus []int, extra ...strin
 	return startServer(ctx, side, r.binary[side], cpus, append(slices.Clone(r.args[side]), extra...)...)
 }
 
+// startPreloaded starts the servers of both sides on cpus (nil: anywhere) with the keys in them. stop, which is
+// never nil, ends those that were started.
+func (r *run) startPreloaded(ctx context.Context, cpus []int) (servers map[string]*server, stop func(), err error) {
+	servers = map[string]*server{}
+	stop = func() {
+		for _, s := range servers {
+			s.stop()
+		}
+	}
+	for _, side := range sides(0) {
+		s, err := r.start(ctx, side, cpus)
+		if err != nil {
+			return servers, stop, err
+		}
+		servers[side] = s
+		if err := r.preload(ctx, s); err != nil {
+			return servers, stop, err
+		}
+	}
+	return servers, stop, nil
+}
+
 // each runs f on a fresh server of each side in each round.
 func (r *run) each(ctx context.Context, f func(ctx context.Context, s *server, round int) error) error {
 	for round := range r.rounds {

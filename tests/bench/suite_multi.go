@@ -17,17 +17,10 @@ func transactions(ctx context.Context, r *run) error {
 	if r.pipelines == nil {
 		r.pipelines = []int{1, 16}
 	}
-	servers := map[string]*server{}
-	for _, side := range sides(0) {
-		s, err := r.start(ctx, side, nil)
-		if err != nil {
-			return err
-		}
-		defer s.stop()
-		servers[side] = s
-		if err := r.preload(ctx, s); err != nil {
-			return err
-		}
+	servers, stop, err := r.startPreloaded(ctx, nil)
+	defer stop()
+	if err != nil {
+		return err
 	}
 	one := appendCommand(nil, "MULTI")
 	exec := appendCommand(nil, "EXEC")

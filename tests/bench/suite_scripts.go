@@ -60,17 +60,10 @@ func scriptsSuite(ctx context.Context, r *run) error {
 			return fmt.Errorf("scripts: unknown test %q", t)
 		}
 	}
-	servers := map[string]*server{}
-	for _, side := range sides(0) {
-		s, err := r.start(ctx, side, nil)
-		if err != nil {
-			return err
-		}
-		defer s.stop()
-		servers[side] = s
-		if err := r.preload(ctx, s); err != nil {
-			return err
-		}
+	servers, stop, err := r.startPreloaded(ctx, nil)
+	defer stop()
+	if err != nil {
+		return err
 	}
 	for round := range r.rounds {
 		progress("scripts: round %d of %d", round+1, r.rounds)

@@ -58,17 +58,10 @@ func throughput(ctx context.Context, r *run) error {
 
 // throughputMode measures with servers on cpus (nil: anywhere) and the load on the load's CPUs (likewise).
 func (r *run) throughputMode(ctx context.Context, mode string, cpus []int) (err error) {
-	servers := map[string]*server{}
-	for _, side := range sides(0) {
-		s, err := r.start(ctx, side, cpus)
-		if err != nil {
-			return err
-		}
-		defer s.stop()
-		servers[side] = s
-		if err := r.preload(ctx, s); err != nil {
-			return err
-		}
+	servers, stop, err := r.startPreloaded(ctx, cpus)
+	defer stop()
+	if err != nil {
+		return err
 	}
 	if cpus != nil {
 		// Threads that the servers have made since their start have inherited the binding; this makes sure.
