@@ -14,6 +14,7 @@ func TestExpiryKeepsPace(t *testing.T) {
 	for _, multi := range []bool{false, true} {
 		t.Run(fmt.Sprint(multi), func(t *testing.T) {
 			s := newTestServer(t)
+			s.activeExpire(true)
 			s.Keyspace.Close() // no background
 			x, c := s.NewExec(), s.NewClient(nil, "127.0.0.1:1", "127.0.0.1:2", 3)
 			now := time.Now()

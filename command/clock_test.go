@@ -11,6 +11,7 @@ import (
 // What is due after the clock was moved has happened when the call returns.
 func TestAdvance(t *testing.T) {
 	s := commandtest.New(t)
+	s.Run("debug set-active-expire 1")
 	s.Run("SET k v EX 2592000") // thirty days
 	s.Run("SET far v EX 2592002")
 	s.Run("HSET h f v g v")
@@ -49,6 +50,7 @@ func TestAdvance(t *testing.T) {
 // DEBUG TIME-TRAVEL is Advance.
 func TestTimeTravel(t *testing.T) {
 	s := commandtest.New(t)
+	s.Run("debug set-active-expire 1")
 	s.Run("SET k v EX 60")
 	s.Want("DEBUG TIME-TRAVEL 60001", "+OK\n")
 	if n := s.Keyspace.Stats.Expired.Load(); n != 1 {

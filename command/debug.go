@@ -176,18 +176,23 @@ func debugConfigRewriteAll(c *Ctx, _ [][]byte) {
 }
 
 func debugSetActiveExpire(c *Ctx, args [][]byte) {
-	c.activeExpire(string(args[0]) != "0")
+	c.S.activeExpire(string(args[0]) != "0")
+	c.W.OK()
 }
 
 // debugPauseCron stops what Redis's periodic job does and kvd does by itself, too.
-func debugPauseCron(c *Ctx, args [][]byte) { c.activeExpire(string(args[0]) == "0") }
-
-func (c *Ctx) activeExpire(on bool) {
-	c.S.debug.noExpire.Store(!on)
-	c.S.pause.mu.Lock()
-	c.S.updateExpiry()
-	c.S.pause.mu.Unlock()
+func debugPauseCron(c *Ctx, args [][]byte) {
+	c.S.activeExpire(string(args[0]) == "0")
 	c.W.OK()
+}
+
+// activeExpire switches the removal of keys and fields at their deadline on or off; what else
+// forbids it still counts.
+func (s *Server) activeExpire(on bool) {
+	s.debug.noExpire.Store(!on)
+	s.pause.mu.Lock()
+	s.updateExpiry()
+	s.pause.mu.Unlock()
 }
 
 func debugSetDisableDenyScripts(c *Ctx, args [][]byte) {

@@ -36,6 +36,7 @@ func newTestServer(t *testing.T, renames ...[2]string) *testServer {
 	h := ks.LockAll()
 	ks.Journal.Attach(s)
 	ks.Unlock(&h)
+	s.activeExpire(false) // as in commandtest.New
 	t.Cleanup(func() {
 		if err := ks.Check(); err != nil {
 			t.Error(err)

@@ -108,6 +108,7 @@ func TestTracking(t *testing.T) {
 
 func TestTrackingExpiry(t *testing.T) {
 	s := newTestServer(t)
+	s.activeExpire(true)
 	a, pa := s.tracker("NOLOOP")
 	s.now = time.Now()
 	s.run("SET k v PX 15")

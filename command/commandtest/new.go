@@ -12,7 +12,8 @@ import (
 	"kvd/logf"
 )
 
-// New makes a server with all commands, and with those of rows. At the end of the test
+// New makes a server with all commands, and with those of rows. Keys and fields that are due go only
+// when they are looked at, until the test runs DEBUG SET-ACTIVE-EXPIRE 1. At the end of the test
 // the keyspace is checked.
 func New(t testing.TB, rows ...*command.Row) *Server {
 	t.Helper()
@@ -32,6 +33,8 @@ func New(t testing.TB, rows ...*command.Row) *Server {
 	h := ks.LockAll()
 	ks.Journal.Attach(s)
 	ks.Unlock(&h)
+	// What goes by itself is gone at a moment of its own, and its effects come from another goroutine.
+	s.Run("debug set-active-expire 0")
 	t.Cleanup(func() {
 		if err := ks.Check(); err != nil {
 			t.Error(err)

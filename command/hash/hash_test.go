@@ -377,6 +377,7 @@ func TestFieldsExpireExactly(t *testing.T) {
 	for _, enc := range []string{"listpackex", "hashtable"} {
 		t.Run(enc, func(t *testing.T) {
 			s := commandtest.New(t)
+			s.Run("debug set-active-expire 1")
 			if enc == "hashtable" {
 				s.Run("CONFIG SET hash-max-listpack-entries 0")
 			}
@@ -416,6 +417,7 @@ func wantExpired(s *commandtest.Server, n, due int64) {
 // Many fields that are due together go in batches, each with its effect.
 func TestManyFieldsExpire(t *testing.T) {
 	s := commandtest.New(t)
+	s.Run("debug set-active-expire 1")
 	const n = 1000
 	set, due := []string{"HSET", "h", "stays", "1"}, []string{}
 	for i := range n {

@@ -175,6 +175,7 @@ func TestStreamReadersOfWhatGoes(t *testing.T) {
 	}
 	// A key that expires by itself tells, too.
 	s := commandtest.New(t)
+	s.Run("debug set-active-expire 1")
 	s.Run("XGROUP CREATE s g $ MKSTREAM")
 	b := s.Block("XREADGROUP GROUP g c BLOCK 0 STREAMS s >")
 	s.Run(fmt.Sprintf("PEXPIREAT s %d", time.Now().UnixMilli()+30))
