@@ -183,6 +183,9 @@ func TestCheckLog(t *testing.T) {
 
 // TestCheckIsBounded: neither claims nor long values take memory.
 func TestCheckIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it has no concurrency, and is slow under the race detector")
+	}
 	t.Chdir(t.TempDir())
 	long := "\x80" + string(binary.BigEndian.AppendUint32(nil, 64<<20)) + strings.Repeat("x", 64<<20)
 	for name, file := range map[string][]byte{

@@ -363,8 +363,11 @@ func TestInstant(t *testing.T) {
 			}
 		})
 	}
-	whole := 0
-	for round := range 12 {
+	whole, rounds := 0, 12
+	if testing.Short() {
+		rounds = 4
+	}
+	for round := range rounds {
 		gate.Lock()
 		want := a.contents()
 		j, busy := a.begin(a.newJob(true))
@@ -399,7 +402,7 @@ func TestInstant(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	if whole < 5 {
+	if whole < rounds*5/12 {
 		t.Errorf("only %d whole snapshots", whole)
 	}
 	if list, _ := os.ReadDir("."); len(list) != 2 {
@@ -426,7 +429,7 @@ func TestSpill(t *testing.T) {
 		out.add(keyspace.Item{Key: []byte(key + "s"), Type: types.TString, Packed: bytes.Repeat([]byte(key), 9000)})
 		want[fmt.Sprintf("0 %q", key+"s")] = fmt.Sprint(types.TString, int64(0), strings.Repeat(key, 9000))
 	}
-	end := time.Now().Add(10 * time.Second)
+	end := time.Now().Add(time.Minute)
 	for {
 		out.mu.Lock()
 		ok, spilled := !out.spilling && out.bytes <= out.spillBytes, out.spillEnd
@@ -541,6 +544,9 @@ func loadBytes(t testing.TB, file []byte, directives ...string) (*room, error) {
 }
 
 func TestDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it has no concurrency, and is slow under the race detector")
+	}
 	rng := newRand(t)
 	t.Chdir(t.TempDir())
 	for name, forms := range map[string]map[string]rdb.Value{"version 10": everyForm(0), "version 12": everyForm(1 << 45)} {

@@ -24,6 +24,9 @@ func heap() int {
 // gone, although its connection, or others, say nothing more; and it never took
 // several times its size.
 func TestNothingKept(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is about memory, and slow under the race detector")
+	}
 	const mib = 1 << 20
 	ok := func(n int) string { return strings.Repeat("+OK\r\n", n) }
 	for _, x := range []struct {

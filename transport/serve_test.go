@@ -60,7 +60,14 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *transpor
 				}
 				certified = &transport.Endpoint{TLS: s.Server}
 				client := ca.Client("")
-				over = func(c net.Conn) net.Conn { return tls.Client(c, client) }
+				// The handshake comes at once: the server does not wait for it while a test does other things.
+				over = func(c net.Conn) net.Conn {
+					s := tls.Client(c, client)
+					if err := s.Handshake(); err != nil {
+						t.Errorf("handshake: %v", err)
+					}
+					return s
+				}
 			}
 			addr := startAt(t, srv, ks, certified)
 			var last atomic.Int32
@@ -74,7 +81,7 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *transpor
 				if err != nil {
 					t.Fatal(err)
 				}
-				_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 				t.Cleanup(func() { c.Close() })
 				return over(c)
 			}, srv)
