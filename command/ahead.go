@@ -12,7 +12,7 @@ import (
 // Pending is a command of a pipeline that has been read but not run.
 type Pending struct {
 	Args  [][]byte
-	End   int           // where it ends in the input
+	End   int           // where it ends in the input; 0: its arguments do not lie there
 	row   *Row          // see SetRow
 	key   keyspace.Key  // of the first argument, which mostly is the key
 	keyed *keyspace.Key // that one, or the same of a command before; nil: not known
@@ -113,6 +113,9 @@ func (x *Exec) RunPending(c *Client, p *Pending, w *wire.Writer) Outcome {
 	x.foreseen = p.keyed
 	if !p.follows {
 		x.lap = clock()
+	}
+	if x.requestMost = unknownRequest; p.End > 0 {
+		x.requestMost = requestMost(p.End)
 	}
 	out := x.timedRun(c, p.row, p.Args, w)
 	x.foreseen = nil

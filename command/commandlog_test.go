@@ -3,6 +3,8 @@ package command
 import (
 	"strings"
 	"testing"
+
+	"kvd/resp/wire"
 )
 
 func TestCommandlog(t *testing.T) {
@@ -212,5 +214,41 @@ func TestInfoKeySizes(t *testing.T) {
 	}
 	if len(got) != 6 {
 		t.Errorf("%v", got)
+	}
+}
+
+// Commands of a pipeline are measured only where their input is long enough.
+func TestRequestMost(t *testing.T) {
+	for _, input := range []string{"*1\r\n$4\r\nPING\r\n", "*2\r\n$3\r\nGET\r\n$0\r\n\r\n", "a\r\n", "a b\r\n", "a b c d e f g h i j k l m n\r\n", strings.Repeat("a ", 1000) + "\r\n"} {
+		words := strings.Fields(input)
+		if strings.HasPrefix(input, "*") {
+			words = strings.Split(strings.TrimSuffix(input, "\r\n"), "\r\n")[2:]
+			for i := 1; i < len(words); i++ { // drops the lengths
+				words = append(words[:i], words[i+1:]...)
+			}
+		}
+		var args [][]byte
+		for _, w := range words {
+			args = append(args, []byte(w))
+		}
+		if n, most := requestLen(args), requestMost(len(input)); n > most {
+			t.Errorf("%q: %d bytes are above the bound of %d", input, n, most)
+		}
+	}
+	s := newTestServer(t)
+	s.run("config set commandlog-request-larger-than 4000")
+	args := [][]byte{[]byte("set"), []byte("k"), []byte(strings.Repeat("x", 3980))}
+	for _, end := range []int{0, len("*3\r\n$3\r\nset\r\n$1\r\nk\r\n$3980\r\n") + 3982} {
+		s.run("commandlog reset large-request")
+		var w wire.Writer
+		p := []Pending{{}, {}}
+		p[0].Set([][]byte{[]byte("get"), []byte("k")}, 20)
+		p[1].Set(args, end)
+		s.x.Foresee(s.c, p)
+		for i := range p {
+			w.Buf = w.Buf[:0]
+			s.x.RunPending(s.c, &p[i], &w)
+		}
+		s.want("commandlog len large-request", ":1\n")
 	}
 }

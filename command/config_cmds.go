@@ -40,7 +40,9 @@ func (s *Server) configHooks() {
 	_ = s.setClientsLimit()
 	s.Config.OnChange("notify-keyspace-events", s.observeNew)
 	_ = s.observeNew()
+	s.setGate(gateImporting, s.Config.ImportMode.Load())
 	s.Config.OnChange("import-mode", func() error {
+		s.setGate(gateImporting, s.Config.ImportMode.Load())
 		s.pause.mu.Lock()
 		defer s.pause.mu.Unlock()
 		s.updateExpiry()

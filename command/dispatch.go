@@ -66,13 +66,14 @@ func (x *Exec) admit(ctx *Ctx) bool {
 	if c.redirects && x.redirected(ctx) {
 		return false
 	}
-	if gate := x.s.gate.Load(); gate != 0 && x.gated(ctx, gate) {
+	gate := x.s.gate.Load()
+	if gate != 0 && x.gated(ctx, gate) {
 		return false
 	}
 	if c.subs != nil && !x.subModeOK(ctx) {
 		return false
 	}
-	if x.s.pause.mode.Load() != pauseOff && !c.applies && x.paused(ctx) {
+	if gate&gatePaused != 0 && !c.applies && x.paused(ctx) {
 		return false
 	}
 	if c.multi != nil && row.Flags&RunsInMulti == 0 {
@@ -195,7 +196,7 @@ func (x *Exec) call(ctx *Ctx) {
 	if !x.acquire(ctx) {
 		return
 	}
-	if !x.overtaken(ctx) {
+	if x.s.gate.Load()&gateOvertakes == 0 || !x.overtaken(ctx) {
 		x.start(ctx)
 		x.run(ctx)
 		x.finish(ctx)
@@ -268,9 +269,11 @@ func (x *Exec) start(ctx *Ctx) {
 	}
 	ctx.Now, ctx.Clock = x.nowMs, x.clock
 	ctx.NoTouch = ctx.C.NoTouch && ctx.Row.Flags&AlwaysTouches == 0
-	importing := x.s.Config.ImportMode.Load()
-	ctx.Replaying = x.replays || importing && ctx.C.imports
-	ctx.HideExpired = x.s.pause.mode.Load() != pauseOff || (importing || x.s.following.Load()) && ctx.Row.Flags&Write == 0
+	ctx.Replaying, ctx.HideExpired = x.replays, false
+	if gate := x.s.gate.Load() & (gatePaused | gateImporting); gate != 0 || x.s.following.Load() {
+		ctx.Replaying = x.replays || gate&gateImporting != 0 && ctx.C.imports
+		ctx.HideExpired = gate&gatePaused != 0 || ctx.Row.Flags&Write == 0
+	}
 	x.s.access.begin(ctx)
 }
 
@@ -295,7 +298,7 @@ func (x *Exec) run(ctx *Ctx) {
 	} else if ns >= x.s.slowness.least.Load() {
 		x.s.noteSlow(ctx.C, ctx.Row, ns, func() keptArgs { return x.s.slowArgs(ctx.Row, ctx.Args) })
 	}
-	if logs := &x.s.logs; requestLen(ctx.Args) >= logs.requests.least.Load() || int64(len(ctx.W.Buf)-at) >= logs.replies.least.Load() {
+	if x.requestMost+int64(len(ctx.W.Buf)-at) >= x.s.logs.least.Load() {
 		x.s.noteLarge(ctx.C, ctx.Row, ctx.Args, len(ctx.W.Buf)-at)
 	}
 	if h := x.s.hotkeys.noting.Load(); h != nil && ctx.script == nil && ctx.Row.Flags&RunsQueue == 0 {
@@ -307,7 +310,9 @@ func (x *Exec) run(ctx *Ctx) {
 	if ctx.C.track.reads {
 		x.s.tracking.remember(ctx)
 	}
-	x.countFailure(ctx.Row, ctx.W.Buf[at:])
+	if reply := ctx.W.Buf[at:]; len(reply) > 0 && reply[0] == '-' || x.errorCounted {
+		x.countFailure(ctx.Row, reply)
+	}
 }
 
 // countFailure counts a reply that is an error.

@@ -78,6 +78,11 @@ type Exec struct {
 
 	values values
 
+	// requestMost is an upper bound of the requestLen of the command being run: to add up
+	// the lengths of the arguments of every command would take longer than all other
+	// counting. unknownRequest, which is above every threshold, where there is no bound.
+	requestMost int64
+
 	// failure is the first error of what an Applier's command did.
 	failure string
 
@@ -156,6 +161,7 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) Outcome {
 // runRow is Run for a row that is known; nil: it is not.
 func (x *Exec) runRow(c *Client, row *Row, args [][]byte, w *wire.Writer) Outcome {
 	x.lap = clock()
+	x.requestMost = unknownRequest
 	out := x.timedRun(c, row, args, w)
 	x.enter()
 	return out
@@ -165,7 +171,7 @@ func (x *Exec) runRow(c *Client, row *Row, args [][]byte, w *wire.Writer) Outcom
 func (x *Exec) lookup(c *Client, args [][]byte) *Row {
 	row := c.lastCmd.Load()
 	// A client mostly repeats itself, so the last row is tried before the map.
-	if row == nil || row.parent != nil || row.renamed || row.Front != "" || !EqualFold(args[0], row.Name) {
+	if row == nil || !row.called || !EqualFold(args[0], row.Name) {
 		if row = x.s.Table.Lookup(args[0]); row == nil && c.applies {
 			row = x.s.Table.lookupInside(args[0])
 		}

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// Gates: states of the server in which some commands are not admitted. Each
-// room sets its own bit; every command loads them all at once.
+// Gates: states of the server in which some commands are not admitted, or run
+// differently. Each room sets its own bit; every command loads them all at once.
 
 // Bits of Server.gate.
 const (
@@ -20,6 +20,13 @@ const (
 	gateBehind                       // a follower loads its leader's data while it serves the old
 	gateReplicas                     // fewer good replicas than min-replicas-to-write
 	gateMemory                       // more memory is in use than maxmemory allows, and that matters now
+	gatePaused                       // some commands wait for the end of a pause: pause.mode is not pauseOff
+	gateImporting                    // the data is being imported: import-mode is on
+
+	// gateRefuses are the states in which commands are rejected.
+	gateRefuses = gatePaused - 1
+	// gateOvertakes are those for which a command looks again once it has its locks.
+	gateOvertakes = gateReadOnly | gateLoading | gatePaused
 )
 
 // setGate says whether a state holds now.
@@ -39,7 +46,7 @@ func (s *Server) setGate(bit uint32, on bool) {
 // gated rejects a command that the server's state does not admit. What is
 // applied (see Applier) is always admitted.
 func (x *Exec) gated(ctx *Ctx, gate uint32) bool {
-	if ctx.C.applies {
+	if ctx.C.applies || gate&gateRefuses == 0 {
 		return false
 	}
 	text := ""
@@ -107,13 +114,12 @@ const errReadOnly = "READONLY You can't write against a read only replica."
 // not, and got its locks after that. Who loads other contents has emptied these, or a
 // part of the others is there. Whoever pauses, or begins to follow, counts on it that
 // nothing changes any more. The stripes of the command, and of those that EXEC would
-// run, are locked.
+// run, are locked, and one of gateOvertakes holds.
 func (x *Exec) overtaken(ctx *Ctx) bool {
-	c := ctx.C
-	gate := x.s.gate.Load()
-	if c.applies || gate&(gateReadOnly|gateLoading) == 0 && x.s.pause.mode.Load() == pauseOff {
+	if ctx.C.applies {
 		return false
 	}
+	gate := x.s.gate.Load()
 	if gate&gateLoading != 0 && !ctx.all(Loading) {
 		x.stats[ctx.Row.num].Rejected.Add(1)
 		x.reject(ctx, errLoading)
@@ -127,7 +133,7 @@ func (x *Exec) overtaken(ctx *Ctx) bool {
 		x.reject(ctx, errReadOnly)
 		return true
 	}
-	return x.s.pause.mode.Load() != pauseOff && x.paused(ctx)
+	return gate&gatePaused != 0 && x.paused(ctx)
 }
 
 // has tells whether the command, or one of those that EXEC would run, has the flag.

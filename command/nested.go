@@ -38,6 +38,7 @@ func (c *Ctx) resume(f *frame) {
 func (x *Exec) nested(ctx *Ctx, row *Row, args [][]byte, keys []keyspace.Key) {
 	ctx.Row, ctx.Args, ctx.Keys = row, args, keys
 	ctx.explicit, ctx.Dirty = false, 0
+	x.requestMost = unknownRequest // what is queued may be longer than the EXEC that runs it
 	x.start(ctx)
 	x.run(ctx)
 	x.finish(ctx)

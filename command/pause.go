@@ -21,7 +21,7 @@ const (
 
 // pause is CLIENT PAUSE's state.
 type pause struct {
-	mode atomic.Int32 // read for every command, written under mu
+	mode atomic.Int32 // written by setPause alone; commands read gatePaused
 
 	mu     lockrank.Mutex[lockrank.Pause] // protects what follows; held for moments, over no lock
 	asked  int32                          // mode of CLIENT PAUSE and its like, which lasts until end
@@ -32,13 +32,20 @@ type pause struct {
 	parked []*Client
 }
 
-// start begins a pause, or makes the present one longer or stricter.
+// setPause says what is paused now; p.mu is locked. Of gatePaused a command that does
+// not see it has got its locks before, or looks again when it has them.
+func (s *Server) setPause(mode int32) {
+	s.pause.mode.Store(mode)
+	s.setGate(gatePaused, mode != pauseOff)
+}
+
+// startPause begins a pause, or makes the present one longer or stricter.
 func (s *Server) startPause(mode int32, end int64) {
 	p := &s.pause
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked = max(mode, p.asked)
-	p.mode.Store(max(p.asked, p.mode.Load()))
+	s.setPause(max(p.asked, p.mode.Load()))
 	p.end = max(p.end, end)
 	if p.timer != nil {
 		p.timer.Stop()
@@ -78,7 +85,7 @@ func (s *Server) HoldWrites(on bool) {
 	p.mu.Lock()
 	p.held = on
 	if on {
-		p.mode.Store(max(pauseWrites, p.mode.Load()))
+		s.setPause(max(pauseWrites, p.mode.Load()))
 		s.updateExpiry()
 	} else {
 		s.relaxPause()
@@ -98,7 +105,7 @@ func (s *Server) standStill(on bool) bool {
 	}
 	p.alone = on
 	if on {
-		p.mode.Store(pauseAll)
+		s.setPause(pauseAll)
 		s.updateExpiry()
 	} else {
 		s.relaxPause()
@@ -145,7 +152,7 @@ func (s *Server) relaxPause() {
 	if p.alone {
 		mode = pauseAll
 	}
-	p.mode.Store(mode)
+	s.setPause(mode)
 	s.updateExpiry()
 	// Whoever is still paused is parked again.
 	for _, c := range p.parked {

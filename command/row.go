@@ -145,6 +145,7 @@ type Row struct {
 	// applied: an Applier runs it; see effect.
 	applied bool
 	renamed bool // by Rename: Name is not what clients call it
+	called  bool // clients of Redis call it by Name: it is no subcommand, not renamed, and has no Front
 
 	notKeys bool   // First, Last and Step name shard channels
 	reads   bool   // its look-ups are hits and misses of INFO

@@ -42,6 +42,9 @@ func BenchmarkRun(b *testing.B) {
 		{"SADD", nil, func(key []byte, i int) [][]byte {
 			return [][]byte{[]byte("SADD"), key, fmt.Appendf(nil, "member%d", i%8)}
 		}},
+		{"MSET", nil, func(key []byte, _ int) [][]byte {
+			return [][]byte{[]byte("MSET"), key, value, append([]byte("a"), key...), value}
+		}},
 	} {
 		b.Run(v.name, func(b *testing.B) {
 			runtime.LockOSThread()
@@ -60,7 +63,8 @@ func BenchmarkRun(b *testing.B) {
 					cmds[i].Set(v.first(key, i/keys), 0)
 					x.RunPending(c, &cmds[i], &w)
 				}
-				cmds[i].Set(v.make(key, i/keys), 0)
+				args := v.make(key, i/keys)
+				cmds[i].Set(args, int(requestLen(args)))
 				if v.first == nil {
 					x.RunPending(c, &cmds[i], &w)
 				}

@@ -80,8 +80,13 @@ type commandLog struct {
 	length  *config.Int  // how many entries are kept
 }
 
-// commandLogs are those of a server. Every command loads the thresholds of the last two.
-type commandLogs struct{ slow, requests, replies commandLog }
+// commandLogs are those of a server.
+type commandLogs struct {
+	slow, requests, replies commandLog
+	// least is how long a request and its reply are together, at least, where one of them
+	// stands in a log. Every command loads it.
+	least atomic.Int64
+}
 
 // slowness is from how many nanoseconds on a command is worth a look: it may
 // be one for the slow log or for the latency monitor. Every command loads least.
@@ -121,6 +126,7 @@ func (s *Server) watchSlowness() {
 				least = math.MaxInt64
 			}
 			l.log.least.Store(least)
+			s.logs.least.Store(min(s.logs.requests.least.Load(), s.logs.replies.least.Load()))
 			return nil
 		}
 		s.Config.OnChange(l.least, set)
@@ -181,6 +187,14 @@ func requestLen(args [][]byte) int64 {
 	}
 	return int64(n)
 }
+
+// requestMost is at least the requestLen of a command that has so many bytes of input
+// before its end. An argument of an inline command is two bytes or more there, and counts
+// as seven.
+func requestMost(input int) int64 { return 8 * int64(input+2) }
+
+// unknownRequest is more than any threshold of a log.
+const unknownRequest = math.MaxInt64 / 2
 
 // keptArgs is what a log keeps of a command's arguments.
 type keptArgs struct {

@@ -44,6 +44,7 @@ func (t *Table) enter(of, parent *Row) (*Row, error) {
 	r := new(Row)
 	*r = *of
 	r.parent, r.full, r.num = parent, r.Name, len(t.rows)
+	r.called = parent == nil && r.Front == ""
 	if parent != nil {
 		r.full = parent.Name + "|" + r.Name
 		if r.Group == "" {
@@ -89,6 +90,7 @@ func (t *Table) Rename(from, to string) error {
 	}
 	delete(t.byName, strings.ToLower(from))
 	r.renamed = to != r.Name
+	r.called = !r.renamed
 	if to != "" {
 		t.byName[to] = r
 	}

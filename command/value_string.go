@@ -96,11 +96,11 @@ func (c *Ctx) ReplyString(e *keyspace.Entry) {
 
 // PutString sets the value at a key to a string, in the encoding that suits.
 func (c *Ctx) PutString(k *keyspace.Key, b []byte, deadline int64) {
-	c.PutMarkedString(k, b, deadline, keyspace.Marks{})
+	c.PutMarkedString(k, b, deadline, nil)
 }
 
-// PutMarkedString is PutString for a value with marks.
-func (c *Ctx) PutMarkedString(k *keyspace.Key, b []byte, deadline int64, m keyspace.Marks) {
+// PutMarkedString is PutString for a value with marks; nil: it has none.
+func (c *Ctx) PutMarkedString(k *keyspace.Key, b []byte, deadline int64, m *keyspace.Marks) {
 	if len(b) <= 20 {
 		if n, ok := ParseInt(b); ok {
 			binary.LittleEndian.PutUint64(c.PutMarked(k, types.TString, types.EncInt, 8, deadline, m), uint64(n))
@@ -158,12 +158,15 @@ func (c *Ctx) ReplyRange(v StringValue, from, to int) {
 // SendString is ReplyString, and SendRange ReplyRange, for commands that only read:
 // what is long is copied aside.
 func (c *Ctx) SendString(e *keyspace.Entry) {
-	if e.Encoding() != types.EncChunked {
-		c.ReplyString(e)
-		return
+	switch e.Encoding() {
+	case types.EncInt:
+		c.W.BulkInt(e.Int())
+	case types.EncChunked:
+		v := c.StringOf(e)
+		c.SendRange(v, 0, v.Len())
+	default:
+		c.W.Bulk(e.Packed())
 	}
-	v := c.StringOf(e)
-	c.SendRange(v, 0, v.Len())
 }
 
 // SendRange see SendString.

@@ -174,7 +174,7 @@ func (e *Entry) fieldsAt() int {
 
 // Clock is the 24-bit access clock.
 func (e *Entry) Clock() uint32 {
-	return uint32(e.mem[3]) | uint32(e.mem[4])<<8 | uint32(e.mem[5])<<16
+	return binary.LittleEndian.Uint32(e.mem[2:6]) >> 8
 }
 
 // SetClock stores the 24-bit access clock. It is no change of the value: no
@@ -204,10 +204,19 @@ func (e *Entry) Memory() int64 {
 	return n
 }
 
+// fits tells whether a payload of n bytes finds room in the object of this one, and would
+// not be given a smaller one.
+func (e *Entry) fits(n int) bool {
+	return e.pay+n == len(e.mem) || slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem))
+}
+
 // newEntry allocates and fills an entry but for its payload, n bytes, which is
-// left as it comes.
-func (st *stripe) newEntry(e *Entry, key []byte, t types.Type, enc types.Encoding, n int, deadline, fields int64, clock uint32, m Marks) {
-	size := entryHead + len(key) + n + m.size()
+// left as it comes. m is nil for an entry without marks.
+func (st *stripe) newEntry(e *Entry, key []byte, t types.Type, enc types.Encoding, n int, deadline, fields int64, clock uint32, m *Marks) {
+	size := entryHead + len(key) + n
+	if m != nil {
+		size += m.size()
+	}
 	if len(key) > 255 {
 		size += 4
 	}
@@ -239,11 +248,23 @@ func (st *stripe) newEntry(e *Entry, key []byte, t types.Type, enc types.Encodin
 		binary.LittleEndian.PutUint64(mem[pos:], uint64(fields))
 		pos += 8
 	}
-	if m != (Marks{}) {
+	if m != nil {
 		pos = m.put(mem, pos)
 	}
 	pos += copy(mem[pos:], key)
 	e.mem, e.st, e.loc, e.pay, e.n = mem, st, l, pos, n
+}
+
+// resizedEntry allocates an entry like another one, but for the encoding and the payload:
+// n bytes, which are left as they come. The other entry stays.
+func (st *stripe) resizedEntry(e, of *Entry, enc types.Encoding, n int) {
+	size := of.pay + n
+	l := st.entries.Alloc(size)
+	mem := st.entries.Slice(l, size)
+	copy(mem, of.mem[:of.pay])
+	mem[0] = mem[0]&15 | byte(enc)<<4
+	binary.LittleEndian.PutUint16(mem[6:], uint16(n))
+	e.mem, e.st, e.loc, e.pay, e.n = mem, st, l, of.pay, n
 }
 
 // objects is a stripe's table of Objects; an entry holds the number.

@@ -37,7 +37,8 @@ func (t *Tx) SetFieldDeadline(k *Key, next int64) {
 	} else {
 		var ne Entry
 		had := st.entries.Used()
-		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, e.Deadline(), next, e.Clock(), e.Marks())
+		m := e.Marks()
+		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, e.Deadline(), next, e.Clock(), &m)
 		ne.setUses(e.uses())
 		copy(ne.mem[ne.pay:], e.Packed())
 		st.setRef(sl, k, i, ne.loc)

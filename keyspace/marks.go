@@ -127,7 +127,7 @@ func (t *Tx) SetMarks(k *Key, e *Entry, m Marks) {
 	st, sh, sl, i, l := t.place(k)
 	var ne Entry
 	had := st.entries.Used()
-	st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, e.Deadline(), e.FieldDeadline(), e.Clock(), m)
+	st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, e.Deadline(), e.FieldDeadline(), e.Clock(), &m)
 	ne.setUses(e.uses())
 	copy(ne.mem[ne.pay:], e.Packed())
 	st.setRef(sl, k, i, ne.loc)

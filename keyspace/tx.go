@@ -209,16 +209,19 @@ func (t *Tx) Put(k *Key, typ types.Type, enc types.Encoding, payload []byte, dea
 // PutSpace is Put for a payload of n bytes that the caller fills in at once;
 // it must not be a hash whose fields have deadlines.
 func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadline int64) []byte {
-	return t.PutMarked(k, typ, enc, n, deadline, Marks{})
+	return t.PutMarked(k, typ, enc, n, deadline, nil)
 }
 
-// PutMarked is PutSpace for a value with marks.
-func (t *Tx) PutMarked(k *Key, typ types.Type, enc types.Encoding, n int, deadline int64, m Marks) []byte {
+// PutMarked is PutSpace for a value with marks; nil: it has none.
+func (t *Tx) PutMarked(k *Key, typ types.Type, enc types.Encoding, n int, deadline int64, m *Marks) []byte {
 	if n > InlineMax {
 		panic("keyspace: packed value is too long")
 	}
-	if m.numbered() && !t.ks.numbered.Load() {
-		t.ks.numbered.Store(true)
+	var marked byte
+	if m != nil {
+		if marked = m.flags(); m.numbered() && !t.ks.numbered.Load() {
+			t.ks.numbered.Store(true)
+		}
 	}
 	st, sh, sl, i, l := t.place(k)
 	clock := t.newClock()
@@ -238,10 +241,10 @@ func (t *Tx) PutMarked(k *Key, typ types.Type, enc types.Encoding, n int, deadli
 	}
 	old, fields, uses := e.Deadline(), e.FieldDeadline(), e.uses()
 	sh.bytes -= st.dropObject(&e)
-	if (old != 0) == (deadline != 0) && fields == 0 && slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) && e.mem[1]&flagsMarks == m.flags() {
+	if (old != 0) == (deadline != 0) && fields == 0 && e.fits(n) && e.mem[1]&flagsMarks == marked {
 		// The same object serves.
 		e.mem = st.entries.Slice(l, e.pay+n)
-		if e.mem[1] &^= flagFetched; m != (Marks{}) {
+		if e.mem[1] &^= flagFetched; m != nil {
 			m.put(e.mem, e.marksAt())
 		}
 		e.mem[0] = byte(typ) | byte(enc)<<4
@@ -269,11 +272,11 @@ func (t *Tx) PutMarked(k *Key, typ types.Type, enc types.Encoding, n int, deadli
 
 // PutObject sets the whole value of a key to an Object.
 func (t *Tx) PutObject(k *Key, typ types.Type, enc types.Encoding, o types.Object, deadline int64) {
-	t.PutObjectMarked(k, typ, enc, o, deadline, Marks{})
+	t.PutObjectMarked(k, typ, enc, o, deadline, nil)
 }
 
-// PutObjectMarked is PutObject for a value with marks.
-func (t *Tx) PutObjectMarked(k *Key, typ types.Type, enc types.Encoding, o types.Object, deadline int64, m Marks) {
+// PutObjectMarked is PutObject for a value with marks; nil: it has none.
+func (t *Tx) PutObjectMarked(k *Key, typ types.Type, enc types.Encoding, o types.Object, deadline int64, m *Marks) {
 	b := t.PutMarked(k, typ, enc, 8, deadline, m)
 	st := t.stripe(k)
 	binary.LittleEndian.PutUint64(b, st.objects.put(o))
@@ -322,7 +325,7 @@ func (t *Tx) Recode(k *Key, enc types.Encoding, payload []byte, o types.Object) 
 		sh.bytes -= st.dropObject(&e)
 	}
 	n := len(payload)
-	if slab.RoundUp(e.pay+n) == slab.RoundUp(len(e.mem)) {
+	if e.fits(n) {
 		e.mem = st.entries.Slice(l, e.pay+n)
 		e.n = n
 		e.mem[0] = e.mem[0]&15 | byte(enc)<<4
@@ -331,8 +334,7 @@ func (t *Tx) Recode(k *Key, enc types.Encoding, payload []byte, o types.Object) 
 		return
 	}
 	var ne Entry
-	st.newEntry(&ne, e.Key(), e.Type(), enc, n, e.Deadline(), e.FieldDeadline(), e.Clock(), e.Marks())
-	ne.setUses(e.uses())
+	st.resizedEntry(&ne, &e, enc, n)
 	copy(ne.mem[ne.pay:], payload)
 	st.setRef(sl, k, i, ne.loc)
 	st.entries.Free(l)
@@ -453,7 +455,8 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 	} else {
 		var ne Entry
 		had := st.entries.Used()
-		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.FieldDeadline(), e.Clock(), e.Marks())
+		m := e.Marks()
+		st.newEntry(&ne, e.Key(), e.Type(), e.Encoding(), e.n, deadline, e.FieldDeadline(), e.Clock(), &m)
 		ne.setUses(e.uses())
 		copy(ne.mem[ne.pay:], e.Packed())
 		st.setRef(sl, k, i, ne.loc)

@@ -137,7 +137,7 @@ func (u *Undo) Rollback() {
 			}
 			t.Clock = n.clock
 			if n.obj != nil {
-				t.PutObjectMarked(&n.key, n.typ, n.enc, n.obj, n.until, n.marks)
+				t.PutObjectMarked(&n.key, n.typ, n.enc, n.obj, n.until, &n.marks)
 			} else {
 				t.Put(&n.key, n.typ, n.enc, n.packed, n.until)
 			}

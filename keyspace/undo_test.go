@@ -16,8 +16,8 @@ func TestUndoKeepsMarks(t *testing.T) {
 	h := ks.LockAll()
 	defer ks.Unlock(&h)
 	tx.Use(0)
-	copy(tx.PutMarked(&small, types.TString, types.EncRaw, 5, 0, Marks{Flags: 7}), "value")
-	tx.PutObjectMarked(&big, types.TString, types.EncChunked, types.NewBigString(bytes.Repeat([]byte("x"), 2*InlineMax)), 0, Marks{Flags: 9})
+	copy(tx.PutMarked(&small, types.TString, types.EncRaw, 5, 0, &Marks{Flags: 7}), "value")
+	tx.PutObjectMarked(&big, types.TString, types.EncChunked, types.NewBigString(bytes.Repeat([]byte("x"), 2*InlineMax)), 0, &Marks{Flags: 9})
 	tx.Undo = ks.NewUndo()
 	undo := tx.Undo
 	undo.Created = func(int, []byte) {}

@@ -118,7 +118,7 @@ func write(c *command.Ctx, k *keyspace.Key, value []byte, deadline int64, keep b
 		}
 		return
 	}
-	c.PutMarkedString(k, value, deadline, m)
+	c.PutMarkedString(k, value, deadline, &m)
 	c.Dirty++
 	c.Tally(totalItems, 1)
 	c.Notify('$', "set", k)
