@@ -1,4 +1,4 @@
-# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm locks cuts check cross arch clean.
+# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm corrupt locks cuts check cross arch clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm locks cuts check cross arch clean
+.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm corrupt locks cuts check cross arch clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -107,6 +107,12 @@ STORM ?= 10m
 # Random commands of all families beside snapshots, rewrites, CONFIG SET and changes of roles: no stall, no panic, equal digests.
 storm:
 	go test ./tests/storm -count=1 -v -timeout 0 -storm $(STORM)
+
+# How long `make corrupt` goes on restoring damaged payloads, and running every command on those that are taken.
+CORRUPT ?= 10m
+
+corrupt:
+	go test ./tests/corrupt -count=1 -v -timeout 0 -corrupt $(CORRUPT) -corruptseed $$(date +%s)
 
 # The order of all locks (lockrank/order.go) is checked while tests run: those of the packages, a storm with four event
 # loops, some of Redis's suite, and the differential runner. Some forty minutes on two cores.

@@ -36,19 +36,19 @@ func cmdDump(c *command.Ctx) {
 		return
 	}
 	typ, enc := e.Type(), e.Encoding()
-	obj := e.Object()
+	obj, compress := e.Object(), c.S.Config.RDBCompression.Load()
 	if obj == nil {
-		c.Scratch = rdb.AppendDump(c.Scratch[:0], true, typ, enc, e.Packed(), nil)
+		c.Scratch = rdb.AppendDump(c.Scratch[:0], compress, typ, enc, e.Packed(), nil)
 		c.W.Bulk(c.Scratch)
 		return
 	}
 	if obj.Bytes() <= dumpAtOnce {
-		c.W.Bulk(rdb.AppendDump(nil, true, typ, enc, nil, obj))
+		c.W.Bulk(rdb.AppendDump(nil, compress, typ, enc, nil, obj))
 		return
 	}
 	view := obj.Copy()
 	c.Aside(func(w *wire.Writer) {
-		w.Bulk(rdb.AppendDump(nil, true, typ, enc, nil, view))
+		w.Bulk(rdb.AppendDump(nil, compress, typ, enc, nil, view))
 		command.FreeAll(view)
 	})
 }
