@@ -423,12 +423,13 @@ func (c *Checker) manifest(r *FileReport, f File) {
 	}
 }
 
-// Fix cuts a log where Damage says.
+// Fix cuts a log where Damage says. It follows no link: whoever may write to the
+// directory must not have it cut a file elsewhere.
 func (c *Checker) Fix(d *Damage) error {
 	if !d.Fixable {
 		return errors.New("this cannot be fixed by cutting the file")
 	}
-	f, err := c.disk().OpenFile(d.File, os.O_RDWR, 0)
+	f, err := c.disk().OpenFile(d.File, os.O_RDWR|noFollow, 0)
 	if err != nil {
 		return err
 	}

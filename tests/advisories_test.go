@@ -1,15 +1,19 @@
 package tests
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,6 +35,18 @@ type advisory struct {
 	want string
 	// memory is how much the server may grow meanwhile, in MiB; 0 stands for 64.
 	memory int
+
+	// stranger: the server wants a password, and is not told it.
+	stranger bool
+	// rules are those of the user who sends; none: the default user does.
+	rules string
+	// tls: it is sent to the port for TLS as it is.
+	tls bool
+	// many is by how many connections it is sent that stay, and read nothing, while the
+	// memory is measured and PING asked; what is answered to them is not looked at.
+	many int
+	// act is what bytes cannot say.
+	act func(t *testing.T)
 }
 
 func lines(list ...string) (cmds [][]string) {
@@ -69,6 +85,12 @@ const (
 )
 
 var advisories = []advisory{
+	{name: "C1 counts before AUTH", stranger: true, send: []string{"*11\r\n"}, want: `^-ERR Protocol error: unauthenticated multibulk length\r\n$`},
+	{name: "C1 lengths before AUTH", stranger: true, send: []string{"*1\r\n$16385\r\n", "*2\r\n$4\r\nAUTH\r\n$50000000\r\n"}, want: `^-ERR Protocol error: unauthenticated bulk length\r\n$`},
+	{name: "C1 a line without an end before AUTH", stranger: true, send: []string{strings.Repeat("x", 1<<20)}, want: `^-(ERR Protocol error: too big inline request|NOAUTH [^\r\n]*)\r\n$`},
+	{name: "C1 announced lengths reserve nothing", many: 2000, send: []string{"*1048576\r\n$60000000\r\n"}, memory: 48},
+	{name: "C1 many empty arguments", send: []string{"*1048576\r\n" + strings.Repeat("$0\r\n\r\n", 1<<20)}, want: `^-ERR unknown command`, memory: 300},
+	{name: "C2 output before AUTH", stranger: true, many: 300, send: []string{strings.Repeat("GET x\r\n", 20_000), strings.Repeat("*1\r\n$4\r\nPING\r\n", 10_000), strings.Repeat("HELLO 3\r\n", 10_000)}, memory: 24},
 	{name: "C3 empty and odd requests", send: []string{"*0\r\n*1\r\n$4\r\nPING\r\n", "*-5\r\nPING\r\n", "\r\n\r\nPING\r\n", "*-1\r\n*0\r\n\r\nPING\r\n"}, want: `^\+PONG\r\n$`},
 	{name: "C4 other protocols", send: []string{"POST / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n"}, want: `^(-ERR wrong number of arguments for 'get' command\r\n)?$`},
 	{name: "C4 line ends inside data", send: []string{"*1\r\n$4\r\nPING\n\n*1\r\n$4\r\nPING\r\n"}, want: `^\+PONG\r\n\+PONG\r\n$`}, // as Redis: two bytes end an argument, whichever they are
@@ -97,7 +119,18 @@ var advisories = []advisory{
 	{name: "C15 what scripts may not do", cmds: evals("return redis.pcall('WAIT','0','0')", "return redis.pcall('SUBSCRIBE','c')", "return redis.pcall('MONITOR')", "return redis.pcall('REPLICAOF','no','one')", "return redis.pcall('SHUTDOWN','NOSAVE')", "return redis.pcall('CONFIG','SET','hz','5')", "return redis.pcall('DEBUG','RELOAD')", "return redis.pcall('SAVE')"), want: `^-ERR [^\r\n]*\r\n$`},
 	{name: "C16 rules of users", cmds: [][]string{{"ACL", "SETUSER", "u", "%~"}, {"ACL", "SETUSER", "u", "(%R~"}, {"ACL", "SETUSER", "u", "(+@all", "~*"}, {"ACL", "SETUSER", "u", "%"}, {"ACL", "SETUSER", "u", "%RW"}, {"ACL", "SETUSER", "u", "+@"}, {"ACL", "SETUSER", "u", "+|"},
 		{"ACL", "SETUSER", "u", "+config|"}, {"ACL", "SETUSER", "u", "-@all|x"}, {"ACL", "SETUSER", "u", "#zz"}, {"ACL", "SETUSER", "u", "!"}, {"ACL", "SETUSER", "u", strings.Repeat("x", 1<<20)}, {"ACL", "SETUSER", "u\x00", "on"}, {"ACL", "SETUSER", "u", "((("}, {"ACL", "SETUSER", "u", "(on)"}}, want: oneError},
+	{name: "C17 keys of others", rules: "~a* +@all -@admin", cmds: append(lines("GET b", "DUMP b", "OBJECT ENCODING b", "MEMORY USAGE b", "RENAME a b", "COPY b a", "BITOP AND a b", "MSETEX 2 a 1 b 2", "MSETNX a 1 b 2", "SORT a STORE b", "GEORADIUS a 0 0 1 km STORE b", "GEORADIUSBYMEMBER a m 1 km STOREDIST b",
+		"XREAD STREAMS a b 0 0", "XREADGROUP GROUP g c STREAMS b >", "SINTERSTORE b a a", "SINTERCARD 2 a b", "ZUNIONSTORE a 2 a b", "ZDIFF 2 a b", "LMPOP 2 a b LEFT", "BLMPOP 0.01 2 a b LEFT", "BLMOVE a b LEFT LEFT 0.01", "BZMPOP 0.01 2 a b MIN", "PFMERGE a b", "LCS a b", "RESTORE b 0 x", "MIGRATE 127.0.0.1 1 b 0 10", "MIGRATE 127.0.0.1 1  0 10 KEYS a b", "TOUCH a b", "WATCH b", "EVAL return(1) 2 a b", "FCALL_RO f 2 a b"),
+		[]string{"MIGRATE", "127.0.0.1", "1", "", "0", "10", "KEYS", "a", "b"}), want: `^-NOPERM [^\r\n]*\r\n$`},
+	{name: "C17 keys of others in scripts", rules: "~a* +@all", cmds: evals("return redis.call('GET','b')", "redis.call('SET','b','1')", "return redis.call('SORT','a','BY','b_*')", "return redis.call('COPY','a','b')"), want: `^-[A-Z]+ [^\r\n]*(NOPERM|permission|ACL)[^\r\n]*\r\n$`},
+	{name: "C17 keys of others that SORT makes", rules: "~a* +@all", cmds: lines("SORT a BY b_* GET c_*", "SORT a BY a_* GET b_*", "SORT_RO a GET a_*"), want: `^-ERR (BY|GET) option of SORT denied due to insufficient ACL permissions.\r\n$`},
+	{name: "C17 names of others", rules: "~a* resetchannels +@all -@admin", cmds: lines("SUBSCRIBE __keyspace@0__:b", "PSUBSCRIBE *", "PUBLISH b x", "SPUBLISH b x", "SSUBSCRIBE b", "CLIENT LIST", "CLIENT KILL 127.0.0.1:1", "MONITOR", "SLOWLOG GET", "ACL LIST", "CONFIG GET requirepass"), want: `^-NOPERM [^\r\n]*\r\n$`},
 	{name: "C18 authentication", cmds: [][]string{{"AUTH", "nobody", strings.Repeat("x", 1<<20)}, {"AUTH", "default\x00", "x"}, {"HELLO", "3", "AUTH", "nobody", "x"}, {"AUTH", strings.Repeat("u", 1<<20), "x"}}, want: `^-WRONGPASS [^\r\n]*\r\n$`},
+	{name: "C19 the socket's mode", act: socketMode},
+	{name: "C20 hostile manifests", act: hostileManifests},
+	{name: "C21 no more files", act: noMoreFiles},
+	{name: "C23 what is no handshake", tls: true, send: []string{"PING\r\n", "\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10", "\x16\x03\x03\xff\xff" + strings.Repeat("x", 70000), "\x18\x03\x02\x00\x03\x01\x40\x00", "\x15\x03\x03\x00\x02\x02\x28", "\x16\x03\x01\x00\x04\x01\xff\xff\xff", "\x16\x03\x01\x00\x00" + strings.Repeat("\x16\x03\x01\x00\x00", 1000), "\x17\x03\x03\x00\x05PING\n"}, want: `^(?s)(\x15\x03.{5})?$`},
+	{name: "C23 half handshakes", tls: true, many: 2500, send: []string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "\x16", ""}, memory: 96},
 	{name: "C22 what followers send", cmds: lines("REPLCONF ACK 9223372036854775807", "REPLCONF rdb-filter-only x", "REPLCONF listening-port 99999999", "PSYNC x", "PSYNC ? x y", "REPLCONF GETACK"), want: `^(-[^\r\n]*\r\n|\+OK\r\n)?`},
 	{name: "C24 many subscriptions and queues", send: []string{"SUBSCRIBE " + strings.Repeat("c ", 20000) + "\r\nPING\r\n", "MULTI\r\n" + strings.Repeat("SET a b\r\n", 20000) + "DISCARD\r\n", "WATCH " + strings.Repeat("k ", 20000) + "\r\n"}, want: `^[*+]`},
 	{name: "C25 commands of memcached", send: []string{"get " + strings.Repeat(" ", 60000) + "\r\nPING\r\n", "set k 0 0 -1\r\nPING\r\n", "set k 0 0 4294967295\r\nPING\r\n", "gets " + strings.Repeat("k ", 9000) + "\r\nPING\r\n"}, want: `^-ERR [^\r\n]*\r\n\+PONG\r\n$`},
@@ -117,7 +150,9 @@ func manyIDs(n int) []string {
 // (transport, and TestStrangersHoldLittle here), C17 (command, rights_test.go), C19 (transport), C20
 // (check_test.go), C21 and C23 (transport).
 func TestAdvisories(t *testing.T) {
-	s := harness.StartKVD(t, "--proto-max-bulk-len", "64mb")
+	ca := authority(t)
+	tlsPort, args := tlsArgs(t, ca, "--proto-max-bulk-len", "64mb")
+	s := harness.StartKVD(t, args...)
 	c := s.MustDial(t)
 	c.MustDo(t, "SADD", "s", "a", "b")
 	c.MustDo(t, "HSET", "h", "f", "v")
@@ -128,14 +163,40 @@ func TestAdvisories(t *testing.T) {
 	c.MustDo(t, "XGROUP", "CREATE", "x", "g", "$", "MKSTREAM")
 	for _, a := range advisories {
 		t.Run(a.name, func(t *testing.T) {
+			if a.act != nil {
+				a.act(t)
+				return
+			}
+			addr, greeting := s.Addr, ""
+			if a.tls {
+				addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(tlsPort))
+			}
+			if a.rules != "" {
+				c.MustDo(t, append([]string{"ACL", "SETUSER", "somebody", "reset", "on", "nopass"}, strings.Fields(a.rules)...)...)
+				greeting = "AUTH somebody x\r\n"
+			}
+			if a.stranger {
+				c.MustDo(t, "CONFIG", "SET", "requirepass", "secret")
+				defer c.MustDo(t, "CONFIG", "SET", "requirepass", "")
+			}
 			before := resident(t, s.PID())
 			inputs := a.send
 			for _, cmd := range a.cmds {
 				inputs = append(inputs, string(harness.AppendCommand(nil, cmd...)))
 			}
 			want := regexp.MustCompile(a.want)
+			if a.many > 0 {
+				defer crowd(t, addr, a.many, inputs)()
+				inputs = nil
+				if r, err := c.Do("PING"); err != nil || r.Str != "PONG" {
+					t.Fatalf("beside %d connections: %v, %v", a.many, r, err)
+				}
+			}
 			for _, in := range inputs {
-				got := exchange(t, s.Addr, in)
+				var got string
+				if got = exchange(t, addr, greeting+in); greeting != "" {
+					got = strings.TrimPrefix(got, "+OK\r\n")
+				}
 				if !want.MatchString(got) {
 					t.Errorf("%.200q\n answers %.300q", in, got)
 				}
@@ -159,6 +220,188 @@ func TestAdvisories(t *testing.T) {
 	if r := c.MustDo(t, "EXISTS", "s", "h", "z", "l", "str"); r.Int != 5 {
 		t.Errorf("some keys are gone: %v", r)
 	}
+}
+
+// crowd has many connections send the inputs by turns, until the server takes no more, and
+// returns what ends them.
+func crowd(t *testing.T, addr string, many int, inputs []string) (end func()) {
+	t.Helper()
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err == nil && int64(lim.Cur) < int64(many)+500 {
+		many = int(lim.Cur) - 500
+	}
+	var conns []net.Conn
+	end = func() {
+		for _, nc := range conns {
+			nc.Close()
+		}
+	}
+	for i := range many {
+		nc, err := net.DialTimeout("tcp", addr, 10*time.Second)
+		if err != nil {
+			end()
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		conns = append(conns, nc)
+		_ = nc.(*net.TCPConn).SetReadBuffer(4096)
+		_ = nc.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+		_, _ = io.WriteString(nc, inputs[i%len(inputs)]) // it may be closed, or not be read
+	}
+	return end
+}
+
+// socketMode: whoever may not use the unix socket may not use it in the first moment either.
+func socketMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	old := syscall.Umask(0) // servers inherit it, and what is made without care is open to all
+	defer syscall.Umask(old)
+	var seen atomic.Int64
+	var stop atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for !stop.Load() {
+			nc, err := net.Dial("unix", path)
+			if err != nil {
+				continue
+			}
+			nc.Close()
+			if st, err := os.Lstat(path); err == nil {
+				seen.Add(1)
+				if mode := st.Mode().Perm(); mode&0o077 != 0 {
+					t.Errorf("there is somebody behind the socket while its mode is %o", mode)
+					return
+				}
+			}
+		}
+	}()
+	for range 5 {
+		s := harness.StartKVD(t, "--unixsocket", path, "--unixsocketperm", "700")
+		seen.Store(0)
+		until(t, "a look at the socket", func() bool { return seen.Load() > 0 })
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+		defer func() { _ = s.Restart() }() // the harness wants it to run at the end
+	}
+	stop.Store(true)
+	<-done
+}
+
+// hostileManifests: kvd check, and a start, read nothing outside of the log's directory and end with an error.
+func hostileManifests(t *testing.T) {
+	bin, err := harness.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	outside := filepath.Join(dir, "outside")
+	logs := filepath.Join(dir, "appendonlydir")
+	if err := os.Mkdir(logs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// What would be cut off by --fix: a log whose end is missing.
+	precious := "*1\r\n$8\r\nFLUSHALL\r\n*2\r\n$3\r\nSET"
+	if err := os.WriteFile(outside, []byte(precious), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(logs, "link.aof")); err != nil {
+		t.Fatal(err)
+	}
+	for _, manifest := range []string{
+		"file " + strings.Repeat("x", 64<<10) + " seq 1 type b\n",
+		"file ../outside seq 1 type i\n",
+		"file " + outside + " seq 1 type i\n",
+		"file .. seq 1 type i\n",
+		"file \"\" seq -1 type i\n",
+		"file a seq 99999999999999999999 type i\n",
+		"file a seq 1 type b\nfile b seq 2 type b\n",
+		"file a seq 2 type i\nfile b seq 1 type i\n",
+		"file a seq 1 type x\n",
+		"file \"a\\x00b\" seq 1 type i\n",
+		"file a\n", "file", "\x00\x00", "",
+		"file link.aof seq 1 type i\n",
+	} {
+		path := filepath.Join(logs, "appendonly.aof.manifest")
+		if err := os.WriteFile(path, []byte(manifest), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		calls := [][]string{{"check", path}, {"check", "--fix", path}}
+		if !strings.Contains(manifest, "link") { // a server goes on where its log leads
+			calls = append(calls, []string{"--port", "0", "--dir", dir, "--appendonly", "yes", "--save", ""})
+		}
+		for _, args := range calls {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			cmd := exec.CommandContext(ctx, bin, args...)
+			cmd.Stdin = strings.NewReader("y\n")
+			out, err := cmd.CombinedOutput()
+			cancel()
+			if err == nil || ctx.Err() == context.DeadlineExceeded {
+				t.Errorf("%.100q: kvd %q ends with %v: %.300s", manifest, args, err, out)
+			}
+			if strings.Contains(string(out), "goroutine ") {
+				t.Errorf("%.100q: kvd %q panics: %.2000s", manifest, args, out)
+			}
+		}
+		if now, err := os.ReadFile(outside); err != nil || string(now) != precious {
+			t.Fatalf("%.100q: a file outside was changed: %q, %v", manifest, now, err)
+		}
+	}
+}
+
+// noMoreFiles: a server that may open no more files neither ends nor turns its loop in vain.
+func noMoreFiles(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("limits of another process are set on Linux only")
+	}
+	s := harness.StartKVD(t)
+	c := s.MustDial(t)
+	c.MustDo(t, "PING")
+	fds, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(s.PID()), "fd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("prlimit", "--pid", strconv.Itoa(s.PID()), "--nofile="+strconv.Itoa(len(fds)+5)).CombinedOutput(); err != nil {
+		t.Skipf("prlimit: %v %s", err, out)
+	}
+	before := processorTime(t, s.PID())
+	began := time.Now()
+	for range 200 {
+		nc, err := net.DialTimeout("tcp", s.Addr, time.Second)
+		if err != nil {
+			break // the queue of the listening socket is full
+		}
+		_ = nc.(*net.TCPConn).SetLinger(0) // closed with a reset, as it may be before it is accepted
+		nc.Close()
+	}
+	var held []net.Conn
+	for range 50 {
+		if nc, err := net.DialTimeout("tcp", s.Addr, time.Second); err == nil {
+			held = append(held, nc)
+		}
+	}
+	time.Sleep(time.Second)
+	if r, err := c.Do("PING"); err != nil || r.Str != "PONG" {
+		t.Fatalf("%v, %v", r, err)
+	}
+	if used, wall := processorTime(t, s.PID())-before, time.Since(began); used > wall/2 {
+		t.Errorf("%v of processor time in %v", used, wall)
+	}
+	if st, err := os.Stat(s.LogPath()); err != nil || st.Size() > 64<<10 {
+		t.Errorf("the log: %v, %v", st.Size(), err)
+	}
+	for _, nc := range held {
+		nc.Close()
+	}
+	until(t, "new connections", func() bool {
+		n, err := s.Dial()
+		if err != nil {
+			return false
+		}
+		defer n.Close()
+		r, err := n.Do("PING")
+		return err == nil && r.Str == "PONG"
+	})
 }
 
 // exchange sends bytes on a connection of its own and returns all that is answered before PING's
@@ -205,6 +448,20 @@ func resident(t *testing.T, pid int) int64 {
 	_, rest, _ := strings.Cut(string(text), "VmRSS:")
 	n, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 	return n << 10
+}
+
+// processorTime is what a process has used of processors.
+func processorTime(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Behind the name in brackets: the 12th and 13th fields are ticks of 10 ms.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
 // TestStrangersHoldLittle: connections that have not authenticated, ask without an end and never
