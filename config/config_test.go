@@ -725,3 +725,12 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestInertHasAReason: a directive acts, or is refused, or says why it can have no effect.
+func TestInertHasAReason(t *testing.T) {
+	for _, d := range Directives() {
+		if (d.Effect == Inert) != (d.Why != "") {
+			t.Errorf("%s: effect %v, reason %q", d.Name, d.Effect, d.Why)
+		}
+	}
+}

@@ -86,7 +86,7 @@ type Directive struct {
 	Effect   Effect
 	Group    string // heading in the help text
 	Help     string // one line
-	Why      string // of an Inert directive that can have no meaning here: the reason
+	Why      string // of an Inert directive: the reason for which it can have no meaning here
 	Bare     string // the argument meant by a flag without one; "" if there is no such meaning
 
 	check func(value string) error // further validity of a string or of flags
@@ -177,7 +177,7 @@ func fileOnly(name string, effect Effect, group, help string) Directive {
 
 func obsolete(name string) Directive {
 	return Directive{Name: name, Kind: KindObsolete, Flags: Immutable | Hidden, Effect: Inert, Group: groupGeneral,
-		Help: "Obsolete; read and forgotten."}
+		Help: "Obsolete; read and forgotten.", Why: "Redis has given it up"}
 }
 
 // as gives the row its older name.
@@ -185,6 +185,9 @@ func (d Directive) as(alias string) Directive { d.Alias = alias; return d }
 
 // bare says what the flag means when no argument follows it.
 func (d Directive) bare(arg string) Directive { d.Bare = arg; return d }
+
+// noCluster is why what concerns clusters has none.
+const noCluster = "it is no node of a cluster: cluster-enabled yes is refused"
 
 // because says why the directive can have no meaning in kvd.
 func (d Directive) because(why string) Directive { d.Why = why; return d }
@@ -315,8 +318,8 @@ var directives = []Directive{
 		Immutable, Acts, groupGeneral, "Facility of the system log."),
 	yesno("crash-log-enabled", "yes", 0, Acts, groupGeneral, "Log a report when the server crashes."),
 	yesno("crash-memcheck-enabled", "yes", 0, Inert, groupGeneral, "Test the memory after a crash.").because("a memory-safe program has no use for it"),
-	yesno("use-exit-on-panic", "no", Hidden, Inert, groupGeneral, "Exit instead of aborting after an assertion."),
-	integer("watchdog-period", "0", 0, maxInt, Hidden, Inert, groupGeneral, "Milliseconds after which a stuck server reports its stack."),
+	yesno("use-exit-on-panic", "no", Hidden, Inert, groupGeneral, "Exit instead of aborting after an assertion.").because("it has no assertions that abort"),
+	integer("watchdog-period", "0", 0, maxInt, Hidden, Inert, groupGeneral, "Milliseconds after which a stuck server reports its stack.").because("LATENCY tells of what holds the server up"),
 	special("shutdown-on-sigint", KindFlags, "default", 0, Acts, groupGeneral, "How SIGINT shuts the server down.").values(shutdownBits).valid(shutdownFlags),
 	special("shutdown-on-sigterm", KindFlags, "default", 0, Acts, groupGeneral, "How SIGTERM shuts the server down.").values(shutdownBits).valid(shutdownFlags),
 	integer("shutdown-timeout", "10", 0, maxInt, 0, Acts, groupGeneral, "Seconds that a shutdown waits for lagging replicas."),
@@ -417,7 +420,7 @@ var directives = []Directive{
 	yesno("rdb-save-incremental-fsync", "yes", 0, Acts, groupSnapshot, "Sync a snapshot as it grows."),
 	integer("rdb-key-save-delay", "0", math.MinInt32, maxInt, Hidden, Acts, groupSnapshot, "Delay for each saved key, for tests."),
 	integer("key-load-delay", "0", math.MinInt32, maxInt, Hidden, Acts, groupSnapshot, "Delay for each loaded key, for tests."),
-	integer("loading-process-events-interval-bytes", "2097152", 1024, maxInt, Hidden, Inert, groupSnapshot, "Bytes loaded between two looks at the clients."),
+	integer("loading-process-events-interval-bytes", "2097152", 1024, maxInt, Hidden, Inert, groupSnapshot, "Bytes loaded between two looks at the clients.").because("clients are served by other threads than the one that loads"),
 	yesno("stop-writes-on-bgsave-error", "yes", 0, Acts, groupSnapshot, "Refuse writes after a failed snapshot."),
 
 	// Append-only log.
@@ -464,26 +467,26 @@ var directives = []Directive{
 
 	// Cluster.
 	yesno("cluster-enabled", "no", Immutable, Refuse, groupCluster, "Run as a cluster node."),
-	text("cluster-config-file", "nodes.conf", Immutable, Inert, groupCluster, "File in which a node keeps the cluster's state."),
-	integer("cluster-node-timeout", "15000", 0, maxLong, 0, Inert, groupCluster, "Milliseconds after which a silent node has failed."),
-	integer("cluster-port", "0", 0, 65535, Immutable, Inert, groupCluster, "Port of the cluster bus; 0 means port + 10000."),
-	integer("cluster-replica-validity-factor", "10", 0, maxInt, 0, Inert, groupCluster, "How stale a replica may be to take over.").as("cluster-slave-validity-factor"),
-	yesno("cluster-replica-no-failover", "no", 0, Inert, groupCluster, "Never let this replica take over by itself.").as("cluster-slave-no-failover"),
-	integer("cluster-migration-barrier", "1", 0, maxInt, 0, Inert, groupCluster, "Replicas that a master keeps when others migrate."),
-	yesno("cluster-allow-replica-migration", "yes", 0, Inert, groupCluster, "Let replicas move to masters that have none."),
-	yesno("cluster-require-full-coverage", "yes", 0, Inert, groupCluster, "Stop serving while any slot has no node."),
-	yesno("cluster-allow-reads-when-down", "no", 0, Inert, groupCluster, "Answer reads while the cluster is down."),
-	yesno("cluster-allow-pubsubshard-when-down", "yes", 0, Inert, groupCluster, "Serve shard channels while the cluster is down."),
-	memory("cluster-link-sendbuf-limit", "0", 0, maxLong, FullRange, Inert, groupCluster, "Bytes queued to a node before its link is closed."),
-	text("cluster-announce-ip", "", EmptyIsUnset, Inert, groupCluster, "Address that the node reports."),
-	integer("cluster-announce-port", "0", 0, 65535, 0, Inert, groupCluster, "Port that the node reports."),
-	integer("cluster-announce-tls-port", "0", 0, 65535, 0, Inert, groupCluster, "TLS port that the node reports."),
-	integer("cluster-announce-bus-port", "0", 0, 65535, 0, Inert, groupCluster, "Bus port that the node reports."),
-	text("cluster-announce-hostname", "", EmptyIsUnset, Inert, groupCluster, "Host name that the node reports.").valid(hostName),
-	text("cluster-announce-human-nodename", "", EmptyIsUnset, Inert, groupCluster, "Node name for logs (Redis 7.2).").valid(hostName),
-	enum("cluster-preferred-endpoint-type", "ip", []string{"ip", "hostname", "unknown-endpoint"}, 0, Inert, groupCluster, "How redirections name a node."),
-	integer("cluster-compatibility-sample-ratio", "0", 0, 100, 0, Inert, groupCluster, "Percent of commands checked for cluster use (Redis 8)."),
-	yesno("cluster-slot-stats-enabled", "no", 0, Inert, groupCluster, "Keep statistics for each slot (Redis 8.2)."),
+	text("cluster-config-file", "nodes.conf", Immutable, Inert, groupCluster, "File in which a node keeps the cluster's state.").because(noCluster),
+	integer("cluster-node-timeout", "15000", 0, maxLong, 0, Inert, groupCluster, "Milliseconds after which a silent node has failed.").because(noCluster),
+	integer("cluster-port", "0", 0, 65535, Immutable, Inert, groupCluster, "Port of the cluster bus; 0 means port + 10000.").because(noCluster),
+	integer("cluster-replica-validity-factor", "10", 0, maxInt, 0, Inert, groupCluster, "How stale a replica may be to take over.").as("cluster-slave-validity-factor").because(noCluster),
+	yesno("cluster-replica-no-failover", "no", 0, Inert, groupCluster, "Never let this replica take over by itself.").as("cluster-slave-no-failover").because(noCluster),
+	integer("cluster-migration-barrier", "1", 0, maxInt, 0, Inert, groupCluster, "Replicas that a master keeps when others migrate.").because(noCluster),
+	yesno("cluster-allow-replica-migration", "yes", 0, Inert, groupCluster, "Let replicas move to masters that have none.").because(noCluster),
+	yesno("cluster-require-full-coverage", "yes", 0, Inert, groupCluster, "Stop serving while any slot has no node.").because(noCluster),
+	yesno("cluster-allow-reads-when-down", "no", 0, Inert, groupCluster, "Answer reads while the cluster is down.").because(noCluster),
+	yesno("cluster-allow-pubsubshard-when-down", "yes", 0, Inert, groupCluster, "Serve shard channels while the cluster is down.").because(noCluster),
+	memory("cluster-link-sendbuf-limit", "0", 0, maxLong, FullRange, Inert, groupCluster, "Bytes queued to a node before its link is closed.").because(noCluster),
+	text("cluster-announce-ip", "", EmptyIsUnset, Inert, groupCluster, "Address that the node reports.").because(noCluster),
+	integer("cluster-announce-port", "0", 0, 65535, 0, Inert, groupCluster, "Port that the node reports.").because(noCluster),
+	integer("cluster-announce-tls-port", "0", 0, 65535, 0, Inert, groupCluster, "TLS port that the node reports.").because(noCluster),
+	integer("cluster-announce-bus-port", "0", 0, 65535, 0, Inert, groupCluster, "Bus port that the node reports.").because(noCluster),
+	text("cluster-announce-hostname", "", EmptyIsUnset, Inert, groupCluster, "Host name that the node reports.").valid(hostName).because(noCluster),
+	text("cluster-announce-human-nodename", "", EmptyIsUnset, Inert, groupCluster, "Node name for logs (Redis 7.2).").valid(hostName).because(noCluster),
+	enum("cluster-preferred-endpoint-type", "ip", []string{"ip", "hostname", "unknown-endpoint"}, 0, Inert, groupCluster, "How redirections name a node.").because(noCluster),
+	integer("cluster-compatibility-sample-ratio", "0", 0, 100, 0, Inert, groupCluster, "Percent of commands checked for cluster use (Redis 8).").because(noCluster),
+	yesno("cluster-slot-stats-enabled", "no", 0, Inert, groupCluster, "Keep statistics for each slot (Redis 8.2).").because(noCluster),
 
 	// TLS.
 	integer("tls-port", "0", 0, 65535, 0, Acts, groupTLS, "TCP port for TLS clients; 0 listens on none."),
@@ -493,7 +496,7 @@ var directives = []Directive{
 	text("tls-client-cert-file", "", EmptyIsUnset, Acts, groupTLS, "Certificate for outgoing connections; by default the server's."),
 	text("tls-client-key-file", "", EmptyIsUnset, Acts, groupTLS, "Private key for outgoing connections."),
 	text("tls-client-key-file-pass", "", EmptyIsUnset|Sensitive, Acts, groupTLS, "Password of the outgoing connections' key."),
-	text("tls-dh-params-file", "", EmptyIsUnset, Inert, groupTLS, "Diffie-Hellman parameters for old clients; Go's TLS has no such ciphers."),
+	text("tls-dh-params-file", "", EmptyIsUnset, Inert, groupTLS, "Diffie-Hellman parameters for old clients.").because("Go's TLS has no such ciphers"),
 	text("tls-ca-cert-file", "", EmptyIsUnset, Acts, groupTLS, "Authorities that vouch for clients, leaders and targets."),
 	text("tls-ca-cert-dir", "", EmptyIsUnset, Acts, groupTLS, "Directory of such authorities."),
 	enum("tls-auth-clients", "yes", []string{"no", "yes", "optional"}, 0, Acts, groupTLS, "Whether clients must show a certificate."),
@@ -503,11 +506,11 @@ var directives = []Directive{
 	text("tls-protocols", "", EmptyIsUnset, Acts, groupTLS, "Allowed versions, which must follow one another; by default TLSv1.2 and TLSv1.3."),
 	text("tls-ciphers", "", EmptyIsUnset, Acts, groupTLS, "Allowed ciphers up to TLS 1.2, as an OpenSSL list; by default those that Go deems safe."),
 	text("tls-ciphersuites", "", EmptyIsUnset, Acts, groupTLS, "Allowed cipher suites of TLS 1.3; Go always has all three, so a list must name them all."),
-	yesno("tls-prefer-server-ciphers", "no", 0, Inert, groupTLS, "Let the server choose the cipher; Go's TLS always does."),
+	yesno("tls-prefer-server-ciphers", "no", 0, Inert, groupTLS, "Let the server choose the cipher.").because("Go's TLS always does"),
 	yesno("tls-session-caching", "yes", 0, Acts, groupTLS, "Let clients resume sessions."),
-	integer("tls-session-cache-size", "20480", 0, maxInt, 0, Inert, groupTLS, "Sessions kept for resumption; kvd's are in the clients' tickets, so there is nothing to bound."),
+	integer("tls-session-cache-size", "20480", 0, maxInt, 0, Inert, groupTLS, "Sessions kept for resumption.").because("sessions are in the clients' tickets, so there is nothing to bound"),
 	integer("tls-session-cache-timeout", "300", 0, maxInt, 0, Acts, groupTLS, "Seconds for which a session may be resumed."),
-	integer("max-new-tls-connections-per-cycle", "1", 1, 1000, 0, Inert, groupTLS, "TLS connections accepted in one loop turn (Redis 7.4); kvd shakes hands outside the loops."),
+	integer("max-new-tls-connections-per-cycle", "1", 1, 1000, 0, Inert, groupTLS, "TLS connections accepted in one loop turn (Redis 7.4).").because("handshakes are made outside of the loops"),
 
 	// Scripts and modules.
 	integer("busy-reply-threshold", "5000", 0, maxLong, 0, Acts, groupScript, "Milliseconds after which a running script makes others get BUSY.").as("lua-time-limit"),
@@ -537,9 +540,9 @@ var directives = []Directive{
 	yesno("repl-mptcp", "no", Immutable|ByName, Acts, groupReplica, "Use several paths between leader and follower (Valkey 9.0)."),
 	yesno("mptcp", "no", Immutable|ByName, Acts, groupNetwork, "Use several paths to clients (Valkey 9.0)."),
 	yesno("auto-failover-on-shutdown", "no", ByName, Inert, groupCluster, "Let a follower take over at SHUTDOWN (Valkey 9.0).").because("SHUTDOWN waits until followers have everything; FAILOVER hands over"),
-	integer("cluster-databases", "1", 1, maxInt, Immutable|ByName, Inert, groupCluster, "Databases of a cluster (Valkey 9.0)."),
-	integer("cluster-slot-migration-log-max-len", "1000", 0, maxLong, ByName, Inert, groupCluster, "Migrations of slots that are remembered (Valkey 9.0)."),
-	integer("cluster-manual-failover-timeout", "5000", 1, maxInt, ByName, Inert, groupCluster, "Milliseconds that a failover by hand may take (Valkey 9.1)."),
+	integer("cluster-databases", "1", 1, maxInt, Immutable|ByName, Inert, groupCluster, "Databases of a cluster (Valkey 9.0).").because(noCluster),
+	integer("cluster-slot-migration-log-max-len", "1000", 0, maxLong, ByName, Inert, groupCluster, "Migrations of slots that are remembered (Valkey 9.0).").because(noCluster),
+	integer("cluster-manual-failover-timeout", "5000", 1, maxInt, ByName, Inert, groupCluster, "Milliseconds that a failover by hand may take (Valkey 9.1).").because(noCluster),
 	yesno("lua-enable-insecure-api", "no", ByName, Inert, groupScript, "Offer old script functions (Valkey 9.0).").because("its Lua has no such functions"),
 	yesno("import-mode", "no", ByName, Acts, groupReplica, "Leave the expiry of keys, and eviction, to whom the data comes from; see CLIENT IMPORT-SOURCE (Valkey 8.1)."),
 	text("availability-zone", "", ByName|EmptyIsUnset, Acts, groupGeneral, "Where the server stands, as INFO and HELLO tell clients (Valkey 8.1)."),
@@ -547,7 +550,7 @@ var directives = []Directive{
 	enum("rdb-version-check", "strict", []string{"strict", "relaxed"}, ByName, Inert, groupSnapshot, "Try to load snapshots of later versions (Valkey 8.1).").because("a snapshot is refused for what is in it, not for its version"),
 	integer("tls-auto-reload-interval", "0", 0, maxInt, ByName, Inert, groupTLS, "Seconds after which certificates are read anew (Valkey 9.1).").because("certificates are read anew when they change"),
 	text("hash-seed", "", Immutable|ByName|EmptyIsUnset, Inert, groupSystem, "Seed of hashes, for equal orders of SCAN on several servers (Valkey 9.1).").because("the order of SCAN is the same on all servers"),
-	enum("cluster-config-save-behavior", "sync", []string{"sync", "best-effort"}, ByName, Inert, groupCluster, "What follows when the cluster's state cannot be written (Valkey 9.1)."),
+	enum("cluster-config-save-behavior", "sync", []string{"sync", "best-effort"}, ByName, Inert, groupCluster, "What follows when the cluster's state cannot be written (Valkey 9.1).").because(noCluster),
 	yesno("enable-debug-assert", "no", Immutable|ByName, Inert, groupGeneral, "Check assertions that cost time (Valkey 9.1).").because("it has no such assertions"),
 	memory("aof-load-corrupt-tail-max-size", "0", 0, maxLong, ByName, Acts, groupAppend, "Bytes at the log's end that may be damaged and are cut off at the start; 0: none (Redis 8.4)."),
 	yesno("key-memory-histograms", "no", ByName, Inert, groupMemory, "Count keys by their memory in INFO keysizes (Redis 8.6).").because("INFO keysizes counts by length only"),

@@ -91,19 +91,11 @@ func loadConfig(args []string, stdin io.Reader) (*config.Config, error) {
 }
 
 // inertWarnings says which of the given directives do nothing.
-func inertWarnings(cfg *config.Config) []string {
-	var names, warnings []string
+func inertWarnings(cfg *config.Config) (warnings []string) {
 	for _, name := range cfg.InertGiven() {
-		if why := cfg.Why(name); why != "" {
-			warnings = append(warnings, name+" was given, but has no effect in kvd: "+why)
-		} else {
-			names = append(names, name)
-		}
+		warnings = append(warnings, name+" was given, but has no effect in kvd: "+cfg.Why(name))
 	}
-	if len(names) == 0 {
-		return warnings
-	}
-	return append(warnings, "These directives were given, but have no effect in this version of kvd: "+strings.Join(names, ", "))
+	return warnings
 }
 
 const usageText = `kvd [/path/to/redis.conf] [--directive value ...] [-]
@@ -148,11 +140,7 @@ func tableFlags() []cli.Flag {
 		}
 		switch d.Effect {
 		case config.Inert:
-			if d.Why != "" {
-				usage += " [no effect: " + d.Why + "]"
-			} else {
-				usage += " [no effect yet]"
-			}
+			usage += " [no effect: " + d.Why + "]"
 		case config.Refuse:
 			usage += " [unsupported]"
 		}

@@ -78,11 +78,7 @@ func start(cfg *config.Config) error {
 		}
 	}
 	cfg.OnInert(func(name string) {
-		if why := cfg.Why(name); why != "" {
-			log.Warningf("CONFIG SET: the value of %s is kept, but has no effect in kvd: %s", name, why)
-			return
-		}
-		log.Warningf("CONFIG SET: the value of %s is kept, but it has no effect in this version of kvd", name)
+		log.Warningf("CONFIG SET: the value of %s is kept, but has no effect in kvd: %s", name, cfg.Why(name))
 	})
 	log.Noticef("kvd is starting: version=%s, redis-compatibility=%s, bits=64, pid=%d", Version, config.RedisVersion, os.Getpid())
 	if file := cfg.ConfigFile(); file != "" {
