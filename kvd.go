@@ -77,6 +77,7 @@ type Server struct {
 	redis *resp.Protocol
 	front *transport.Server
 
+	tls      *secure.Source
 	page     *metrics.Page
 	follower *replica.Follower
 	leader   *replica.Leader
@@ -191,6 +192,7 @@ func Start(h Host) (_ *Server, err error) {
 	s.aof = persist.NewLog(s.saver, func() persist.Applier { return srv.NewApplier() })
 	srv.SetPersistence(s.aof)
 	tls := secure.New(cfg, log)
+	s.tls = tls
 	if tls.Wanted() && tls.Load() != nil {
 		log.Warningf("Failed to configure TLS. Check logs for more info.")
 		return nil, ErrLogged
@@ -368,6 +370,9 @@ func (s *Server) End() {
 			s.follower.Close()
 			s.leader.Close()
 		}
+		if s.tls != nil {
+			s.tls.Close()
+		}
 		if s.aof != nil {
 			s.aof.Close()
 		}
@@ -375,6 +380,10 @@ func (s *Server) End() {
 		s.srv.Keyspace.Close()
 	})
 }
+
+// GiveUp ends the snapshot that the server's end may be waiting for: its file is removed,
+// and none is begun any more.
+func (s *Server) GiveUp() { s.saver.GiveUp() }
 
 // Advance moves the clock of keys, fields and waits forward, for tests: when it returns,
 // what is due by then has expired, and blocking commands whose time is over are

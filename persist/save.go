@@ -205,14 +205,19 @@ func (s *Saver) Start() {
 	})
 }
 
-// Close ends a running snapshot and the watch that Start began. Nothing is
-// saved.
-func (s *Saver) Close() {
+// GiveUp ends a running snapshot, whose file goes, and lets none begin any more.
+func (s *Saver) GiveUp() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	s.Abort()
 	s.Wait()
+}
+
+// Close ends a running snapshot and the watch that Start began. Nothing is
+// saved.
+func (s *Saver) Close() {
+	s.GiveUp()
 	close(s.stop)
 	s.cronEnd.Wait()
 	s.lock.release()

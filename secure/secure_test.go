@@ -255,3 +255,30 @@ func TestSessions(t *testing.T) {
 		resumed(true, "under these")
 	}
 }
+
+// TestClose: nothing goes on by itself behind Close, also where the clock has just struck.
+func TestClose(t *testing.T) {
+	for _, struck := range []bool{false, true} {
+		s, _, err := source(t, authority(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !s.StopTicking() {
+			t.Error("nobody looks at the files")
+		}
+		s.Tick() // sets the clock anew
+		s.Close()
+		if struck {
+			s.Tick()
+		}
+		if err := s.Load(); err != nil {
+			t.Fatal(err)
+		}
+		if s.StopTicking() {
+			t.Error("the files are still looked at")
+		}
+		if _, err := s.Server(); err != nil {
+			t.Errorf("handshakes that were begun: %v", err)
+		}
+	}
+}

@@ -26,11 +26,12 @@ type Source struct {
 
 	now atomic.Pointer[made] // nil before the first success
 
-	mu      lockrank.Mutex[lockrank.Secure] // protects what follows, and the making of a new one
-	looked  time.Time                       // when the files were last compared with what is in force
-	failed  string                          // the state of the files that could not be used, which was logged
-	warned  time.Time                       // when the log last said that a certificate is about to expire
-	ticking bool
+	mu     lockrank.Mutex[lockrank.Secure] // protects what follows, and the making of a new one
+	looked time.Time                       // when the files were last compared with what is in force
+	failed string                          // the state of the files that could not be used, which was logged
+	warned time.Time                       // when the log last said that a certificate is about to expire
+	timer  *time.Timer                     // has the files looked at where nobody connects; nil before the first success
+	closed bool
 }
 
 // made is what was read at one moment. It never changes.
@@ -44,6 +45,8 @@ type made struct {
 }
 
 const (
+	// tickEvery is how often the files and the dates are looked at where nobody connects.
+	tickEvery = time.Hour
 	// lookEvery is how long a change of a file may go unnoticed.
 	lookEvery = time.Second
 	// warnWithin is how long before its end a certificate is warned of, and
@@ -104,19 +107,31 @@ func (s *Source) use(m *made) {
 	s.now.Store(m)
 	s.failed, s.warned, s.looked = "", time.Time{}, time.Now()
 	s.warn()
-	if !s.ticking {
-		s.ticking = true
-		time.AfterFunc(time.Hour, s.tick)
+	if s.timer == nil && !s.closed {
+		s.timer = time.AfterFunc(tickEvery, s.tick)
+	}
+}
+
+// Close ends what goes on by itself. What is in force stays so.
+func (s *Source) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.timer != nil {
+		s.timer.Stop()
 	}
 }
 
 // tick looks at the files and the dates where nobody connects for long.
 func (s *Source) tick() {
-	s.current()
+	_, _ = s.current() // it is nothing in force where TLS was turned off
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed { // it may have been called before Close, and have waited for it
+		return
+	}
 	s.warn()
-	s.mu.Unlock()
-	time.AfterFunc(time.Hour, s.tick)
+	s.timer.Reset(tickEvery)
 }
 
 // warn says which certificates are about to expire, once a day; s.mu is held.

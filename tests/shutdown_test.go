@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -146,5 +147,28 @@ func TestWaitAOFOfFollowers(t *testing.T) {
 		if r := leader.MustDo(t, "WAITAOF", "0", "1", "1500"); string(r.Raw) != "*2\r\n:0\r\n:0\r\n" {
 			t.Errorf("%s, without a log: %q", policy, r.Raw)
 		}
+	}
+}
+
+// TestInsist: a second SIGINT ends a server that is saving, and leaves nothing half.
+func TestInsist(t *testing.T) {
+	s := harness.StartKVD(t, "--save", "900", "1", "--rdb-key-save-delay", "1000000")
+	c := s.MustDial(t)
+	for i := range 60 {
+		c.MustDo(t, "SET", "k"+strconv.Itoa(i), "v")
+	}
+	files := func(pattern string) int {
+		list, _ := filepath.Glob(filepath.Join(s.Dir, pattern))
+		return len(list)
+	}
+	syscall.Kill(s.PID(), syscall.SIGINT)
+	within(t, 10*time.Second, "the snapshot", func() bool { return files("temp-*.rdb") == 1 })
+	syscall.Kill(s.PID(), syscall.SIGINT)
+	within(t, 10*time.Second, "the end", func() bool { return !s.Running() })
+	if files("temp-*") > 0 || files("*.rdb") > 0 {
+		t.Error("a half snapshot is left")
+	}
+	if err := s.Restart(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -68,6 +68,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 		case sig := <-stop:
 			name := map[os.Signal]string{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM"}[sig]
 			if srv.Ending() && sig == syscall.SIGINT {
+				s.GiveUp() // half of the final snapshot is of no use to anybody
 				return errors.New("You insist... exiting now")
 			}
 			log.Warningf("Received %s scheduling shutdown...", name)
