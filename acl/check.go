@@ -125,8 +125,11 @@ func (s *selector) checkDBs(c *Call) (arg int, ok bool) {
 // key tells whether one pattern allows all that is done with a key.
 func (s *selector) key(key []byte, a Access) bool {
 	word := firstWord(key)
-	for i := range s.patterns {
-		if p := &s.patterns[i]; word&p.mask == p.word && p.access&a == a && p.match(word, key) {
+	for i, f := range s.fronts {
+		if word&f.mask != f.word {
+			continue
+		}
+		if p := &s.patterns[i]; p.access&a == a && p.match(key) {
 			return true
 		}
 	}

@@ -12,13 +12,16 @@ import (
 // so the first eight bytes, as far as they must be certain ones, are compared as
 // one word before anything else, and what is text and a star is compared as text.
 type pattern struct {
-	word, mask uint64 // what a key's firstWord has where mask has ones
-	access     Access
-	kind       patternKind
-	head       string // the certain bytes at the begin
-	text       string
-	glob       *glob.Pattern
+	access Access
+	kind   patternKind
+	head   string // the certain bytes at the begin
+	text   string
+	glob   *glob.Pattern
 }
+
+// front is what a key's firstWord must have, where mask has ones, for a pattern to match.
+// Those of a user stand side by side, apart from the rest: ten are in three cache lines.
+type front struct{ word, mask uint64 }
 
 type patternKind uint8
 
@@ -38,9 +41,11 @@ func newPattern(text string, a Access) pattern {
 	} else {
 		p.kind = isText
 	}
-	p.word = firstWord([]byte(p.head))
-	p.mask = firstWord(bytes.Repeat([]byte{0xff}, min(len(p.head), 8)))
 	return p
+}
+
+func (p *pattern) front() front {
+	return front{firstWord([]byte(p.head)), firstWord(bytes.Repeat([]byte{0xff}, min(len(p.head), 8)))}
 }
 
 // firstWord is a key's first eight bytes, or all it has and zeros.
@@ -55,11 +60,8 @@ func firstWord(key []byte) uint64 {
 	return w
 }
 
-// match tells whether the pattern matches a key, whose firstWord is word.
-func (p *pattern) match(word uint64, key []byte) bool {
-	if word&p.mask != p.word {
-		return false
-	}
+// match tells whether the pattern matches a key that has its front.
+func (p *pattern) match(key []byte) bool {
 	switch p.kind {
 	case isText:
 		return string(key) == p.head

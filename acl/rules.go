@@ -171,10 +171,10 @@ func isHash(s string) bool {
 func (s *selector) apply(t *Table, rule string, o Options) error {
 	switch strings.ToLower(rule) {
 	case "allkeys", "~*":
-		s.allKeys, s.patterns = true, nil
+		s.allKeys, s.patterns, s.fronts = true, nil, nil
 		return nil
 	case "resetkeys":
-		s.allKeys, s.patterns = false, nil
+		s.allKeys, s.patterns, s.fronts = false, nil, nil
 		return nil
 	case "allchannels", "&*":
 		s.allChannels, s.channels = true, nil
@@ -251,7 +251,8 @@ func (s *selector) addPattern(a Access, text string) error {
 			return nil
 		}
 	}
-	s.patterns = append(s.patterns, newPattern(text, a))
+	p := newPattern(text, a)
+	s.patterns, s.fronts = append(s.patterns, p), append(s.fronts, p.front())
 	return nil
 }
 

@@ -45,6 +45,7 @@ type selector struct {
 	rules []string
 
 	patterns []pattern
+	fronts   []front // of patterns, each at its place
 	channels []channel
 	dbs      []int // in ascending order
 }
@@ -82,6 +83,7 @@ func (s *selector) clone() selector {
 	c := *s
 	c.commands = slices.Clone(s.commands)
 	c.rules, c.patterns, c.channels, c.dbs = slices.Clone(s.rules), slices.Clone(s.patterns), slices.Clone(s.channels), slices.Clone(s.dbs)
+	c.fronts = slices.Clone(s.fronts)
 	c.firstArgs = nil
 	for n, list := range s.firstArgs {
 		c.addFirstArgs(n, list...)

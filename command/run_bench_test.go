@@ -31,6 +31,7 @@ func BenchmarkRun(b *testing.B) {
 			func(key []byte, _ int) [][]byte { return [][]byte{[]byte("GET"), key} }},
 		{"GET of a user with ten patterns", func(key []byte, _ int) [][]byte { return [][]byte{[]byte("SET"), key, value} },
 			func(key []byte, _ int) [][]byte { return [][]byte{[]byte("GET"), key} }},
+		{"SET of a user with ten patterns", nil, func(key []byte, _ int) [][]byte { return [][]byte{[]byte("SET"), key, value} }},
 		{"INCR", nil, func(key []byte, _ int) [][]byte { return [][]byte{[]byte("INCR"), key} }},
 		{"LPUSH", nil, func(key []byte, _ int) [][]byte { return [][]byte{[]byte("LPUSH"), key, []byte("element")} }},
 		{"HSET", nil, func(key []byte, i int) [][]byte {
@@ -71,10 +72,11 @@ func BenchmarkRun(b *testing.B) {
 				w.Buf = w.Buf[:0]
 			}
 			if strings.Contains(v.name, "of a user") {
-				rules := []string{"on", "nopass", "+@all", "~key:*"}
+				rules := []string{"on", "nopass", "+@all"}
 				for i := range 9 {
 					rules = append(rules, fmt.Sprintf("~other%d:*", i))
 				}
+				rules = append(rules, "~key:*")
 				if err := s.changeUser("u", rules, nil); err != nil || !s.LoginAs(c, "u") {
 					b.Fatal("no such user: ", err)
 				}
