@@ -32,7 +32,7 @@ type usage struct {
 	// kept is what they keep from the system and from Go's heap for that: used with what is
 	// lost in half-empty pages. most is how much it may be before that is made less.
 	kept, most atomic.Int64
-	pressure   atomic.Int64 // see SetPressure
+	allowed    atomic.Int64 // see SetMostKept
 	dbs        atomic.Pointer[[]dbUsage]
 	over       atomic.Bool // as it was last told: used, or that of a database, is above its limit, or too much is kept
 
@@ -57,15 +57,16 @@ type reported struct {
 func (u *usage) init() {
 	u.limit.Store(NoLimit)
 	u.most.Store(NoLimit)
+	u.allowed.Store(NoLimit)
 }
 
 // mostOf is how much memory may be kept where so much may be used. The rest of what a
 // process may take, a tenth of the limit and 64 MiB more, is for what is no data.
-func mostOf(limit, pressure int64) int64 {
+func mostOf(limit int64) int64 {
 	if limit == NoLimit {
 		return NoLimit
 	}
-	return limit + limit/10 + 24<<20 - pressure
+	return limit + limit/10 + 24<<20
 }
 
 // DBLimit is a limit for one database.
@@ -96,7 +97,7 @@ func (ks *Keyspace) SetLimits(limit int64, dbs []DBLimit) {
 		ks.Report()
 	}
 	u.limit.Store(limit)
-	u.most.Store(mostOf(limit, u.pressure.Load()))
+	u.most.Store(min(mostOf(limit), u.allowed.Load()))
 	u.settle(ks)
 }
 
@@ -118,12 +119,12 @@ func (ks *Keyspace) Used() int64 { return ks.usage.used.Load() }
 // See Used.
 func (ks *Keyspace) Kept() int64 { return ks.usage.kept.Load() }
 
-// SetPressure has so many bytes less kept than the limit allows: the process takes more
-// beside them than it should.
-func (ks *Keyspace) SetPressure(bytes int64) {
+// SetMostKept has no more kept than so many bytes, also where the limit allows more: the
+// process takes more beside them than it should. NoLimit ends that.
+func (ks *Keyspace) SetMostKept(bytes int64) {
 	u := &ks.usage
-	u.pressure.Store(bytes)
-	u.most.Store(mostOf(u.limit.Load(), bytes))
+	u.allowed.Store(bytes)
+	u.most.Store(min(mostOf(u.limit.Load()), bytes))
 	u.settle(ks)
 }
 

@@ -17,6 +17,10 @@ import (
 
 const (
 	heapEvery = 100 * time.Millisecond
+	// heapSoon is in its place where the process is within boundNear of its bound: a fast
+	// writer fills that in the tenth of a second.
+	heapSoon  = 10 * time.Millisecond
+	boundNear = 32 << 20
 	// programMemory is what is resident of the program itself, and in no book of Go's.
 	programMemory = 16 << 20
 	// heapLeast is what Go's heap may take besides values whatever else there is:
@@ -31,14 +35,19 @@ const (
 // bound is how much the process shall take at most for a maxmemory.
 func bound(limit int64) int64 { return limit + limit/10 + 64<<20 }
 
-// pressureOf is how much less data is to be kept, from what it was a moment ago, where
-// the process has rss bytes: the collector falls behind where processors are few, and
-// pieces of free memory on Go's heap do not fit what is needed.
-func pressureOf(before, limit, rss int64) int64 {
+// mostKept is how much data may be kept, with what pages of it lose, from what that was a
+// moment ago, where kept are and the process has rss bytes. The collector falls behind where
+// processors are few, and pieces of free memory on Go's heap do not fit what is needed: where
+// many sorted sets grew side by side, each page has something of all of them, and is free
+// when the last one goes. So less is kept until there is room, but half of the limit always.
+func mostKept(before, limit, kept, rss int64) int64 {
 	if over := rss - (bound(limit) - boundSlack); over > 0 {
-		return min(before+over/2, limit/4)
+		return max(min(before, kept)-over/4, limit/2)
 	}
-	return max(0, before-max(before/32, 256<<10))
+	if before >= bound(limit) {
+		return keyspace.NoLimit // it is less than that in any case
+	}
+	return before + max(before/256, 128<<10)
 }
 
 // heapLimit is Go's memory limit for a maxmemory, where slabs and values on the heap
@@ -56,9 +65,9 @@ func holdHeap(cfg *config.Config, ks *keyspace.Keyspace, rss func() int64, stop 
 	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
 		return
 	}
-	tick := time.NewTicker(heapEvery)
+	tick := time.NewTimer(heapEvery)
 	defer tick.Stop()
-	now, pressure := int64(math.MaxInt64), int64(0)
+	now, most := int64(math.MaxInt64), int64(keyspace.NoLimit)
 	for {
 		select {
 		case <-stop:
@@ -66,17 +75,25 @@ func holdHeap(cfg *config.Config, ks *keyspace.Keyspace, rss func() int64, stop 
 			return
 		case <-tick.C:
 		}
-		want := int64(math.MaxInt64)
+		want, next := int64(math.MaxInt64), heapEvery
 		if limit := cfg.MaxMemory.Load(); limit > 0 {
 			m := ks.Memory(false)
 			want = heapLimit(limit, m.Held, m.Objects+m.Index)
 			if want != math.MaxInt64 {
-				if p := pressureOf(pressure, limit, rss()); p != pressure {
-					pressure = p
-					ks.SetPressure(p)
+				has := rss()
+				if m := mostKept(most, limit, ks.Kept(), has); m != most {
+					most = m
+					ks.SetMostKept(m)
+				}
+				if has > bound(limit)-boundNear {
+					next = heapSoon
 				}
 			}
+		} else if most != keyspace.NoLimit {
+			most = keyspace.NoLimit
+			ks.SetMostKept(most)
 		}
+		tick.Reset(next)
 		if d := want - now; d > heapStep || d < -heapStep {
 			debug.SetMemoryLimit(want)
 			now = want

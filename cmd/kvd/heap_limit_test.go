@@ -54,22 +54,27 @@ func TestHoldHeap(t *testing.T) {
 	}
 }
 
-func TestPressure(t *testing.T) {
-	const limit = 100 << 20
-	p := pressureOf(0, limit, bound(limit)-boundSlack+10<<20)
-	if p != 5<<20 {
-		t.Errorf("10 MiB too much make a pressure of %d", p)
+func TestMostKept(t *testing.T) {
+	const limit, kept = 100 << 20, 90 << 20
+	high := bound(limit) - boundSlack + 8<<20
+	m := mostKept(keyspace.NoLimit, limit, kept, high)
+	if m != 88<<20 {
+		t.Errorf("8 MiB too much leave %d of %d", m, kept)
+	}
+	// What has been let go of is not there at once.
+	if m = mostKept(m, limit, kept, high); m != 86<<20 {
+		t.Errorf("and then %d", m)
 	}
 	for range 100 {
-		p = pressureOf(p, limit, bound(limit)+50<<20)
+		m = mostKept(m, limit, kept, high)
 	}
-	if p != limit/4 {
-		t.Errorf("it grows to %d of %d", p, limit)
+	if m != limit/2 {
+		t.Errorf("it falls to %d of %d", m, limit)
 	}
 	for range 1000 {
-		p = pressureOf(p, limit, bound(limit)-boundSlack)
+		m = mostKept(m, limit, kept, bound(limit)-boundSlack)
 	}
-	if p != 0 {
-		t.Errorf("%d is left when all is well", p)
+	if m != keyspace.NoLimit {
+		t.Errorf("%d is left when all is well", m)
 	}
 }

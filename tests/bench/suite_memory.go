@@ -64,11 +64,15 @@ const churnLeast, churnMost = 8, 2000
 
 // churnSize is the size of value i in a pass: both servers get the same.
 func churnSize(seed uint64, pass int, i int64) int {
-	// SplitMix64's finalizer (Steele, Lea, Flood 2014): neighbours get independent sizes.
-	z := seed + uint64(pass)<<48 + uint64(i)*0x9e3779b97f4a7c15
+	z := churnMix(seed + uint64(pass)<<48 + uint64(i)*0x9e3779b97f4a7c15)
+	return churnLeast + int(z%(churnMost-churnLeast+1))
+}
+
+// churnMix is SplitMix64's finalizer (Steele, Lea, Flood 2014): neighbours get independent sizes.
+func churnMix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return churnLeast + int((z^z>>31)%(churnMost-churnLeast+1))
+	return z ^ z>>31
 }
 
 // churn measures resident memory at each step of a life of rewrites and deletions. One server at a time: the data are large.

@@ -25,6 +25,9 @@ var thresholds = []threshold{
 	{"throughput/*/*/*/rps", "ratio", ">=", 1},
 
 	{"memory/*/bytes a key", "ratio", "<=", 0.7},
+	{"maxmemory/*/most to bound", "kvd", "<=", 1},
+	{"maxmemory/*/rps to without", "kvd", ">=", 0.9},
+	{"maxmemory/*/GET p99 to without", "kvd", "<=", 2},
 	{"churn/*/*/RSS", "ratio", "<=", 1},
 
 	{"growth/*/GET worst", "ratio", "<=", 1},
