@@ -31,9 +31,26 @@ func runSession(t *testing.T, dir string, env []string, name string, args ...str
 }
 
 // TestGoRedis runs clients/go, which is a module of its own.
-func TestGoRedis(t *testing.T) {
+func TestGoRedis(t *testing.T) { goRedis(t, false) }
+
+// TestGoRedisTLS runs the same over TLS, with a client's certificate.
+func TestGoRedisTLS(t *testing.T) { goRedis(t, true) }
+
+// withTLS starts a server and says what clients need to know of it: over TLS, that is a port and the
+// directory of their certificate.
+func withTLS(t *testing.T, tls bool) (s *harness.Server, port int, env []string) {
+	if !tls {
+		s = harness.StartKVD(t)
+		return s, s.Port, nil
+	}
+	ca := authority(t)
+	port, args := tlsArgs(t, ca)
+	return harness.StartKVD(t, args...), port, []string{"KVD_TLS_DIR=" + ca.Dir}
+}
+
+func goRedis(t *testing.T, tls bool) {
 	t.Parallel()
-	s := harness.StartKVD(t)
+	s, port, env := withTLS(t, tls)
 	dir := filepath.Join("clients", "go")
 	// The tests fetch nothing; tests/setup/install.sh does.
 	list := exec.Command("go", "list", "-deps", "-test", ".")
@@ -41,7 +58,7 @@ func TestGoRedis(t *testing.T) {
 	if out, err := list.CombinedOutput(); err != nil {
 		t.Skipf("go-redis is not in the module cache; tests/setup/install.sh fetches it (%v %s)", err, out)
 	}
-	env := []string{"GOPROXY=off", "KVD_ADDR=" + s.Addr}
+	env = append(env, "GOPROXY=off", "KVD_ADDR=127.0.0.1:"+strconv.Itoa(port))
 	if !s.Genuine {
 		env = append(env, "KVD_MODERN=1")
 	}
@@ -61,9 +78,14 @@ func TestEmbedded(t *testing.T) {
 }
 
 // TestNode runs clients/node with the packages that tests/setup/install.sh has put into the cache directory.
-func TestNode(t *testing.T) {
+func TestNode(t *testing.T) { nodeClients(t, false) }
+
+// TestNodeTLS runs the same over TLS, with a client's certificate.
+func TestNodeTLS(t *testing.T) { nodeClients(t, true) }
+
+func nodeClients(t *testing.T, tls bool) {
 	t.Parallel()
-	s := harness.StartKVD(t)
+	s, port, env := withTLS(t, tls)
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("no node on PATH; ioredis and redis of Node are not tried")
@@ -74,9 +96,9 @@ func TestNode(t *testing.T) {
 			t.Skipf("%v; tests/setup/install.sh gets it", err)
 		}
 	}
-	args := []string{filepath.Join("clients", "node", "session.js"), strconv.Itoa(s.Port)}
+	args := []string{filepath.Join("clients", "node", "session.js"), strconv.Itoa(port)}
 	if !s.Genuine {
 		args = append(args, "--modern")
 	}
-	runSession(t, "", []string{"NODE_MODULES=" + modules}, node, args...)
+	runSession(t, "", append(env, "NODE_MODULES="+modules), node, args...)
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets what the tests use and this machine lacks:
-#   redis-server, redis-sentinel, redis-tools, memcached, lua5.1, tcl, procps    Debian packages, through apt-get, as root or with sudo
+#   redis-server, redis-sentinel, redis-tools, memcached, lua5.1, tcl, tcl-tls, procps    Debian packages, through apt-get, as root or with sudo
 #   redis-py                                  its newest release, into a venv under the cache directory
 #   go-redis                                  as tests/clients/go/go.sum has it, into Go's module cache
 #   ioredis and redis of Node                 as tests/clients/node has them locked, into the cache
@@ -77,6 +77,11 @@ need() {
 need lua5.1 lua5.1
 need redis-cli redis-tools
 need tclsh tcl
+has_tcl_tls() { echo 'package require tls' | tclsh >/dev/null 2>&1; } # a library, not a command
+if command -v tclsh >/dev/null && ! has_tcl_tls; then
+	say "installing tcl-tls"
+	{ apt_install tcl-tls && has_tcl_tls; } || lacking+=("tcl-tls (for make conformance with --tls)")
+fi
 need pgrep procps
 [ $arch = 1 ] && need qemu-aarch64-static qemu-user-static
 for name in redis-server redis-sentinel memcached; do

@@ -1,6 +1,7 @@
 // Package clients runs go-redis against the server that KVD_ADDR names (host:port), whose databases it
 // empties. It is a module of its own, so that kvd's needs nothing of it; TestGoRedis of kvd/tests runs
-// it. With KVD_MODERN=1 the server also has what came after Redis 7.0.
+// it. With KVD_MODERN=1 the server also has what came after Redis 7.0. KVD_TLS_DIR names the directory of
+// ca.crt, client.crt and client.key, with which the clients speak TLS.
 //
 // Not tried, because kvd lacks it: scripts and functions, streams, geo and HyperLogLog commands,
 // ACLs with more users than default, cluster mode (ClusterClient), Redis's modules.
@@ -8,10 +9,13 @@ package clients
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -56,11 +60,29 @@ type check struct {
 
 // client makes a client of the server that is closed at the test's end.
 func (c check) client(set func(*redis.Options)) *redis.Client {
-	o := &redis.Options{Addr: addr, Protocol: c.proto, MaxRetries: -1}
+	o := &redis.Options{Addr: addr, Protocol: c.proto, MaxRetries: -1, TLSConfig: c.tls()}
 	set(o)
 	r := redis.NewClient(o)
 	c.t.Cleanup(func() { r.Close() })
 	return r
+}
+
+// tls is how the clients speak TLS; nil where they do not.
+func (c check) tls() *tls.Config {
+	c.t.Helper()
+	dir := os.Getenv("KVD_TLS_DIR")
+	if dir == "" {
+		return nil
+	}
+	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "client.crt"), filepath.Join(dir, "client.key"))
+	c.ok(err)
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
+	c.ok(err)
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		c.t.Fatal("ca.crt has no certificate")
+	}
+	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}}
 }
 
 func (c check) ok(err error) {

@@ -4,19 +4,24 @@
 //
 // NODE_MODULES is the directory that holds the packages. Each check prints what it found if it does
 // not hold; the exit code is 1 then. The server's databases are emptied. --modern adds what came
-// after Redis 7.0.
+// after Redis 7.0. KVD_TLS_DIR names the directory of ca.crt, client.crt and client.key, with which the
+// clients speak TLS.
 //
 // Not tried, because kvd lacks it: scripts and functions, streams, geo and HyperLogLog commands,
 // ACLs with more users than default, cluster mode, Redis's modules.
 'use strict';
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
 const path = require('node:path');
 const Redis = require(path.resolve(process.env.NODE_MODULES, 'ioredis'));
 const node = require(path.resolve(process.env.NODE_MODULES, 'redis'));
 
 const port = Number(process.argv[2]);
 const modern = process.argv.includes('--modern');
+const tlsDir = process.env.KVD_TLS_DIR;
+const file = (name) => fs.readFileSync(path.join(tlsDir, name));
+const tls = tlsDir ? { ca: file('ca.crt'), cert: file('client.crt'), key: file('client.key') } : undefined;
 
 // until polls f until it returns something true.
 async function until(what, f) {
@@ -35,7 +40,7 @@ const open = [];
 // ---- ioredis
 
 function io(protocol, options) {
-	const r = new Redis({ port, host: '127.0.0.1', db: 9, protocol, ...options });
+	const r = new Redis({ port, host: '127.0.0.1', tls, db: 9, protocol, ...options });
 	open.push(() => r.disconnect());
 	return r;
 }
@@ -164,7 +169,7 @@ const ioredis = {
 // ---- redis
 
 async function connect(RESP, options) {
-	const r = node.createClient({ RESP, database: 9, socket: { port, host: '127.0.0.1', reconnectStrategy: false }, ...options });
+	const r = node.createClient({ RESP, database: 9, socket: { port, host: '127.0.0.1', reconnectStrategy: false, ...(tls && { tls: true, ...tls }) }, ...options });
 	r.on('error', () => {}); // what matters rejects the command
 	open.push(() => r.isOpen && r.destroy());
 	await r.connect();
@@ -296,7 +301,7 @@ const nodeRedis = {
 	for (const [library, checks] of Object.entries({ ioredis, redis: nodeRedis })) {
 		for (const [name, f] of Object.entries(checks)) {
 			for (const protocol of [2, 3]) {
-				const admin = new Redis({ port, host: '127.0.0.1' });
+				const admin = new Redis({ port, host: '127.0.0.1', tls });
 				await admin.flushall();
 				admin.disconnect();
 				console.log(library, name, protocol);
