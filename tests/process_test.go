@@ -4,7 +4,9 @@ package tests
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,6 +127,59 @@ func statusField(status []byte, name string) string {
 		}
 	}
 	return ""
+}
+
+// TestMultipath: mptcp is offered to clients, and repl-mptcp asks the leader for it; by default neither.
+func TestMultipath(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var offer net.ListenConfig
+	offer.SetMultipathTCP(true)
+	l, err := offer.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var ask net.Dialer
+	ask.SetMultipathTCP(true)
+	// uses tells whether a connection has several paths, or could.
+	uses := func(c net.Conn) bool {
+		is, err := c.(*net.TCPConn).MultipathTCP()
+		return err == nil && is
+	}
+	own, err := ask.DialContext(ctx, "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	if c, err := l.Accept(); err != nil {
+		t.Fatal(err)
+	} else if c.Close(); !uses(own) {
+		t.Skip("the system has no multipath TCP")
+	}
+	for _, want := range []bool{true, false} {
+		value := map[bool]string{true: "yes", false: "no"}[want]
+		s := harness.StartKVD(t, "--mptcp", value, "--repl-mptcp", value)
+		c, err := ask.DialContext(ctx, "tcp", s.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if uses(c) != want {
+			t.Errorf("mptcp %s: a client has %v", value, uses(c))
+		}
+		_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second))
+		s.MustDial(t).MustDo(t, "REPLICAOF", "127.0.0.1", strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		link, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uses(link) != want {
+			t.Errorf("repl-mptcp %s: the leader has %v", value, uses(link))
+		}
+		s.MustDial(t).MustDo(t, "REPLICAOF", "NO", "ONE")
+		link.Close()
+	}
 }
 
 // TestShutdownOnSignal: shutdown-on-sigterm has the data saved, or not.
