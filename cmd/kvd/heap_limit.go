@@ -28,8 +28,10 @@ const (
 	heapLeast = 24 << 20
 	// heapStep is the least change of the limit: each stops the world for a moment.
 	heapStep = 2 << 20
-	// boundSlack is how much below its bound the process is to stay.
+	// boundSlack is how much below its bound the process is to stay, and yieldSlack where
+	// less data begins to be kept for that.
 	boundSlack = 8 << 20
+	yieldSlack = 16 << 20
 )
 
 // bound is how much the process shall take at most for a maxmemory.
@@ -41,7 +43,7 @@ func bound(limit int64) int64 { return limit + limit/10 + 64<<20 }
 // many sorted sets grew side by side, each page has something of all of them, and is free
 // when the last one goes. So less is kept until there is room, but half of the limit always.
 func mostKept(before, limit, kept, rss int64) int64 {
-	if over := rss - (bound(limit) - boundSlack); over > 0 {
+	if over := rss - (bound(limit) - yieldSlack); over > 0 {
 		return max(min(before, kept)-over/4, limit/2)
 	}
 	if before >= bound(limit) {

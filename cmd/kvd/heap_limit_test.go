@@ -56,7 +56,7 @@ func TestHoldHeap(t *testing.T) {
 
 func TestMostKept(t *testing.T) {
 	const limit, kept = 100 << 20, 90 << 20
-	high := bound(limit) - boundSlack + 8<<20
+	high := bound(limit) - yieldSlack + 8<<20
 	m := mostKept(keyspace.NoLimit, limit, kept, high)
 	if m != 88<<20 {
 		t.Errorf("8 MiB too much leave %d of %d", m, kept)
@@ -72,7 +72,7 @@ func TestMostKept(t *testing.T) {
 		t.Errorf("it falls to %d of %d", m, limit)
 	}
 	for range 1000 {
-		m = mostKept(m, limit, kept, bound(limit)-boundSlack)
+		m = mostKept(m, limit, kept, bound(limit)-yieldSlack)
 	}
 	if m != keyspace.NoLimit {
 		t.Errorf("%d is left when all is well", m)

@@ -83,7 +83,7 @@ var suites = []suite{
 	{"churn", "resident memory over rewrites at other sizes and deletion of four fifths; keys is the largest step",
 		extent{rounds: 1, keys: 5 * million, limit: 60 * time.Minute}, nil, churn},
 	{"maxmemory", "resident memory under a limit of value-mib over writes at many sizes, rewrites, deletions and growing collections; what it costs",
-		extent{rounds: 3, keys: 1, valueMiB: 512, limit: 60 * time.Minute}, nil, maxmemory},
+		extent{rounds: 3, keys: 1, valueMiB: 512, tests: "cost,life", limit: 60 * time.Minute}, nil, maxmemory},
 	{"growth", "delays of another client's GETs while the keyspace grows from nothing, and under one {tag}",
 		extent{rounds: 3, keys: 10 * million, limit: 30 * time.Minute},
 		&extent{rounds: 1, keys: million, limit: time.Minute}, growth},
@@ -154,7 +154,7 @@ func parseFlags(args []string) (options, error) {
 	f.Float64Var(&o.over.seconds, "seconds", 0, "aim of each timed load (expiry: of the idle time and the span of the probes; snapshot: of the calm; fullsync: of the throttling); 0: the suite's own")
 	f.IntVar(&o.over.conns, "conns", 0, "idle: connections; 0: the suite's own number")
 	f.IntVar(&o.over.valueMiB, "value-mib", 0, "idle: size of the huge value, at most 512; maxmemory: the limit; 0: the suite's own")
-	f.StringVar(&o.over.tests, "tests", "", "throughput and scaling: of "+defaultTests+"; empty: the suite's own; collections: commands, and nothing else; scripts: names of scripts; empty: all")
+	f.StringVar(&o.over.tests, "tests", "", "throughput and scaling: of "+defaultTests+"; empty: the suite's own; collections: commands, and nothing else; scripts: names of scripts; empty: all; maxmemory: of cost,life")
 	f.DurationVar(&o.over.limit, "limit", 0, "a suite is given up after this; 0: the suite's own limit")
 	f.Int64Var(&o.requests, "n", 0, "requests of a timed load; 0: from -seconds")
 	f.IntVar(&o.clients, "clients", 50, "connections of the load")
