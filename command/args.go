@@ -14,7 +14,7 @@ import (
 func (c *Ctx) Int(i int) (int64, bool) {
 	n, ok := ParseInt(c.Args[i])
 	if !ok {
-		c.W.Error(errNotInt)
+		c.W.Error(ErrNotInt)
 	}
 	return n, ok
 }
@@ -57,7 +57,7 @@ func (c *Ctx) int32Arg(i int) (int, bool) {
 func (c *Ctx) DbArg(i int) (int, bool) {
 	n, ok := c.int32Arg(i)
 	if ok && (n < 0 || n >= c.S.Keyspace.Databases()) {
-		c.Err(errDBIndex)
+		c.Err(ErrDBIndex)
 		return 0, false
 	}
 	return n, ok
@@ -97,7 +97,7 @@ func (c *Ctx) Timeout(i int) (ms int64, ok bool) {
 func (c *Ctx) ExpiryArg(arg []byte, unit int64, relative bool) (ms int64, ok bool) {
 	n, ok := ParseInt(arg)
 	if !ok {
-		c.Err(errNotInt)
+		c.Err(ErrNotInt)
 		return 0, false
 	}
 	if n <= 0 || n > math.MaxInt64/unit {

@@ -127,7 +127,7 @@ func (f *clientFilter) cond(c *Ctx, word string, i int) (holds func(cl *Client) 
 			return nil, 0
 		}
 		if db < 0 || db >= int64(c.S.Keyspace.Databases()) {
-			c.Err("ERR " + strings.TrimPrefix(errDBIndex, "ERR "))
+			c.Err("ERR " + strings.TrimPrefix(ErrDBIndex, "ERR "))
 			return nil, 0
 		}
 		return func(cl *Client) bool { return int64(cl.DB()) == db }, 1

@@ -54,7 +54,7 @@ func (a *Applier) flags(arg []byte) (*Row, [][]byte) {
 func cmdFlags(c *Ctx) {
 	flags, err := strconv.ParseUint(string(c.Args[2]), 10, 32)
 	if err != nil {
-		c.Err(errNotInt)
+		c.Err(ErrNotInt)
 		return
 	}
 	k := &c.Keys[0]

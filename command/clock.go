@@ -76,7 +76,7 @@ func (s *Server) dueWakes() (due []readyKey) {
 func debugTimeTravel(c *Ctx, args [][]byte) {
 	ms, ok := ParseInt(args[0])
 	if !ok || ms < 0 || ms > int64(keyspace.MostAdvance/time.Millisecond) || !c.S.Keyspace.Advance(time.Duration(ms)*time.Millisecond) {
-		c.Err(errNotInt)
+		c.Err(ErrNotInt)
 		return
 	}
 	c.W.OK()

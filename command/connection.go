@@ -204,7 +204,7 @@ func cmdSelect(c *Ctx) {
 	case n < math.MinInt32 || n > math.MaxInt32:
 		c.Err("ERR value is out of range, value must between -2147483648 and 2147483647")
 	case n < 0 || n >= int64(c.S.Keyspace.Databases()):
-		c.Err(errDBIndex)
+		c.Err(ErrDBIndex)
 	default:
 		c.C.db.Store(int32(n))
 		c.W.OK()

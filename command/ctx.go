@@ -1,6 +1,8 @@
 package command
 
 import (
+	"time"
+
 	"kvd/keyspace"
 	"kvd/resp/wire"
 )
@@ -73,6 +75,9 @@ func (c *Ctx) EffectIn(db int, args ...[]byte) {
 
 // NoEffect says that the command is not to be journaled itself.
 func (c *Ctx) NoEffect() { c.explicit = true }
+
+// Moment is the moment of the command, of which Now is the millisecond.
+func (c *Ctx) Moment() time.Time { return c.x.now }
 
 // Close ends the connection after the reply.
 func (c *Ctx) Close() { c.outcome = Close }

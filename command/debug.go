@@ -213,7 +213,7 @@ func debugTiming(c *Ctx, args [][]byte) {
 func debugHTStats(c *Ctx, args [][]byte) {
 	db, ok := ParseInt(args[0])
 	if !ok {
-		c.Err(errNotInt)
+		c.Err(ErrNotInt)
 		return
 	}
 	if db < 0 || db >= int64(c.S.Keyspace.Databases()) {

@@ -78,6 +78,17 @@ func (x *Exec) redirected(ctx *Ctx) bool {
 	return true
 }
 
+// ReadReplica says whether the client is sent to the leader also for what reads (off), or
+// for what writes alone. It returns false for a client that is not sent there at all.
+func (c *Ctx) ReadReplica(on bool) bool {
+	if !c.C.redirects {
+		return false
+	}
+	c.C.readsReplica = on
+	c.C.set(stateReadsReplica, on)
+	return true
+}
+
 // gateText is why the server's state does not admit a command, "" if it does.
 func (x *Exec) gateText(ctx *Ctx, gate uint32) string {
 	var broken error

@@ -262,6 +262,18 @@ func percent(part, whole int64) string {
 	return fmt.Sprintf("%.2f%%", float64(part)/float64(whole)*100)
 }
 
+// human is a size as INFO shows it to people: "1.50M".
+func human(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + "B"
+	}
+	f, units := float64(n)/1024, "KMGTP"
+	for len(units) > 1 && f >= 1024 {
+		f, units = f/1024, units[1:]
+	}
+	return fmt.Sprintf("%.2f%c", f, units[0])
+}
+
 func ratio(a, b int64) string {
 	if b <= 0 {
 		return "0.00"

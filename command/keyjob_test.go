@@ -75,7 +75,7 @@ func TestKeyJobArguments(t *testing.T) {
 	s.want("keyjob start unlink a b", "-ERR syntax error\n")
 	s.want("keyjob start move a", "-ERR syntax error\n")
 	s.want("keyjob start expire a", "-ERR syntax error\n")
-	s.want("keyjob start expire a x", "-"+errNotInt+"\n")
+	s.want("keyjob start expire a x", "-"+ErrNotInt+"\n")
 	s.want("keyjob start expire a 9223372036854775807", "-ERR invalid expire time in 'keyjob|start' command\n")
 	s.want("keyjob status 7", "-ERR no such job\n")
 	s.want("keyjob cancel 7", "-ERR no such job\n")

@@ -150,9 +150,9 @@ func cmdSave(c *Ctx) {
 
 func cmdLastSave(c *Ctx) { c.W.Int(c.S.persist.LastSave()) }
 
-// flushed is what FLUSHALL does besides: a snapshot being written is given up,
+// Flushed is what FLUSHALL does besides: a snapshot being written is given up,
 // and where there are save points the file becomes empty before the reply.
-func (c *Ctx) flushed() {
+func (c *Ctx) Flushed() {
 	p := c.S.persist
 	if p.Saving() {
 		p.Abort()

@@ -437,7 +437,7 @@ func cmdPsync(c *Ctx) {
 	from, ok := ParseInt(c.Args[2])
 	if !ok {
 		c.S.Log.Warningf("Replica %s asks for synchronization but with a wrong offset", c.C.Addr)
-		c.Err(errNotInt)
+		c.Err(ErrNotInt)
 		return
 	}
 	q := SyncRequest{ReplID: string(c.Args[1]), From: from}

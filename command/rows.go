@@ -15,7 +15,6 @@ func Rows() []*Row {
 		clientRows(),
 		pubsubRows(),
 		aclRows(),
-		serverRows(),
 		commandRows(),
 		configRows(),
 		infoRows(),
@@ -25,11 +24,9 @@ func Rows() []*Row {
 		hotkeysRows(),
 		latencyRows(),
 		monitorRows(),
-		absentRows(),
 		persistRows(),
 		aofRows(),
 		replicationRows(),
 		replicaofRows(),
-		clusterOffRows(),
 	)
 }

@@ -398,7 +398,7 @@ const errNoScript = "NOSCRIPT No matching script. Please use EVAL."
 
 // eval is EVAL, EVAL_RO, EVALSHA and EVALSHA_RO.
 func (by scriptFinder) eval(c *Ctx) {
-	if !c.numKeysFit(errNotInt) {
+	if !c.numKeysFit(ErrNotInt) {
 		return
 	}
 	sc := by.find(c.x, c.Args)

@@ -130,10 +130,10 @@ func TestThrottle(t *testing.T) {
 	for _, line := range []string{"-1 30 60", "2 0 60", "2 30 0", "2 30 60 -1", "9223372036854775807 30 60", "2 30 9223372036854775807", "9223372036854775806 1 60"} {
 		s.want("cl.throttle k "+line, "-"+ErrNotPositive+"\n")
 	}
-	s.want("cl.throttle k 2 30 x", "-"+errNotInt+"\n")
+	s.want("cl.throttle k 2 30 x", "-"+ErrNotInt+"\n")
 	s.want("cl.throttle k 2 30 60 1 1", "-ERR wrong number of arguments for 'cl.throttle' command\n")
 	s.want("set k text", "+OK\n")
-	s.want("cl.throttle k 2 30 60", "-"+errNotInt+"\n")
+	s.want("cl.throttle k 2 30 60", "-"+ErrNotInt+"\n")
 	s.want("lpush l a", ":1\n")
 	s.want("cl.throttle l 2 30 60", "-"+ErrWrongType+"\n")
 }

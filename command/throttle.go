@@ -61,7 +61,7 @@ func cmdThrottle(c *Ctx) {
 			return
 		}
 		if at > now+most {
-			c.Err(errNotInt)
+			c.Err(ErrNotInt)
 			return
 		}
 		paid = max(paid, at)

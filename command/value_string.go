@@ -197,12 +197,12 @@ func (c *Ctx) NumberAt(e *keyspace.Entry) (int64, bool) {
 	}
 	v := c.StringOf(e)
 	if v.Len() > 32 {
-		c.Err(errNotInt)
+		c.Err(ErrNotInt)
 		return 0, false
 	}
 	n, ok := ParseInt(v.Bytes())
 	if !ok {
-		c.Err(errNotInt)
+		c.Err(ErrNotInt)
 	}
 	return n, ok
 }

@@ -148,3 +148,18 @@ const watchedBytes = 96
 func waitName(db int, k *keyspace.Key) string {
 	return string(append([]byte{byte(db), byte(db >> 8)}, k.B...))
 }
+
+// ExpireWatched removes, in these databases, the watched keys of all of them whose time is
+// over. It is for an exchange of databases: found later, where it came by the exchange,
+// such a key would be a change.
+func (c *Ctx) ExpireWatched(dbs ...int) {
+	for _, db := range dbs {
+		c.S.watches.each(db, func(k *keyspace.Key, _ []*Client) {
+			for _, db := range dbs {
+				c.Use(db)
+				c.LookupNoTouch(k)
+			}
+		})
+	}
+	c.Use(c.C.DB())
+}

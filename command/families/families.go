@@ -10,6 +10,7 @@ import (
 	"kvd/command/keys"
 	"kvd/command/list"
 	"kvd/command/memcached"
+	"kvd/command/server"
 	"kvd/command/set"
 	"kvd/command/str"
 	"kvd/command/stream"
@@ -31,6 +32,7 @@ func All() [][]*command.Row {
 		stream.Rows(),
 		keys.Rows(),
 		memcached.Rows(),
+		server.Rows(),
 	}
 }
 

@@ -1,57 +1,52 @@
-package command
+package server
 
 import (
-	"fmt"
+	"kvd/command"
 	"math"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 
 	"kvd/config"
-	"kvd/keyspace"
 )
 
-// DBSIZE, FLUSHALL, FLUSHDB, LOLWUT, SWAPDB, TIME. SAVE and its kin are
-// in persist_cmds.go,
-// INFO is in info.go, CONFIG in config_cmds.go, COMMAND in command_cmds.go,
-// MEMORY in memory.go, DEBUG in debug.go.
+// DBSIZE, FLUSHALL, FLUSHDB, LOLWUT, SWAPDB, TIME.
 
-func serverRows() []*Row {
-	return []*Row{
-		{Name: "dbsize", Fn: cmdDBSize, Arity: 1, Flags: ReadOnly | Fast | Walks, Since: "1.0.0", Group: "server", Categories: "keyspace",
+func serverRows() []*command.Row {
+	return []*command.Row{
+		{Name: "dbsize", Fn: cmdDBSize, Arity: 1, Flags: command.ReadOnly | command.Fast | command.Walks, Since: "1.0.0", Group: "server", Categories: "keyspace",
 			Summary: "Returns the number of keys in the database.", Complexity: "O(1)", Tips: "request_policy:all_shards response_policy:agg_sum"},
-		{Name: "flushall", Fn: cmdFlushAll, Arity: -1, Flags: Write | LockAll, EveryDB: true, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
+		{Name: "flushall", Fn: cmdFlushAll, Arity: -1, Flags: command.Write | command.LockAll, EveryDB: true, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Empties all databases.", Complexity: "O(1); the memory is freed in the background", Syntax: "[ASYNC | SYNC]",
 			Tips: "request_policy:all_shards response_policy:all_succeeded"},
-		{Name: "flushdb", Fn: cmdFlushDB, Arity: -1, Flags: Write | LockAll, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
+		{Name: "flushdb", Fn: cmdFlushDB, Arity: -1, Flags: command.Write | command.LockAll, Since: "1.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Empties the database.", Complexity: "O(1); the memory is freed in the background", Syntax: "[ASYNC | SYNC]",
 			Tips: "request_policy:all_shards response_policy:all_succeeded"},
-		{Name: "lolwut", Fn: cmdLolwut, Arity: -1, Flags: ReadOnly | Fast, Since: "5.0.0", Group: "server",
+		{Name: "lolwut", Fn: cmdLolwut, Arity: -1, Flags: command.ReadOnly | command.Fast, Since: "5.0.0", Group: "server",
 			Summary: "Draws a picture and tells the version.", Complexity: "O(1)", Syntax: "[VERSION version]"},
-		{Name: "swapdb", Fn: cmdSwapDB, Arity: 3, Flags: Write | Fast | LockAll, DBArgs: DbsAt(1, 2), Since: "4.0.0", Group: "server", Categories: "keyspace dangerous",
+		{Name: "swapdb", Fn: cmdSwapDB, Arity: 3, Flags: command.Write | command.Fast | command.LockAll, DBArgs: command.DbsAt(1, 2), Since: "4.0.0", Group: "server", Categories: "keyspace dangerous",
 			Summary: "Exchanges two databases.", Complexity: "O(N) in the number of clients that watch or wait for keys of them", Syntax: "index1 index2"},
-		{Name: "time", Fn: cmdTime, Arity: 1, Flags: Loading | Stale | Fast, Since: "2.6.0", Group: "server",
+		{Name: "time", Fn: cmdTime, Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Since: "2.6.0", Group: "server",
 			Summary: "Returns the server's time: Unix seconds and microseconds.", Complexity: "O(1)", Tips: "nondeterministic_output"},
 	}
 }
 
-func cmdDBSize(c *Ctx) {
+func cmdDBSize(c *command.Ctx) {
 	n, _ := c.S.Keyspace.Size(c.DB(), c.HoldsAll())
 	c.W.Int(int64(n))
 }
 
 // flushArgs reads [ASYNC | SYNC]. Either way the databases are empty at once
 // and their memory is freed in the background.
-func (c *Ctx) flushArgs() bool {
+func flushArgs(c *command.Ctx) bool {
 	if len(c.Args) > 2 || len(c.Args) == 2 && !c.Word(1, "async") && !c.Word(1, "sync") {
-		c.Err(ErrSyntax)
+		c.Err(command.ErrSyntax)
 		return false
 	}
 	return true
 }
 
-func cmdFlushDB(c *Ctx) {
-	if !c.flushArgs() {
+func cmdFlushDB(c *command.Ctx) {
+	if !flushArgs(c) {
 		return
 	}
 	c.Dirty += c.Flush()
@@ -59,8 +54,8 @@ func cmdFlushDB(c *Ctx) {
 	c.W.OK()
 }
 
-func cmdFlushAll(c *Ctx) {
-	if !c.flushArgs() {
+func cmdFlushAll(c *command.Ctx) {
+	if !flushArgs(c) {
 		return
 	}
 	at := c.DB()
@@ -70,22 +65,22 @@ func cmdFlushAll(c *Ctx) {
 	}
 	c.Use(at)
 	c.Effect(c.Args...)
-	c.flushed()
+	c.Flushed()
 }
 
-func cmdSwapDB(c *Ctx) {
-	a, ok := ParseInt(c.Args[1])
+func cmdSwapDB(c *command.Ctx) {
+	a, ok := command.ParseInt(c.Args[1])
 	if !ok || a < math.MinInt32 || a > math.MaxInt32 {
 		c.Err("ERR invalid first DB index")
 		return
 	}
-	b, ok := ParseInt(c.Args[2])
+	b, ok := command.ParseInt(c.Args[2])
 	if !ok || b < math.MinInt32 || b > math.MaxInt32 {
 		c.Err("ERR invalid second DB index")
 		return
 	}
 	if n := int64(c.S.Keyspace.Databases()); a < 0 || a >= n || b < 0 || b >= n {
-		c.Err(errDBIndex)
+		c.Err(command.ErrDBIndex)
 		return
 	}
 	c.Dirty++
@@ -93,24 +88,14 @@ func cmdSwapDB(c *Ctx) {
 	if a == b {
 		return
 	}
-	// A watched key whose time is over, on either side, is missing from now on:
-	// found later, where it came by the exchange, it would be a change.
-	for _, db := range []int{int(a), int(b)} {
-		c.S.watches.each(db, func(k *keyspace.Key, _ []*Client) {
-			for _, db := range []int{int(a), int(b)} {
-				c.Use(db)
-				c.LookupNoTouch(k)
-			}
-		})
-	}
-	c.Use(c.C.DB())
+	c.ExpireWatched(int(a), int(b))
 	c.Swap(int(a), int(b))
 	c.ReadyAll(int(a)) // who waits for a key may find it there now
 	c.ReadyAll(int(b))
 }
 
-func cmdTime(c *Ctx) {
-	us := c.x.now.UnixMicro()
+func cmdTime(c *command.Ctx) {
+	us := c.Moment().UnixMicro()
 	c.W.Array(2)
 	c.W.BulkInt(us / 1e6)
 	c.W.BulkInt(us % 1e6)
@@ -118,7 +103,7 @@ func cmdTime(c *Ctx) {
 
 // cmdLolwut draws one of the ways through a maze; a version, which chooses the
 // picture in Redis, seeds it here.
-func cmdLolwut(c *Ctx) {
+func cmdLolwut(c *command.Ctx) {
 	r := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	if len(c.Args) > 2 && c.Word(1, "version") {
 		v, ok := c.Int(2)
@@ -136,16 +121,4 @@ func cmdLolwut(c *Ctx) {
 	}
 	b.WriteString("\nkvd ver. " + c.S.Version + ", Redis ver. " + config.RedisVersion + "\n")
 	c.W.Verbatim("txt", b.String())
-}
-
-// human is a size as INFO shows it to people: "1.50M".
-func human(n int64) string {
-	if n < 1024 {
-		return strconv.FormatInt(n, 10) + "B"
-	}
-	f, units := float64(n)/1024, "KMGTP"
-	for len(units) > 1 && f >= 1024 {
-		f, units = f/1024, units[1:]
-	}
-	return fmt.Sprintf("%.2f%c", f, units[0])
 }
