@@ -191,7 +191,7 @@ func cmdACLDryRun(c *Ctx) {
 		c.Err("ERR Command '" + Quote(args[0]) + "' not found")
 		return
 	}
-	if !row.arityOK(len(args)) {
+	if !row.ArityOK(len(args)) {
 		c.Err("ERR wrong number of arguments for '" + row.full + "' command")
 		return
 	}

@@ -38,7 +38,7 @@ func (x *Exec) admit(ctx *Ctx) bool {
 	if c.lastCmd.Load() != row {
 		c.lastCmd.Store(row)
 	}
-	if !row.arityOK(len(args)) {
+	if !row.ArityOK(len(args)) {
 		x.stats[row.num].Rejected.Add(1)
 		x.reject(ctx, "ERR wrong number of arguments for '"+row.full+"' command")
 		return false
@@ -249,7 +249,7 @@ func (x *Exec) keysInto(ctx *Ctx, keys []keyspace.Key) []keyspace.Key {
 		}
 		x.pos = append(x.pos[:0], row.First)
 	} else if row.KeysFn != nil || row.First > 0 {
-		pos, ok := row.keyPositions(args, x.pos[:0])
+		pos, ok := row.KeyPositions(args, x.pos[:0])
 		if ok {
 			for _, p := range pos {
 				keys = append(keys, keyspace.MakeKey(args[p]))

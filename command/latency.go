@@ -147,7 +147,7 @@ func cmdLatencyHistogram(c *Ctx) {
 	if len(c.Args) > 2 {
 		rows = nil
 		for _, a := range c.Args[2:] {
-			if r := c.S.Table.byFullName(a); r != nil {
+			if r := c.S.Table.ByFullName(a); r != nil {
 				rows = append(append(rows, r), r.Sub...)
 			}
 		}

@@ -76,12 +76,12 @@ func (r *rights) init(s *Server) {
 func (t *Table) aclTable() *acl.Table {
 	commands := make([]acl.Command, len(t.rows))
 	for i, r := range t.rows {
-		commands[i] = acl.Command{Name: r.full, Categories: r.categories(), Parent: -1, NoAuth: r.Flags&NoAuth != 0}
+		commands[i] = acl.Command{Name: r.full, Categories: r.ACLCategories(), Parent: -1, NoAuth: r.Flags&NoAuth != 0}
 		if r.parent != nil {
 			commands[i].Parent = r.parent.num
 		}
 	}
-	return acl.NewTable(categoryOrder, commands)
+	return acl.NewTable(Categories, commands)
 }
 
 // rights derives what tests need of a row.
@@ -90,8 +90,8 @@ func (r *Row) rights() rowRights {
 	if r.parent != nil {
 		rr.first = 2
 	}
-	for _, s := range r.keySpecs() {
-		rr.access = append(rr.access, accessOf(s.flags))
+	for _, s := range r.KeySpecs() {
+		rr.access = append(rr.access, accessOf(s.Flags))
 	}
 	if rr.keyed && r.KeysFn == nil && r.Last == r.First && len(rr.access) == 1 && r.KeyFlagsFn == nil && r.DBArgs == nil && !r.EveryDB && r.Channels == "" {
 		rr.single = r.First
@@ -160,10 +160,10 @@ func (x *Exec) askKeys(row *Row, rr *rowRights) {
 		a.pos, a.some[0] = append(a.pos[:0], 2), acl.Read
 		c.Keys, c.Access = a.pos, a.some[:]
 		return
-	case !rr.keyed || !row.arityOK(len(c.Args)):
+	case !rr.keyed || !row.ArityOK(len(c.Args)):
 		return
 	}
-	pos, ok := row.keyPositions(c.Args, a.pos[:0])
+	pos, ok := row.KeyPositions(c.Args, a.pos[:0])
 	a.pos = pos
 	if !ok || len(pos) == 0 {
 		return
@@ -178,7 +178,7 @@ func (x *Exec) askKeys(row *Row, rr *rowRights) {
 // askDBs finds the databases that the call names.
 func (a *asked) askDBs(row *Row) {
 	c := &a.call
-	if !row.arityOK(len(c.Args)) {
+	if !row.ArityOK(len(c.Args)) {
 		return
 	}
 	a.dbPos, a.dbs = row.DBArgs(c.Args, a.dbPos[:0]), a.dbs[:0]

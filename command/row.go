@@ -76,6 +76,16 @@ var flagNames = []struct {
 	{NoAsyncLoading, "no_async_loading"}, {NoMulti, "no_multi"}, {AllowBusy, "allow_busy"}, {MovableKeys, "movablekeys"},
 }
 
+// Names are the names of those that COMMAND INFO shows.
+func (f Flag) Names() (names []string) {
+	for _, n := range flagNames {
+		if f&n.f != 0 {
+			names = append(names, n.name)
+		}
+	}
+	return names
+}
+
 // Row is everything that is known of a command, declared once: dispatching,
 // COMMAND and its kin, ACL categories and the documentation come from it.
 type Row struct {
@@ -162,6 +172,9 @@ func (r *Row) Num() int { return r.num }
 // Parent is the container command of a subcommand.
 func (r *Row) Parent() *Row { return r.parent }
 
+// HasKeys tells whether calls of the command have keys among their arguments.
+func (r *Row) HasKeys() bool { return (r.First > 0 || r.KeysFn != nil) && !r.notKeys }
+
 // sub finds a subcommand in any case.
 func (r *Row) sub(name []byte) *Row {
 	for _, s := range r.Sub {
@@ -172,9 +185,9 @@ func (r *Row) sub(name []byte) *Row {
 	return nil
 }
 
-// keyPositions appends the positions of the keys in args to dst; false where
+// KeyPositions appends the positions of the keys in args to dst; false where
 // the arguments cannot be right (the function will say why).
-func (r *Row) keyPositions(args [][]byte, dst []int) ([]int, bool) {
+func (r *Row) KeyPositions(args [][]byte, dst []int) ([]int, bool) {
 	if r.KeysFn != nil {
 		return r.KeysFn(args, dst)
 	}
@@ -191,8 +204,8 @@ func (r *Row) keyPositions(args [][]byte, dst []int) ([]int, bool) {
 	return dst, true
 }
 
-// arityOK tells whether the number of arguments fits.
-func (r *Row) arityOK(n int) bool {
+// ArityOK tells whether the number of arguments fits.
+func (r *Row) ArityOK(n int) bool {
 	if r.Arity < 0 {
 		return n >= -r.Arity
 	}

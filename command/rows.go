@@ -15,7 +15,6 @@ func Rows() []*Row {
 		clientRows(),
 		pubsubRows(),
 		aclRows(),
-		commandRows(),
 		configRows(),
 		infoRows(),
 		memoryRows(),

@@ -466,7 +466,7 @@ func (r *scriptRun) try(row *Row, args [][]byte) (refusal string) {
 	switch {
 	case row == nil:
 		return errCallUnknown
-	case !row.arityOK(len(args)):
+	case !row.ArityOK(len(args)):
 		return errCallArity
 	case row.Flags&NoScript != 0 && !x.s.debug.allowNoScr.Load():
 		return errCallNoScript

@@ -76,6 +76,9 @@ func (t *Table) enter(of, parent *Row) (*Row, error) {
 // Size is the number of rows; Row.Num is below it.
 func (t *Table) Size() int { return len(t.rows) }
 
+// Rows lists all rows, subcommands and hidden ones among them, by their numbers.
+func (t *Table) Rows() []*Row { return slices.Clone(t.rows) }
+
 // Rename makes a command known to clients by another name, or by none if to is
 // empty; inside, and in what is journaled, it keeps its own. It is for the
 // start, before any Server is made of the table. The error's text is Redis's.
@@ -126,8 +129,8 @@ func (t *Table) lookupInside(name []byte) *Row {
 // Hidden finds a row of another protocol than Redis's by its name; nil if there is none.
 func (t *Table) Hidden(name string) *Row { return t.hidden[name] }
 
-// byFullName finds a row by a name like "client|list", in any case.
-func (t *Table) byFullName(name []byte) *Row {
+// ByFullName finds a row by a name like "client|list", in any case.
+func (t *Table) ByFullName(name []byte) *Row {
 	top, sub, isSub := strings.Cut(string(name), "|")
 	r := t.Lookup([]byte(top))
 	if r == nil || !isSub {

@@ -10,6 +10,7 @@ import (
 	"kvd/command/keys"
 	"kvd/command/list"
 	"kvd/command/memcached"
+	"kvd/command/reference"
 	"kvd/command/server"
 	"kvd/command/set"
 	"kvd/command/str"
@@ -33,6 +34,7 @@ func All() [][]*command.Row {
 		keys.Rows(),
 		memcached.Rows(),
 		server.Rows(),
+		reference.Rows(),
 	}
 }
 

@@ -1,11 +1,11 @@
 package server
 
 import (
-	"kvd/command"
 	"math"
 	"math/rand/v2"
 	"strings"
 
+	"kvd/command"
 	"kvd/config"
 )
 

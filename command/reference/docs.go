@@ -1,8 +1,9 @@
-package command
+package reference
 
 import (
 	"strings"
 
+	"kvd/command"
 	"kvd/resp/wire"
 )
 
@@ -36,26 +37,18 @@ const (
 )
 
 // docArgs reads a syntax.
-func (r *Row) docArgs() []docArg {
+func docArgs(r *command.Row) []docArg {
 	if r.Syntax == "" {
 		return nil
 	}
-	p := docParser{words: docWords(r.Syntax)}
+	p := docParser{words: command.SyntaxWords(r.Syntax)}
 	args := p.alternatives("")
 	if len(args) != 1 {
-		panic("command: the syntax of " + r.full + " has alternatives outside brackets")
+		panic("command: the syntax of " + r.FullName() + " has alternatives outside brackets")
 	}
 	n := 0
-	numberKeys(args[0].args, len(r.keySpecs()), &n)
+	numberKeys(args[0].args, len(r.KeySpecs()), &n)
 	return args[0].args
-}
-
-// docWords splits a syntax into words and brackets.
-func docWords(s string) (words []string) {
-	for _, c := range "[]<>|" {
-		s = strings.ReplaceAll(s, string(c), " "+string(c)+" ")
-	}
-	return strings.Fields(s)
 }
 
 type docParser struct {
@@ -318,8 +311,8 @@ func writeArgs(w *wire.Writer, args []docArg) {
 }
 
 // writeDocs writes the documentation of a row under its name.
-func (r *Row) writeDocs(w *wire.Writer) {
-	w.BulkString(r.full)
+func writeDocs(w *wire.Writer, r *command.Row) {
+	w.BulkString(r.FullName())
 	at := w.DeferArray()
 	n := 0
 	field := func(name, value string) {
@@ -351,7 +344,7 @@ func (r *Row) writeDocs(w *wire.Writer) {
 		}
 		n++
 	}
-	if args := r.docArgs(); len(args) > 0 {
+	if args := docArgs(r); len(args) > 0 {
 		writeArgs(w, args)
 		n++
 	}
@@ -359,7 +352,7 @@ func (r *Row) writeDocs(w *wire.Writer) {
 		w.BulkString("subcommands")
 		w.Map(len(r.Sub))
 		for _, s := range r.Sub {
-			s.writeDocs(w)
+			writeDocs(w, s)
 		}
 		n++
 	}
