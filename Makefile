@@ -6,7 +6,7 @@ CACHE   ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/kvd
 
 # How long `make fuzz` spends on each fuzz target, and where they are.
 FUZZTIME ?= 10m
-FUZZPKG  ?= ./resp/wire ./persist/rdb ./persist ./script/lua ./types/hll
+FUZZPKG  ?= $(shell grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 # Units of Redis's suite for `make conformance`; empty means those in tests/conformance/floor.
 UNITS ?=

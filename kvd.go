@@ -128,9 +128,6 @@ func Open(o Options) (*Server, error) {
 	}
 	log := logf.NewWriter(o.Log, level)
 	log.SetRole(logf.RoleMaster)
-	setFormat := func() error { log.SetFormat(cfg.LogFormat.Load()); return nil }
-	_ = setFormat()
-	cfg.OnChange("log-format", setFormat)
 	cfg.OnChange("loglevel", func() error {
 		if level, _ := logf.ParseLevel(cfg.LogLevel.Load()); o.Log != io.Discard {
 			log.SetLevel(level)
@@ -153,6 +150,9 @@ func Open(o Options) (*Server, error) {
 // the server; others call Open.
 func Start(h Host) (_ *Server, err error) {
 	cfg, log := h.Config, h.Log
+	setFormat := func() error { log.SetFormat(cfg.LogFormat.Load()); return nil }
+	_ = setFormat()
+	cfg.OnChange("log-format", setFormat)
 	if h.RoleChanged == nil {
 		h.RoleChanged = func() {}
 	}

@@ -247,33 +247,15 @@ func (t *patternTable) unsubscribe(pattern string, conn Conn) {
 	}
 }
 
-// publish sends a message and returns how many get it.
-func (p *pubsub) publish(t *channelTable, name, message []byte) (n int) {
+// reached calls f for what a message to a channel goes to: the channel, if anybody is
+// subscribed to it, and the patterns that match. Their locks are held.
+func (p *pubsub) reached(t *channelTable, name []byte, f func(ch *channel)) {
 	sh := p.at(t, name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if ch := sh.m[string(name)]; ch != nil {
-		n = ch.send(encodePush(len(t.kind)+len(name)+len(message), []byte(t.kind), name, message))
+		f(ch)
 	}
-	if t == &p.shard || p.patterns.n.Load() == 0 {
-		return
-	}
-	p.patterns.mu.RLock()
-	defer p.patterns.mu.RUnlock()
-	for pattern, ch := range p.patterns.all {
-		if ch.pattern.Match(name) {
-			n += ch.send(encodePush(len(pattern)+len(name)+len(message), []byte("pmessage"), []byte(pattern), name, message))
-		}
-	}
-	return
-}
-
-// receivers is how many publish would send a message to.
-func (p *pubsub) receivers(t *channelTable, name []byte) (n int) {
-	sh := p.at(t, name)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	n = sh.m[string(name)].size()
 	if t == &p.shard || p.patterns.n.Load() == 0 {
 		return
 	}
@@ -281,10 +263,27 @@ func (p *pubsub) receivers(t *channelTable, name []byte) (n int) {
 	defer p.patterns.mu.RUnlock()
 	for _, ch := range p.patterns.all {
 		if ch.pattern.Match(name) {
-			n += ch.size()
+			f(ch)
 		}
 	}
-	return
+}
+
+// publish sends a message and returns how many get it.
+func (p *pubsub) publish(t *channelTable, name, message []byte) (n int) {
+	p.reached(t, name, func(ch *channel) {
+		if ch.pattern == nil {
+			n += ch.send(encodePush(len(t.kind)+len(name)+len(message), []byte(t.kind), name, message))
+		} else {
+			n += ch.send(encodePush(len(ch.name)+len(name)+len(message), []byte("pmessage"), []byte(ch.name), name, message))
+		}
+	})
+	return n
+}
+
+// receivers is how many publish would send a message to.
+func (p *pubsub) receivers(t *channelTable, name []byte) (n int) {
+	p.reached(t, name, func(ch *channel) { n += ch.size() })
+	return n
 }
 
 // encodePush makes a push of bulks; size is about how long they are.

@@ -102,6 +102,9 @@ func TestImports(t *testing.T) {
 				continue
 			}
 			if !ours {
+				if (name == "os" || strings.HasPrefix(name, "os/")) && !osRooms[room] && !osFiles[filepath.ToSlash(rel)] {
+					t.Errorf("%s imports %s", rel, name)
+				}
 				if name == "unsafe" && room != "types/slab" && !unsafeFiles[filepath.ToSlash(rel)] {
 					t.Errorf("%s imports unsafe", rel)
 				}
@@ -123,6 +126,19 @@ func TestImports(t *testing.T) {
 	if checked < 300 || tests < 100 {
 		t.Errorf("only %d files were checked, %d of them tests", checked, tests)
 	}
+}
+
+// osRooms may import os, and of other rooms osFiles: everything else knows no file, no
+// environment and no process.
+var osRooms = map[string]bool{"cmd/kvd": true, "config": true, "logf": true, "persist": true, "replica": true, "secure": true, "secure/certtest": true, "transport": true}
+
+var osFiles = map[string]bool{
+	"command/info.go":            true, // the process's number and its executable
+	"command/keys/migrate.go":    true, // the error of a deadline that has passed
+	"command/memcached/stats.go": true, // the process's number
+	"command/proc_linux.go":      true, // /proc
+	"command/supervisor.go":      true, // the environment says who has started the process
+	"command/users.go":           true, // the file of users
 }
 
 // unsafeFiles are the files outside types/slab that may import unsafe.

@@ -64,9 +64,7 @@ func start(cfg *config.Config) error {
 		log = logf.NewWriter(os.Stderr, level) // standard output is for the port
 	}
 	defer log.Close()
-	setFormat := func() error { log.SetFormat(cfg.LogFormat.Load()); return nil }
-	_ = setFormat()
-	cfg.OnChange("log-format", setFormat)
+	log.SetFormat(cfg.LogFormat.Load()) // of what is said before kvd.Start, which follows the directive
 	cfg.OnChange("loglevel", func() error {
 		level, _ := logf.ParseLevel(cfg.LogLevel.Load())
 		log.SetLevel(level)
