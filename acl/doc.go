@@ -9,6 +9,6 @@
 // no connection, takes no lock (but for the log's) and touches no file.
 //
 // A User never changes: a change makes another one. So any number of goroutines
-// may ask one, and who holds an old one keeps the old rights until he is given the
-// new ones.
+// may read one, and a client that holds an old one keeps its rights until it is given
+// the new one.
 package acl

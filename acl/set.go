@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Set is the users of a server. It takes no lock: whoever changes it, or reads it
-// meanwhile, must hold one.
+// Set is the users of a server. It takes no lock: callers that change it, or read
+// it while others may change it, must hold one.
 type Set struct {
 	users map[string]*User
 }

@@ -140,7 +140,7 @@ func Hash(password []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Admits tells whether one who gives the password with this Hash may be the user.
+// Admits tells whether a client may log in as the user with the password of this hash.
 // It takes the same time whatever password is wrong, and where there is no
 // user at all (nil).
 func (u *User) Admits(hash string) bool {

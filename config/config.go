@@ -410,7 +410,7 @@ func (c *Config) must(name string) *entry {
 	return e
 }
 
-// Caller is what Set needs to know about who asks.
+// Caller is what Set needs to know about the client that asks.
 type Caller struct {
 	Local   bool // connected from this machine
 	Loading bool // the server is loading its data set

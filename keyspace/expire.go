@@ -140,8 +140,8 @@ const tidyEvery = 100 * time.Millisecond
 
 func (x *expirer) run() {
 	defer close(x.done)
-	// It has the same priority as those who serve: it locks stripes, and who waits
-	// for one must not wait for a thread that the system lets wait.
+	// It keeps the normal priority: it locks stripes, and a command that waits for one
+	// must not wait for a thread that the system passes over.
 	timer := time.NewTimer(time.Hour)
 	var flushed freeing
 	tx := x.ks.NewTx()
@@ -204,7 +204,7 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 			}
 			if n <= now && !x.off.Load() {
 				st.lock()
-				if x.off.Load() { // whoever switches it off relies on the locks
+				if x.off.Load() { // SetActiveExpire(false) relies on this look under the lock
 					st.unlock()
 					return math.MaxInt64
 				}
@@ -253,8 +253,8 @@ func (st *stripe) assist(tx *Tx) {
 }
 
 // Assist removes some of what has long been due in the stripes of h, which the
-// caller holds. By a command is the floor of expiry: where the background is not
-// let run, everybody who keeps it from running does a part of its work.
+// caller holds. That commands do this is the least pace of expiry: where they
+// keep the background from running, each of them does a part of its work.
 func (ks *Keyspace) Assist(h *Held, tx *Tx) {
 	for w, v := range h {
 		for ; v != 0; v &= v - 1 {

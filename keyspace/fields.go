@@ -5,8 +5,8 @@ import "kvd/types"
 // Fields of a hash expire by themselves. The hash orders their deadlines; the
 // entry notes the earliest of them (FieldDeadline), by which the hash stands in
 // the shard's index of field deadlines. Put and PutObject, and so everything
-// that gives a key a whole value, see to that note; whoever changes a hash in
-// place calls SetFieldDeadline in the end. The expirer and Peek then remove
+// that gives a key a whole value, see to that note; code that changes a
+// hash in place must call SetFieldDeadline afterwards. The expirer and Peek then remove
 // what is due, some fields at a time, and the key with its last field.
 
 // nextFieldDeadline is the earliest deadline of a value's fields, 0: none.
@@ -73,7 +73,7 @@ func (t *Tx) withoutDue(k *Key, e *Entry) {
 		return
 	}
 	by := t.By
-	t.By = nil // time did it, whoever looked
+	t.By = nil // the deadline removes them, not the command that looks
 	t.expireFields(k, dueAtOnce)
 	t.By = by
 	st, _, _, i, l := t.place(k)

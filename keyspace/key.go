@@ -15,7 +15,8 @@ type Key struct {
 	Slot uint16
 }
 
-// seed is one a process: whoever does not know it cannot make keys collide.
+// seed is chosen anew by each process: a client that does not know it cannot choose
+// keys that collide.
 var seed = maphash.MakeSeed()
 
 // MakeKey computes a key's slot and hash. The Key aliases b.

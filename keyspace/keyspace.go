@@ -10,8 +10,8 @@
 // stripe locked.
 //
 // What changes a value goes through Tx.Put, Tx.Edit, Tx.Delete and their kin,
-// which keep the books (sizes, deadlines, snapshot numbers). What changed is
-// told to the Journal by whoever runs the command.
+// which keep the books (sizes, deadlines, snapshot numbers). The
+// dispatcher tells the Journal what changed.
 package keyspace
 
 import (

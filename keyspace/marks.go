@@ -9,8 +9,8 @@ import (
 // Redis know nothing of them; an entry without any pays nothing.
 type Marks struct {
 	// Flags are the client's: it finds in them how the value is to be read. They are
-	// part of the data. Whoever sets the whole value anew drops them, whoever changes
-	// it keeps them.
+	// part of the data. Commands that set the whole value drop them, commands that change
+	// it keep them.
 	Flags uint32
 	// Unique is the number of this version of the value, 0: it has none yet, because
 	// nobody asked. It is memory's only, and every change of the value drops it.
@@ -114,8 +114,8 @@ func (ks *Keyspace) NextUnique() uint64 {
 	return ks.numbers.Add(1)
 }
 
-// SetMarks gives an entry other marks, and is no change of the value: who changes
-// Flags says so (Tx.Changed), before. e is the entry as it stands afterwards.
+// SetMarks gives an entry other marks. That is no change of the value, so a caller that
+// changes Flags must call Tx.Changed before. e is the entry as it stands afterwards.
 func (t *Tx) SetMarks(k *Key, e *Entry, m Marks) {
 	if m.numbered() && !t.ks.numbered.Load() {
 		t.ks.numbered.Store(true)

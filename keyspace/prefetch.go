@@ -68,7 +68,7 @@ func (st *stripe) prefetchTable(sl *slot, hash uint64) (more bool) {
 	at := st.spotOf(sl, hash)
 	st.tables.Prefetch(at.l, at.place*8)
 	if st.ks.active {
-		st.tables.Prefetch(at.l, 0) // who changes the key reads the head
+		st.tables.Prefetch(at.l, 0) // a change of the key reads the head
 	}
 	return false
 }
@@ -76,7 +76,7 @@ func (st *stripe) prefetchTable(sl *slot, hash uint64) (more bool) {
 func (st *stripe) prefetchSegment(sl *slot, hash uint64) {
 	if sl.depth > 0 {
 		at := st.spotOf(sl, hash)
-		st.tables.Prefetch(at.l, 0) // who inserts reads the head
+		st.tables.Prefetch(at.l, 0) // an insertion reads the head
 		st.tables.Prefetch(at.l, at.place*8)
 	}
 }

@@ -22,7 +22,7 @@ type Reservation struct {
 	held Held
 }
 
-// reservations is how those who need a reserved stripe wait.
+// reservations lets callers that need a reserved stripe wait for it.
 type reservations struct {
 	n     atomic.Int32                          // reservations that have not ended
 	mu    lockrank.Mutex[lockrank.Reservations] // protects ends; held for moments, over no other lock
@@ -111,7 +111,7 @@ func (ks *Keyspace) AcquireAll(h *Held) bool {
 func (ks *Keyspace) acquire(h *Held) bool {
 	ks.lock(h)
 	if ks.reserved.n.Load() == 0 {
-		return true // whoever reserves one of these must lock it first
+		return true // to reserve one of these takes its lock
 	}
 	for st := range ks.each(h) {
 		if st.reserved {

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Rest is how who walks over all keys makes room. Its turns are short, but where
-// there are fewer processors than threads that want to run, the system takes it
-// away from its own as soon as it has had its share, which is mostly with a
-// stripe locked, and everybody waits until it comes back. A thread that has
-// slept a little is let finish its turn. So it rests after its turns while they
-// take longer than they should; where there are processors enough, it does not.
-// How long decides how much of the processors is left to those who serve.
+// Rest paces a walk over all keys. The walk's turns are short, but where more threads
+// want to run than there are processors, the system interrupts the walker as soon as it
+// has had its share. Mostly it holds a stripe then, and every command on that stripe
+// waits until it runs again. A thread that has just slept is allowed to finish its turn.
+// So the walker sleeps after its turns while they take longer than they should, and not
+// at all where there are processors enough. The length of the sleep decides how much of
+// the processors is left to commands.
 type Rest struct {
 	at   time.Time // when the last turn had ended
 	cpu  int64     // what this thread had run by then, in ns

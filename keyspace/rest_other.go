@@ -4,7 +4,7 @@ package keyspace
 
 import "runtime"
 
-// Rest is how who walks over all keys makes room; see rest_linux.go.
+// Rest paces a walk over all keys; see rest_linux.go.
 type Rest struct{}
 
 // Begin and End do nothing.

@@ -8,11 +8,11 @@ import (
 )
 
 // Item is one key of a snapshot as it stands in the stripe: Key, Packed and
-// Object are valid during the call only. Who needs an Object for longer takes
-// a Copy.
+// Object are valid during the call only. To keep an Object
+// longer, take a Copy.
 type Item struct {
 	DB int
-	// Walked: the walker hands it over, of which there is one; else a writer does.
+	// Walked: the one walker hands it over; otherwise a command that is about to change it.
 	Walked   bool
 	Key      []byte
 	Type     types.Type
@@ -27,9 +27,9 @@ type Item struct {
 // Snapshot is one instant of all databases, written while they go on changing.
 //
 // Every segment notes the number of the last snapshot that met it, and every
-// reference in it whether that snapshot has the key. Whoever is about to change
-// a key that the running snapshot does not have yet hands it over first, as it
-// stands; the walker takes those that nobody touched. A number that is lower
+// reference in it whether that snapshot has the key. A command that is about
+// to change a key that the running snapshot does not have yet hands the key over
+// first, as it stands; the walker takes the keys that no command has changed. A number that is lower
 // than the running one means that nothing is saved, whatever the references
 // say, so a snapshot given up half way leaves nothing to repair.
 type Snapshot struct {
@@ -85,9 +85,9 @@ func (s *Snapshot) End() {
 }
 
 const (
-	// walkBytes is what the walker hands over without letting go of a stripe, an
-	// Object counting as walkObject at most: more of one takes longer than a
-	// stripe is locked, so who gets it makes a copy.
+	// walkBytes is how much the walker hands over before it unlocks a stripe. An Object
+	// counts as walkObject at most: of a larger one the receiver takes a copy, which is
+	// O(1), and encodes it after the stripe is unlocked.
 	walkBytes  = 32 << 10
 	walkObject = 16 << 10
 	// walkAhead is how many entries are brought nearer at once: all their cache

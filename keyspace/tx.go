@@ -37,8 +37,8 @@ type Tx struct {
 	// used least recently.
 	CountUses bool
 
-	// By is who makes the changes, for observers; nil: nobody
-	// that they know.
+	// By tells observers whose command makes the changes. It is nil for changes that
+	// are no command's, such as an expiry.
 	By any
 
 	// Undo, where set, notes what can be taken back.
@@ -180,7 +180,7 @@ func (t *Tx) Exists(k *Key) bool {
 func (t *Tx) expire(k *Key) {
 	t.name = append(t.name[:0], k.B...) // which may stand in the entry
 	by, undo := t.By, t.Undo
-	t.By, t.Undo = nil, nil // time did it, whoever looked
+	t.By, t.Undo = nil, nil // the deadline removes it, not the command that looks
 	gone := t.remove(k)
 	t.By, t.Undo = by, undo
 	if !gone {
@@ -287,8 +287,8 @@ func (t *Tx) PutObjectMarked(k *Key, typ types.Type, enc types.Encoding, o types
 }
 
 // Edit replaces the value of an existing entry, keeping its deadline: o is
-// nil for a packed value. Payload may alias the entry's own Packed. Whoever
-// changes the deadlines of a hash's fields calls SetFieldDeadline then.
+// nil for a packed value. Payload may alias the entry's own Packed. After a
+// change of the deadlines of a hash's fields the caller must call SetFieldDeadline.
 func (t *Tx) Edit(k *Key, enc types.Encoding, payload []byte, o types.Object) {
 	t.Changed(k)
 	t.Recode(k, enc, payload, o)
@@ -342,9 +342,9 @@ func (t *Tx) Recode(k *Key, enc types.Encoding, payload []byte, o types.Object) 
 }
 
 // Writable is the packed value of an entry for changes in place. Its capacity
-// is what the entry's memory still holds: whoever makes it longer within that,
-// or moves to other memory, calls Edit with the result. Whoever changes bytes where
-// they are may call Changed instead; without either nothing has changed.
+// is what the entry's memory still holds. A caller that makes it longer within that,
+// or moves it to other memory, must call Edit with the result. A caller that only
+// changes bytes where they are may call Changed instead.
 func (t *Tx) Writable(k *Key, e *Entry) []byte {
 	t.save(k)
 	room := min(slab.RoundUp(len(e.mem)), e.pay+InlineMax)
@@ -352,8 +352,8 @@ func (t *Tx) Writable(k *Key, e *Entry) []byte {
 	return mem[e.pay : e.pay+e.n : room]
 }
 
-// WritableObject is the Object of an entry for changes. Whoever changes it calls
-// Changed, and Grew with the change of its Bytes.
+// WritableObject is the Object of an entry for changes. After a change the
+// caller must call Changed, and Grew with the difference of its Bytes.
 func (t *Tx) WritableObject(k *Key, e *Entry) types.Object {
 	t.save(k)
 	return e.Object()
@@ -507,8 +507,8 @@ func (st *stripe) dropObject(e *Entry) int64 {
 // freeAtOnce is the size up to which freeing an Object is too quick to notice.
 const freeAtOnce = 64 << 10
 
-// touch is called where k changes, before it does: a running snapshot gets the key
-// as it stands, and whoever observes the key is told.
+// touch is called before k changes: it hands the key as it stands to a running
+// snapshot, and tells the observers.
 func (t *Tx) touch(k *Key) {
 	t.save(k)
 	t.Changed(k)
@@ -522,10 +522,9 @@ func (t *Tx) save(k *Key) {
 	}
 }
 
-// Changed tells those who watch k, or have read it and keep what they read, that
-// its value changes. It is called for real changes only, once for each, with the
-// stripe locked: everything else here does so by itself, but for changes within an
-// Object (see WritableObject).
+// Changed tells the observers (WATCH, client-side caching) that the value of k changes.
+// It is called once for each real change, with the stripe locked. The other methods of
+// Tx call it themselves, except for changes within an Object (see WritableObject).
 func (t *Tx) Changed(k *Key) {
 	if t.ks.numbered.Load() {
 		t.dropUnique(k)

@@ -117,7 +117,7 @@ func (u *Undo) Commit(by any) {
 	u.notes, u.at = nil, nil
 }
 
-// Rollback takes all changes back, the last first. Who observes keys is told of nothing.
+// Rollback takes all changes back, the last first. It tells observers nothing.
 func (u *Undo) Rollback() {
 	ks := u.ks
 	t := ks.NewTx()

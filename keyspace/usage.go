@@ -11,7 +11,7 @@ import (
 )
 
 // While there is a limit, the memory in use is known at any moment without a
-// lock: whoever unlocks a stripe reports what has changed there. A report of
+// lock: each unlocking of a stripe reports what has changed there. A report of
 // less than a grain waits for the next one, so that loops do not all write to
 // one counter with each command.
 
@@ -209,7 +209,7 @@ func (u *usage) settle(ks *Keyspace) {
 		if on {
 			ks.evictor.signal()
 		}
-		// Who changed used in between has seen the old over.
+		// Compare again: a stripe that reported in between has seen the old value of over.
 	}
 }
 

@@ -98,9 +98,9 @@ func (s *zstore) prefetch(r zref) {
 	}
 }
 
-// foreseeNext is for whoever takes records one after the other out of a leaf,
-// now the one at place i: it brings what the removal of those a few places on
-// needs nearer, each of its steps when the one before has had its time.
+// foreseeNext prefetches for a caller that removes the records of a leaf one after the
+// other, and is about to remove the one at place i. It fetches what the removal of the
+// records some places further on will read, one step of each at a time.
 func (b *bigZSet) foreseeNext(f *zleaf, i int) {
 	const step = 5
 	n := int(f.n)

@@ -186,7 +186,7 @@ func (k *setSink) inter(sets []*Set) {
 	first, others := big[0], big[1:]
 	var p setProbe
 	for more := true; more; {
-		// Whoever is behind catches up, passing over what cannot be in all.
+		// The sets that are behind catch up: they skip members that cannot be in all sets.
 		met := true
 		for _, it := range others {
 			if !k.step(keySteps(first.key)) || !it.seek(first.hash, first.key) {

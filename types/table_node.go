@@ -73,7 +73,8 @@ const (
 )
 
 // hashSeed is one for the whole process, so that tables can be merged with
-// each other. It is secret: who knows it could fill one leaf only.
+// each other. It is secret: a client that knew it could choose members that all fall
+// into one leaf.
 var hashSeed = maphash.MakeSeed()
 
 // hashMask is all ones except in tests that want equal hashes.

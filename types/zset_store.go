@@ -23,8 +23,8 @@ import (
 //
 // Ownership, the same in zindex and ztree: a part may be changed in place only
 // while its own number equals its holder's. A copy gives both holders a new
-// number, so that from then on everything is shared and whoever writes first
-// makes a part of its own. Numbers are only ever read by the holder that
+// number, so that from then on everything is shared and the first holder that writes
+// copies the part. Numbers are only ever read by the holder that
 // writes, so readers of the other side do not race with it.
 type zstore struct {
 	own    uint64

@@ -2,8 +2,8 @@
 // more, addressed by a 36-bit Loc, in pages of one size class each. It is the
 // one place of kvd that reads and writes memory through unsafe pointers.
 //
-// An Arena is not safe for concurrent use: whoever owns it (a stripe of the
-// keyspace) calls it under its own lock. Memory that Slice or Head hand out is
+// An Arena is not safe for concurrent use: its owner (a stripe of the keyspace)
+// calls it under a lock of its own. Memory that Slice or Head hand out is
 // valid until the object is freed or moved by Tidy; nothing here checks that.
 //
 // Layout: an arena is a list of chunks of 2 MiB, each of 128 pages of 16 KiB, or
@@ -73,9 +73,9 @@ type page struct {
 	shut  bool // being emptied by Tidy: nothing is placed here
 }
 
-// pageTable describes the pages of a chunk. It is off-heap like the chunk: who grows
-// a keyspace must not make Go's collector begin, which takes milliseconds where
-// processors are few.
+// pageTable describes the pages of a chunk. It is off-heap like the chunk, so that
+// a growing keyspace does not make Go's collector start, which takes milliseconds on
+// a machine with few processors.
 type pageTable [chunkPages]page
 
 func (a *Arena) page(pi int32) *page { return &a.tables[pi/chunkPages][pi%chunkPages] }
