@@ -69,8 +69,8 @@ func (s *Server) OverOutputLimit(c *Client, waiting int64) bool {
 	return over
 }
 
-// Before a client has authenticated it may make the server hold little: nobody
-// knows who it is, and any number of them may come.
+// Before a client has authenticated it may make the server hold little: it is
+// not known who it is, and any number of them may come.
 const (
 	unauthOutput = 1 << 10 // bytes that its socket does not take
 	// UnauthInput is the most input of such a client that waits, in bytes.
@@ -158,8 +158,8 @@ func (s *Server) NoteMemory(c *Client) {
 func (s *Server) forgetMemory(c *Client) { s.clientMem.total.Add(-c.counted.Swap(0)) }
 
 // evictClients closes clients, the largest first, until the others are within
-// the limit. It looks at every client: whoever makes it run often pays for it
-// with its connections.
+// the limit. It looks at every client, which takes long; a user that makes it run often
+// loses its connections by it.
 func (s *Server) evictClients(limit int64) {
 	m := &s.clientMem
 	m.mu.Lock()

@@ -11,11 +11,10 @@ import (
 	"kvd/types"
 )
 
-// Keyspace events: messages about what happens to keys, for those who
-// subscribe to the channels of a key or of an event. They are published where
-// they happen, with the key's stripe locked, so a key's events come in the
-// order of its changes, and whoever reads the key upon one waits for the
-// command that caused it.
+// Keyspace events: messages about what happens to keys, for the subscribers of the
+// channels of a key or of an event. They are published where they happen, with the key's
+// stripe locked. So a key's events come in the order of its changes, and a client that
+// reads the key upon an event waits for the command that caused it.
 
 // Bits of notify-keyspace-events; see config.EventLetters.
 var (

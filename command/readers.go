@@ -6,13 +6,13 @@ import (
 	"kvd/keyspace"
 )
 
-// readers run long reads on threads of lower priority than the event loops have:
-// where all processors are taken, the system lets who comes wait for the end of
-// a slice, some milliseconds, unless it outweighs who runs. They must lock no
-// stripe, because who waits for it would wait with them.
+// readers run long reads on threads of lower priority than the event loops have.
+// Where all processors are taken, a thread that becomes ready waits until the running
+// one has used up its time slice, some milliseconds, unless it has a higher priority. The
+// readers must lock no stripe, because a command that waits for it would wait with them.
 //
-// A thread's priority cannot be raised again, so each has a thread for good, and
-// those who have nothing to do wait a while for more.
+// A thread's priority cannot be raised again, so each reader has a thread for good. A
+// reader with nothing to do waits a while for more.
 type readers struct {
 	jobs chan func()   // unbuffered: somebody idle takes it, or nobody
 	room chan struct{} // has an element for each reader

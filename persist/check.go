@@ -423,8 +423,8 @@ func (c *Checker) manifest(r *FileReport, f File) {
 	}
 }
 
-// Fix cuts a log where Damage says. It follows no link: whoever may write to the
-// directory must not have it cut a file elsewhere.
+// Fix cuts a log where Damage says. It follows no link: a user who may write to
+// the directory must not be able to make it cut a file elsewhere.
 func (c *Checker) Fix(d *Damage) error {
 	if !d.Fixable {
 		return errors.New("this cannot be fixed by cutting the file")

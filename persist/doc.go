@@ -4,8 +4,8 @@
 // for the frame). It is written without a fork while commands go on: package
 // keyspace fixes the instant and hands every key over as it stood then, the
 // Saver's output codes them into chunks in memory, and one goroutine brings the
-// chunks to the disk. Nobody who changes data waits for that goroutine, for a
-// file or for a lock held over either.
+// chunks to the disk. No command that changes data waits for that goroutine,
+// for a file, or for a lock held over either.
 //
 // A file replaces the one before it only when it is whole and synced, by
 // rename. A file that is damaged, cut off or of an unknown form is never

@@ -46,13 +46,13 @@ type Log struct {
 	broken error // why no file is trusted, nil if they are
 	ending bool
 
-	// syncing is held over a sync, and over changing file, by whoever has no
+	// syncing is held over a sync, and over changing file, by goroutines that hold no
 	// other lock. file is nil where nothing is written.
 	syncing lockrank.Mutex[lockrank.LogSyncing]
 	file    atomic.Pointer[File]
 	// beside takes what file takes; nil but while the log moves. It changes under
-	// syncing, by the writer or by who has found it broken; besideErr is why it is
-	// gone.
+	// syncing, by the writer or by the goroutine that finds it broken; besideErr is why it
+	// is gone.
 	beside    File
 	besideErr atomic.Pointer[error]
 	moves     bool // the writer's own: there may be a file beside
@@ -86,7 +86,7 @@ type Log struct {
 		logState
 	}
 
-	// These belong to the manager, and before Start to who loads.
+	// These belong to the manager, and before Start to the goroutine that loads.
 	dir      logDir
 	lock     lockedDir
 	started  bool
@@ -132,7 +132,7 @@ type Applier interface {
 	Apply(args [][]byte) error
 }
 
-// Waiters are who holds replies back until what they may have seen lasts.
+// Waiters hold replies back until the changes that those may show are on the disk.
 type Waiters interface {
 	// Synced says that Log.Synced has grown, or that nobody needs to wait. It
 	// returns at once.
@@ -140,7 +140,7 @@ type Waiters interface {
 	// Settle returns when every command that was running has handed over its
 	// reply.
 	Settle()
-	// Failed has all who wait closed; then it returns.
+	// Failed closes all connections whose replies wait, and then returns.
 	Failed()
 }
 
@@ -151,7 +151,7 @@ const (
 	fsyncNo
 )
 
-// applies is who applies what is loaded, ready for another file.
+// applies is the Applier for what is loaded, ready for another file.
 func (l *Log) applies() Applier {
 	if l.applied == nil {
 		l.applied = l.applier()
@@ -182,7 +182,7 @@ func NewLog(s *Saver, applier func() Applier) *Log {
 	return l
 }
 
-// SetWaiters says who holds replies back; before Start.
+// SetWaiters sets what holds replies back. It must be called before Start.
 func (l *Log) SetWaiters(w Waiters) { l.waiters.Store(&w) }
 
 // Pending is the offset up to which the log must be synced before a reply that
@@ -197,7 +197,7 @@ func (l *Log) Pending() (at int64, wait bool) {
 }
 
 // Losing tells whether replies wait for the log, but it has failed and takes no
-// effects. Stripes may be locked; whoever has changed something holds them.
+// effects. A command that has changed something calls it with its stripes locked.
 func (l *Log) Losing() bool {
 	if !l.holds.Load() {
 		return false
@@ -228,7 +228,7 @@ func (l *Log) Fsynced() int64 {
 	if l.state.mode != logOn || l.state.err != nil {
 		return -1
 	}
-	// Whoever pretends that all is synced has changed the state before that.
+	// The state changes before synced is set to claim that all is synced.
 	return l.synced.Load()
 }
 

@@ -185,7 +185,7 @@ func (l *Log) finished(err error) {
 	}
 	now := time.Now()
 	if err == nil && !l.Config.AOFDisableAutoGC.Load() {
-		l.collect() // before INFO calls the rewrite over: who reads the manifest then finds no history in it
+		l.collect() // before INFO calls the rewrite over, so that a reader of the manifest finds no history in it then
 	}
 	if err != nil {
 		l.retryAt = now.Add(retryAfterFailure)
@@ -372,7 +372,7 @@ func (l *Log) broke(err error) {
 	l.Log.Warningf("Error writing to the AOF file: %v. Its files are not trusted any more: writes are refused until a new base is written", err)
 	l.set(func(st *logState) { st.err = err })
 	l.Changed()               // writes are refused from here on
-	h := l.Keyspace.LockAll() // who holds stripes now was admitted before
+	h := l.Keyspace.LockAll() // commands that hold stripes now were admitted before
 	l.Keyspace.Unlock(&h)
 	w := l.waiters.Load()
 	if w != nil && l.holds.Load() {

@@ -11,8 +11,8 @@ import (
 
 // This is the way of an effect into the file: Effect, under the journal's lock,
 // appends its text to a pile of blocks; the writer, a goroutine, takes the pile and
-// writes it; it or the syncer, another one, syncs the file. Who changes data
-// never waits for any of that; replies may (see Pending).
+// writes it; it or the syncer, another one, syncs the file. Commands
+// never wait for any of that; replies may (see Pending).
 
 const (
 	// bufferLimit is how much may wait to be written before writes of clients
@@ -135,8 +135,8 @@ func (l *Log) grew(b []byte, from int) {
 	}
 }
 
-// Kick has the writer look for work. It is called by who has replies that
-// wait, once for a turn of its loop: one sync is to cover many.
+// Kick makes the writer look for work. An event loop whose replies wait calls it once a
+// turn, so that one sync covers many replies.
 func (l *Log) Kick() {
 	select {
 	case l.kick <- struct{}{}:
@@ -341,7 +341,7 @@ func (l *Log) change(to File) {
 	}
 }
 
-// fail gives the file up: who knows what of it will be there after a failure.
+// fail gives the file up: after a failed write it is not known what the disk will have.
 func (l *Log) fail(err error) {
 	l.syncing.Lock()
 	l.failLocked(err)

@@ -108,7 +108,7 @@ type output struct {
 	settings
 	now int64 // Unix seconds at the instant
 
-	// walked codes what the walker hands over. It is the walker's own, who so
+	// walked codes what the walker hands over. It is the walker's own, so the walker
 	// needs mu only where a chunk is full; before the walk Saver.begin's, and
 	// after it finish's.
 	walked coder
@@ -240,7 +240,7 @@ func (o *output) function(text string) {
 	o.walked.chunk = plain.AppendString(append(o.walked.chunk, opFunction), []byte(text))
 }
 
-// size tells who loads the file how many keys a database has, and how many of
+// size tells the loader of the file how many keys a database has, and how many of
 // these are volatile. It comes after all facts.
 func (o *output) size(db, keys, volatile int) {
 	if o.commands || keys == 0 {
@@ -306,8 +306,8 @@ func (o *output) add(it keyspace.Item) {
 }
 
 // clientFlags is the name of the fact that stands before a key whose value a client of
-// memcached keeps flags with: their decimal. Who does not know it passes it over, as
-// Redis does wherever it stands.
+// memcached keeps flags with: their decimal. A loader that does not know it skips it,
+// as Redis does wherever it stands.
 const clientFlags = "kvd-mc"
 
 // head codes all that stands before a value.
@@ -399,11 +399,11 @@ func (o *output) wait() bool {
 // is locked.
 func (o *output) ahead() bool { return o.bytes+o.later > min(aheadBytes, o.spillBytes) }
 
-// near tells whether the disk has come so near that a walker who waited goes on:
+// near tells whether so little is left to write that a waiting walker goes on:
 // not with each piece that is written; mu is locked.
 func (o *output) near() bool { return o.bytes+o.later <= min(aheadBytes, o.spillBytes)/2 }
 
-// wake wakes a walker who waits where that is so; mu is locked.
+// wake wakes a waiting walker where that is so; mu is locked.
 func (o *output) wake() {
 	if o.near() {
 		o.less.Broadcast()

@@ -43,9 +43,9 @@ type Options struct {
 	// Changed is called after Loading or Failing changed. No lock is held.
 	Changed func()
 	// Hold, if not nil, is called shortly before the instant of a snapshot, with
-	// no stripe locked, and what it returns right after: nobody who keeps facts
-	// about the contents (a follower its place in the stream) is between
-	// changing the one and the other then.
+	// no stripe locked, and the function that it returns right after. In between,
+	// contents and facts about them (a follower's place in the stream) agree: no code has
+	// changed one of the two and not yet the other.
 	Hold func() (release func())
 	// Facts, if not nil, is called at each snapshot's instant, with all stripes
 	// locked, for facts about it that stand in the file's head, in pairs of name
@@ -95,7 +95,7 @@ type Saver struct {
 	contents lockrank.Mutex[lockrank.Contents]
 	// partial: the contents are being replaced where they stand, and are neither the old
 	// ones nor the new ones. It is set and cleared with all stripes locked.
-	// Invariant: no snapshot's instant lies where it is set, whoever wants the snapshot.
+	// Invariant: no snapshot's instant lies where it is set, whatever the snapshot is for.
 	partial bool
 
 	// mu protects what follows. Nobody waits for a stripe, a file or a job
@@ -167,7 +167,7 @@ type job struct {
 	background bool
 	other      bool // see Begin
 	started    time.Time
-	dirty      int64 // changes at the instant, which whoever ends the job knows
+	dirty      int64 // changes at the instant, for the end of the job
 	aborted    atomic.Bool
 	total      atomic.Int64           // keys at the instant
 	out        atomic.Pointer[output] // nil until shortly before the instant
@@ -716,7 +716,7 @@ func progress(total, done int64, took time.Duration) (perc float64, eta time.Dur
 // lockedDir is the lock on the directory that files are saved into: two
 // servers would replace each other's.
 type lockedDir struct {
-	mu   lockrank.Mutex[lockrank.SaveDir] // held over opening a file, and by nobody who holds another lock
+	mu   lockrank.Mutex[lockrank.SaveDir] // held over opening a file, under no other lock
 	file io.Closer
 	dir  string
 }
@@ -765,8 +765,8 @@ func (l *lockedDir) release() {
 }
 
 // LockDir locks the working directory if snapshots will be saved into it by
-// themselves. The error names who is in the way. One that cannot be written is no
-// reason not to start: what is in it can be served.
+// themselves. The error names the process that has it locked. A directory that cannot be
+// written is no reason not to start: what is in it can be served.
 func (s *Saver) LockDir() error {
 	if len(s.Config.Save.Load()) == 0 {
 		return nil

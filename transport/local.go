@@ -20,7 +20,7 @@ type Local struct {
 	t      *goroutines
 	args   [][]byte      // memory for the arguments of a call
 	wake   chan struct{} // has an item when something has come that ends a wait
-	more   chan struct{} // likewise, for who waits for pushes
+	more   chan struct{} // likewise, for a goroutine that waits for pushes
 	onKill func()        // see NewLocal
 
 	mu        lockrank.Mutex[lockrank.TransportLocal] // protects what follows; nobody waits under it
@@ -220,7 +220,7 @@ func (l *Local) dead() bool {
 	return l.killed
 }
 
-// signal wakes who waits; l.mu is held.
+// signal wakes the goroutines that wait; l.mu is held.
 func (l *Local) signal() {
 	for _, c := range []chan struct{}{l.wake, l.more} {
 		select {
