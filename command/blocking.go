@@ -15,13 +15,13 @@ import (
 
 // A blocked client waits in the lists of its keys, one list a key, in the
 // order in which they blocked. A list is protected by its key's stripe lock,
-// so whoever makes a key ready serves those who wait for it before the lock is
-// free again: nobody comes between. A waiter may touch further keys when it is
-// served (BLMOVE's destination), for which others may wait in turn; whoever is
-// about to write therefore locks those stripes, too, before it begins (widen).
+// so the command that makes a key ready serves the waiters before it frees the lock:
+// no other command comes between. A waiter may touch further keys when it is served
+// (BLMOVE's destination), for which others may wait in turn. So a command that is about
+// to write locks those stripes, too, before it begins (widen).
 //
-// Who ends a wait (a writer, the clock, CLIENT UNBLOCK, the connection's end)
-// first claims the waiter; the losers find it claimed. A writer that cannot
+// What ends a wait (a writer, the clock, CLIENT UNBLOCK, the connection's end)
+// first claims the waiter; the others find it claimed. A writer that cannot
 // serve the waiter after all gives it back, so nothing is taken from a key
 // for a client that is not there any more.
 //
@@ -68,7 +68,7 @@ type Wait struct {
 	Gone bool
 	// Claims: it waits for pending entries of a stream to become idle.
 	Claims bool
-	// Due: it waits for a member of a sorted set to be due. Where one who does so
+	// Due: it waits for a member of a sorted set to be due. Where one such waiter
 	// cannot be served from a key, no other can.
 	Due bool
 }
@@ -94,7 +94,7 @@ type waitStripe struct {
 	_     [56]byte
 }
 
-// waitList is who waits for the keys of one name, in any database.
+// waitList is the waiters for the keys of one name, in any database.
 type waitList struct {
 	waiters []*waiter     // in the order in which they blocked
 	moving  int           // those with Needs
@@ -110,7 +110,7 @@ func (t *waitTable) init(s *Server) {
 	t.perStripe.init(s.Keyspace)
 }
 
-// list is who waits for a key, nil if nobody does.
+// list is the waiters for a key, nil if there are none.
 func (t *waitTable) list(k *keyspace.Key) *waitList {
 	ws := t.at(k.Slot)
 	if len(ws.lists) == 0 {
@@ -201,8 +201,8 @@ func (c *Ctx) Block(keys []keyspace.Key, w Wait) {
 	c.park(keys, w).arm(c.S)
 }
 
-// park is Block but for the clock: the caller, who may enter the waiter elsewhere
-// first, has it armed.
+// park is Block but for the clock: the caller must arm the waiter, and may put it into
+// other lists before.
 func (c *Ctx) park(keys []keyspace.Key, w Wait) *waiter {
 	wt := &waiter{c: c.C, db: c.DB(), row: c.Row, wait: w}
 	for _, list := range [][]keyspace.Key{keys, w.Needs} {
@@ -221,8 +221,8 @@ func (c *Ctx) park(keys []keyspace.Key, w Wait) *waiter {
 	}
 	c.S.waiters.blocked.Add(1)
 	c.C.set(stateBlocked, true)
-	// Whoever ends the wait from outside may do so at once; it then waits for
-	// the stripe locks that this command holds, to leave the lists.
+	// From here on the wait may be ended from outside. That then waits for the stripe
+	// locks that this command holds, to take the waiter out of the lists.
 	c.C.blocked.Store(wt)
 	c.outcome = Parked
 	return wt
@@ -239,10 +239,10 @@ func (wt *waiter) arm(s *Server) {
 	wt.until = s.Keyspace.Now().Add(d)
 	t := time.AfterFunc(d, func() { s.timeOut(wt) })
 	wt.timer.Store(t)
-	if s.Keyspace.Ahead() != ahead { // whoever moved the clock may not have seen the timer
+	if s.Keyspace.Ahead() != ahead { // the clock was moved, maybe before the timer was there
 		s.rearm(wt)
 	}
-	if wt.state.Load() == ended { // whoever ended it may not have seen the timer
+	if wt.state.Load() == ended { // it was ended, maybe before the timer was there
 		t.Stop()
 	}
 }
@@ -285,12 +285,12 @@ func (c *Ctx) WaitedForClaims(k *keyspace.Key) bool {
 	return l != nil && l.claims > 0
 }
 
-// WakeAt has those who wait for a key served at a time, Unix ms. Serving them
-// says when to do so again.
+// WakeAt has the waiters for a key served at a time, Unix ms. Serving them sets the
+// next such time.
 func (c *Ctx) WakeAt(k *keyspace.Key, at int64) { c.S.wakeAt(c.DB(), k, at) }
 
-// CheckIdle is for tests: it is an error if a client is in the lists of those who
-// wait for keys or watch them. No command may run.
+// CheckIdle is for tests: it is an error if a client is in a list of waiters for keys
+// or of watchers. No command may run.
 func (s *Server) CheckIdle() error {
 	h := s.Keyspace.LockAll()
 	defer s.Keyspace.Unlock(&h)
@@ -316,13 +316,13 @@ func (s *Server) CheckIdle() error {
 	return nil
 }
 
-// widen locks, besides the stripes of keys, all that serving those who wait
-// for the keys may touch. x.held are the stripes of keys; they may be free for
+// widen locks, besides the stripes of keys, all stripes that serving the waiters for
+// the keys may touch. x.held are the stripes of keys; they may be free for
 // a moment. It returns false, with nothing locked, where a script that runs
 // beside the loops has some of the stripes.
 func (x *Exec) widen(keys []keyspace.Key) bool {
 	t := &x.s.waiters
-	// The stripes are locked, so who waits for the keys is counted already.
+	// The stripes are locked, so the waiters for the keys are counted already.
 	if t.moving.Load() == 0 {
 		return true
 	}
@@ -478,8 +478,8 @@ func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 	return true
 }
 
-// leaveServed takes those who were served out of the lists in which they still stand;
-// no stripe is locked.
+// leaveServed takes the served waiters out of the lists in which they still stand. No
+// stripe is locked.
 func (x *Exec) leaveServed() {
 	for _, wt := range x.served {
 		x.s.leave(wt)
@@ -513,7 +513,7 @@ func (s *Server) leave(wt *waiter) {
 	s.Keyspace.Unlock(&h)
 }
 
-// claim claims a waiter for whoever is not a writer; false: it has ended.
+// claim claims a waiter for anything but a writer. It returns false if the wait has ended.
 func (wt *waiter) claim() bool {
 	for !wt.state.CompareAndSwap(waiting, ended) {
 		if wt.state.Load() == ended {
@@ -603,7 +603,7 @@ func (s *Server) readyGone(x *Exec, db int, k *keyspace.Key) {
 	go s.serveLater(db, key)
 }
 
-// wakeAt has those who wait for a key served at a time, in Unix milliseconds. The
+// wakeAt has the waiters for a key served at a time, in Unix milliseconds. The
 // key's stripe is locked.
 func (s *Server) wakeAt(db int, k *keyspace.Key, at int64) {
 	l := s.waiters.list(k)
@@ -621,7 +621,7 @@ func (s *Server) wakeAt(db int, k *keyspace.Key, at int64) {
 	key.B = slices.Clone(k.B)
 	ahead := s.Keyspace.Ahead()
 	time.AfterFunc(s.Keyspace.Until(at), func() { s.serveLater(db, key) })
-	if s.Keyspace.Ahead() != ahead { // whoever moved the clock may have looked before
+	if s.Keyspace.Ahead() != ahead { // the clock was moved, maybe before this timer was there
 		time.AfterFunc(s.Keyspace.Until(at), func() { s.serveLater(db, key) })
 	}
 }
@@ -632,7 +632,7 @@ type lateServer struct {
 	x  *Exec
 }
 
-// serveLater serves those who wait for a key, without a command that made it
+// serveLater serves the waiters for a key, without a command that made it
 // ready. No stripe is locked by the caller. While writes are paused it waits.
 func (s *Server) serveLater(db int, k keyspace.Key) {
 	for s.pause.mode.Load() != pauseOff {
@@ -668,6 +668,5 @@ func (s *Server) serveLater(db int, k keyspace.Key) {
 	x.enter()
 }
 
-// DueTurn is how many of those who wait for a key are served in one go, with its
-// stripe locked.
+// DueTurn is how many waiters for a key are served in one go, with its stripe locked.
 const DueTurn = 64
