@@ -15,7 +15,7 @@ type Pending struct {
 	End   int           // where it ends in the input; 0: its arguments do not lie there
 	row   *Row          // see SetRow
 	key   keyspace.Key  // of the first argument, which mostly is the key
-	keyed *keyspace.Key // that one, or the same of a command before; nil: not known
+	keyed *keyspace.Key // that one, or the same of a command before; nil if it is not known
 	// follows: nothing but commands ran since x.lap; more: another one follows this.
 	follows, more bool
 }

@@ -174,7 +174,7 @@ func (c *Ctx) ExpireWhen(i int) (w ExpireWhen, ok bool) {
 	return w, true
 }
 
-// ExpireWord reads NX, XX, GT or LT at argument i; false: something else is there.
+// ExpireWord reads NX, XX, GT or LT at argument i. It returns false if there is another word.
 func (c *Ctx) ExpireWord(i int, w *ExpireWhen) bool {
 	switch {
 	case c.Word(i, "nx"):

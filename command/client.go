@@ -115,7 +115,7 @@ type Client struct {
 	track   trackState
 
 	watching atomic.Int32 // keys watched
-	redirect atomic.Int64 // the client that gets this one's invalidations; 0: itself
+	redirect atomic.Int64 // the client that gets this one's invalidations; 0 means itself
 
 	overSoft time.Time    // since when the soft output limit is exceeded; see OverOutputLimit
 	counted  atomic.Int64 // memory as counted for maxmemory-clients

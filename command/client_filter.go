@@ -43,7 +43,7 @@ next:
 	return chosen
 }
 
-// parse reads the filters from the third argument on; false: an error, which is replied.
+// parse reads the filters from the third argument on. It returns false after replying with an error.
 func (f *clientFilter) parse(c *Ctx) bool {
 	for i := 2; i < len(c.Args); {
 		if i+1 >= len(c.Args) {
@@ -74,7 +74,7 @@ func (f *clientFilter) parse(c *Ctx) bool {
 }
 
 // cond is the condition that a word makes with the arguments from i on, of which it
-// takes n; 0: an error, which is replied.
+// takes n. It returns 0 after replying with an error.
 func (f *clientFilter) cond(c *Ctx, word string, i int) (holds func(cl *Client) bool, n int) {
 	v := string(c.Args[i])
 	switch word {

@@ -30,7 +30,7 @@ const (
 // DigestLen is the length of a digest in hexadecimal digits.
 const DigestLen = 16
 
-// ConditionWord is the kind that a word names; 0: none.
+// ConditionWord is the kind that a word names. It is 0 if there is none.
 func ConditionWord(arg []byte) byte {
 	switch {
 	case EqualFold(arg, "ifeq"):

@@ -158,7 +158,7 @@ func (x *Exec) Run(c *Client, args [][]byte, w *wire.Writer) Outcome {
 	return x.runRow(c, nil, args, w)
 }
 
-// runRow is Run for a row that is known; nil: it is not.
+// runRow is Run for a row that is known. A row of nil is looked up.
 func (x *Exec) runRow(c *Client, row *Row, args [][]byte, w *wire.Writer) Outcome {
 	x.lap = clock()
 	x.requestMost = unknownRequest

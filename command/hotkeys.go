@@ -40,7 +40,7 @@ func hotkeysRows() []*Row {
 
 // hotkeys is the present or last time in which keys are noted.
 type hotkeys struct {
-	// noting is what commands note their keys in; nil: they do not. Every command loads it.
+	// noting is what commands note their keys in. It is nil while they do not. Every command loads it.
 	noting atomic.Pointer[hotSession]
 	mu     lockrank.Mutex[lockrank.Hotkeys] // protects last, and that one begins at a time
 	last   *hotSession
@@ -220,7 +220,7 @@ func cmdHotkeysStart(c *Ctx) {
 	c.W.OK()
 }
 
-// parse reads the arguments of START; false: an error, which is replied.
+// parse reads the arguments of START. It returns false after replying with an error.
 func (h *hotSession) parse(c *Ctx) bool {
 	if !c.Word(2, "metrics") {
 		c.Err("ERR METRICS parameter is required")

@@ -94,7 +94,7 @@ func (j *keyJob) end(how keyJobState) bool {
 	return true
 }
 
-// add enters a job; false: too many run.
+// add enters a job. It returns false if too many run.
 func (k *keyJobs) add(j *keyJob) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

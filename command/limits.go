@@ -114,7 +114,7 @@ func (c *Ctx) RefuseLong(elems int64) {
 // clientMemory is the memory of all clients but replicas, kept while
 // maxmemory-clients is set.
 type clientMemory struct {
-	limit   atomic.Int64                             // bytes; 0: none
+	limit   atomic.Int64                             // bytes; 0 means none
 	total   atomic.Int64                             // sum of Client.counted
 	evicted atomic.Int64                             // clients closed
 	mu      lockrank.Mutex[lockrank.CommandEviction] // one eviction at a time

@@ -33,7 +33,7 @@ type memoryLimit struct {
 	applying lockrank.Mutex[lockrank.MemoryApply] // one apply at a time; held while stripes are locked one by one
 
 	mu    lockrank.Mutex[lockrank.MemoryLimit] // protects what follows, and that gateMemory is set by one at a time
-	since time.Time                            // when the limit was passed; zero: it is not
+	since time.Time                            // when the limit was passed; zero means that it is not passed
 	total time.Duration
 }
 

@@ -51,7 +51,7 @@ type monitorFilter struct {
 	cmds  []string // "config" or "config|set"
 }
 
-// monitorFilterOf reads the filters; nil: there is none. It replies where it fails.
+// monitorFilterOf reads the filters. It returns nil if there is none, and replies where it fails.
 func monitorFilterOf(c *Ctx) (f *monitorFilter, ok bool) {
 	args := c.Args[1:]
 	if len(args) == 0 {

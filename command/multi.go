@@ -224,7 +224,7 @@ type execIf struct {
 	string *Condition
 }
 
-// execCondition reads EXEC's arguments; nil: there is no condition.
+// execCondition reads EXEC's arguments. It returns nil if there is no condition.
 func execCondition(args [][]byte) (o *execIf, ok bool) {
 	switch {
 	case len(args) == 1:

@@ -102,7 +102,7 @@ func (ch *channel) add(conn Conn) {
 	ch.outs = append(ch.outs, &outlet{to: to, conns: []Conn{conn}})
 }
 
-// remove takes a subscriber out; true: it was the last.
+// remove takes a subscriber out. It returns true if that was the last one.
 func (ch *channel) remove(conn Conn) bool {
 	to := outletOf(conn)
 	for i, o := range ch.outs {

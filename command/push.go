@@ -23,7 +23,7 @@ type Outlet interface {
 
 // pushConn is what connections of the front end can do besides Conn.
 type pushConn interface {
-	// Outlet is where pushes for many go; nil: there is none, Push serves.
+	// Outlet is where pushes for many go. It is nil if there is no such place; Push serves then.
 	Outlet() Outlet
 	// Settle appends to w the pushes that were not sent yet. Only a command of
 	// this client may call it, before it replies.

@@ -220,7 +220,7 @@ func cmdFailover(c *Ctx) {
 }
 
 // infoFollowing writes what INFO shows of a server that follows, up to the
-// number of its own followers; false: it does not.
+// number of its own followers. It returns false if the server does not.
 func (w *infoWriter) infoFollowing() bool {
 	f := w.s.followerEnd
 	if f == nil {
@@ -254,7 +254,7 @@ func (s *Server) failoverState() string {
 	return s.followerEnd.FailoverState()
 }
 
-// roleFollowing is ROLE's reply of a server that follows; false: it does not.
+// roleFollowing is ROLE's reply of a server that follows. It returns false if the server does not.
 func (c *Ctx) roleFollowing(offset int64) bool {
 	f := c.S.followerEnd
 	if f == nil {

@@ -111,7 +111,7 @@ type Row struct {
 	// the key's collection, 0: none. It is a hint: see Exec.Foresee.
 	MemberAt int8
 	// Secret gives the positions of arguments that nobody else may see, neither in
-	// the slow log nor by MONITOR; nil: there are none.
+	// the slow log nor by MONITOR; nil if there are none.
 	Secret func(s *Server, args [][]byte) []int
 	// Channels says what the arguments are that name channels, if there are such:
 	// "publish" (the first one), "subscribe" or "psubscribe" (all).
@@ -151,7 +151,7 @@ type Row struct {
 	Sub []*Row // subcommands
 
 	parent *Row
-	long   *Row // stands for it where it runs in parts; nil: it does not
+	long   *Row // stands for it where it runs in parts; nil if it does not
 	// applied: an Applier runs it; see effect.
 	applied bool
 	renamed bool // by Rename: Name is not what clients call it

@@ -172,7 +172,7 @@ func (s *Server) DropClient(c *Client) {
 	s.forgetMemory(c)
 }
 
-// execOf is who runs the command that makes a change; nil: none does.
+// execOf is the Exec whose command makes a change. It is nil if no command does.
 func execOf(by any) *Exec {
 	x, _ := by.(*Exec)
 	return x

@@ -14,7 +14,7 @@ import (
 // shutdown is its state.
 type shutdown struct {
 	under atomic.Bool  // PrepareShutdown is under way
-	until atomic.Int64 // it waits for followers, until then, Unix ms; 0: it does not
+	until atomic.Int64 // it waits for followers, until then, Unix ms; 0 means that it does not wait
 	hurry atomic.Bool  // SHUTDOWN NOW: do not wait any more
 	abort atomic.Bool  // SHUTDOWN ABORT
 }

@@ -318,7 +318,7 @@ func cmdSlowlogReset(c *Ctx) {
 	c.W.OK()
 }
 
-// logNamed is the log that argument i names; nil: none, which is replied.
+// logNamed is the log that argument i names. It returns nil after replying with an error.
 func (c *Ctx) logNamed(i int) *commandLog {
 	switch {
 	case c.Word(i, "slow"):

@@ -560,7 +560,7 @@ func (x *Exec) push(c *Client, b []byte) {
 // trackState is a client's tracking as its own commands see it.
 type trackState struct {
 	reads   bool   // it tracks the keys that it reads
-	number  uint32 // in tracking.numbers; 0: none
+	number  uint32 // in tracking.numbers; 0 means none
 	optIn   bool
 	optOut  bool
 	caching bool // CLIENT CACHING was called for the next command
@@ -652,7 +652,7 @@ func (t *tracking) enterCast(c *Client) {
 	}
 }
 
-// enter enters a client under a prefix; false: it was there.
+// enter enters a client under a prefix. It returns false if the client was there already.
 func enter(prefixes map[string]map[*Client]struct{}, p string, c *Client) bool {
 	if prefixes[p] == nil {
 		prefixes[p] = make(map[*Client]struct{})

@@ -99,7 +99,7 @@ func (c *Ctx) PutString(k *keyspace.Key, b []byte, deadline int64) {
 	c.PutMarkedString(k, b, deadline, nil)
 }
 
-// PutMarkedString is PutString for a value with marks; nil: it has none.
+// PutMarkedString is PutString for a value with marks; m is nil for one without.
 func (c *Ctx) PutMarkedString(k *keyspace.Key, b []byte, deadline int64, m *keyspace.Marks) {
 	if len(b) <= 20 {
 		if n, ok := ParseInt(b); ok {

@@ -450,7 +450,7 @@ func (o *evictPool) add(p *EvictPolicy, now int64, db int, e *Entry) {
 }
 
 // drawShard is the shard of a database that has keys which may go, one at random by
-// their number; nil: there is none.
+// their number. It returns nil if there is none.
 func (st *stripe) drawShard(p *EvictPolicy, db int) (*shard, int) {
 	count := func(sh *shard) int {
 		if !p.Volatile {

@@ -212,7 +212,7 @@ func (t *Tx) PutSpace(k *Key, typ types.Type, enc types.Encoding, n int, deadlin
 	return t.PutMarked(k, typ, enc, n, deadline, nil)
 }
 
-// PutMarked is PutSpace for a value with marks; nil: it has none.
+// PutMarked is PutSpace for a value with marks; m is nil for one without.
 func (t *Tx) PutMarked(k *Key, typ types.Type, enc types.Encoding, n int, deadline int64, m *Marks) []byte {
 	if n > InlineMax {
 		panic("keyspace: packed value is too long")
@@ -275,7 +275,7 @@ func (t *Tx) PutObject(k *Key, typ types.Type, enc types.Encoding, o types.Objec
 	t.PutObjectMarked(k, typ, enc, o, deadline, nil)
 }
 
-// PutObjectMarked is PutObject for a value with marks; nil: it has none.
+// PutObjectMarked is PutObject for a value with marks; m is nil for one without.
 func (t *Tx) PutObjectMarked(k *Key, typ types.Type, enc types.Encoding, o types.Object, deadline int64, m *Marks) {
 	b := t.PutMarked(k, typ, enc, 8, deadline, m)
 	st := t.stripe(k)

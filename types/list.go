@@ -203,7 +203,7 @@ func (l *List) PushPacked(p Packed) {
 	l.p = append(l.p, p...)
 }
 
-// PopFront removes the first element and returns it; false: there is none.
+// PopFront removes the first element and returns it. It returns false if there is none.
 func (l *List) PopFront() (Elem, bool) {
 	if l.obj != nil {
 		if l.obj.n == 0 {
@@ -224,7 +224,7 @@ func (l *List) PopFront() (Elem, bool) {
 	return e, true
 }
 
-// PopBack removes the last element and returns it; false: there is none.
+// PopBack removes the last element and returns it. It returns false if there is none.
 func (l *List) PopBack() (Elem, bool) {
 	if l.obj != nil {
 		if l.obj.n == 0 {
@@ -246,7 +246,7 @@ func (l *List) PopBack() (Elem, bool) {
 	return e, true
 }
 
-// Index is element i; false: there is none.
+// Index is element i. It returns false if there is none.
 func (l *List) Index(i int) (Elem, bool) {
 	if l.obj == nil {
 		off := l.p.Seek(i)
@@ -264,7 +264,7 @@ func (l *List) Index(i int) (Elem, bool) {
 	return l.obj.index(i), true
 }
 
-// Set replaces element i; false: there is none, and nothing has changed.
+// Set replaces element i. It returns false, and changes nothing, if there is none.
 func (l *List) Set(i int, b []byte) bool {
 	if i < 0 {
 		i += l.Len()

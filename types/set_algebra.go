@@ -27,7 +27,7 @@ type setSink struct {
 	left  int // steps; negative: they did not suffice, and n means nothing
 }
 
-// step takes n steps; false: so many are not left.
+// step takes n steps. It returns false if fewer are left.
 func (k *setSink) step(n int) bool {
 	k.left -= n
 	return k.left >= 0

@@ -11,7 +11,7 @@ type tableIter struct {
 	t    *table
 	leaf *node
 	i    int    // the current member's position in leaf
-	end  uint64 // where the leaf behind starts; 0: there is none
+	end  uint64 // where the leaf behind starts; 0 means that there is none
 	hash uint64 // of the current member
 	key  []byte // the current member
 }

@@ -119,7 +119,7 @@ func ZInter(inputs []ZInput, weights []float64, a Aggregate, f func(member []byt
 }
 
 // zinter is ZInter with so many steps at most, each being a member of one input
-// looked for in another; false: they did not suffice.
+// looked for in another. It returns false if they did not suffice.
 func zinter(inputs []ZInput, weights []float64, a Aggregate, steps int, f func(member []byte, score float64) bool) bool {
 	if len(inputs) == 0 {
 		return true

@@ -283,7 +283,7 @@ func (b *bigZSet) scan(cursor uint64, count int, f func(member []byte, score flo
 
 // eachHashed shows the members in the order of their hashes, but may leave out
 // those that one of the others does not have, to f until it returns false. It
-// looks at no more than steps of them; false: they did not suffice.
+// looks at no more than steps of them. It returns false if they did not suffice.
 func (b *bigZSet) eachHashed(others []*bigZSet, steps int, f func(member []byte, score float64) bool) bool {
 	for h := uint32(0); h <= zhashMax; {
 		g := b.index.seg(h)

@@ -147,7 +147,7 @@ func (z *SortedSet) setPacked(member []byte, score float64) (created, changed bo
 }
 
 // orderedAt tells whether the pair at off comes before (-1) or behind (1) a
-// pair; 0: there is none at off.
+// pair. It returns 0 if there is none at off.
 func (z *SortedSet) orderedAt(off int, member []byte, score float64) int {
 	if off < 0 || off == len(z.packed) {
 		return 0

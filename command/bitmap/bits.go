@@ -72,7 +72,7 @@ func countBits(v command.StringValue, from, to int64) int64 {
 }
 
 // findBit is the place of the first bit that is set (or clear) among the bits
-// [from, to), which exist; -1: there is none.
+// [from, to), which exist. It returns -1 if there is none.
 func findBit(v command.StringValue, set bool, from, to int64) int64 {
 	if from >= to {
 		return -1

@@ -418,7 +418,7 @@ type hsetexOptions struct {
 	pairs                  [][]byte
 }
 
-// parse reads the arguments; false: an error, which is replied.
+// parse reads the arguments. It returns false after replying with an error.
 func (o *hsetexOptions) parse(c *command.Ctx) bool {
 	for i := 2; i < len(c.Args); i++ {
 		unit, relative := expiryWord(c, i)
@@ -466,7 +466,7 @@ func (o *hsetexOptions) parse(c *command.Ctx) bool {
 }
 
 // parsePairs reads the fields and values behind FIELDS at argument i and returns what
-// follows, which may be options; 0: an error, which is replied.
+// follows, which may be options. It returns 0 after replying with an error.
 func (o *hsetexOptions) parsePairs(c *command.Ctx, i int) (end int) {
 	if i >= len(c.Args)-3 {
 		c.WrongArity()

@@ -527,7 +527,7 @@ func (k *links) unlock() {
 	k.mu.Unlock()
 }
 
-// take takes a connection to the target out; nil: there is none.
+// take takes a connection to the target out. It returns nil if there is none.
 func (k *links) take(name string) *link {
 	k.mu.Lock()
 	defer k.unlock()

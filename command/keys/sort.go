@@ -427,7 +427,7 @@ func (s *sorting) gather(t types.Type, enc types.Encoding, packed []byte, o type
 	return s.within(len(s.items))
 }
 
-// weigh finds what an item is sorted by; false: it is no number.
+// weigh finds what an item is sorted by. It returns false if that is no number.
 func (s *sorting) weigh(c *command.Ctx, it *sortItem) bool {
 	by := s.elem(it)
 	if s.by != nil {

@@ -32,7 +32,7 @@ const maxDelta = 60 * 60 * 24 * 30
 // expired stands for a deadline that has passed.
 const expired = -1
 
-// deadlineOf is the deadline that an exptime means, in Unix milliseconds; 0: none.
+// deadlineOf is the deadline that an exptime means, in Unix milliseconds. It is 0 if there is none.
 func deadlineOf(c *command.Ctx, exptime int64) int64 {
 	switch {
 	case exptime == 0:

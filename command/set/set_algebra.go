@@ -56,7 +56,7 @@ type setCombination struct {
 	op    setOp
 	sets  []*types.Set
 	count bool // only the number of members is wanted
-	limit int  // the most members wanted; 0: all
+	limit int  // the most members wanted; 0 means all
 }
 
 // load loads the sets at keys; false: something else is there, and that is
@@ -171,7 +171,7 @@ func (a *setCombination) long() bool {
 	return members > command.LongRead || bytes > command.LongReadBytes
 }
 
-// try counts up to a limit that a few steps may reach; false: they have not.
+// try counts up to a limit that a few steps may reach. It returns false if they have not reached it.
 func (a *setCombination) try() (n int, ok bool) {
 	if a.count && a.limit > 0 && a.limit*len(a.sets) <= command.TryFirst {
 		switch a.op {

@@ -79,7 +79,7 @@ func cmdGet(c *command.Ctx) {
 // setOptions are the options of SET and of what is like it.
 type setOptions struct {
 	nx, xx, get, keepTTL, persist bool
-	expiry                        []byte // its argument; nil: none
+	expiry                        []byte // its argument; nil means none
 	unit                          int64
 	relative                      bool
 	cond                          *command.Condition

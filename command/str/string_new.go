@@ -190,7 +190,7 @@ type incrOptions struct {
 	float, saturate, onlyIfNew bool // onlyIfNew: ENX
 }
 
-// parse reads the options; false: an error, which is replied. Unlike SET,
+// parse reads the options. It returns false after replying with an error. Unlike SET,
 // INCREX takes no option twice.
 func (o *incrOptions) parse(c *command.Ctx) bool {
 	value := func(i int, word string, to *[]byte) bool {

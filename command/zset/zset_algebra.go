@@ -63,7 +63,7 @@ type zcombination struct {
 	weights   []float64 // nil: all are 1
 	aggregate types.Aggregate
 	scores    bool
-	limit     int // of ZINTERCARD; 0: none
+	limit     int // of ZINTERCARD; 0 means none
 }
 
 // parse reads the arguments from the number of keys, at i, on. The keys are

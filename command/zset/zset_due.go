@@ -80,7 +80,7 @@ func cmdZPopDue(c *command.Ctx) {
 }
 
 // popDue pops up to count members with scores of at most now and replies with
-// them, under their key if withKey; false: there are none.
+// them, under their key if withKey. It returns false if there are none.
 func popDue(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry, now float64, count int64, withKey bool) bool {
 	z := c.ScratchZSet()
 	c.Load(e, z)
