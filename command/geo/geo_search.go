@@ -180,11 +180,15 @@ func geoSearch(c *command.Ctx, form geoForm) {
 	v := geoMemory.Get().(*geoValues)
 	defer geoMemory.Put(v)
 	v.ranges = q.shape.Ranges(v.ranges[:0])
+	long := q.long(z, v.ranges)
 	switch {
-	case q.store:
+	case q.store && !long:
 		q.search(z, v.ranges, &v.hits)
 		storeGeo(c, dst, &v.hits, &q)
-	case q.long(z, v.ranges):
+	case q.store:
+		storeGeoBuilt(c, src, dst, z, &q, slices.Clone(v.ranges))
+		return
+	case long:
 		geoLater(c, command.ViewOf(z), q, slices.Clone(v.ranges))
 		return
 	default:
@@ -194,6 +198,53 @@ func geoSearch(c *command.Ctx, form geoForm) {
 	if cap(v.hits.list) > geoHitsMax || cap(v.hits.members) > geoBytesMax {
 		v.hits = geoHits{}
 	}
+}
+
+// storeGeoBuilt stores what takes long to be found: it is found aside.
+func storeGeoBuilt(c *command.Ctx, src, dst *keyspace.Key, z *types.SortedSet, q *geoQuery, ranges []geo.Range) {
+	finish := c.ZSetFinisher()
+	made, ok := c.Build(true, []keyspace.Key{*src}, func() (free func()) {
+		view, set := command.ViewOf(z), new(types.SortedSet)
+		view.Load(set)
+		z = set
+		return view.Free
+	}, func() command.BuiltValue {
+		var hits geoHits
+		q.search(z, ranges, &hits)
+		return command.Built{Collection: finish(q.build(&hits))}
+	})
+	if !ok {
+		return // it is made aside, and the command comes again
+	}
+	set := made.(command.Built).Collection.(*types.SortedSet)
+	if set.Len() == 0 {
+		storeGeo(c, dst, &geoHits{}, q)
+		return
+	}
+	putGeo(c, dst, set, q)
+}
+
+// build is a sorted set of what was found.
+func (q *geoQuery) build(h *geoHits) *types.ZSetBuilder {
+	var b types.ZSetBuilder
+	for i := range h.list {
+		score := h.list[i].score
+		if q.storeDist {
+			score = h.list[i].dist / q.unit
+		}
+		b.Add(h.member(i), score)
+	}
+	return &b
+}
+
+// putGeo stores a sorted set that is not empty.
+func putGeo(c *command.Ctx, k *keyspace.Key, set *types.SortedSet, q *geoQuery) {
+	n := set.Len()
+	c.Replace(k, set, types.TZSet)
+	c.Dirty += n
+	c.Notify('z', q.event, k)
+	c.Ready(k)
+	c.W.Int(int64(n))
 }
 
 func geoLater(c *command.Ctx, v command.View, q geoQuery, ranges []geo.Range) {
@@ -499,23 +550,13 @@ func (q *geoQuery) reply(w *wire.Writer, h *geoHits) {
 // storeGeo sets a key to what was found, or deletes it if that is nothing, and
 // replies with the number of members.
 func storeGeo(c *command.Ctx, k *keyspace.Key, h *geoHits, q *geoQuery) {
-	n := len(h.list)
-	if n > 0 {
-		var b types.ZSetBuilder
-		for i := range h.list {
-			score := h.list[i].score
-			if q.storeDist {
-				score = h.list[i].dist / q.unit
-			}
-			b.Add(h.member(i), score)
-		}
-		c.Replace(k, c.BuiltZSet(&b), types.TZSet)
-		c.Dirty += n
-		c.Notify('z', q.event, k)
-		c.Ready(k)
-	} else if c.Delete(k) {
+	if len(h.list) > 0 {
+		putGeo(c, k, c.BuiltZSet(q.build(h)), q)
+		return
+	}
+	if c.Delete(k) {
 		c.Dirty++
 		c.Notify('g', "del", k)
 	}
-	c.W.Int(int64(n))
+	c.W.Int(0)
 }

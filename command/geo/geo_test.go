@@ -101,8 +101,20 @@ func TestGeoLong(t *testing.T) {
 		if got := strings.Count(reply, "*2"); got != want {
 			t.Errorf("%f m: %d members, not %d", meters, got, want)
 		}
-		if n := fmt.Sprintf(":%d\n", want); s.Run(fmt.Sprintf("geosearchstore d g frommember center byradius %f m", meters)) != strings.ReplaceAll(n, "\n", "\r\n") {
-			t.Errorf("%f m: stored other than %s", meters, n)
+		reply = ""
+		for turns := 0; reply == ""; turns++ {
+			s.C.Working = false
+			if reply = s.Run(fmt.Sprintf("geosearchstore d g frommember center byradius %f m", meters)); reply == "" {
+				wt.Wait(t) // what is to be stored is made aside, and the command comes again
+			} else if turns == 0 && meters > 100_000 {
+				t.Errorf("%f m: the event loop made what is stored", meters)
+			}
+		}
+		if n := fmt.Sprintf(":%d\r\n", want); reply != n {
+			t.Errorf("%f m: stored %q, not %q", meters, reply, n)
+		}
+		if got := s.Run("zcard d"); got != reply {
+			t.Errorf("%f m: %q are there, %q were stored", meters, got, reply)
 		}
 	}
 }

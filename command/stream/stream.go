@@ -785,18 +785,18 @@ func cmdXDel(c *command.Ctx) {
 		return
 	}
 	told := false
-	a := idsAtATime{first: 2, step: func(c *command.Ctx, s *streamEdit, _ [][]byte, ids []stream.ID) (n int, gone bool) {
-		for _, id := range ids {
+	a := idsAtATime{first: 2, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+		for _, id := range p.ids {
 			if s.Delete(id) {
-				n++
+				p.n++
 			}
 		}
-		closeStream(c, s, n > 0)
-		if n > 0 && !told {
+		closeStream(c, s, p.n > 0)
+		if p.n > 0 && !told {
 			told = true
 			c.Notify('t', "xdel", s.k)
 		}
-		return n, false
+		return true
 	}}
 	a.run(c, &s, ids)
 }
@@ -805,25 +805,54 @@ func cmdXDel(c *command.Ctx) {
 // go of the stripe: some 0.3 ms where each lies in a node of its own.
 const idsAtOnce = 512
 
-// idsAtATime is XDEL and XACK: what is done to some of the entries that are named. Where they
-// are many the rest follows bit by bit, and ends early where the stream is gone. The reply is
-// the sum.
+// idsAtATime is XDEL, XACK and the like: what is done to some of the entries that are named.
+// Where they are many the rest follows bit by bit, and ends early where the stream is gone.
+// The reply is the sum of what was changed, or an array.
 type idsAtATime struct {
-	first int // the argument that is the first ID
-	// step does it, and counts; args are the command's. gone: there is nothing left to do
-	// it to.
-	step func(c *command.Ctx, s *streamEdit, args [][]byte, ids []stream.ID) (n int, gone bool)
+	first   int  // the argument that is the first ID
+	counted bool // the argument before that is the number of IDs
+	array   bool
+	// own: step journals what it does. Else the command is journaled with the IDs of the
+	// part, if that has changed something.
+	own bool
+	// step does it; false: there is nothing left to do it to.
+	step func(c *command.Ctx, s *streamEdit, p *idsPart) bool
+	// rest replies to IDs that nothing is done to any more; nil: with nothing.
+	rest func(w *wire.Writer, n int)
+}
+
+// idsPart is a part of an idsAtATime.
+type idsPart struct {
+	args [][]byte // of the command
+	ids  []stream.ID
+	w    *wire.Writer // of an array: what is written to it
+	// What was changed, what of that is told as changes, and what elements were written.
+	n, dirty, answers int
+	// later: it is no part of the command itself. It must make no key ready.
+	later bool
 }
 
 func (a *idsAtATime) run(c *command.Ctx, s *streamEdit, ids []stream.ID) {
-	if len(ids) <= idsAtOnce || !c.CanBlock() || c.Applies() {
-		n, _ := a.step(c, s, c.Args, ids)
-		c.Dirty += n
-		c.W.Int(int64(n))
+	long := len(ids) > idsAtOnce && c.CanBlock() && !c.Applies()
+	p := idsPart{args: c.Args, ids: ids, w: c.W}
+	if !long {
+		if !a.array {
+			a.step(c, s, &p)
+			c.Dirty += p.n + p.dirty
+			c.W.Int(int64(p.n))
+			return
+		}
+		at := c.W.DeferArray()
+		a.step(c, s, &p)
+		c.W.SetArray(at, p.answers)
+		c.Dirty += p.n + p.dirty
 		return
 	}
-	n, _ := a.step(c, s, c.Args, ids[:idsAtOnce])
-	a.effect(c, c.Args, 0, n)
+	first := wire.Writer{Proto: c.W.Proto}
+	p.ids, p.w = ids[:idsAtOnce], &first
+	a.step(c, s, &p)
+	a.effect(c, &p, 0, len(ids))
+	n, answers := p.n, p.answers
 	// The arguments go with the command.
 	args, ids := slices.Clone(c.Args), slices.Clone(ids)
 	for i := range args {
@@ -831,37 +860,77 @@ func (a *idsAtATime) run(c *command.Ctx, s *streamEdit, ids []stream.ID) {
 	}
 	srv, db, keys := c.S, c.DB(), []keyspace.Key{keyspace.MakeKey(args[1])}
 	c.Background(func(w *wire.Writer) {
-		for at, gone := idsAtOnce, false; at < len(ids) && !gone; at += idsAtOnce {
-			gone = true
+		var array wire.Mark
+		if a.array {
+			array = w.DeferArray()
+			for _, b := range first.Parts() {
+				w.Raw(b)
+			}
+		}
+		at, there := idsAtOnce, true
+		for at < len(ids) && there {
+			there = false
+			p := idsPart{args: args, ids: ids[at:min(at+idsAtOnce, len(ids))], w: w, later: true}
 			srv.ChangeLater(db, keys, func(c *command.Ctx) {
 				e := c.Peek(&keys[0])
 				if e.Type() != types.TStream {
 					return
 				}
 				s := openStream(c, &keys[0], &e)
-				step := 0
-				step, gone = a.step(c, &s, args, ids[at:min(at+idsAtOnce, len(ids))])
-				a.effect(c, args, at, step)
-				n += step
+				there = a.step(c, &s, &p)
+				a.effect(c, &p, at, len(ids))
 			})
+			if there {
+				at += len(p.ids)
+			}
+			n += p.n
+			answers += p.answers
 		}
-		w.Int(int64(n))
+		if !a.array {
+			w.Int(int64(n))
+			return
+		}
+		if a.rest != nil && at < len(ids) {
+			a.rest(w, len(ids)-at)
+			answers += len(ids) - at
+		}
+		w.SetArray(array, answers)
 	})
 }
 
-// effect journals a part that has changed n entries.
-func (a *idsAtATime) effect(c *command.Ctx, args [][]byte, at, n int) {
-	if c.Dirty += n; n == 0 {
+// effect journals a part, whose IDs begin at number at of all.
+func (a *idsAtATime) effect(c *command.Ctx, p *idsPart, at, all int) {
+	c.Dirty += p.n + p.dirty
+	switch {
+	case a.own:
+		return
+	case p.n+p.dirty == 0:
 		c.NoEffect()
 		return
 	}
-	part := args[a.first+at : min(a.first+at+idsAtOnce, len(args))]
-	c.Effect(slices.Concat(args[:a.first], part)...)
+	from := a.first + at
+	head, part, tail := p.args[:a.first], p.args[from:from+len(p.ids)], p.args[a.first+all:]
+	if a.counted {
+		head = slices.Concat(head[:a.first-1], [][]byte{command.IntArg(int64(len(p.ids)))})
+	}
+	c.Effect(slices.Concat(head, part, tail)...)
+}
+
+// wakeClaims is readyClaims, in a part that comes later, too.
+func (p *idsPart) wakeClaims(c *command.Ctx, k *keyspace.Key) {
+	switch {
+	case !c.WaitedForClaims(k):
+	case p.later:
+		c.WakeAt(k, c.Now)
+	default:
+		c.Ready(k)
+	}
 }
 
 // idBlock are the options of XDELEX, XACKDEL and XNACK: IDS numids id [id ...].
 type idBlock struct {
 	refs stream.Refs
+	at   int // the argument that is the first of them
 	ids  []stream.ID
 }
 
@@ -885,6 +954,7 @@ func (b *idBlock) parse(c *command.Ctx, i int, option func(i int) int) bool {
 				return false
 			}
 			seen = true
+			b.at = i + 2
 			i += 2 + int(n)
 		case option == nil && refsWord(c, i, &b.refs, &given):
 			if !given {
@@ -928,32 +998,42 @@ func cmdXDelEx(c *command.Ctx) {
 	if !ok {
 		return
 	}
-	c.W.Array(len(b.ids))
 	if s.Stream == nil {
-		for range b.ids {
-			c.W.Int(idMissing)
-		}
+		c.W.Array(len(b.ids))
+		allMissing(c.W, len(b.ids))
 		return
 	}
-	n, refs := 0, 0
-	for _, id := range b.ids {
-		answer := int64(idMissing)
-		if b.refs == stream.Acked && s.Has(id) && !s.Acked(id) {
-			answer = idKept
-		} else if s.Delete(id) {
-			answer = idDeleted
-			n++
+	told := false
+	a := idsAtATime{first: b.at, counted: true, array: true, rest: allMissing, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+		for _, id := range p.ids {
+			answer := int64(idMissing)
+			if b.refs == stream.Acked && s.Has(id) && !s.Acked(id) {
+				answer = idKept
+			} else if s.Delete(id) {
+				answer = idDeleted
+				p.n++
+			}
+			if b.refs == stream.DelRefs && s.DropRefs(id) {
+				p.dirty++
+			}
+			p.w.Int(answer)
 		}
-		if b.refs == stream.DelRefs && s.DropRefs(id) {
-			refs++
+		p.answers = len(p.ids)
+		closeStream(c, s, p.n > 0)
+		if p.n > 0 && !told {
+			told = true
+			c.Notify('t', "xdel", s.k)
 		}
-		c.W.Int(answer)
+		return true
+	}}
+	a.run(c, &s, b.ids)
+}
+
+// allMissing answers for n IDs that there is no such entry.
+func allMissing(w *wire.Writer, n int) {
+	for range n {
+		w.Int(idMissing)
 	}
-	closeStream(c, &s, n > 0)
-	if n > 0 {
-		c.Notify('t', "xdel", k)
-	}
-	c.Dirty += n + refs
 }
 
 // trimAtOnce is how many entries XTRIM looks at without letting go of the stripe,

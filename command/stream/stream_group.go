@@ -2,6 +2,7 @@ package stream
 
 import (
 	"math"
+	"slices"
 
 	"kvd/command"
 	"kvd/keyspace"
@@ -102,18 +103,18 @@ func cmdXAck(c *command.Ctx) {
 	if !ok {
 		return
 	}
-	a := idsAtATime{first: 3, step: func(c *command.Ctx, s *streamEdit, args [][]byte, ids []stream.ID) (n int, gone bool) {
-		g := s.EditGroup(args[2])
+	a := idsAtATime{first: 3, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+		g := s.EditGroup(p.args[2])
 		if g == nil {
-			return 0, true
+			return false
 		}
-		for _, id := range ids {
+		for _, id := range p.ids {
 			if s.Ack(g, id) {
-				n++
+				p.n++
 			}
 		}
 		closeStream(c, s, false)
-		return n, false
+		return true
 	}}
 	a.run(c, &s, ids)
 }
@@ -123,43 +124,47 @@ func cmdXAckDel(c *command.Ctx) {
 	if !b.parse(c, 3, nil) {
 		return
 	}
-	k := &c.Keys[0]
 	s, g, ok := openGroup(c)
 	if !ok {
 		return
 	}
-	c.W.Array(len(b.ids))
 	if g == nil {
-		for range b.ids {
-			c.W.Int(idMissing)
-		}
+		c.W.Array(len(b.ids))
+		allMissing(c.W, len(b.ids))
 		return
 	}
-	g = s.EditGroup(c.Args[2])
-	n, acked := 0, 0
-	for _, id := range b.ids {
-		if !s.Ack(g, id) {
-			c.W.Int(idMissing)
-			continue
+	told := false
+	a := idsAtATime{first: b.at, counted: true, array: true, rest: allMissing, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+		g := s.EditGroup(p.args[2])
+		if g == nil {
+			return false
 		}
-		acked++
-		if b.refs == stream.Acked && !s.Acked(id) {
-			c.W.Int(idKept)
-			continue
+		deleted := false
+		for _, id := range p.ids {
+			answer := int64(idMissing)
+			if s.Ack(g, id) {
+				p.n++
+				if b.refs == stream.Acked && !s.Acked(id) {
+					answer = idKept
+				} else {
+					if b.refs == stream.DelRefs {
+						s.DropRefs(id)
+					}
+					deleted = s.Delete(id) || deleted
+					answer = idDeleted
+				}
+			}
+			p.w.Int(answer)
 		}
-		if b.refs == stream.DelRefs {
-			s.DropRefs(id)
+		p.answers = len(p.ids)
+		closeStream(c, s, deleted)
+		if deleted && !told {
+			told = true
+			c.Notify('t', "xdel", s.k)
 		}
-		if s.Delete(id) {
-			n++
-		}
-		c.W.Int(idDeleted)
-	}
-	closeStream(c, &s, n > 0)
-	if n > 0 {
-		c.Notify('t', "xdel", k)
-	}
-	c.Dirty += acked
+		return true
+	}}
+	a.run(c, &s, b.ids)
 }
 
 // xgroup finds the stream, and the group if it must be there, for a subcommand of
@@ -333,11 +338,54 @@ func cmdXGroupDelConsumer(c *command.Ctx) {
 		return
 	}
 	n := consumer.Pending
+	if n > dropAtOnce && c.CanBlock() && !c.Applies() {
+		c.NoEffect()
+		delConsumerLater(c, n)
+		return
+	}
 	s.RemoveConsumer(s.EditGroup(c.Args[3]), c.Args[4])
 	closeStream(c, &s, false)
 	c.Notify('t', "xgroup-delconsumer", s.k)
 	c.Dirty++
 	c.W.Int(int64(n))
+}
+
+// dropAtOnce is how many pending entries of a consumer go without letting go of the stripe:
+// half a millisecond where none of their leaves is near.
+const dropAtOnce = 20_000
+
+// delConsumerLater is XGROUP DELCONSUMER of a consumer with many pending entries, n of
+// them. They go bit by bit; then the consumer goes, with what it was given meanwhile. Only
+// that is journaled: until then nobody is told that the entries are gone, so whoever
+// starts or follows from before has them still, and loses them with the consumer.
+func delConsumerLater(c *command.Ctx, n int) {
+	srv, db, keys := c.S, c.DB(), []keyspace.Key{keyspace.MakeKey(slices.Clone(c.Keys[0].B))}
+	group, name := slices.Clone(c.Args[3]), slices.Clone(c.Args[4])
+	c.Background(func(w *wire.Writer) {
+		from := stream.ID{}
+		for more := true; more; {
+			more = false
+			srv.ChangeLater(db, keys, func(c *command.Ctx) {
+				e := c.Peek(&keys[0])
+				if e.Type() != types.TStream {
+					return
+				}
+				s := openStream(c, &keys[0], &e)
+				g := s.EditGroup(group)
+				if g == nil || g.Consumer(name) == nil {
+					return
+				}
+				if from, more = s.DropPending(g, name, from, dropAtOnce); !more {
+					s.RemoveConsumer(g, name)
+					c.Notify('t', "xgroup-delconsumer", s.k)
+					c.Dirty++
+					c.Effect([]byte("XGROUP"), []byte("DELCONSUMER"), s.k.B, group, name)
+				}
+				closeStream(c, &s, false)
+			})
+		}
+		w.Int(int64(n))
+	})
 }
 
 func cmdXNack(c *command.Ctx) {
@@ -364,37 +412,40 @@ func cmdXNack(c *command.Ctx) {
 	}) {
 		return
 	}
-	k := &c.Keys[0]
 	s, ok := needGroup(c)
 	if !ok {
 		return
 	}
-	g := s.EditGroup(c.Args[2])
-	n := 0
-	for _, id := range b.ids {
-		had := uint64(0)
-		if p := g.Pending(id); p != nil {
-			had = p.Count
-		} else if !force || !s.Has(id) {
-			continue
+	a := idsAtATime{first: b.at, counted: true, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+		g := s.EditGroup(p.args[2])
+		if g == nil {
+			return false
 		}
-		switch {
-		case count >= 0:
-			had = uint64(count)
-		case fatal:
-			had = math.MaxInt64
-		case silent && had > 0:
-			had--
+		for _, id := range p.ids {
+			had := uint64(0)
+			if e := g.Pending(id); e != nil {
+				had = e.Count
+			} else if !force || !s.Has(id) {
+				continue
+			}
+			switch {
+			case count >= 0:
+				had = uint64(count)
+			case fatal:
+				had = math.MaxInt64
+			case silent && had > 0:
+				had--
+			}
+			s.Release(g, id, had)
+			p.n++
 		}
-		s.Release(g, id, had)
-		n++
-	}
-	closeStream(c, &s, false)
-	c.Dirty += n
-	c.W.Int(int64(n))
-	if n > 0 {
-		readyClaims(c, k)
-	}
+		closeStream(c, s, false)
+		if p.n > 0 {
+			p.wakeClaims(c, s.k)
+		}
+		return true
+	}}
+	a.run(c, &s, b.ids)
 }
 
 // pendingRange are the arguments of XPENDING for single entries.
@@ -455,8 +506,26 @@ func cmdXPending(c *command.Ctx) {
 	case len(c.Args) == 3:
 		pendingSummary(c.W, g)
 	default:
-		r.reply(c, g)
+		r.answer(c, s, g)
 	}
+}
+
+// pendingRead is from how many pending entries on XPENDING's reply is made aside.
+const pendingRead = 2000
+
+// answer replies, aside where many entries are to be looked at.
+func (r *pendingRange) answer(c *command.Ctx, s *stream.Stream, g *stream.Group) {
+	n := int64(g.PendingLen())
+	if r.consumer == nil && r.idle == 0 {
+		n = min(n, r.count)
+	}
+	if n <= pendingRead || r.count <= 0 {
+		r.reply(c.W, c.Now, g)
+		return
+	}
+	view, name, now := s.Copy().(*stream.Stream), g.Name, c.Now
+	r.consumer = slices.Clone(r.consumer)
+	c.Aside(func(w *wire.Writer) { r.reply(w, now, view.Group([]byte(name))) })
 }
 
 func pendingSummary(w *wire.Writer, g *stream.Group) {
@@ -483,26 +552,25 @@ func pendingSummary(w *wire.Writer, g *stream.Group) {
 	w.SetArray(at, n)
 }
 
-func (r *pendingRange) reply(c *command.Ctx, g *stream.Group) {
+func (r *pendingRange) reply(w *wire.Writer, now int64, g *stream.Group) {
 	var consumer *stream.Consumer
 	if r.consumer != nil {
 		if consumer = g.Consumer(r.consumer); consumer == nil {
-			c.W.Array(0)
+			w.Array(0)
 			return
 		}
 	}
-	w := c.W
 	at, n := w.DeferArray(), int64(0)
 	if r.count > 0 {
 		g.EachPending(r.from, consumer, func(e *stream.Pending) bool {
 			if r.to.Less(e.ID) {
 				return false
 			}
-			idle, name := c.Now-e.Time, ""
+			idle, name := now-e.Time, ""
 			if owner := g.Owner(e); owner != nil {
 				name = owner.Name
 			} else {
-				idle = c.Now // it was never delivered to anybody who still has it
+				idle = now // it was never delivered to anybody who still has it
 			}
 			if r.idle > 0 && idle < r.idle {
 				return true
@@ -602,46 +670,54 @@ func cmdXClaim(c *command.Ctx) {
 		return
 	}
 	c.NoEffect()
-	cl := newClaimer(c, &s)
-	cl.lastID(o.last, o.ids)
-	at, n := c.W.DeferArray(), 0
-	for _, id := range o.ids {
-		e, was := stream.Pending{ID: id}, cl.g.Pending(id)
-		if was != nil {
-			e = *was
+	a := idsAtATime{first: 5, array: true, own: true, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+		if s.Group(p.args[2]) == nil {
+			return false
 		}
-		if !cl.there(id) {
+		cl := newClaimer(c, s, p)
+		if !p.later {
+			cl.lastID(o.last, o.ids)
+		}
+		for _, id := range p.ids {
+			e, was := stream.Pending{ID: id}, cl.g.Pending(id)
 			if was != nil {
-				cl.drop(&e)
+				e = *was
 			}
-			continue
-		}
-		if was == nil {
-			if !o.force {
+			if !cl.there(id) {
+				if was != nil {
+					cl.drop(&e)
+				}
 				continue
 			}
-			// Redis makes one that was delivered once.
-			e.Count = 1
-		} else if o.idle > 0 && e.Consumer != 0 && c.Now-e.Time < o.idle {
-			continue
+			if was == nil {
+				if !o.force {
+					continue
+				}
+				// Redis makes one that was delivered once.
+				e.Count = 1
+			} else if o.idle > 0 && e.Consumer != 0 && c.Now-e.Time < o.idle {
+				continue
+			}
+			e.Time = o.at
+			switch {
+			case o.count >= 0:
+				e.Count = uint64(o.count)
+			case !o.justID:
+				e.Count = nextCount(e.Count)
+			}
+			cl.take(&e, o.justID)
+			p.answers++
 		}
-		e.Time = o.at
-		switch {
-		case o.count >= 0:
-			e.Count = uint64(o.count)
-		case !o.justID:
-			e.Count = nextCount(e.Count)
-		}
-		cl.take(&e, o.justID)
-		n++
-	}
-	c.W.SetArray(at, n)
-	cl.end()
+		cl.end()
+		return true
+	}}
+	a.run(c, &s, o.ids)
 }
 
 // claimer gives a consumer entries, for XCLAIM and XAUTOCLAIM.
 type claimer struct {
 	c        *command.Ctx
+	p        *idsPart // whose arguments begin with group and consumer behind the key
 	s        *streamEdit
 	g        *stream.Group
 	consumer *stream.Consumer
@@ -652,10 +728,10 @@ type claimer struct {
 	moved    bool      // likewise, Group.Last
 }
 
-func newClaimer(c *command.Ctx, s *streamEdit) *claimer {
-	cl := &claimer{c: c, s: s, g: s.EditGroup(c.Args[2])}
-	if cl.consumer = s.EditConsumer(cl.g, c.Args[3]); cl.consumer == nil {
-		cl.consumer, cl.made = s.AddConsumer(cl.g, c.Args[3], c.Now), true
+func newClaimer(c *command.Ctx, s *streamEdit, p *idsPart) *claimer {
+	cl := &claimer{c: c, p: p, s: s, g: s.EditGroup(p.args[2])}
+	if cl.consumer = s.EditConsumer(cl.g, p.args[3]); cl.consumer == nil {
+		cl.consumer, cl.made = s.AddConsumer(cl.g, p.args[3], c.Now), true
 		c.Notify('t', "xgroup-createconsumer", s.k)
 		c.Dirty++
 	}
@@ -703,10 +779,10 @@ func (cl *claimer) drop(e *stream.Pending) {
 	c := cl.c
 	if owner := cl.g.Owner(e); owner != nil {
 		// Redis's way to say so: who claims what is not there drops it.
-		claimEffect(c, cl.s.k, cl.g, c.Args[2], []byte(owner.Name), e)
+		claimEffect(c, cl.s.k, cl.g, cl.p.args[2], []byte(owner.Name), e)
 		cl.moved = false
 	} else {
-		ackEffect(c, cl.s.k, c.Args[2], e.ID)
+		ackEffect(c, cl.s.k, cl.p.args[2], e.ID)
 	}
 	cl.s.Ack(cl.g, e.ID)
 	c.Dirty++
@@ -719,11 +795,11 @@ func (cl *claimer) take(e *stream.Pending, justID bool) {
 	cl.s.Assign(cl.g, *e)
 	cl.consumer.Active = c.Now
 	if justID {
-		writeStreamID(c.W, e.ID)
+		writeStreamID(cl.p.w, e.ID)
 	} else {
-		writeEntry(c.W, &cl.it)
+		writeEntry(cl.p.w, &cl.it)
 	}
-	claimEffect(c, cl.s.k, cl.g, c.Args[2], c.Args[3], e)
+	claimEffect(c, cl.s.k, cl.g, cl.p.args[2], cl.p.args[3], e)
 	cl.made, cl.moved = false, false
 	c.Dirty++
 }
@@ -731,14 +807,14 @@ func (cl *claimer) take(e *stream.Pending, justID bool) {
 func (cl *claimer) end() {
 	c := cl.c
 	if cl.made {
-		consumerEffect(c, cl.s.k, c.Args[2], c.Args[3])
+		consumerEffect(c, cl.s.k, cl.p.args[2], cl.p.args[3])
 	}
 	if cl.moved {
-		groupEffect(c, cl.s.k, cl.g, c.Args[2])
+		groupEffect(c, cl.s.k, cl.g, cl.p.args[2])
 		c.Dirty++
 	}
 	closeStream(c, cl.s, false)
-	readyClaims(c, cl.s.k)
+	cl.p.wakeClaims(c, cl.s.k)
 }
 
 const (
@@ -783,7 +859,7 @@ func cmdXAutoClaim(c *command.Ctx) {
 		return
 	}
 	c.NoEffect()
-	cl := newClaimer(c, &s)
+	cl := newClaimer(c, &s, &idsPart{args: c.Args, w: c.W})
 	tries := min(count, autoClaimMost/autoClaimTries) * autoClaimTries
 	count = min(count, autoClaimTakes)
 	// The entries are looked at first, as what is claimed changes them.

@@ -212,6 +212,39 @@ func (s *Stream) RemoveConsumer(g *Group, name []byte) {
 	s.mem -= consumerBytes + int64(len(c.Name))
 }
 
+// DropPending removes pending entries of a consumer, from an ID on: those of leaves that
+// hold at most most entries together. It returns from where to go on; more: there are
+// leaves left.
+func (s *Stream) DropPending(g *Group, name []byte, from ID, most int) (next ID, more bool) {
+	c := s.EditConsumer(g, name)
+	p := &g.pel
+	li, _, _ := p.place(from)
+	to, at := li, li // the leaves from li up to at are kept, those up to to were looked at
+	for ; to < len(p.leaves) && most > 0; to++ {
+		l := p.leaves[to]
+		most -= len(l.items)
+		if l.who&bit(c.number) != 0 {
+			l = s.ownPending(p, to)
+			was := len(l.items)
+			l.items = slices.DeleteFunc(l.items, func(e Pending) bool { return e.Consumer == c.number })
+			p.n -= was - len(l.items)
+			c.Pending -= was - len(l.items)
+			if len(l.items) == 0 {
+				s.mem -= l.bytes()
+				continue
+			}
+			l.hint()
+		}
+		p.leaves[at] = l
+		at++
+	}
+	if more = to < len(p.leaves); more {
+		next = p.leaves[to].items[0].ID
+	}
+	p.leaves = slices.Delete(p.leaves, at, to)
+	return next, more
+}
+
 // PendingLen is the number of pending entries.
 func (g *Group) PendingLen() int { return g.pel.n }
 

@@ -1,0 +1,116 @@
+package stream_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"kvd/command/commandtest"
+)
+
+// TestInParts: commands that name many entries go in parts where somebody can wait, and
+// do and say what they do at once; what they journal leads to the same.
+func TestInParts(t *testing.T) {
+	const n = 4000
+	fill := func(s *commandtest.Server) {
+		for i := 1; i <= n; i++ {
+			s.Run(fmt.Sprintf("XADD s %d-1 f %d", i, i))
+		}
+		s.Run("XGROUP CREATE s g 0")
+		s.Run("XGROUP CREATE s h 0")
+		s.Run("XREADGROUP GROUP g a COUNT 3600 STREAMS s >")
+		s.Run("XREADGROUP GROUP h b COUNT 1000 STREAMS s >")
+	}
+	ids := func(from, to int) string {
+		var b strings.Builder
+		for i := from; i <= to; i++ {
+			fmt.Fprintf(&b, " %d-1", i)
+		}
+		return b.String()
+	}
+	lines := []string{
+		"XCLAIM s g c 0" + ids(1, 1500) + " JUSTID",
+		"XCLAIM s g d 0" + ids(1400, 3900) + " TIME 5 RETRYCOUNT 3 FORCE",
+		"XNACK s g FAIL IDS 1200" + ids(1, 1200) + " RETRYCOUNT 2 FORCE",
+		"XACKDEL s g KEEPREF IDS 1000" + ids(900, 1899),
+		"XACKDEL s h ACKED IDS 1100" + ids(1, 1100),
+		"XDELEX s ACKED IDS 1300" + ids(1, 1300),
+		"XDELEX s DELREF IDS 1300" + ids(1500, 2799),
+		"XDEL s" + ids(2500, 3300),
+		"XACK s g" + ids(3000, 3990),
+		"XACKDEL s none KEEPREF IDS 600" + ids(1, 600),
+	}
+	state := func(s *commandtest.Server) string {
+		s.C.Conn = nil
+		return s.Run("XRANGE s - +") + s.Run("XPENDING s g") + s.Run("XPENDING s h") + s.Run("XPENDING s g - + 100000 d") + s.Run("DEBUG DIGEST-VALUE s")
+	}
+	whole, parts, again := commandtest.New(t), commandtest.New(t), commandtest.New(t)
+	fill(whole)
+	fill(parts)
+	conn := commandtest.NewConn()
+	parts.C.Conn = conn
+	for _, line := range lines {
+		want := whole.Run(line)
+		got := parts.Run(line)
+		if strings.Contains(line, "none") {
+			if got != want {
+				t.Errorf("%.40s: %.100q, not %.100q", line, got, want)
+			}
+			continue
+		}
+		if got != "" {
+			t.Errorf("%.40s replied %.100q at once", line, got)
+		} else if got = conn.Wait(t); got != want {
+			t.Errorf("%.40s: %.100q, not %.100q", line, got, want)
+		}
+		parts.C.Working = false
+	}
+	for _, e := range parts.Effects {
+		if e != "MULTI" && e != "EXEC" {
+			if got := again.Run(e); strings.HasPrefix(got, "-") {
+				t.Fatalf("%.100s: %s", e, got)
+			}
+		}
+	}
+	// The pending entries' times are of two clocks.
+	if a, b := state(whole), state(parts); len(a) != len(b) {
+		t.Errorf("in parts it became\n%.300q\nat once\n%.300q", b, a)
+	}
+	if a, b := state(parts), state(again); len(a) != len(b) {
+		t.Errorf("the effects make\n%.300q\nof\n%.300q", b, a)
+	}
+	for _, s := range []*commandtest.Server{whole, parts, again} {
+		if err := s.Keyspace.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestDelConsumerInParts: a consumer with many pending entries goes bit by bit, and only
+// its end is journaled.
+func TestDelConsumerInParts(t *testing.T) {
+	const n = 45_000
+	s := commandtest.New(t)
+	for i := 1; i <= n; i++ {
+		s.Do("XADD", "s", fmt.Sprintf("%d-1", i), "f", "v")
+	}
+	s.Run("XGROUP CREATE s g 0")
+	s.Run(fmt.Sprintf("XREADGROUP GROUP g a COUNT %d STREAMS s >", n-10))
+	s.Run("XREADGROUP GROUP g b COUNT 3 STREAMS s >")
+	s.Run("XCLAIM s g b 0 7-1 30000-1 JUSTID")
+	s.Effects = nil
+	conn := commandtest.NewConn()
+	s.C.Conn = conn
+	if got := s.Run("XGROUP DELCONSUMER s g a"); got != "" {
+		t.Errorf("replied %q at once", got)
+	} else if got = conn.Wait(t); got != fmt.Sprintf(":%d\r\n", n-12) {
+		t.Errorf("replied %q", got)
+	}
+	s.C.Conn, s.C.Working = nil, false
+	s.WantEffects("XGROUP DELCONSUMER s g a")
+	s.Want("XPENDING s g", fmt.Sprintf("*4\n:5\n$3\n7-1\n$7\n%d-1\n*1\n*2\n$1\nb\n$1\n5\n", n-7))
+	s.Want("XINFO CONSUMERS s none", "-NOGROUP No such consumer group 'none' for key name 's'\n")
+	if err := s.Keyspace.Check(); err != nil {
+		t.Error(err)
+	}
+}
