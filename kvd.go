@@ -150,9 +150,14 @@ func Open(o Options) (*Server, error) {
 // the server; others call Open.
 func Start(h Host) (_ *Server, err error) {
 	cfg, log := h.Config, h.Log
-	setFormat := func() error { log.SetFormat(cfg.LogFormat.Load()); return nil }
+	setFormat := func() error {
+		log.SetFormat(cfg.LogFormat.Load())
+		log.SetTimestamps(cfg.LogTimestamps.Load())
+		return nil
+	}
 	_ = setFormat()
 	cfg.OnChange("log-format", setFormat)
+	cfg.OnChange("log-timestamp-format", setFormat)
 	if h.RoleChanged == nil {
 		h.RoleChanged = func() {}
 	}

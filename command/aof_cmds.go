@@ -49,6 +49,15 @@ type AppendLog interface {
 	// Losing tells whether replies wait for the log, but it takes no effects any more,
 	// so that what was changed now must not be acknowledged. At once.
 	Losing() bool
+	// Backups, in a directory beside the log's.
+	BackupStart() error
+	BackupSeal() error
+	BackupAbort() error
+	BackupCleanup() error
+	// BackupFiles are the paths of files that change no more, BackupStatus tells the
+	// state, why it failed, and when it was begun and sealed, Unix seconds; at once.
+	BackupFiles() []string
+	BackupStatus() (state, why string, started, sealed int64)
 	// Appended is how many bytes of effects the log was given, Fsynced how many of
 	// them are on the disk; at once.
 	Appended() int64
@@ -165,3 +174,12 @@ func (noPersistence) Fsynced() int64         { return 0 }
 func (noPersistence) Kick()                  {}
 func (noPersistence) Losing() bool           { return false }
 func (noPersistence) Distrust(error)         {}
+
+func (noPersistence) BackupStart() error    { return errNoPersistence }
+func (noPersistence) BackupSeal() error     { return errNoPersistence }
+func (noPersistence) BackupAbort() error    { return errNoPersistence }
+func (noPersistence) BackupCleanup() error  { return errNoPersistence }
+func (noPersistence) BackupFiles() []string { return nil }
+func (noPersistence) BackupStatus() (state, why string, started, sealed int64) {
+	return "idle", "", 0, 0
+}

@@ -227,6 +227,7 @@ func (w *infoWriter) memory() {
 	libraries, functions, libs := s.scripts.functions.memory()
 	size("used_memory_scripts", texts+libs)
 	w.field("used_memory_scripts_eval", texts)
+	w.field("used_memory_hash_templates", 0) // hashes do not share their fields
 	w.field("number_of_cached_scripts", cached)
 	w.field("number_of_functions", functions)
 	w.field("number_of_libraries", libraries)
@@ -314,6 +315,7 @@ func (w *infoWriter) stats() {
 	w.field("sync_partial_err", t.links[4])
 	w.field("expired_keys", t.expired)
 	w.field("expired_subkeys", t.expiredFields)
+	w.field("hash_templates", 0)
 	w.fields("expired_stale_perc:0.00", "expired_time_cap_reached_count:0")
 	w.field("expire_cycle_cpu_milliseconds", s.Keyspace.Stats.ExpireCycleNs.Load()/1e6)
 	w.field("evicted_keys", t.evicted)

@@ -36,7 +36,8 @@ func latencyRows() []*Row {
 			{Name: "histogram", Fn: cmdLatencyHistogram, Arity: -2, Flags: flags, Since: "7.0.0", Summary: "Returns how many calls of commands took at most how long.",
 				Complexity: "O(N) in the number of commands", Syntax: "[command [command ...]]", Tips: tips},
 			{Name: "history", Fn: cmdLatencyHistory, Arity: 3, Flags: flags, Since: "2.8.13", Summary: "Returns the samples of an event.", Complexity: "O(1)", Syntax: "event", Tips: tips},
-			{Name: "latest", Fn: cmdLatencyLatest, Arity: 2, Flags: flags, Since: "2.8.13", Summary: "Returns the latest sample of every event.", Complexity: "O(1)", Tips: tips},
+			{Name: "latest", Fn: cmdLatencyLatest, Arity: 2, Flags: flags, Since: "2.8.13", Summary: "Returns the latest sample of every event.", Complexity: "O(1)", Tips: tips,
+				History: []string{"8.1.0", "The sum of all samples of an event and their number came (Valkey)."}},
 			{Name: "reset", Fn: cmdLatencyReset, Arity: -2, Flags: flags, Since: "2.8.13", Summary: "Forgets samples.", Complexity: "O(1)", Syntax: "[event [event ...]]",
 				Tips: "request_policy:all_nodes response_policy:agg_sum"},
 		}}}
@@ -58,6 +59,7 @@ type latencySample struct{ at, ms int64 } // Unix seconds, milliseconds
 type latencyEvent struct {
 	samples []latencySample // oldest first
 	max     int64           // ms, ever
+	sum, n  int64           // of all that were entered, ms
 }
 
 // NoteLatency enters an event that took ns nanoseconds, if the threshold is
@@ -79,6 +81,8 @@ func (s *Server) NoteLatency(event string, ns int64) {
 		m.events[event] = e
 	}
 	e.max = max(e.max, ms)
+	e.sum += ms
+	e.n++
 	if n := len(e.samples); n > 0 && e.samples[n-1].at == now {
 		e.samples[n-1].ms = max(e.samples[n-1].ms, ms)
 		return
@@ -95,7 +99,7 @@ func (m *latencyMonitor) list() (names []string, events map[string]latencyEvent)
 	defer m.mu.Unlock()
 	events = make(map[string]latencyEvent, len(m.events))
 	for name, e := range m.events {
-		events[name] = latencyEvent{slices.Clone(e.samples), e.max}
+		events[name] = latencyEvent{slices.Clone(e.samples), e.max, e.sum, e.n}
 	}
 	return slices.Sorted(maps.Keys(events)), events
 }
@@ -117,11 +121,13 @@ func cmdLatencyLatest(c *Ctx) {
 	for _, name := range names {
 		e := events[name]
 		last := e.samples[len(e.samples)-1]
-		c.W.Array(4)
+		c.W.Array(6)
 		c.W.BulkString(name)
 		c.W.Int(last.at)
 		c.W.Int(last.ms)
 		c.W.Int(e.max)
+		c.W.Int(e.sum)
+		c.W.Int(e.n)
 	}
 }
 

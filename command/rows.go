@@ -21,6 +21,7 @@ func Rows() []*Row {
 		debugRows(),
 		slowlogRows(),
 		hotkeysRows(),
+		backupRows(),
 		latencyRows(),
 		monitorRows(),
 		persistRows(),

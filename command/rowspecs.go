@@ -5,12 +5,12 @@ import "strings"
 // What follows from a row: its categories, and where its keys are as clients are told.
 
 // Categories lists the ACL categories as Redis does.
-var Categories = strings.Fields("keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin fast slow blocking dangerous connection transaction scripting")
+var Categories = strings.Fields("keyspace read write set sortedset list hash string bitmap hyperloglog geo stream array pubsub admin fast slow blocking dangerous connection transaction scripting")
 
 // groupCategories are the categories that a group implies.
 var groupCategories = map[string]string{
 	"generic": "keyspace", "string": "string", "list": "list", "set": "set", "sorted-set": "sortedset", "hash": "hash", "bitmap": "bitmap",
-	"hyperloglog": "hyperloglog", "geo": "geo", "stream": "stream", "pubsub": "pubsub", "connection": "connection", "transactions": "transaction", "scripting": "scripting",
+	"hyperloglog": "hyperloglog", "geo": "geo", "stream": "stream", "array": "array", "pubsub": "pubsub", "connection": "connection", "transactions": "transaction", "scripting": "scripting",
 }
 
 // ACLCategories are the ACL categories of a row.

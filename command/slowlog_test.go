@@ -113,7 +113,7 @@ func TestLatency(t *testing.T) {
 	s.NoteLatency("expire-cycle", 30e6)
 	s.NoteLatency("expire-cycle", 25e6)
 	s.NoteLatency("fast-command", 21e6)
-	if got := s.run("latency latest"); !regexp.MustCompile(`^\*3\r\n\*4\r\n\$7\r\ncommand\r\n:\d+\r\n:\d+\r\n:\d+\r\n\*4\r\n\$12\r\nexpire-cycle\r\n:\d+\r\n:30\r\n:30\r\n`).MatchString(got) {
+	if got := s.run("latency latest"); !regexp.MustCompile(`^\*3\r\n\*6\r\n\$7\r\ncommand\r\n:\d+\r\n:\d+\r\n:\d+\r\n:\d+\r\n:1\r\n\*6\r\n\$12\r\nexpire-cycle\r\n:\d+\r\n:30\r\n:30\r\n:55\r\n:2\r\n`).MatchString(got) {
 		t.Errorf("%q", got)
 	}
 	if got := s.run("latency doctor"); !strings.Contains(got, "2. expire-cycle: 1 seconds") || !strings.Contains(got, "SLOWLOG GET") {

@@ -19,6 +19,7 @@ type Config struct {
 	IgnoreUnsupported *Bool    `directive:"ignore-unsupported"`
 	Ephemeral         *Bool    `directive:"ephemeral"`
 	LogFormat         *Enum    `directive:"log-format"`
+	LogTimestamps     *Enum    `directive:"log-timestamp-format"`
 	MetricsPort       *Int     `directive:"metrics-port"`
 	MetricsBind       *Strings `directive:"metrics-bind"`
 	MetricsToken      *String  `directive:"metrics-token"`
@@ -90,6 +91,8 @@ type Config struct {
 	SetMaxIntsetEntries    *Int `directive:"set-max-intset-entries"`
 	StreamNodeMaxBytes     *Int `directive:"stream-node-max-bytes"`
 	StreamNodeMaxEntries   *Int `directive:"stream-node-max-entries"`
+	ArraySliceSize         *Int `directive:"array-slice-size"`
+	ArraySparseKmax        *Int `directive:"array-sparse-kmax"`
 	StreamIdmpDuration     *Int `directive:"stream-idmp-duration"`
 	StreamIdmpMaxsize      *Int `directive:"stream-idmp-maxsize"`
 	SetMaxListpackEntries  *Int `directive:"set-max-listpack-entries"`
@@ -131,6 +134,8 @@ type Config struct {
 	AppendOnly                *Bool   `directive:"appendonly"`
 	AppendFilename            *String `directive:"appendfilename"`
 	AppendDirname             *String `directive:"appenddirname"`
+	BackupDirname             *String `directive:"backupdirname"`
+	BackupSealedTTL           *Int    `directive:"backup-sealed-ttl"`
 	AppendFsync               *Enum   `directive:"appendfsync"`
 	NoAppendfsyncOnRewrite    *Bool   `directive:"no-appendfsync-on-rewrite"`
 	AutoAOFRewritePercentage  *Int    `directive:"auto-aof-rewrite-percentage"`
@@ -518,7 +523,7 @@ func setArgs(d *Directive, v string) []string {
 
 // set stores the arguments, whose number must already fit the kind.
 func (e *entry) set(args []string) error {
-	if e.Kind == KindBool && e.check != nil {
+	if (e.Kind == KindBool || e.Kind == KindInt) && e.check != nil {
 		if err := e.check(strings.ToLower(args[0])); err != nil {
 			return err
 		}

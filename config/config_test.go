@@ -677,6 +677,9 @@ func randomArgs(rnd *rand.Rand, d *Directive) []string {
 			return []string{[]string{"yes", "no"}[rnd.IntN(2)]}
 		}
 	case KindInt:
+		if d.check != nil {
+			return []string{fmt.Sprint(1 << rnd.IntN(10))}
+		}
 		low := max(d.Min, -5)
 		return []string{fmt.Sprint(low + rnd.Int64N(min(d.Max, low+500)-low+1))}
 	case KindMemory:

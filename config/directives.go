@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"math"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Effect says what the server does with a directive that it knows.
@@ -211,6 +213,19 @@ func baseName(directive, what string, emptyOK bool) func(string) error {
 	}
 }
 
+// maxSliceSize is the most that array-slice-size may be.
+const maxSliceSize = 1 << 20
+
+// powerOfTwo checks a number that is in its range.
+func powerOfTwo(directive string) func(string) error {
+	return func(v string) error {
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n > 0 && n <= maxSliceSize && n&(n-1) != 0 {
+			return errors.New(directive + " must be a power of two")
+		}
+		return nil
+	}
+}
+
 func hostName(v string) error {
 	if len(v) >= 256 {
 		return errors.New("Hostnames must be less than 256 characters")
@@ -388,6 +403,9 @@ var directives = []Directive{
 	integer("stream-node-max-entries", "100", 0, maxLong, 0, Acts, groupTypes, "Entries in one stream block."),
 	integer("stream-idmp-duration", "100", 1, 86400, 0, Acts, groupTypes, "Seconds for which a stream remembers its producers' IDs of messages (Redis 8.6)."),
 	integer("stream-idmp-maxsize", "100", 1, 10000, 0, Acts, groupTypes, "IDs of messages that a stream remembers for each producer (Redis 8.6)."),
+	integer("array-slice-size", "4096", 1, maxSliceSize, 0, Acts, groupTypes, "Indexes that make one slice in ARINFO's numbers, a power of two (Redis 8.8).").valid(powerOfTwo("array-slice-size")),
+	integer("array-sparse-kmax", "10", 0, maxInt, 0, Acts, groupTypes, "Elements up to which ARINFO counts a slice as sparse (Redis 8.8)."),
+	integer("array-sparse-kmin", "5", 0, maxInt, 0, Inert, groupTypes, "Elements from which down a dense slice becomes sparse (Redis 8.8).").because("arrays have one form, dense or sparse"),
 
 	// Lazy freeing.
 	yesno("lazyfree-lazy-eviction", "no", 0, Acts, groupLazy, "Free evicted values in the background."),
@@ -427,6 +445,8 @@ var directives = []Directive{
 	yesno("appendonly", "no", DenyLoading, Acts, groupAppend, "Log every write to a file."),
 	text("appendfilename", "appendonly.aof", Immutable, Acts, groupAppend, "Base name of the log's files.").valid(baseName("appendfilename", "filename", false)),
 	text("appenddirname", "appendonlydir", Immutable, Acts, groupAppend, "Directory of the log's files.").valid(baseName("appenddirname", "dirname", false)),
+	text("backupdirname", "backupdir", Immutable, Acts, groupAppend, "Directory of what BACKUP writes (Redis 8.10).").valid(baseName("backupdirname", "dirname", false)),
+	integer("backup-sealed-ttl", "0", 0, maxLong/int64(time.Second), 0, Acts, groupAppend, "Seconds after which a sealed backup is removed; 0: never (Redis 8.10)."),
 	enum("appendfsync", "everysec", []string{"everysec", "always", "no"}, 0, Acts, groupAppend, "When the log is synced to the disk."),
 	yesno("no-appendfsync-on-rewrite", "no", 0, Acts, groupAppend, "Do not sync while a log is rewritten."),
 	integer("auto-aof-rewrite-percentage", "100", 0, maxInt, 0, Acts, groupAppend, "Growth in percent at which the log is rewritten."),
@@ -552,6 +572,14 @@ var directives = []Directive{
 	text("hash-seed", "", Immutable|ByName|EmptyIsUnset, Inert, groupSystem, "Seed of hashes, for equal orders of SCAN on several servers (Valkey 9.1).").because("the order of SCAN is the same on all servers"),
 	enum("cluster-config-save-behavior", "sync", []string{"sync", "best-effort"}, ByName, Inert, groupCluster, "What follows when the cluster's state cannot be written (Valkey 9.1).").because(noCluster),
 	yesno("enable-debug-assert", "no", Immutable|ByName, Inert, groupGeneral, "Check assertions that cost time (Valkey 9.1).").because("it has no such assertions"),
+	integer("hash-rdb-load-min-template-entries", "0", 0, maxLong, ByName, Inert, groupTypes, "Fields from which on a loaded hash shares their names with others (Redis 8.10).").because("hashes do not share their fields"),
+	integer("hash-rdb-load-max-template-entries", "0", 0, maxLong, ByName, Inert, groupTypes, "Fields up to which it does (Redis 8.10).").because("hashes do not share their fields"),
+	integer("hash-rdb-load-template-disassembly-threshold", "0", 0, maxLong, ByName, Inert, groupTypes, "Hashes that must share names for that to be kept (Redis 8.10).").because("hashes do not share their fields"),
+	enum("log-timestamp-format", "legacy", []string{"legacy", "iso8601", "milliseconds"}, ByName, Acts, groupGeneral, "How log lines say the time (Valkey 8.1)."),
+	text("repl-compression", "no", ByName, Inert, groupReplica, "Compress what followers are sent (Valkey 9.2).").because("the stream is not compressed; snapshots are, by rdbcompression"),
+	yesno("hotkey-enabled", "no", ByName, Inert, groupGeneral, "Note the keys that are used most (Valkey 9.2).").because("HOTKEYS START begins that"),
+	text("default-bgsave-method", "fork", ByName, Inert, groupSnapshot, "How BGSAVE saves (Valkey 9.2).").because("snapshots never fork"),
+	text("forkless-options-supported", "", Immutable|ByName|EmptyIsUnset, Inert, groupSnapshot, "What snapshots without fork can do (Valkey 9.2).").because("snapshots never fork"),
 	memory("aof-load-corrupt-tail-max-size", "0", 0, maxLong, ByName, Acts, groupAppend, "Bytes at the log's end that may be damaged and are cut off at the start; 0: none (Redis 8.4)."),
 	yesno("key-memory-histograms", "no", ByName, Inert, groupMemory, "Count keys by their memory in INFO keysizes (Redis 8.6).").because("INFO keysizes counts by length only"),
 }

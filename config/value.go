@@ -484,11 +484,13 @@ func (p *Percentiles) text(*Directive) string {
 type Events struct{ v atomic.Uint32 }
 
 // EventLetters lists the letters of keyspace event classes; the bit of a class
-// in Events.Load is 1 << its place here. A stands for the first ten. The last six are
-// of Redis 8.2 and 8.8.
-const EventLetters = "g$lshzxetdKEmnocSTIV"
+// in Events.Load is 1 << its place here. A stands for the first ten and a.
+// Those from o on are of Redis 8.2 and 8.8.
+const EventLetters = "g$lshzxetdKEmnocSTIVa"
 
-const allEvents = 1<<10 - 1
+const allEvents = 1<<10 - 1 | arrayEvents
+
+const arrayEvents = 1 << 20
 
 // Load returns the present classes as bits.
 func (e *Events) Load() uint32 { return e.v.Load() }
@@ -512,7 +514,7 @@ func EventBits(letters string) (bits uint32, ok bool) {
 func (e *Events) set(_ *Directive, args []string) error {
 	bits, ok := EventBits(args[0])
 	if !ok {
-		return errors.New("Invalid event class character. Use 'Ag$lshzxeKEtmdnocSTIV'.")
+		return errors.New("Invalid event class character. Use 'Ag$lshzxeKEtmdnocSTIVa'.")
 	}
 	e.v.Store(bits)
 	return nil
@@ -530,7 +532,7 @@ func (e *Events) text(*Directive) string {
 		if i == 10 && first == 0 && v&(1<<13) != 0 {
 			b = append(b, 'n')
 		}
-		if i != 13 && v&(1<<i) != 0 {
+		if i != 13 && v&(1<<i) != 0 && (first == 0 || 1<<i != arrayEvents) {
 			b = append(b, EventLetters[i])
 		}
 	}

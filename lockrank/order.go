@@ -66,6 +66,7 @@ type (
 	LoadWorkers         struct{} // loader.mu
 	SnapshotOutput      struct{} // output.mu
 	Log                 struct{} // Log.mu
+	Backup              struct{} // Backup.mu
 	Stream              struct{} // Stream.mu
 	Durable             struct{} // durable.mu
 	TransportGoroutines struct{} // goroutines.mu
@@ -148,6 +149,7 @@ var Order = []any{
 	LoadWorkers{},
 	SnapshotOutput{},
 	Log{},
+	Backup{},
 	Stream{},
 	Durable{},
 	Redcon{},

@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -88,6 +89,7 @@ type Logger struct {
 	// system is the system's logger; nil: none.
 	system func(Level, string)
 	format atomic.Int32 // a Format
+	stamps atomic.Int32 // a place in Timestamps
 }
 
 // Format is how lines are written.
@@ -115,6 +117,33 @@ func (l *Logger) SetFormat(name string) bool {
 	return false
 }
 
+// Timestamps are the ways to say the time, as log-timestamp-format names them. Legacy
+// says it as each Format does by itself.
+var Timestamps = []string{"legacy", "iso8601", "milliseconds"}
+
+// SetTimestamps changes how the lines that follow say the time; false: there is no such
+// way.
+func (l *Logger) SetTimestamps(name string) bool {
+	i := slices.Index(Timestamps, name)
+	if i >= 0 {
+		l.stamps.Store(int32(i))
+	}
+	return i >= 0
+}
+
+// appendTime says the time; layout is that of the line's format.
+func (l *Logger) appendTime(b []byte, layout string) []byte {
+	switch l.stamps.Load() {
+	case 1:
+		layout = isoTime
+	case 2:
+		return strconv.AppendInt(b, l.now().UnixMilli(), 10)
+	}
+	return l.now().AppendFormat(b, layout)
+}
+
+const isoTime = "2006-01-02T15:04:05.000Z07:00"
+
 // roleNames are the roles in words.
 var roleNames = map[byte]string{RoleMaster: "master", RoleReplica: "replica", RoleChild: "child", RoleSentinel: "sentinel"}
 
@@ -125,23 +154,23 @@ func (l *Logger) line(b []byte, level Level, format string, args []any) []byte {
 	if f == Legacy {
 		b = strconv.AppendInt(b, int64(l.pid), 10)
 		b = append(b, ':', role, ' ')
-		b = l.now().AppendFormat(b, "02 Jan 2006 15:04:05.000")
+		b = l.appendTime(b, "02 Jan 2006 15:04:05.000")
 		b = append(b, ' ', levelChars[level], ' ')
 		b = fmt.Appendf(b, format, args...)
 		return append(b, '\n')
 	}
-	const stamp = "2006-01-02T15:04:05.000Z07:00"
+	stamp := l.appendTime(nil, isoTime)
 	text := fmt.Sprintf(format, args...)
 	if f == JSON {
 		quoted, _ := json.Marshal(text) // a string cannot fail; what is no UTF-8 is replaced
 		b = append(b, `{"pid":`...)
 		b = strconv.AppendInt(b, int64(l.pid), 10)
-		b = fmt.Appendf(b, `,"role":"%s","timestamp":"%s","level":"%s","message":`, roleNames[role], l.now().Format(stamp), level)
+		b = fmt.Appendf(b, `,"role":"%s","timestamp":"%s","level":"%s","message":`, roleNames[role], stamp, level)
 		return append(append(b, quoted...), '}', '\n')
 	}
 	b = append(b, "pid="...)
 	b = strconv.AppendInt(b, int64(l.pid), 10)
-	b = fmt.Appendf(b, " role=%s timestamp=\"%s\" level=%s message=", roleNames[role], l.now().Format(stamp), level)
+	b = fmt.Appendf(b, " role=%s timestamp=\"%s\" level=%s message=", roleNames[role], stamp, level)
 	return append(strconv.AppendQuote(b, text), '\n')
 }
 

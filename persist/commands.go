@@ -3,10 +3,12 @@ package persist
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 
 	"kvd/persist/rdb"
 	"kvd/resp/wire"
 	"kvd/types"
+	"kvd/types/array"
 	"kvd/types/stream"
 )
 
@@ -93,6 +95,22 @@ func (c *commander) value(dst, key []byte, typ types.Type, enc types.Encoding, p
 		})
 	case types.TStream:
 		c.stream(key, obj.(*stream.Stream))
+	case types.TArray:
+		a := obj.(*array.Array)
+		left, room := a.Count(), 0
+		for it := a.Seek(0); it.Next(); {
+			c.batch("ARMSET", key, 2, &left, &room)
+			c.num = strconv.AppendUint(c.num[:0], it.Index, 10)
+			w.Bulk(c.num)
+			c.elem(it.Elem)
+		}
+		if a.Next() != 0 {
+			c.flush()
+			w.Array(3)
+			w.BulkString("ARSEEK")
+			w.Bulk(key)
+			w.BulkString(strconv.FormatUint(a.Next(), 10))
+		}
 	default:
 		w.Array(4)
 		w.BulkString("RESTORE")

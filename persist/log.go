@@ -35,14 +35,10 @@ type Log struct {
 
 	// mu protects what follows. It is taken under the journal's lock and held
 	// for copying in memory.
-	mu     lockrank.Mutex[lockrank.Log]
-	pile   pile
-	free   [][]byte // blocks for it
+	mu lockrank.Mutex[lockrank.Log]
+	recorder
 	marks  []mark
-	taking bool // effects are collected
-	db     int  // selected in the file; -1 none
-	unit   unit
-	stamp  int64 // the last time stamp, Unix seconds
+	taking bool  // effects are collected
 	broken error // why no file is trusted, nil if they are
 	ending bool
 
@@ -165,9 +161,10 @@ func (l *Log) policy() int { return l.Config.AppendFsync.Index() }
 // NewLog makes a Log; Load and Start follow. applier makes what loading applies
 // commands with.
 func NewLog(s *Saver, applier func() Applier) *Log {
-	l := &Log{Saver: s, applier: applier, db: -1, files: &manifest{},
+	l := &Log{Saver: s, applier: applier, recorder: recorder{db: -1}, files: &manifest{},
 		kick: make(chan struct{}, 1), look: make(chan struct{}, 1), want: make(chan struct{}, 1),
 		over: make(chan struct{}), gone: make(chan struct{}), ask: make(chan func()), results: make(chan error, 1)}
+	s.backup = newBackup(s)
 	l.state.ok, l.state.took = true, -1
 	l.state.wanted = l.Config.AppendOnly.Load()
 	l.stamps.Store(l.Config.AOFTimestampEnabled.Load())
@@ -267,6 +264,7 @@ func (l *Log) Start() {
 // Close flushes the log and ends all that Start began. A snapshot that is being
 // written is given up.
 func (l *Log) Close() {
+	l.backup.close()
 	if l.started {
 		l.do(func() { l.stop(); l.closing = true })
 		l.mu.Lock()
@@ -600,6 +598,8 @@ func (l *Log) Info(field func(name string, value any)) {
 	field("aof_last_cow_size", 0)
 	field("module_fork_in_progress", 0)
 	field("module_fork_last_cow_size", 0)
+	_, _, _, _, backing := l.backup.Status()
+	field("backup_in_progress", backing)
 	if st.mode != logOff {
 		field("aof_current_size", l.fileSize.Load()+l.restSize.Load())
 		field("aof_base_size", l.baseSize.Load())

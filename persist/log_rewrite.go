@@ -409,10 +409,13 @@ func (l *Log) Replace(r io.Reader, o Replacement) error {
 	return err
 }
 
+var errReplaced = errors.New("the data was replaced by that of a file or a leader")
+
 // startOver has a log that is written begin with a new base, because the
 // contents have become others; all stripes are locked. Until the base is whole
 // the files hold the contents from before.
 func (l *Log) startOver() {
+	l.backup.spoil(errReplaced)
 	l.state.Lock()
 	on := l.state.mode == logOn
 	if on {

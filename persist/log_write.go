@@ -68,32 +68,57 @@ func (l effects) Effect(e keyspace.Effect) {
 	if e.Volatile {
 		return
 	}
-	db, args := e.DB, e.Args
 	l.mu.Lock()
 	if !l.taking {
 		l.mu.Unlock()
 		return
 	}
-	l.free = l.pile.room(effectMost(args), l.free)
-	b := l.pile.last
-	from := len(b)
-	if l.stamps.Load() && l.unit != unitOpen {
-		if now := time.Now().Unix(); now > l.stamp {
-			l.stamp = now
+	b, from := l.effect(e, l.stamps.Load())
+	l.grew(b, from)
+	l.mu.Unlock()
+}
+
+// recorder makes effects the text of a log. Its owner's lock protects it.
+type recorder struct {
+	pile  pile
+	free  [][]byte // blocks for it
+	db    int      // selected in the file; -1 none
+	unit  unit
+	stamp int64 // the last time stamp, Unix seconds
+}
+
+// effect is the pile's last block with an effect behind it, which begins at from. The
+// owner puts it in its place.
+func (r *recorder) effect(e keyspace.Effect, stamps bool) (b []byte, from int) {
+	r.free = r.pile.room(effectMost(e.Args), r.free)
+	b = r.pile.last
+	from = len(b)
+	if stamps && r.unit != unitOpen {
+		if now := time.Now().Unix(); now > r.stamp {
+			r.stamp = now
 			b = appendStamp(b, now)
 		}
 	}
-	if db != l.db {
-		l.db = db
-		b = wire.AppendSelect(b, db)
+	if e.DB != r.db {
+		r.db = e.DB
+		b = wire.AppendSelect(b, e.DB)
 	}
-	if l.unit == unitBegun {
-		l.unit = unitOpen
+	if r.unit == unitBegun {
+		r.unit = unitOpen
 		b = append(b, wire.Multi...)
 	}
-	b = wire.AppendCommand(b, args...)
-	l.grew(b, from)
-	l.mu.Unlock()
+	return wire.AppendCommand(b, e.Args...), from
+}
+
+// endUnit ends an atomic unit; ok: of which something was written, and the last block
+// with its end is returned.
+func (r *recorder) endUnit() (b []byte, ok bool) {
+	if ok = r.unit == unitOpen; ok {
+		r.free = r.pile.room(len(wire.Exec), r.free)
+		b = append(r.pile.last, wire.Exec...)
+	}
+	r.unit = unitNone
+	return b, ok
 }
 
 // effectMost is the most bytes that Effect appends.
@@ -115,11 +140,9 @@ func (l effects) Begin() {
 // End see Begin.
 func (l effects) End() {
 	l.mu.Lock()
-	if l.unit == unitOpen && l.taking {
-		l.free = l.pile.room(len(wire.Exec), l.free)
-		l.grew(append(l.pile.last, wire.Exec...), len(l.pile.last))
+	if b, ok := l.endUnit(); ok && l.taking {
+		l.grew(b, len(b)-len(wire.Exec))
 	}
-	l.unit = unitNone
 	l.mu.Unlock()
 }
 
@@ -351,6 +374,7 @@ func (l *Log) fail(err error) {
 // Distrust gives the file up because contents have changed that the log was not
 // told of; writes are refused until there is a new base. Stripes may be locked.
 func (l *Log) Distrust(why error) {
+	l.backup.spoil(why)
 	l.mu.Lock()
 	on, f := l.taking, l.file.Load()
 	if on { // nothing more goes to the file

@@ -90,6 +90,9 @@ func (s *Saver) replaced(o Replacement, aux map[string]string) {
 func (s *Saver) setPartial(on, flush bool) {
 	h := s.Keyspace.LockAll()
 	s.partial = on
+	if s.backup != nil {
+		s.backup.spoil(errReplaced)
+	}
 	if flush {
 		s.Keyspace.FlushAll(s.Keyspace.Now().UnixMilli())
 	}

@@ -84,6 +84,7 @@ type Options struct {
 // but only those that say so with stripes locked.
 type Saver struct {
 	Options
+	backup *Backup // nil without a log
 
 	// job is the snapshot being written, nil if there is none. It is set and
 	// cleared under mu and read without.

@@ -99,6 +99,7 @@ type Follower struct {
 	link      *link          // nil while there is no leader, and before the first Follow
 	downSince time.Time      // when the last link that was in sync broke; zero: none was
 	handOver  *handOver      // a FAILOVER on its way
+	tries     tries
 
 	durable durable // what of the stream is in the own log on the disk
 
@@ -177,7 +178,7 @@ func (f *Follower) follow(host string, port int, takeOver func(error)) {
 	f.leader = config.Address{Host: host, Port: port}
 	f.link = l
 	if led {
-		f.downSince = time.Time{}
+		f.downSince, f.tries = time.Time{}, tries{}
 	}
 	f.mu.Unlock()
 	f.Config.ReplicaOf.Store(config.Address{Host: host, Port: port})
@@ -248,7 +249,7 @@ func (f *Follower) dropOpen() {
 // configuration. Stripes may be locked.
 func (f *Follower) Info(field func(name string, value any)) {
 	f.mu.Lock()
-	leader, l, down := f.leader, f.link, f.downSince
+	leader, l, down, tries := f.leader, f.link, f.downSince, f.tries
 	f.mu.Unlock()
 	if leader.Host == "" {
 		return
@@ -296,5 +297,44 @@ func (f *Follower) Info(field func(name string, value any)) {
 			since = int64(time.Since(down) / time.Second)
 		}
 		field("master_link_down_since_seconds", since)
+	}
+	field("master_current_sync_attempts", tries.current)
+	field("master_total_sync_attempts", tries.total)
+	off := tries.off
+	if up {
+		field("master_link_up_since_seconds", int64(time.Since(tries.upSince)/time.Second))
+	} else if !tries.offSince.IsZero() {
+		off += time.Since(tries.offSince)
+	}
+	field("total_disconnect_time_sec", int64(off/time.Second))
+}
+
+// tries are how often, and how long, a leader has been out of reach since the server
+// follows one.
+type tries struct {
+	current, total    int64 // connections that were tried: since the last one broke, and all
+	upSince, offSince time.Time
+	off               time.Duration // without those since offSince
+}
+
+// note notes that the state of the link changes.
+func (t *tries) note(was, is State, now time.Time) {
+	switch {
+	case is == StateConnecting:
+		t.current++
+		t.total++
+	case is == StateConnected:
+		t.upSince = now
+		if !t.offSince.IsZero() {
+			t.off += now.Sub(t.offSince)
+			t.offSince = time.Time{}
+		}
+	}
+	if was == StateConnected && is != StateConnected {
+		t.offSince = now
+		t.current = 0
+		if is == StateConnecting {
+			t.current = 1
+		}
 	}
 }

@@ -74,6 +74,9 @@ func (l *link) State() State {
 func (l *link) setState(s State) {
 	was := l.State()
 	l.state.Store(string(s))
+	l.mu.Lock()
+	l.tries.note(was, s, time.Now())
+	l.mu.Unlock()
 	if (was == StateConnected) != (s == StateConnected) {
 		if was == StateConnected {
 			l.mu.Lock()

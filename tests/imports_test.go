@@ -24,12 +24,12 @@ var mayImport = map[string][]string{
 	"acl":              {"glob"},
 	"logf":             {},
 	"script/lua":       {},
-	"persist/rdb":      {"types", "types/stream"},
+	"persist/rdb":      {"types", "types/stream", "types/array"},
 	"keyspace":         {"types", "types/slab"},
-	"command":          {"keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl"},
+	"command":          {"keyspace", "types", "types/stream", "types/array", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl"},
 	"command/families": {"command", family},
 	// Families may import what the engine may, and the engine, but nothing of each other.
-	family: {"command", "keyspace", "types", "types/stream", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "acl"},
+	family: {"command", "keyspace", "types", "types/stream", "types/array", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "acl"},
 	// What tests of commands use.
 	"command/commandtest": {"command", "command/families", "keyspace", "types", "resp/wire", "config", "logf"},
 
@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"transport":       {"command", "resp/wire", "config", "logf", "keyspace"},
 	"memcached":       {"transport", "command", "command/*", "resp/wire", "config", "logf", "keyspace"},
 	"resp":            {"transport", "command", "resp/wire", "config", "logf"},
-	"persist":         {"persist/rdb", "keyspace", "types", "types/stream", "resp/wire", "config", "logf"},
+	"persist":         {"persist/rdb", "keyspace", "types", "types/stream", "types/array", "resp/wire", "config", "logf"},
 	"replica":         {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
 	// The module's root: the wiring of all rooms, for the program and for others.
 	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "resp/wire", "transport", "secure", "persist", "replica", "metrics"},
@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"cmd/kvd": {".", "command", "command/families", "config", "keyspace", "logf", "persist"},
 
 	"types/stream": {"types"},
+	"types/array":  {"types"},
 }
 
 // family stands for a package of commands below command.

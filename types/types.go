@@ -1,5 +1,5 @@
 // Package types holds the values of the keyspace: String, List, Set, Hash and
-// SortedSet; types/stream holds streams. A value knows no key, client, file or clock: whatever depends on
+// SortedSet; types/stream holds streams, types/array arrays. A value knows no key, client, file or clock: whatever depends on
 // those is passed in or decided by the caller. Nothing here locks; the caller
 // holds whatever protects the value.
 //
@@ -18,7 +18,7 @@ import "slices"
 // is not a type, so that a zeroed header is never taken for an entry.
 type Type uint8
 
-// The types, in the order of Redis's RDB and OBJECT numbering plus one.
+// The types, the first ones in the order of Redis's RDB and OBJECT numbering plus one.
 const (
 	NoType Type = iota
 	TString
@@ -27,6 +27,7 @@ const (
 	TZSet
 	THash
 	TStream
+	TArray
 )
 
 // Kind is what the rest of kvd must know of a type besides its value.
@@ -36,6 +37,8 @@ type Kind struct {
 	Digest uint32
 	// Waited: clients may be blocked for keys of this type.
 	Waited bool
+	// Object is what OBJECT ENCODING answers for EncObject, "": the name.
+	Object string
 }
 
 // Kinds is the table by Type; an entry's header has room for 16. It does not change
@@ -47,6 +50,7 @@ var Kinds = [16]Kind{
 	TZSet:   {Name: "zset", Digest: 3, Waited: true},
 	THash:   {Name: "hash", Digest: 4},
 	TStream: {Name: "stream", Digest: 6, Waited: true},
+	TArray:  {Name: "array", Digest: 8, Object: "sliced-array"},
 }
 
 // String is the name that TYPE answers.
@@ -95,6 +99,9 @@ func (e Encoding) String() string { return encodingNames[e] }
 // form only is called by its own name.
 func EncodingName(t Type, e Encoding) string {
 	if e == EncObject {
+		if o := Kinds[t].Object; o != "" {
+			return o
+		}
 		return t.String()
 	}
 	return e.String()

@@ -64,6 +64,7 @@ func start(cfg *config.Config) error {
 		log = logf.NewWriter(os.Stderr, level) // standard output is for the port
 	}
 	defer log.Close()
+	log.SetTimestamps(cfg.LogTimestamps.Load())
 	log.SetFormat(cfg.LogFormat.Load()) // of what is said before kvd.Start, which follows the directive
 	cfg.OnChange("loglevel", func() error {
 		level, _ := logf.ParseLevel(cfg.LogLevel.Load())

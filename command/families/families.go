@@ -3,6 +3,7 @@ package families
 
 import (
 	"kvd/command"
+	"kvd/command/array"
 	"kvd/command/bitmap"
 	"kvd/command/geo"
 	"kvd/command/hash"
@@ -31,6 +32,7 @@ func All() [][]*command.Row {
 		zset.Rows(),
 		geo.Rows(),
 		stream.Rows(),
+		array.Rows(),
 		keys.Rows(),
 		memcached.Rows(),
 		server.Rows(),

@@ -29,6 +29,7 @@ var Codecs = [16]Codec{
 	types.THash: {[]byte{TypeHash, TypeHashZipmap, TypeHashZiplist, TypeHashListpack, TypeHashTTLPre, TypeListpackTTLPre, TypeHashTTL, TypeListpackTTL, TypeValkeyHash},
 		hashForm, (*Encoder).hashBody, decodeHash, skipForm},
 	types.TStream: {[]byte{TypeStream, TypeStream2, TypeStream3, TypeStreamKvd}, streamForm, encodeStream, decodeStream, (*Reader).skipStream},
+	types.TArray:  {[]byte{TypeArrayKvd}, one(TypeArrayKvd), encodeArray, decodeArray, skipArray},
 }
 
 // formTypes are the types by their forms.

@@ -24,7 +24,7 @@ func AppendDump(dst []byte, compress bool, typ types.Type, enc types.Encoding, p
 	e.release()
 	version := uint16(Version)
 	switch t {
-	case TypeHashTTL, TypeListpackTTL, TypeStreamKvd:
+	case TypeHashTTL, TypeListpackTTL, TypeStreamKvd, TypeArrayKvd:
 		version = VersionTTL
 	case TypeStream3:
 		version = VersionStream3

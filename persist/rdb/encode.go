@@ -37,6 +37,7 @@ const (
 	TypeStream2        = 19
 	TypeStream3        = 21
 	TypeStreamKvd      = 191
+	TypeArrayKvd       = 190 // Redis says nowhere what its own are like
 	// TypeValkeyHash is Valkey's hash with deadlines of fields, whose byte is
 	// valkeyHash: that of another type of Redis's. No byte of a file is this one.
 	TypeValkeyHash = 200

@@ -18,6 +18,7 @@ import (
 
 	"kvd/tests/harness"
 	"kvd/types"
+	"kvd/types/array"
 	"kvd/types/stream"
 )
 
@@ -66,8 +67,33 @@ func text(v Value) string {
 		sort.Strings(out)
 	case types.TStream:
 		return streamText(v.Obj.(*stream.Stream))
+	case types.TArray:
+		a := v.Obj.(*array.Array)
+		out = append(out, fmt.Sprint(a.Next()))
+		for it := a.Seek(0); it.Next(); {
+			out = append(out, fmt.Sprintf("%d=%s", it.Index, it.Elem.Append(nil)))
+		}
 	}
 	return strings.Join(out, "|")
+}
+
+// randomArray is an array of at most n elements, dense and sparse, up to the last index.
+func randomArray(rng *rand.Rand, n int) *array.Array {
+	a := array.New()
+	for i := range n {
+		index := uint64(i)
+		switch rng.IntN(8) {
+		case 0:
+			index = rng.Uint64N(array.MaxIndex + 1)
+		case 1:
+			index = array.MaxIndex - uint64(rng.IntN(5))
+		}
+		a.Set(index, word(rng))
+	}
+	if rng.IntN(2) == 0 {
+		a.SetNext(rng.Uint64() >> rng.IntN(64))
+	}
+	return a
 }
 
 // check verifies a value's own invariants.
@@ -89,6 +115,8 @@ func check(v Value) error {
 		var h types.Hash
 		h.Load(v.Enc, v.Packed, v.Obj)
 		return h.Check()
+	case types.TStream, types.TArray:
+		return v.Obj.Check()
 	}
 	if v.Obj != nil {
 		return v.Obj.Check()
@@ -161,6 +189,8 @@ func random(rng *rand.Rand, typ types.Type, n int) Value {
 		v.Enc, v.Packed, v.Obj = h.Stored()
 	case types.TStream:
 		v.Enc, v.Obj = types.EncObject, randomStream(rng, n)
+	case types.TArray:
+		v.Enc, v.Obj = types.EncObject, randomArray(rng, n)
 	}
 	return v
 }
@@ -178,7 +208,7 @@ func (v Value) dump(compress bool) []byte {
 func TestRoundTrip(t *testing.T) {
 	rng := newRand(t)
 	for i := range 600 {
-		typ := []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash, types.TStream}[i%6]
+		typ := []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash, types.TStream, types.TArray}[i%7]
 		n := []int{1, 3, 50, 129, 600}[rng.IntN(5)]
 		v := random(rng, typ, n)
 		want := text(v)
@@ -540,7 +570,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := range 50 {
-		v := random(rng, []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash, types.TStream}[i%6], 1+rng.IntN(140))
+		v := random(rng, []types.Type{types.TString, types.TList, types.TSet, types.TZSet, types.THash, types.TStream, types.TArray}[i%7], 1+rng.IntN(140))
 		d := v.dump(i%2 == 0)
 		f.Add(d[0], d[1:len(d)-10])
 	}

@@ -29,7 +29,7 @@ func (c *counter) Free(int64) bool    { return true }
 func (c *counter) Check() error       { return nil }
 
 const (
-	tCounter    = types.TStream + 1
+	tCounter    = types.TArray + 1
 	formCounter = 200
 )
 

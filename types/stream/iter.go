@@ -93,13 +93,13 @@ func (it *Iter) enter(e item) {
 func (it *Iter) Pair() (field, value types.Elem) {
 	var k int
 	if it.same {
-		field, k = elem(it.v.b[it.field:])
+		field, k = types.BareElem(it.v.b[it.field:])
 		it.field += k
 	} else {
-		field, k = elem(it.v.b[it.at:])
+		field, k = types.BareElem(it.v.b[it.at:])
 		it.at += k
 	}
-	value, k = elem(it.v.b[it.at:])
+	value, k = types.BareElem(it.v.b[it.at:])
 	it.at += k
 	return field, value
 }

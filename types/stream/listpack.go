@@ -65,7 +65,7 @@ const _ = uint((redisDeleted - flagDeleted) | (redisSame - flagSame))
 
 func (v *view) appendElems(p types.Packed, at, n int) types.Packed {
 	for range n {
-		k := elemLen(v.b[at:])
+		k := types.BareLen(v.b[at:])
 		p = appendBack(append(p, v.b[at:at+k]...), k)
 		at += k
 	}
@@ -87,7 +87,7 @@ func appendBack(p types.Packed, n int) types.Packed {
 
 func appendPackedInt(p types.Packed, v int64) types.Packed {
 	before := len(p)
-	p = types.Packed(appendIntElem(p, v))
+	p = types.Packed(types.AppendBareInt(p, v))
 	return append(p, byte(len(p)-before))
 }
 
@@ -227,7 +227,7 @@ func (r *packedReader) copyElem(dst []byte, size *int) []byte {
 		return dst
 	}
 	end := r.p.EndOf(r.off)
-	n := elemLen(r.p[r.off:])
+	n := types.BareLen(r.p[r.off:])
 	*size += end - r.off
 	dst = append(dst, r.p[r.off:r.off+n]...)
 	r.off = end

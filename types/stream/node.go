@@ -21,7 +21,7 @@ import (
 //	fields  with flagSame the values alone, else a count and pairs
 //
 // Counts, size and head are varints of encoding/binary. A field or value is
-// coded as a listpack's element is, without the length backwards.
+// coded as types.AppendBare does.
 const (
 	flagDeleted = 1 << iota
 	flagSame
@@ -43,69 +43,6 @@ type node struct {
 }
 
 func (n *node) end() int { return int(n.off + n.size) }
-
-// elemLen is the length of the element at the start of b.
-func elemLen(b []byte) int {
-	c := b[0]
-	switch {
-	case c < 0x80:
-		return 1
-	case c < 0xC0:
-		return 1 + int(c&0x3F)
-	case c < 0xE0:
-		return 2
-	case c < 0xF0:
-		return 2 + int(c&0x0F)<<8 + int(b[1])
-	case c == 0xF0:
-		return 5 + int(binary.LittleEndian.Uint32(b[1:]))
-	case c == 0xF4:
-		return 9
-	}
-	return int(c) - 0xF1 + 3
-}
-
-// elem is the element at the start of b, and its length.
-func elem(b []byte) (types.Elem, int) {
-	if c := b[0]; c >= 0x80 && c < 0xC0 {
-		n := 1 + int(c&0x3F)
-		return types.Elem{S: b[1:n:n]}, n
-	}
-	return types.Packed(b).At(0), elemLen(b)
-}
-
-// appendElem adds v as an element.
-func appendElem(dst, v []byte) []byte {
-	if len(v) > 0 && len(v) <= 20 && (v[0]-'0' < 10 || v[0] == '-') {
-		if i, ok := types.ParseInt64(v); ok {
-			return appendIntElem(dst, i)
-		}
-	}
-	switch n := len(v); {
-	case n < 1<<6:
-		dst = append(dst, 0x80|byte(n))
-	case n < 1<<12:
-		dst = append(dst, 0xE0|byte(n>>8), byte(n))
-	default:
-		dst = binary.LittleEndian.AppendUint32(append(dst, 0xF0), uint32(n))
-	}
-	return append(dst, v...)
-}
-
-func appendIntElem(dst []byte, v int64) []byte {
-	switch {
-	case v >= 0 && v <= 127:
-		return append(dst, byte(v))
-	case v >= -1<<12 && v < 1<<12:
-		return append(dst, 0xC0|byte(v>>8)&0x1F, byte(v))
-	case v >= -1<<15 && v < 1<<15:
-		return append(dst, 0xF1, byte(v), byte(v>>8))
-	case v >= -1<<23 && v < 1<<23:
-		return append(dst, 0xF2, byte(v), byte(v>>8), byte(v>>16))
-	case v >= -1<<31 && v < 1<<31:
-		return binary.LittleEndian.AppendUint32(append(dst, 0xF3), uint32(v))
-	}
-	return binary.LittleEndian.AppendUint64(append(dst, 0xF4), uint64(v))
-}
 
 // uvarint reads a varint of one byte at once.
 func uvarint(b []byte) (uint64, int) {
@@ -130,7 +67,7 @@ func (l *leaf) view(ni int) (v view) {
 	c, k := uvarint(v.b)
 	v.fields, v.first = int(c), k
 	for range v.fields {
-		k += elemLen(v.b[k:])
+		k += types.BareLen(v.b[k:])
 	}
 	v.start = k
 	return v
@@ -230,7 +167,7 @@ func appendItem(dst []byte, master, id ID, same bool, fields [][]byte) ([]byte, 
 			continue
 		}
 		before := len(dst)
-		dst = appendElem(dst, f)
+		dst = types.AppendBare(dst, f)
 		packed += packedSize(len(dst) - before)
 	}
 	return closeItem(dst, at), packed
@@ -258,7 +195,7 @@ func appendMaster(dst []byte, fields [][]byte) ([]byte, int) {
 	dst = binary.AppendUvarint(dst, uint64(n))
 	for i := 0; i < len(fields); i += 2 {
 		before := len(dst)
-		dst = appendElem(dst, fields[i])
+		dst = types.AppendBare(dst, fields[i])
 		packed += packedSize(len(dst) - before)
 	}
 	return dst, packed
@@ -287,7 +224,7 @@ func (v *view) sameFields(fields [][]byte) bool {
 	}
 	off := v.first
 	for i := 0; i < len(fields); i += 2 {
-		e, k := elem(v.b[off:])
+		e, k := types.BareElem(v.b[off:])
 		if e.IsInt() && !e.Equal(fields[i]) || !e.IsInt() && string(e.S) != string(fields[i]) {
 			return false
 		}
@@ -324,7 +261,7 @@ func (l *leaf) check(ni int, last ID) (ID, error) {
 			count, k = 2*int(c), k+m
 		}
 		for range count {
-			k += elemLen(v.b[k:])
+			k += types.BareLen(v.b[k:])
 		}
 		if k != it.end {
 			return last, errNode
