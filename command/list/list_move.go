@@ -66,10 +66,8 @@ func cmdLMoveM(c *command.Ctx) {
 		return
 	} else if there {
 		m.move(c)
-	} else if m.exactly {
-		c.W.NullArray()
 	} else {
-		c.W.Array(0)
+		c.W.NullArray()
 	}
 }
 

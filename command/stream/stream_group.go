@@ -16,16 +16,16 @@ import (
 func streamGroupRows() []*command.Row {
 	const key = "RW update"
 	return []*command.Row{
-		{Name: "xack", Fn: cmdXAck, Arity: -4, Flags: command.Write | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
+		{Name: "xack", Fn: cmdXAck, Arity: -4, Flags: command.Write | command.CountsReads | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
 			Since: "5.0.0", Group: "stream", Summary: "Ends that entries are pending in a group, and counts them.", Complexity: "O(log(N)) for each entry, in the number of pending ones",
 			Syntax: "key group id [id ...]"},
 		{Name: "xackdel", Fn: cmdXAckDel, Arity: -6, Flags: command.Write | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete update",
 			Since: "8.2.0", Group: "stream", Summary: "Ends that entries are pending in a group, and removes them from the stream.", Complexity: "O(log(N)) for each entry and group",
 			Syntax: "key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...]"},
-		{Name: "xautoclaim", Fn: cmdXAutoClaim, Arity: -6, Flags: command.Write | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
+		{Name: "xautoclaim", Fn: cmdXAutoClaim, Arity: -6, Flags: command.Write | command.CountsReads | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "6.2.0", Group: "stream", Summary: "Gives a consumer pending entries that were not touched for long enough, from an ID on.", Complexity: "O(N) in the number of entries looked at", Tips: "nondeterministic_output",
 			Syntax: "key group consumer min-idle-time start [COUNT count] [JUSTID]"},
-		{Name: "xclaim", Fn: cmdXClaim, Arity: -6, Flags: command.Write | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
+		{Name: "xclaim", Fn: cmdXClaim, Arity: -6, Flags: command.Write | command.CountsReads | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
 			Since: "5.0.0", Group: "stream", Summary: "Gives a consumer pending entries as if they had been delivered to it.", Complexity: "O(log(N)) for each entry, in the number of pending ones", Tips: "nondeterministic_output",
 			Syntax: "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]"},
 		{Name: "xgroup", Arity: -2, Since: "5.0.0", Group: "stream", Summary: "Commands about consumer groups.", Complexity: "Depends on the subcommand.",

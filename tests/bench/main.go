@@ -103,6 +103,8 @@ var suites = []suite{
 		extent{rounds: 5, keys: million, seconds: 2, limit: 20 * time.Minute}, nil, appendLog},
 	{"collections", "lists, sets, hashes and sorted sets, small and of keys members; set algebra; bytes",
 		extent{rounds: 3, keys: million, seconds: 1.5, limit: 90 * time.Minute}, nil, collections},
+	{"streams", "streams, positions and HyperLogLogs, of keys entries; P=16",
+		extent{rounds: 5, keys: million, seconds: 1, limit: 60 * time.Minute}, nil, streams},
 	{"pubsub", "server CPU a delivered message: conns subscribers on one channel, and over as many channels as keys; readers that stop",
 		extent{rounds: 3, keys: 10_000, conns: 1000, seconds: 2, limit: 20 * time.Minute},
 		&extent{rounds: 1, keys: 10_000, conns: 1000, seconds: 0.5, limit: time.Minute}, pubsub},

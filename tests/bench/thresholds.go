@@ -65,6 +65,7 @@ var thresholds = []threshold{
 	{"log/always/*/*/rps", "ratio", ">=", 1},
 	{"log/*/load", "ratio", "<=", 1.05},
 
+	{"streams/P=16/*/cpu", "ratio", "<=", 0.8},
 	{"collections/*/P=1/*/rps", "ratio", ">=", 0.97},
 	{"collections/*/P=16/*/rps", "ratio", ">=", 1},
 	{"collections/*/P=1/*/cpu", "ratio", "<=", 1},
