@@ -26,7 +26,7 @@ type Conn interface {
 	// Hijack takes the connection away from the front end: once what was replied
 	// so far is handed to the system, take gets the socket, in blocking use, and
 	// the input that no command has used up. The client stays registered until
-	// whoever took it calls DropClient, and Kill closes the socket. It is called
+	// the new owner calls DropClient, and Kill closes the socket. It is called
 	// by a command of this client, which then replies nothing and is Parked.
 	Hijack(take func(nc net.Conn, rest []byte))
 }
@@ -93,8 +93,8 @@ type Client struct {
 	applies bool   // belongs to an Applier
 	streams bool   // to one of a leader's stream
 	Authed  bool
-	// user is who the client is, and limits the same if there is anything that he may
-	// not do. Both are nil where nobody asks for rights: in an Applier, and for the
+	// user is the client's user, and limits is the same if there is anything that this user
+	// may not do. Both are nil where rights are not asked for: in an Applier, and for the
 	// link to the leader. They are written with rights.mu locked.
 	user, limits atomic.Pointer[acl.User]
 	Reply        ReplyMode

@@ -89,7 +89,7 @@ func (x *Exec) runAfter(ctx *Ctx) {
 // not called where the server has become a follower that takes no writes.
 //
 // f has no client, no row, no arguments and no reply; it must touch no other keys, do no
-// I/O, and make no key ready for those who wait. The caller must hold no stripe,
+// I/O, and make no key ready for waiters. The caller must hold no stripe,
 // so it must not be inside EXEC (where a background function is told that it
 // runs locked, and has the command's own Ctx).
 func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {

@@ -26,7 +26,7 @@ func persistRows() []*Row {
 	}
 }
 
-// Persistence is what commands want of who writes and loads snapshots. What
+// Persistence is what commands want of the room that writes and loads snapshots. What
 // says "at once" may be called with stripes locked; the others wait for files,
 // or take locks.
 type Persistence interface {

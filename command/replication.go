@@ -168,7 +168,7 @@ func (s *Server) goodChanged() {
 	s.setGate(gateReplicas, least > 0 && s.Config.MinReplicasMaxLag.Load() > 0 && !s.following.Load() && int64(r.Good()) < least)
 }
 
-// wakeAcks answers those who wait and have what they waited for.
+// wakeAcks answers the waiting clients that have what they wait for.
 func (s *Server) wakeAcks() {
 	r := &s.replication
 	if r.waiting.Load() == 0 {
@@ -193,7 +193,7 @@ func (a *ackWait) hopeless() string {
 	return a.never()
 }
 
-// haveAcks takes those out of acks, claimed, who have what they waited for, or
+// haveAcks takes out of acks, and claims, the waiters that have what they wait for, or
 // wait in vain.
 func (r *replication) haveAcks() (done []ackWait) {
 	r.mu.Lock()
@@ -231,8 +231,8 @@ func (c *Ctx) blockForAcks(timeout int64, ready func() bool, reply func(w *wire.
 
 // askAcks asks the followers how far they are, where somebody waits for that:
 // not while writes are paused, when the stream is to stand still, but after that.
-// Who parks is counted before it looks at the pause, and who ends a pause has done so
-// before it looks for who waits, so one of the two asks.
+// Invariant: a client is counted as waiting before it looks at the pause, and a pause is
+// over before its end looks for waiting clients. So one of the two asks.
 func (s *Server) askAcks() {
 	if r := &s.replication; r.on && r.waiting.Load() > 0 && s.pause.mode.Load() == pauseOff {
 		r.RequestAcks()
@@ -339,8 +339,8 @@ func cmdWaitAOF(c *Ctx) {
 	}
 }
 
-// pollAcks looks again and again whether those who wait have what they wait
-// for, until nobody waits: a log says nothing when it has been synced.
+// pollAcks looks again and again whether the waiting clients have what they wait for,
+// until none waits: a log says nothing when it has been synced.
 func (s *Server) pollAcks() {
 	r := &s.replication
 	if !r.polled.CompareAndSwap(false, true) {

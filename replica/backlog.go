@@ -29,7 +29,7 @@ const (
 // Its blocks follow each other without a gap. A block's bytes never change once
 // written, so readers use them without a lock. Where the readers are far behind,
 // the oldest blocks move to a file: those form a prefix, and a goroutine of its
-// own writes them, so nobody who appends waits for the disk.
+// own writes them, so no append waits for the disk.
 type backlog struct {
 	active   bool
 	blocks   []*block
@@ -354,8 +354,8 @@ func (r *Reader) Close() {
 
 // checkLimits stops readers that make us hold more memory than
 // client-output-buffer-limit allows: what lies in the file does not count, nor
-// what the backlog holds anyway. A zero time is one of many calls by who
-// appends, who does not look at the clock.
+// what the backlog holds anyway. A zero time is passed by appends, which
+// come often and do not look at the clock.
 func (s *Stream) checkLimits(end int64, now time.Time) {
 	if len(s.readers) == 0 {
 		return

@@ -95,8 +95,8 @@ func (f *Follower) Failover(host string, port int, force bool, timeoutMs int64) 
 
 // handOverWhenSynced waits for a follower that has everything.
 func (f *Follower) handOverWhenSynced(h *handOver) {
-	// Whoever has its locks now is done when this returns; who gets them later
-	// finds writes held.
+	// Commands that have their locks now are done when this returns; commands that get
+	// them later find writes held.
 	held := f.Keyspace.LockAll()
 	f.Keyspace.Unlock(&held)
 	for {

@@ -284,7 +284,7 @@ func (f *follower) write(b []byte) error {
 const (
 	// Where very many small changes come, they leave together: after so many
 	// short writes within sendGap the rest of it is waited for. Fewer leave at
-	// once, for whoever reads from a follower what was written to its leader.
+	// once, for clients that read from a follower what they wrote to its leader.
 	sendBurst = 25
 	sendGap   = time.Millisecond
 	// shortSend is what counts as short, in bytes.

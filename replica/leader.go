@@ -99,7 +99,7 @@ func (l *Leader) Start() {
 					l.Stream.Ping()
 				}
 			}
-			l.Acked() // who is good depends on the time
+			l.Acked() // which followers are good depends on the time
 		}
 	})
 }
@@ -200,7 +200,7 @@ func (l *Leader) Behind(offset int64) (lagging []string, all int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.followers {
-		if f.state != online || f.Old { // who sent SYNC acknowledges nothing
+		if f.state != online || f.Old { // a follower that sent SYNC acknowledges nothing
 			continue
 		}
 		if all++; f.acked < offset {

@@ -87,7 +87,7 @@ func (l *link) setState(s State) {
 	}
 }
 
-// stop ends the link; who waits for that waits for done.
+// stop ends the link. To wait until it has ended, wait for done.
 func (l *link) stop() {
 	l.cancel()
 	l.drop()

@@ -36,10 +36,10 @@ func NewID() string {
 // costs nothing and no byte is numbered. Following, the journal is not read,
 // and AppendRaw brings the bytes.
 type Stream struct {
-	// Instant makes the offset and the contents one on a follower. Whoever
-	// applies a leader's stream holds it from the first command of a unit (one
-	// command, or MULTI to EXEC) until AppendRaw has its bytes; whoever takes a
-	// snapshot holds it while that begins. It is locked before any stripe. A
+	// Instant keeps the offset and the contents together on a follower. The goroutine
+	// that applies a leader's stream holds it from the first command of a unit (one
+	// command, or MULTI to EXEC) until AppendRaw has its bytes; a snapshot
+	// holds it while it begins. It is locked before any stripe. A
 	// leader's effects are appended with their stripes locked and do not need it.
 	Instant lockrank.Mutex[lockrank.StreamInstant]
 
@@ -52,9 +52,9 @@ type Stream struct {
 
 	// direct is the number of readers that have a send (see Direct); turns is the number of
 	// event loops that will call EndTurn, and owed tells them that somebody waits
-	// for what was appended. Who appends sets owed before it looks at turns, and
-	// who ends a turn leaves turns before it looks at owed, so one of the two
-	// sees to it.
+	// for what was appended. Invariant: an append sets owed before it reads
+	// turns, and the end of a turn lowers turns before it reads owed. So at least one of
+	// the two wakes the readers.
 	direct, turns atomic.Int32
 	owed          atomic.Bool
 

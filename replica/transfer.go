@@ -204,8 +204,7 @@ func (t *transfer) at() []string {
 	return nil
 }
 
-// instant has the stream select its database anew, for those who begin to read
-// it here.
+// instant makes the stream select its database anew, for the readers that begin here.
 func (s *Stream) instant() (id string, offset int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,7 +216,7 @@ func (s *Stream) instant() (id string, offset int64) {
 
 var errNoFollower = errors.New("no replica is left that waits for the snapshot")
 
-// Write sends a part of the snapshot to all sockets. Who fails is dropped, and
+// Write sends a part of the snapshot to all sockets. A socket that fails is dropped, and
 // the others go on.
 func (t *transfer) Write(b []byte) (int, error) {
 	alive := 0

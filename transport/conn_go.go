@@ -44,8 +44,8 @@ func newGoroutines(s *Server) *goroutines {
 	return t
 }
 
-// synced wakes who waits for the append-only log. Under t.mu, so that nobody
-// looks before and waits after.
+// synced wakes the connections whose replies wait for the append-only log. It holds t.mu,
+// so that none looks before and waits after.
 func (t *goroutines) synced() {
 	t.mu.Lock()
 	t.moved.Broadcast()
@@ -59,7 +59,7 @@ func (t *goroutines) settle() {
 	defer t.running.Unlock()
 }
 
-// failed closes who waits for the append-only log.
+// failed closes the connections whose replies wait for the append-only log.
 func (t *goroutines) failed() {
 	t.mu.Lock()
 	t.failures++
@@ -463,7 +463,7 @@ func (c *goConn) Hijack(take func(nc net.Conn, rest []byte)) {
 	c.mu.Unlock()
 }
 
-// takenBy is who takes the connection, nil mostly.
+// takenBy is what takes the connection over; nil mostly.
 func (c *goConn) takenBy() func(net.Conn, []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

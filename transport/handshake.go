@@ -58,8 +58,8 @@ type handshake struct {
 }
 
 // socket is what a tls.Conn reads from and writes to. What that is changes when
-// the handshake is done, and when the connection leaves its loop. Only who runs
-// the connection changes it, and at no time when the tls.Conn is in use.
+// the handshake is done, and when the connection leaves its loop. Only the goroutine
+// that runs the connection changes it, and never while the tls.Conn is in use.
 type socket struct{ net.Conn }
 
 // room tells whether another handshake may begin, and makes room if it can.
@@ -155,7 +155,7 @@ func (h *handshakes) failed(nc net.Conn, err error) {
 	h.srv.cmd.Log.Warningf("Error accepting a client connection: %v (addr=%v, %d more since the last such line)", err, nc.RemoteAddr(), more)
 }
 
-// wait gives the place of who computes away while I/O is done.
+// wait gives up the place among those that compute while I/O is done.
 func (k *handshake) wait(io func() (int, error)) (int, error) {
 	k.release()
 	k.waits.Store(time.Now().UnixNano())

@@ -179,8 +179,8 @@ func (t *loops) start() error {
 	n := t.srv.Loops()
 	// A loop that comes back from a wait must find a processor of the runtime's
 	// free, else it waits until a worker's time is over, which is 10 ms: besides
-	// the loops, a snapshot's two goroutines and a long read may be busy. Who
-	// gets the real ones is left to the system, which is quicker.
+	// the loops, a snapshot's two goroutines and a long read may be busy. Which
+	// threads get the real ones is left to the system, which is quicker.
 	if most := n + beside; runtime.GOMAXPROCS(0) < most {
 		runtime.GOMAXPROCS(most)
 	}
@@ -370,7 +370,7 @@ func (l *loop) readAgain(more []*conn) {
 // endTurn sends to followers what the turn has changed, once a turn: behind the
 // replies, so that one send serves all of them, but before the reply where there
 // is but one connection to be served. Then neither waits for the other for long,
-// and who has the reply finds the change at the followers all the sooner.
+// and a client that has the reply finds the change at the followers all the sooner.
 func (l *loop) endTurn() {
 	if l.replicates {
 		l.replicates = false

@@ -24,15 +24,15 @@ func tuneCollector() (snapshot func() (over func())) {
 		return nil
 	}
 	return func() func() {
-		// Were there more garbage than the lower percentage allows, whoever
-		// allocates next, with a stripe locked, would have to mark the whole heap:
+		// If there were more garbage than the lower percentage allows, the next
+		// allocation, which may be under a stripe lock, would have to mark the whole heap:
 		// 1.5 to 5 ms.
 		runtime.GC()
 		debug.SetGCPercent(snapshotPercent)
-		// And were there more free memory than it wants to keep, in pieces too small
-		// for what writers copy, whoever makes the heap grow would have to give back
-		// up to 4 MiB of it there and then, piece by piece: 1.5 to 7 ms. It takes so
-		// long to give all back that it must not come before.
+		// And if there were more free memory than the runtime wants to keep, in pieces too
+		// small for what writers copy, the next allocation that makes the heap grow would
+		// give back up to 4 MiB of it there and then, piece by piece: 1.5 to 7 ms. To give
+		// all of it back takes long, so it is done last.
 		debug.FreeOSMemory()
 		return func() { debug.SetGCPercent(collectorPercent) }
 	}

@@ -150,7 +150,7 @@ func cmdRestore(c *command.Ctx) {
 	}
 	if c.Journaling() {
 		if version > rdb.Version || unsummed {
-			// Who reads this may know no newer forms, and does look at the checksum.
+			// The reader may know no newer forms, and does look at the checksum.
 			payload = rdb.AppendDump(nil, true, v.Type, v.Enc, v.Packed, v.Obj)
 		}
 		effect := [][]byte{[]byte("RESTORE"), k.B, command.IntArg(deadline), payload}

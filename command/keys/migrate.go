@@ -24,8 +24,8 @@ import (
 // The values are taken under the locks of their keys, O(1) each; a worker then
 // sends them without any lock, and at the end takes the locks again to delete
 // what the target has acknowledged. In between a key may change: then the
-// target's copy is out of date, and the new value is sent over it. So whoever
-// looks finds the key as if it had been moved at the moment of its deletion.
+// target's copy is out of date, and the new value is sent over it. So a
+// client that looks finds the key as if it had been moved at the moment of its deletion.
 // Where that does not end well (the target does not answer any more, or the key
 // changes all the time) the key stays, and the target may have a copy, too: the
 // reply is an IOERR, which says just that in Redis.
@@ -339,7 +339,7 @@ func (m *migration) exchange(l *link, parcels []*parcel) (answers int, doing str
 		}
 		answers++
 		if p.acked = failure == ""; !p.acked {
-			l.selected = false // who knows why it refused
+			l.selected = false // it is not known why the target refused
 			m.refused(failure)
 		}
 	}

@@ -53,8 +53,8 @@ func clusterOffRows() []*command.Row {
 	}
 }
 
-// readsReplica is READONLY and READWRITE, which mean something without a cluster to those
-// who want to be redirected, as with Valkey.
+// readsReplica is READONLY and READWRITE. Without a cluster they mean something only to
+// clients that want to be redirected, as with Valkey.
 func readsReplica(c *command.Ctx, on bool) {
 	if !c.ReadReplica(on) {
 		clusterOff(c)

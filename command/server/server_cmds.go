@@ -90,7 +90,7 @@ func cmdSwapDB(c *command.Ctx) {
 	}
 	c.ExpireWatched(int(a), int(b))
 	c.Swap(int(a), int(b))
-	c.ReadyAll(int(a)) // who waits for a key may find it there now
+	c.ReadyAll(int(a)) // a client that waits for a key may find it there now
 	c.ReadyAll(int(b))
 }
 

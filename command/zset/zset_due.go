@@ -12,7 +12,7 @@ import (
 // of Sidekiq and BullMQ, without asking again and again. The score of a member is
 // its time, in Unix milliseconds. What is journaled is what happened: ZREM.
 //
-// Those who wait for one key wait for the same member, so only the first of
+// The clients that wait for one key wait for the same member, so only the first of
 // them is tried, and one clock runs for all: it is set to the lowest score
 // whenever a try fails.
 
@@ -156,7 +156,7 @@ func cmdBZPopDue(c *command.Ctx) {
 	}
 }
 
-// wakeWhenDue has those who wait for a key served when its lowest score has come.
+// wakeWhenDue has the waiters for a key served when its lowest score has come.
 func wakeWhenDue(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry) {
 	z := c.ScratchZSet()
 	c.Load(e, z)
