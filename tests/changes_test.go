@@ -89,9 +89,15 @@ SADD I 1 2 3
 ZADD z 1 v 2 u
 ZADD zz 5 v 6 w
 HSET h f 1 g 2
-HSET hh f 1`
+HSET hh f 1
+XADD st 1-1 f v
+XADD st 2-1 f v
+XGROUP CREATE st g 0
+XREADGROUP GROUP g c COUNT 1 STREAMS st >
+GEOADD geo 13 38 v
+PFADD pf v`
 
-var changesKeys = strings.Fields("s num live b1 l one ll S SS I z zz h hh d newk")
+var changesKeys = strings.Fields("s num live b1 l one ll S SS I z zz h hh st geo pf d newk")
 
 // changesSweep are commands that are run with each of changesSweepKeys in the place of ?.
 var changesSweep = strings.Split(`SET ? x

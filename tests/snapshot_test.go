@@ -42,6 +42,13 @@ func fillAll(t *testing.T, c *harness.Conn) {
 		c.MustDo(t, "XGROUP", "CREATE", s, "group", "0")
 		c.MustDo(t, "XREADGROUP", "GROUP", "group", "a consumer", "COUNT", fmt.Sprint(1+n/2), "STREAMS", s, ">")
 		c.MustDo(t, "XDEL", s, "1-0", "2-4", "5-13")
+		pf, geo := []string{"PFADD", fmt.Sprint("pf:", n)}, []string{"GEOADD", fmt.Sprint("geo:", n)}
+		for i := range n {
+			pf = append(pf, fmt.Sprint("element ", i))
+			geo = append(geo, fmt.Sprint(float64(i%360)-180), fmt.Sprint(float64(i%170)-85), fmt.Sprint("place ", i))
+		}
+		c.MustDo(t, pf...)
+		c.MustDo(t, geo...)
 		c.MustDo(t, "SELECT", "5")
 		c.MustDo(t, "SET", fmt.Sprint("there:", n), "\x00\xff")
 		c.MustDo(t, "SELECT", "0")
@@ -81,8 +88,12 @@ func TestSnapshotsAndRedis(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		pending := pendingOf(t, c)
 		move(kvd, redis)
 		rc := redis.MustDial(t)
+		if got := pendingOf(t, rc); got != pending {
+			t.Errorf("groups are in Redis\n%s\nand not\n%s", got, pending)
+		}
 		if got := rc.MustDo(t, "DEBUG", "DIGEST").Str; got != want {
 			t.Errorf("Redis has %s of %s", got, want)
 		}
@@ -92,10 +103,28 @@ func TestSnapshotsAndRedis(t *testing.T) {
 			t.Fatal(r)
 		}
 		move(redis, kvd)
-		if got := kvd.MustDial(t).MustDo(t, "DEBUG", "DIGEST").Str; got != want {
+		c = kvd.MustDial(t)
+		if got := c.MustDo(t, "DEBUG", "DIGEST").Str; got != want {
 			t.Errorf("kvd has %s of %s", got, want)
 		}
+		if got := pendingOf(t, c); got != pending {
+			t.Errorf("groups came back as\n%s\nand not\n%s", got, pending)
+		}
 	}
+}
+
+// pendingOf tells of the groups that fillAll has made: digests do not know them.
+func pendingOf(t *testing.T, c *harness.Conn) string {
+	t.Helper()
+	var b strings.Builder
+	for _, n := range []int{1, 5, 100, 700, 20000} {
+		key := fmt.Sprint("XADD:", n)
+		fmt.Fprintln(&b, c.MustDo(t, "XPENDING", key, "group"), c.MustDo(t, "XINFO", "GROUPS", key))
+		for _, e := range c.MustDo(t, "XPENDING", key, "group", "-", "+", "100000").Elems {
+			fmt.Fprintln(&b, e.Elems[0], e.Elems[1], e.Elems[3])
+		}
+	}
+	return b.String()
 }
 
 // field is one of INFO persistence.
