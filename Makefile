@@ -1,4 +1,4 @@
-# Targets: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm corrupt locks cuts check cross arch clean.
+# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill storm corrupt locks cuts check cross arch clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua sentinel replication tracking conformance bench profile fuzz kill storm corrupt locks cuts check cross arch clean
+.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill storm corrupt locks cuts check cross arch clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -48,6 +48,13 @@ LUA_CALLS    ?= 200000
 lua:
 	tests/setup/install.sh
 	go test ./script/lua -count=1 -timeout 0 -v -run 'AsLua51|AsRedis|OneLine' -args -numbers 5000000 -random-programs $(LUA_PROGRAMS) -library-calls $(LUA_CALLS)
+
+# A hundred thousand random scripts beside redis-server, and hostile ones. KVD_BIN=/path takes another build of kvd.
+SCRIPTS ?= 100000
+
+scripts:
+	tests/setup/install.sh
+	go test ./tests -count=1 -timeout 0 -v -run 'TestRandomScripts|TestHostileScripts' -args -random-scripts $(SCRIPTS)
 
 # Sentinel fails over from leaders that are killed, ten times.
 sentinel:

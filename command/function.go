@@ -112,7 +112,7 @@ func (f *functions) machine(s *Server) *machine {
 		return f.m
 	}
 	m := &machine{table: s.Table}
-	m.st = lua.New(lua.Options{Memory: int(s.Config.ScriptMemoryLimit.Load()), Deprecated: s.Config.LuaDeprecated.Load(), Tick: m.tick})
+	m.st = m.newState(s)
 	st := m.st
 	f.run, f.load, f.env, f.lookHere = st.Globals(), mustTable(st), mustTable(st), mustTable(st)
 	api := m.redisTable(s)

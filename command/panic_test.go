@@ -83,3 +83,35 @@ func TestPanicInWrite(t *testing.T) {
 	}
 	s.want("SET good 1", "+OK\n")
 }
+
+// TestPanicUnderRollback: a panic in a command of a script takes back what the script has done.
+func TestPanicUnderRollback(t *testing.T) {
+	s := newTestServer(t)
+	r := s.Table.Lookup([]byte("lpush"))
+	was := r.Fn
+	r.Fn = func(c *Ctx) {
+		was(c)
+		panic("for the test")
+	}
+	defer func() { r.Fn = was }()
+	s.run("SET a old")
+	for _, rollback := range []string{"yes", "no"} {
+		s.run("CONFIG SET script-rollback " + rollback)
+		s.effects = nil
+		if got := s.do("EVAL", "redis.call('SET', 'a', 'new') redis.pcall('LPUSH', 'b', 1) return 'ended'", "0"); !strings.Contains(got, "internal error") {
+			t.Errorf("rollback %s: %q", rollback, got)
+		}
+		if rollback == "yes" {
+			s.want("GET a", "$3\nold\n")
+			s.want("EXISTS b", ":0\n")
+			if len(s.effects) > 0 {
+				t.Errorf("the journal has %q", s.effects)
+			}
+		} else {
+			s.want("GET a", "$3\nnew\n")
+		}
+	}
+	if err := s.Keyspace.Check(); err != nil {
+		t.Error(err)
+	}
+}

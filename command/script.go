@@ -269,20 +269,20 @@ func compileScript(table *Table, body []byte) (*script, string) {
 func shebangFlags(line string) (flags scriptFlags, refusal string) {
 	words, err := config.SplitArgs(line)
 	if err != nil {
-		return 0, "ERR Invalid script shebang"
+		return 0, "ERR Invalid engine in script shebang"
 	}
-	if engine := words[0][2:]; engine != "lua" {
-		return 0, "ERR Unexpected engine in script shebang: " + engine
+	if words[0] != "#!lua" {
+		return 0, "ERR Unexpected engine in script shebang: " + words[0]
 	}
 	for _, w := range words[1:] {
 		names, is := strings.CutPrefix(w, "flags=")
 		if !is {
 			return 0, "ERR Unknown lua shebang option: " + w
 		}
+		if names == "" {
+			continue
+		}
 		for name := range strings.SplitSeq(names, ",") {
-			if name == "" {
-				continue
-			}
 			f, known := scriptFlagOf(name)
 			if !known {
 				return 0, "ERR Unexpected flag in script shebang: " + name

@@ -32,7 +32,7 @@ type beside struct {
 	parked []*Client // whose commands need a stripe of one of them
 	spare  []*Exec   // workers' that are free
 	free   []*machine
-	ending bool // the server is: no script may go on
+	ending bool // the server is: no script may go on that can be ended
 }
 
 // tick is asked by the machine every 10,000 steps.
@@ -86,7 +86,7 @@ func (b *beside) list(r *scriptRun) {
 	r.listed = true
 	r.shown = r.x.s.slowArgs(r.outer.row, r.outer.args).args
 	b.runs = append(b.runs, r)
-	if b.ending {
+	if b.ending && r.mayEnd() {
 		r.killed.Store(true)
 	}
 	b.mu.Unlock()
@@ -340,14 +340,44 @@ func (c *Ctx) killScript(function bool) {
 	}
 }
 
-// EndScripts ends all scripts that run, and those that begin to run long: the
-// server is going. What they have written stays, unless script-rollback is on.
-func (s *Server) EndScripts() {
+// beginsToWrite is asked before a run's first write. It is false where the run is to be ended: who
+// ends it has seen that it had written nothing.
+func (r *scriptRun) beginsToWrite() bool {
+	if !r.listed { // nobody else knows it
+		r.wrote.Store(true)
+		return true
+	}
+	b := &r.x.s.scripts.beside
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r.killed.Load() && !r.rollback {
+		return false
+	}
+	r.wrote.Store(true)
+	return true
+}
+
+// endScripts ends the scripts that run, and those that begin to run long, as SCRIPT KILL does: the
+// server is going. It tells whether one goes on, because it has written and is not taken back.
+func (s *Server) endScripts() (goesOn bool) {
 	b := &s.scripts.beside
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ending = true
 	for _, r := range b.runs {
-		r.killed.Store(true)
+		if r.mayEnd() {
+			r.killed.Store(true)
+		} else {
+			goesOn = true
+		}
 	}
+	return goesOn
+}
+
+// spareScripts takes that back: the server goes on.
+func (s *Server) spareScripts() {
+	b := &s.scripts.beside
+	b.mu.Lock()
+	b.ending = false
+	b.mu.Unlock()
 }

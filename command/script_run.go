@@ -82,7 +82,7 @@ func (x *Exec) machine() *machine {
 // globals, which no script can change.
 func newMachine(s *Server) *machine {
 	m := &machine{table: s.Table}
-	m.st = lua.New(lua.Options{Memory: int(s.Config.ScriptMemoryLimit.Load()), Deprecated: s.Config.LuaDeprecated.Load(), Tick: m.tick})
+	m.st = m.newState(s)
 	g := m.st.Globals()
 	m.keys, m.argv = mustTable(m.st), mustTable(m.st)
 	g.Embed("KEYS", m.keys.Value())
@@ -92,6 +92,21 @@ func newMachine(s *Server) *machine {
 	g.Embed("server", api.Value())
 	guard(m.st, g)
 	return m
+}
+
+// newState makes the machine's State.
+func (m *machine) newState(s *Server) *lua.State {
+	return lua.New(lua.Options{Memory: int(s.Config.ScriptMemoryLimit.Load()), Deprecated: s.Config.LuaDeprecated.Load(), Tick: m.tick, Caught: caught})
+}
+
+// caught makes the text of an error table: pcall of redis.call gives what error('text') gives.
+func caught(v lua.Value) lua.Value {
+	if t := v.Table(); t != nil {
+		if text := t.GetString("err"); text.IsString() || text.IsNumber() {
+			return text
+		}
+	}
+	return v
 }
 
 func mustTable(st *lua.State) *lua.Table {
@@ -267,9 +282,10 @@ func (r *scriptRun) fail(c *Ctx, err error) {
 			if v := t.GetString("line"); v.IsNumber() {
 				line = int(v.Num())
 			}
-		} else {
-			text += e.Error()
+		} else if v, err := r.m.st.ToString(e.Value); err == nil {
+			text += v.Str()
 		}
+		text = upToZero(text)
 		if line > 0 {
 			text += " script: " + r.name + ", on " + source + ":" + strconv.Itoa(line) + "."
 		}
@@ -338,7 +354,7 @@ func (m *machine) fillTable(t *lua.Table, args [][]byte) error {
 
 // Texts of errors that redis.call raises by itself.
 const (
-	errCallNoArgs   = "ERR Please specify at least one argument for this redis.lib call"
+	errCallNoArgs   = "ERR Please specify at least one argument for this redis lib call"
 	errCallArgs     = "ERR Lua redis lib command arguments must be strings or integers"
 	errCallUnknown  = "ERR Unknown Redis command called from script"
 	errCallArity    = "ERR Wrong number of args calling Redis command from script"
@@ -348,6 +364,9 @@ const (
 	errCallKey      = "ERR Script attempted to access a key that it was not known to access"
 	errCallOutside  = "ERR redis.call/pcall can only be called inside a script invocation"
 )
+
+// refusedKilled is no text: the script is to be ended, and may not begin to write.
+const refusedKilled = "killed"
 
 // redisCall is redis.call (raise) and redis.pcall.
 func (m *machine) redisCall(s *lua.State, w []lua.Value, n int, raise bool) (int, error) {
@@ -376,6 +395,16 @@ func (m *machine) redisCall(s *lua.State, w []lua.Value, n int, raise bool) (int
 	refusal := r.do(r.argv[first:len(r.argv):len(r.argv)])
 	if len(r.x.Running.effects) == effects { // else they refer to the arguments
 		r.argv, r.text = r.argv[:first], r.text[:text]
+	}
+	if u := r.undo; u != nil && u.keys.Bytes() > u.held {
+		n := u.keys.Bytes() - u.held
+		u.held += n
+		if err := s.Hold(n); err != nil {
+			return 0, err
+		}
+	}
+	if refusal == refusedKilled {
+		return 0, lua.ErrKilled
 	}
 	if refusal != "" {
 		r.x.s.CountError(refusal)
@@ -499,6 +528,9 @@ func (r *scriptRun) try(row *Row, args [][]byte) (refusal string) {
 	if !r.holds(row, keys) {
 		return errCallKey
 	}
+	if row.Flags&Write != 0 && !r.wrote.Load() && !r.beginsToWrite() {
+		return refusedKilled
+	}
 	if r.reserved != nil {
 		if row.Flags&(LockAll|Walks) != 0 || len(keys) == 0 {
 			r.reserved.LockAll(&x.held)
@@ -506,9 +538,6 @@ func (r *scriptRun) try(row *Row, args [][]byte) (refusal string) {
 			r.reserved.Lock(keys, &x.held)
 		}
 		defer x.s.Keyspace.Unlock(&x.held)
-	}
-	if row.Flags&Write != 0 && !r.wrote.Load() {
-		r.wrote.Store(true)
 	}
 	r.reply.Buf = r.reply.Buf[:0]
 	x.lap = clock()
@@ -607,7 +636,7 @@ func (m *machine) errorReply(s *lua.State, w []lua.Value, n int) (int, error) {
 	if n != 1 || !w[0].IsString() {
 		return oneField(s, "err", []byte(errReplyArgs))
 	}
-	text := strings.TrimPrefix(w[0].Str(), "-")
+	text := strings.TrimPrefix(upToZero(w[0].Str()), "-")
 	if !strings.Contains(text, " ") {
 		text = "ERR " + text
 	}
@@ -625,9 +654,12 @@ func (m *machine) sha1hex(s *lua.State, w []lua.Value, n int) (int, error) {
 	if n != 1 {
 		return m.raise(s, w, "ERR wrong number of arguments", true)
 	}
-	text, err := s.ArgString(w, n, 0)
-	if err != nil {
-		return 0, err
+	text := "" // what has no text counts as none
+	if w[0].IsString() || w[0].IsNumber() {
+		var err error
+		if text, err = s.ArgString(w, n, 0); err != nil {
+			return 0, err
+		}
 	}
 	if err := s.Step(len(text)/16 + 1); err != nil {
 		return 0, err
@@ -671,10 +703,7 @@ func (m *machine) setResp(s *lua.State, w []lua.Value, n int) (int, error) {
 		return m.raise(s, w, "ERR redis.setresp() requires one argument.", true)
 	}
 	v, err := s.ArgNumber(w, n, 0)
-	if err != nil {
-		return 0, err
-	}
-	if v != 2 && v != 3 {
+	if v = math.Trunc(v); err != nil || v != 2 && v != 3 {
 		return m.raise(s, w, "ERR RESP version must be 2 or 3.", true)
 	}
 	if m.run != nil {

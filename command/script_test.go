@@ -42,6 +42,18 @@ func TestScriptReplies(t *testing.T) {
 		{"return redis.pcall('incr','k').err", "$43\nERR value is not an integer or out of range\n"},
 		{"redis.call('set','n',0.1) return redis.call('get','n')", "$19\n0.10000000000000001\n"},
 		{"return redis.sha1hex('')", "$40\nda39a3ee5e6b4b0d3255bfef95601890afd80709\n"},
+		{"return redis.sha1hex({})", "$40\nda39a3ee5e6b4b0d3255bfef95601890afd80709\n"},
+		{"return {ok = 'a\\0b'}", "+a\n"},
+		{"return {err = 'a\\0b'}", "-a\n"},
+		{"return redis.error_reply('a\\0b c')", "-ERR a\n"},
+		// pcall gives the text of an error table, as it did when these were texts.
+		{"local ok, e = pcall(redis.call, 'nosuch') return e", "$44\nERR Unknown Redis command called from script\n"},
+		{"local ok, e = pcall(function() return redis.call('incr', 'k') end) return type(e)", "$6\nstring\n"},
+		{"local ok, e = pcall(error, {err = 5}) return e", ":5\n"},
+		{"local ok, e = pcall(error, {'x'}) return e", "*1\n$1\nx\n"},
+		{"local ok, e = xpcall(function() redis.call('nosuch') end, function(e) return e end) return type(e)", "$5\ntable\n"},
+		{"local co = coroutine.create(function() redis.call('nosuch') end) local ok, e = coroutine.resume(co) return type(e)", "$5\ntable\n"},
+		{"local ok, e = pcall(redis.call) return e", "$64\nERR Please specify at least one argument for this redis lib call\n"},
 	} {
 		s.eval(c[0], c[1])
 	}
@@ -53,10 +65,25 @@ func TestScriptReplies(t *testing.T) {
 		{"return x", "-ERR user_script:1: Script attempted to access nonexistent global variable 'x' script: "},
 		{"return (", "-ERR Error compiling script (new function): user_script:1: "},
 		{"#!lua flags=nosuch\nreturn 1", "-ERR Unexpected flag in script shebang: nosuch"},
-		{"#!js\nreturn 1", "-ERR Unexpected engine in script shebang: js"},
+		{"#!js\nreturn 1", "-ERR Unexpected engine in script shebang: #!js"},
+		{"#!lua flags='no\nreturn 1", "-ERR Invalid engine in script shebang"},
+		{"#!lua flags=no-writes,\nreturn 1", "-ERR Unexpected flag in script shebang: "},
+		{"redis.setresp(nil)", "-ERR RESP version must be 2 or 3. script: "},
+		{"error(nil)", "-ERR nil script: "},
+		{"error(true)", "-ERR true script: "},
+		{"error('a\\0b')", "-ERR user_script:1: a script: "},
+		{"error({err = 'a\\0b'})", "-a script: "},
 	} {
 		if got := s.do("eval", c[0], "0"); !strings.HasPrefix(got, c[1]) {
 			t.Errorf("%s: %q, want %q...", c[0], got, c[1])
+		}
+	}
+	// The position is the last error's, not that of one which was caught.
+	for _, catch := range []string{"pcall(function() return nope end)", "pcall(loadstring('x = nope', '=other'))", "xpcall(function() return nope end, function() end)",
+		"coroutine.resume(coroutine.create(function() return nope end))", "pcall(string.gsub, 'x', '.', function() error('x') end)"} {
+		text := "local a = " + catch + "\nerror({err = 'last'})"
+		if got := s.do("eval", text, "0"); !strings.HasSuffix(got, ", on @user_script:2.\r\n") {
+			t.Errorf("%s: %q", text, got)
 		}
 	}
 	s.want("evalsha 0123456789012345678901234567890123456789 0", "-NOSCRIPT No matching script. Please use EVAL.\n")

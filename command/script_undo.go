@@ -17,6 +17,7 @@ type scriptUndo struct {
 	later []func(c *Ctx)
 	// Of the Ctx when the script began: in EXEC others have run before it.
 	effects, ready int
+	held           int   // bytes of keys' notes that the script was charged
 	dirty          int64 // what the script's commands have added to Stats.DirtySinceSave
 }
 

@@ -191,3 +191,26 @@ func TestScriptRollbackOrder(t *testing.T) {
 	s.Do("EVAL", "redis.call('SET', 'a', 1) redis.call('DEL', 'a') redis.call('RPUSH', 'b', 1)", "0")
 	commandtest.WantNotices(t, notices, "new 0 a", "set 0 a", "del 0 a", "new 0 b", "rpush 0 b")
 }
+
+// TestScriptRollbackMemory: the old values that are kept count to script-memory-limit.
+func TestScriptRollbackMemory(t *testing.T) {
+	s := commandtest.New(t)
+	s.Run("CONFIG SET script-memory-limit 1mb")
+	for i := range 2000 {
+		s.Do("SET", fmt.Sprintf("k%d", i), strings.Repeat("x", 1000))
+	}
+	const script = "for i = 0, 1999 do redis.call('SET', 'k'..i, '') end return 'ended'"
+	s.Run("CONFIG SET script-rollback yes")
+	if got := s.Do("EVAL", script, "0"); !strings.Contains(got, "not enough memory") {
+		t.Errorf("%q", got)
+	}
+	for _, k := range []string{"k0", "k1999"} {
+		if got := s.Do("STRLEN", k); got != ":1000\r\n" {
+			t.Errorf("%s has %q bytes", k, got)
+		}
+	}
+	s.Run("CONFIG SET script-rollback no")
+	if got := s.Do("EVAL", script, "0"); !strings.Contains(got, "ended") {
+		t.Errorf("%q", got)
+	}
+}

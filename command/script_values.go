@@ -208,13 +208,20 @@ func (m *machine) reply(w *wire.Writer, v lua.Value, resp3 bool, depth int) {
 	}
 }
 
+// upToZero is the text in front of a zero byte: where Redis takes what a script says for a line of
+// the protocol, it takes it as a string of C.
+func upToZero(text string) string {
+	before, _, _ := strings.Cut(text, "\x00")
+	return before
+}
+
 func (m *machine) replyTable(w *wire.Writer, t *lua.Table, resp3 bool, depth int) {
 	if v := t.GetString("err"); v.IsString() {
-		w.Error(v.Str())
+		w.Error(upToZero(v.Str()))
 		return
 	}
 	if v := t.GetString("ok"); v.IsString() {
-		w.SimpleString(v.Str())
+		w.SimpleString(upToZero(v.Str()))
 		return
 	}
 	if v := t.GetString("double"); v.IsNumber() {

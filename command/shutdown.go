@@ -55,10 +55,13 @@ func (s *Server) PrepareShutdown(save, nosave, now, force bool) error {
 	}
 	goOn := func(err error) error {
 		s.endPause()
+		s.spareScripts()
 		d.under.Store(false)
 		return err
 	}
-	if !now && !s.catchUp() {
+	// Behind a script that cannot be ended SHUTDOWN NOSAVE goes at once: nothing of it is kept.
+	hard := s.endScripts() && nosave
+	if !now && !hard && !s.catchUp() {
 		s.Log.Noticef("Shutdown manually aborted.")
 		return goOn(errAborted)
 	}

@@ -16,6 +16,7 @@ type Undo struct {
 	ks    *Keyspace
 	notes []undoNote // in the order of the changes
 	at    map[undoKey]int
+	bytes int
 
 	// Created is called where Hooks.Created would be.
 	Created func(db int, key []byte)
@@ -57,6 +58,12 @@ const (
 // NewUndo is an Undo for a Tx.
 func (ks *Keyspace) NewUndo() *Undo { return &Undo{ks: ks, at: make(map[undoKey]int)} }
 
+// Bytes is about how much memory the notes take, with the small values in them.
+func (u *Undo) Bytes() int { return u.bytes }
+
+// undoNoteBytes is about what a note takes besides the bytes of key and value.
+const undoNoteBytes = 256
+
 // Any tells whether something may have changed.
 func (u *Undo) Any() bool { return len(u.notes) > 0 }
 
@@ -79,6 +86,7 @@ func (u *Undo) note(t *Tx, k *Key) *undoNote {
 		}
 	}
 	u.at[undoKey{t.db, string(n.key.B)}] = len(u.notes)
+	u.bytes += undoNoteBytes + 2*len(n.key.B) + len(n.packed)
 	u.notes = append(u.notes, n)
 	return &u.notes[len(u.notes)-1]
 }

@@ -223,6 +223,10 @@ func TestScriptRollback(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	tells.MustDo(t, "SUBSCRIBE", "ch")
+	tracks := s.MustDial(t)
+	tracks.MustDo(t, "HELLO", "3")
+	tracks.MustDo(t, "CLIENT", "TRACKING", "ON")
+	tracks.MustDo(t, "MGET", "k", "x1", "n")
 	offset := func() string {
 		_, rest, ok := strings.Cut(c.MustDo(t, "INFO", "replication").String(), "master_repl_offset:")
 		n := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
@@ -277,6 +281,37 @@ func TestScriptRollback(t *testing.T) {
 	}
 	if got := fc.MustDo(t, "DEBUG", "DIGEST").String(); got != digest {
 		t.Error("the follower has other data")
+	}
+	// A pushed invalidation would come before the reply.
+	if r := tracks.MustDo(t, "PING"); r.Str != "PONG" {
+		t.Errorf("a client that tracks the keys was sent %s", r)
+	}
+
+	// What cannot leave its loop is ended, and taken back, at busy-reply-threshold.
+	c.MustDo(t, "CONFIG", "SET", "busy-reply-threshold", "50")
+	c.MustDo(t, "MULTI")
+	c.MustDo(t, "INCR", "before")
+	c.MustDo(t, "EVAL", "redis.call('SET', KEYS[1], 'new') while true do end", "1", "k")
+	if got := c.MustDo(t, "EXEC").String(); !strings.Contains(got, "ended after busy-reply-threshold") {
+		t.Errorf("EXEC was told %s", got)
+	}
+	if got := c.MustDo(t, "MGET", "k", "before").Strings(); got[0] != "old" || got[1] != "1" {
+		t.Errorf("after EXEC: %q", got)
+	}
+	c.MustDo(t, "DEL", "before")
+
+	// The end of the server ends a script, and what it has done is neither in the log nor in memory.
+	c.MustDo(t, "CONFIG", "SET", "busy-reply-threshold", "5000")
+	if err := long.Send("EVAL", "redis.call('SET', KEYS[1], 'new') while true do end", "1", "k"); err != nil {
+		t.Fatal(err)
+	}
+	if err := long.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(c.MustDo(t, "FUNCTION", "STATS").String(), "while true do end"); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the script does not run")
+		}
 	}
 	if err := s.Restart(); err != nil {
 		t.Fatal(err)

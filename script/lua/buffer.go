@@ -36,7 +36,11 @@ func (b *strbuf) grow(n int) error {
 		}
 		b.count(size)
 	}
-	next := make([]byte, len(b.b), size)
+	next, err := makeLarge[byte](b.s, size, 1)
+	if err != nil {
+		return err
+	}
+	next = next[:len(b.b)]
 	if err := copyAll(b.s, next, b.b, bytesPerStep); err != nil {
 		return err
 	}

@@ -165,8 +165,12 @@ func (s *State) unwind(err error) (done bool, _ error) {
 				th.closeUpvals(int(f.fn))
 				th.calls = int(f.pc)
 				at := int(f.fn)
+				s.forgetPosition()
 				th.stack[at] = boolValue(false)
 				th.stack[at+1] = s.thrown
+				if f.kind == framePcall {
+					th.stack[at+1] = s.caught()
+				}
 				return s.finish(at, 2), nil
 			}
 			if f.fresh {
@@ -190,6 +194,7 @@ func (s *State) unwind(err error) (done bool, _ error) {
 		}
 		at := int(f.fn)
 		if f.kind == frameResume {
+			s.forgetPosition()
 			up.stack[at] = boolValue(false)
 			up.stack[at+1] = s.thrown
 			return s.finish(at, 2), nil
@@ -205,6 +210,19 @@ func (s *State) unwind(err error) (done bool, _ error) {
 		}
 		err = s.handle()
 	}
+}
+
+// forgetPosition forgets where an error was raised, since it was caught. One that came through a
+// loop which Go has called (a metamethod, an iterator) had not known of the pcall around.
+func (s *State) forgetPosition() { s.errSource, s.errLine = "", -1 }
+
+// caught is what pcall returns for the error.
+func (s *State) caught() Value {
+	s.forgetPosition()
+	if s.opt.Caught != nil {
+		return s.opt.Caught(s.thrown)
+	}
+	return s.thrown
 }
 
 // handle calls the handler of an xpcall around, while the frames still stand.

@@ -175,7 +175,7 @@ func (s *State) pcallGo(g *function, fn, n, want int) error {
 		if err != errThrown {
 			return err
 		}
-		th.stack[fn+1] = s.thrown
+		th.stack[fn+1] = s.caught()
 		th.top = fn + 2
 	}
 	th.n, th.calls = depth, calls

@@ -3,6 +3,7 @@ package lua
 import (
 	"math"
 	"math/bits"
+	"time"
 )
 
 // Memory is Go's, and its collector frees it. Small strings are cut from
@@ -52,6 +53,13 @@ func (s *State) Charge(n int) error {
 	return s.overdrawn(n)
 }
 
+// Hold charges the run n bytes that its host keeps for it until it ends.
+func (s *State) Hold(n int) error {
+	err := s.Charge(n)
+	s.held += n
+	return err
+}
+
 // Alloc gives n bytes of new memory for a string; the caller fills them all and
 // makes the string with Made before it calls anything that runs Lua.
 func (s *State) Alloc(n int) ([]byte, error) {
@@ -71,7 +79,10 @@ func (s *State) allocSlow(n int) ([]byte, error) {
 		if err := s.Charge(n); err != nil {
 			return nil, err
 		}
-		b := make([]byte, n)
+		b, err := makeLarge[byte](s, n, 1)
+		if err != nil {
+			return nil, err
+		}
 		s.note(addressOf(b), n, spanPlain, 0)
 		return b, nil
 	}
@@ -167,6 +178,32 @@ func (s *State) NewTable(array, fields int) (*Table, error) {
 	return t, nil
 }
 
+// Memory of largeMemory bytes or more is allocated by another goroutine. Go maps and clears it
+// and, while a collection runs, has whoever allocates it mark as much first: 20 to 110 ms for
+// 64 MiB, in which an interrupt would not be seen.
+const largeMemory = 2 << 20
+
+// makeLarge is make([]T, n) where size is T's in bytes, which an interrupt does not wait for.
+func makeLarge[T any](s *State, n, size int) ([]T, error) {
+	if n < largeMemory/size {
+		return make([]T, n), nil
+	}
+	made := make(chan []T, 1)
+	go func() { made <- make([]T, n) }()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case v := <-made:
+			return v, nil
+		case <-look.C:
+			if err := s.tick(false); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
 func (s *State) newValues(n int) ([]Value, error) {
 	if n == 0 {
 		return nil, nil
@@ -185,7 +222,7 @@ func (s *State) newValues(n int) ([]Value, error) {
 			s.oldValues[c] = list[:len(list)-1]
 			return v, nil
 		}
-		return make([]Value, n), nil
+		return makeLarge[Value](s, n, valueSize)
 	}
 	return s.values.take(s, n, slabValues, valueSize, spanValues)
 }
@@ -326,7 +363,11 @@ func (s *State) build(v Value) error {
 		if err := s.Charge(size * valueSize); err != nil {
 			return err
 		}
-		building := make([]Value, len(s.building), size)
+		building, err := makeLarge[Value](s, size, valueSize)
+		if err != nil {
+			return err
+		}
+		building = building[:len(s.building)]
 		if err := copyAll(s, building, s.building, valuesPerStep); err != nil {
 			return err
 		}
@@ -370,7 +411,12 @@ func (s *State) newNodes(n int) ([]node, []int32, error) {
 			s.oldNodes[c] = list[:len(list)-1]
 			return old.nodes, old.heads, nil
 		}
-		return make([]node, 0, n), make([]int32, n), nil
+		nodes, err := makeLarge[node](s, n, nodeSize)
+		if err != nil {
+			return nil, nil, err
+		}
+		heads, err := makeLarge[int32](s, n, 4)
+		return nodes[:0], heads, err
 	}
 	nodes, err := s.nodes.take(s, n, slabNodes, nodeSize, spanNodes)
 	if err != nil {
@@ -401,7 +447,7 @@ func (s *State) letGo() {
 
 // resetMemory begins a run's account.
 func (s *State) resetMemory() {
-	s.used = 0
+	s.used, s.held = 0, 0
 	s.allowed = math.MaxInt
 	if s.opt.Memory > 0 {
 		s.allowed = s.opt.Memory

@@ -15,6 +15,9 @@ type Options struct {
 	// Deprecated adds setfenv, getfenv and newproxy, which scripts could use
 	// to reach each other's environments.
 	Deprecated bool
+	// Caught, if it is there, is what pcall returns for an error's value. It may
+	// not call the State.
+	Caught func(Value) Value
 	// Tick is asked about every 10,000 steps whether the run goes on. nil
 	// means that only Interrupt ends it.
 	Tick func(s *State) Action
@@ -58,6 +61,7 @@ type State struct {
 	errSource string      // where the error was raised that nothing has caught yet
 	errLine   int         // -1: not known
 	nested    int         // loops that run on Go's stack
+	held      int         // bytes that the host keeps for the run
 	handling  int         // handlers of errors that run
 	scratch   []byte      // kept between runs for strings in the making
 	instances map[*Proto]*instance

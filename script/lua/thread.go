@@ -119,7 +119,10 @@ func (s *State) growStack(size int) error {
 		if err := s.Charge((n - len(th.stack)) * valueSize); err != nil {
 			return err
 		}
-		stack := make([]Value, n)
+		stack, err := makeLarge[Value](s, n, valueSize)
+		if err != nil {
+			return err
+		}
 		if err := copyAll(s, stack, th.stack, valuesPerStep); err != nil {
 			return err
 		}

@@ -16,10 +16,11 @@ import (
 // walker is one walk.
 type walker struct {
 	s     *State
-	spans []span // sorted by address; none overlaps another
-	live  []bool // of each span
-	other int    // bytes of what lies in no span
-	todo  []Value
+	spans []span    // sorted by address; none overlaps another
+	live  []bool    // of each span
+	other int       // bytes of what lies in no span
+	todo  []Value   // at most todoBlock
+	more  [][]Value // full blocks that come after todo
 	steps int
 	ended bool // an interrupt has come
 }
@@ -109,7 +110,7 @@ func (w *walker) walk() {
 		addressOf(s.heads.all), addressOf(s.tables.all)} {
 		w.mark(base)
 	}
-	w.other += s.buffers + cap(s.building)*valueSize
+	w.other += s.buffers + s.held + cap(s.building)*valueSize
 	w.all(s.building)
 	w.push(tableValue(s.globals))
 	w.table(s.StringMeta)
@@ -118,7 +119,7 @@ func (w *walker) walk() {
 	for th := s.th; th != nil; th = th.parent {
 		w.thread(th)
 	}
-	for len(w.todo) > 0 && !w.ended {
+	for w.next() && !w.ended {
 		v := w.todo[len(w.todo)-1]
 		w.todo = w.todo[:len(w.todo)-1]
 		switch v.kind() {
@@ -144,6 +145,23 @@ func (w *walker) walk() {
 		}
 		w.look()
 	}
+}
+
+// todoBlock is how many objects a block of the list has. One list that grows would be
+// allocated and copied as a whole, for which an interrupt would have to wait.
+const todoBlock = 4096
+
+// next makes sure that todo has an object, if there is one left.
+func (w *walker) next() bool {
+	if len(w.todo) > 0 {
+		return true
+	}
+	last := len(w.more) - 1
+	if last < 0 {
+		return false
+	}
+	w.todo, w.more = w.more[last], w.more[:last]
+	return true
 }
 
 // look sees whether an interrupt has come.
@@ -184,6 +202,10 @@ func (w *walker) push(v Value) {
 	}
 	if *epoch != w.s.epoch {
 		*epoch = w.s.epoch
+		if len(w.todo) == todoBlock {
+			w.more = append(w.more, w.todo)
+			w.todo = make([]Value, 0, todoBlock)
+		}
 		w.todo = append(w.todo, v)
 	}
 }

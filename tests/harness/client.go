@@ -55,7 +55,7 @@ func (r Reply) String() string {
 // Bounds on what a server under test can make the client read.
 const (
 	maxReplyLen   = 1 << 30
-	maxReplyDepth = 64
+	maxReplyDepth = 1 << 14
 )
 
 // Conn is a client's connection. One goroutine uses it at a time.
