@@ -46,6 +46,10 @@ type Exec struct {
 	Buffer []byte
 	Taken  bool
 
+	// Own says that the arguments of the command being run, all of them, lie in memory
+	// that nobody else uses or changes: it may keep them.
+	Own bool
+
 	// replyAt is where the reply of the command being run begins in its Writer.
 	replyAt int
 

@@ -42,7 +42,11 @@ func (x *Exec) inParts(ctx *Ctx) bool {
 // runInParts runs a command on a worker, and locks the stripes of a few keys at a
 // time.
 func runInParts(c *Ctx) {
-	s, client, row, keys := c.S, c.C, c.Row, copyNames(c.Args[1:])
+	s, client, row := c.S, c.C, c.Row
+	keys := &names{len(c.Args) - 1, [][][]byte{c.Args[1:]}}
+	if !c.x.Own {
+		keys = copyNames(c.Args[1:])
+	}
 	row = s.Table.rows[row.num] // with its function and keys
 	c.Background(func(w *wire.Writer) {
 		x := s.scriptWorker()
@@ -96,20 +100,15 @@ func (x *Exec) inPartsFor(client *Client, row *Row, keys *names, w *wire.Writer)
 	ctx.W, ctx.Args, ctx.Keys, ctx.C = nil, nil, nil, nil
 }
 
-// names are copies of arguments, in blocks that are let go as they are taken.
+// names are keys that are taken some at a time.
 type names struct {
 	n      int
-	blocks []nameBlock
-}
-
-type nameBlock struct {
-	bytes []byte
-	ends  []int
-	from  int
+	blocks [][][]byte // arguments
 }
 
 const blockNames = 16 << 10
 
+// copyNames has copies of arguments, in blocks that are let go as they are taken.
 func copyNames(args [][]byte) *names {
 	all := &names{n: len(args)}
 	for len(args) > 0 {
@@ -118,10 +117,11 @@ func copyNames(args [][]byte) *names {
 		for _, a := range some {
 			size += len(a)
 		}
-		b := nameBlock{bytes: make([]byte, 0, size), ends: make([]int, 0, len(some))}
+		room, b := make([]byte, 0, size), make([][]byte, 0, len(some))
 		for _, a := range some {
-			b.bytes = append(b.bytes, a...)
-			b.ends = append(b.ends, len(b.bytes))
+			from := len(room)
+			room = append(room, a...)
+			b = append(b, room[from:len(room):len(room)])
 		}
 		all.blocks = append(all.blocks, b)
 		args = args[len(some):]
@@ -131,18 +131,14 @@ func copyNames(args [][]byte) *names {
 
 // take appends the next names to dst, at most n.
 func (all *names) take(dst [][]byte, n int) [][]byte {
-	b := &all.blocks[0]
-	n = min(n, len(b.ends))
-	from := b.from
-	for _, end := range b.ends[:n] {
-		dst = append(dst, b.bytes[from:end:end])
-		from = end
-	}
+	b := all.blocks[0]
+	n = min(n, len(b))
+	dst = append(dst, b[:n]...)
 	all.n -= n
-	if n == len(b.ends) {
+	if n == len(b) {
 		all.blocks = all.blocks[1:]
-		return dst
+	} else {
+		all.blocks[0] = b[n:]
 	}
-	b.from, b.ends = from, b.ends[n:]
 	return dst
 }

@@ -74,6 +74,9 @@ const (
 // Need is how much a request still wants; see [transport.Session].
 func (s *session) Need() int { return s.need }
 
+// Kept is nothing: what is not run is with the transport.
+func (s *session) Kept() int { return 0 }
+
 // Forget drops what refers to the input.
 func (s *session) Forget() {
 	clear(s.tok[:])

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"kvd/command"
+	"kvd/resp/wire"
 	"kvd/transport"
 )
 
@@ -26,7 +27,9 @@ func New(cmd *command.Server) *Protocol {
 }
 
 // Open begins a session; see [transport.Protocol].
-func (p *Protocol) Open(st *transport.State) transport.Session { return &session{p: p, st: st} }
+func (p *Protocol) Open(st *transport.State) transport.Session {
+	return &session{p: p, st: st, scan: wire.Scanner{Keep: true}}
+}
 
 // Refusal is an error reply; see [transport.Protocol].
 func (p *Protocol) Refusal(text string) []byte { return []byte("-" + text + "\r\n") }

@@ -26,6 +26,10 @@ const lookAheadArgs = 64
 // Need is what the command in progress still wants; see [transport.Session].
 func (s *session) Need() int { return s.scan.Need() }
 
+// Kept is the memory of what Run has used up of a command in progress; see
+// [transport.Session].
+func (s *session) Kept() int { return s.scan.Kept() }
+
 // Forget drops the arguments of the last command.
 func (s *session) Forget() { s.scan.Forget() }
 
@@ -46,12 +50,12 @@ func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
 		ahead, args = ahead[:0], args[:0]
 		pos := used
 		var fail error
-		more := false
+		more, kept := false, 0
 		for len(ahead) < lookAhead && pos < len(buf) {
 			inline := buf[pos] != '*'
 			n, status, err := s.scan.Scan(buf[pos:], &lim)
 			if status == wire.More {
-				more = true
+				more, kept = true, n
 				break
 			}
 			if status == wire.Error {
@@ -87,7 +91,24 @@ func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
 		run := 0
 		for i := range ahead {
 			p := &ahead[i]
+			own := s.scan.Own() && len(ahead) == 1 && !more
+			if x.Own = own; own {
+				x.Buffer = nil
+			}
 			out := x.RunPending(st.Client, p, w)
+			x.Own = false
+			if own && out == command.Again {
+				st.Client.Ran(1, 0)
+				st.Parked = true
+				s.scan.Hold()
+				return used
+			}
+			if own { // nothing else is to refer to them
+				end := p.End
+				s.scan.Reset()
+				x.Forget()
+				p.Set(nil, end)
+			}
 			if out != command.Again {
 				used = p.End
 				run++
@@ -117,7 +138,7 @@ func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
 			return len(buf)
 		}
 		if more {
-			return used
+			return pos + kept
 		}
 	}
 	return used

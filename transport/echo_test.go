@@ -62,6 +62,8 @@ func (s *echoSession) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int
 
 func (s *echoSession) Need() int { return 0 }
 
+func (s *echoSession) Kept() int { return 0 }
+
 func (s *echoSession) Forget() {}
 
 // TestEcho: another protocol than RESP has a port of its own, on each transport:

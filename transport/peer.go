@@ -49,7 +49,8 @@ func (p *peer) feed(srv *Server, x *command.Exec, w *wire.Writer, data []byte) e
 	}
 	used := p.session.Run(x, w, buf)
 	rest := buf[used:]
-	if used == 0 && len(rest) > 0 { // else a command has noted it
+	kept := p.session.Kept()
+	if used == 0 && len(rest) > 0 || kept > 0 { // else a command has noted it
 		p.Client.Heard(time.Now())
 	}
 	if x.Buffer = nil; x.Taken { // a value lies there now
@@ -64,7 +65,7 @@ func (p *peer) feed(srv *Server, x *command.Exec, w *wire.Writer, data []byte) e
 		p.in = nil
 		return nil
 	}
-	if n := int64(len(rest)); n > srv.queryBufferLimit.Load() || n > command.UnauthInput && srv.cmd.Unknown(p.Client) {
+	if n := int64(len(rest) + kept); n > srv.queryBufferLimit.Load() || n > command.UnauthInput && srv.cmd.Unknown(p.Client) {
 		return errQueryBuffer
 	}
 	switch {
@@ -86,9 +87,9 @@ func (p *peer) feed(srv *Server, x *command.Exec, w *wire.Writer, data []byte) e
 
 // note keeps what CLIENT LIST shows.
 func (p *peer) note() {
-	if n := int64(len(p.in)); p.Client.QueryLen.Load() != n {
+	if n := int64(len(p.in) + p.session.Kept()); p.Client.QueryLen.Load() != n {
 		p.Client.QueryLen.Store(n)
-		p.Client.QueryFree.Store(int64(cap(p.in)) - n)
+		p.Client.QueryFree.Store(int64(cap(p.in) - len(p.in)))
 	}
 }
 

@@ -24,7 +24,7 @@ type Protocol interface {
 }
 
 // Session is the protocol's side of one connection. Calls of its methods never
-// overlap, and all but Need are made once for each batch of input, not for each
+// overlap, and all but Need and Kept are made once for each batch of input, not for each
 // command.
 type Session interface {
 	// Run runs the complete commands at the start of buf, in order, and returns
@@ -48,6 +48,9 @@ type Session interface {
 	// at once: a session must not believe a length that the client has only
 	// announced for more than it is ready to pay.
 	Need() int
+	// Kept returns how much memory a request takes that is not complete and of which
+	// Run has used up a part: the limits of input count it.
+	Kept() int
 	// Forget drops what refers to the input, which may have been long.
 	Forget()
 }

@@ -32,6 +32,8 @@ const (
 	unauthMaxArgs    = 10            // arguments, before AUTH
 	keepArgs         = 1024          // arguments whose room is kept between commands
 	keepScratch      = 4096          // bytes of unquoted inline arguments, likewise
+	keepBlock        = 64 << 10      // bytes of a block of kept arguments; see Scanner.Keep
+	argRoom          = 24            // bytes that an element of Args takes
 )
 
 // Limits bound what a client may send. Zero values mean Redis's defaults;
@@ -119,6 +121,11 @@ type Scanner struct {
 	// buffers are not kept alive by forgotten arguments.
 	Args [][]byte
 
+	// Keep has the arguments of a long command that comes in pieces be copied as
+	// they come, so that the caller need not keep its bytes, nor move them while
+	// they grow; see Scan.
+	Keep bool
+
 	// The state of an unfinished command. Everything is an offset from its
 	// first byte, as the caller may move the bytes between calls.
 	phase phase
@@ -129,6 +136,12 @@ type Scanner struct {
 	bulk  int    // length of the current argument, in phaseBulk
 	have  int    // len(buf) of the last Scan
 	spans []span // complete arguments
+	total int    // arguments of the command
+
+	// Kept arguments are those at the front of Args, before those of spans.
+	own   bool   // there are some: Args and what they alias are this command's alone
+	kept  int    // bytes of memory that they take
+	block []byte // room for the next ones
 
 	scratch []byte // contents of inline arguments that had quotes
 }
@@ -144,6 +157,7 @@ const (
 	phaseCount               // in a '*' line
 	phaseLength              // in a '$' line
 	phaseBulk                // in the bytes of an argument, or in the two after it
+	phaseHeld                // see Hold
 )
 
 // Scan reads the command that starts at buf[0]. While it answers More the
@@ -151,14 +165,16 @@ const (
 // again; Scan goes on where it stopped. On Complete the command took n bytes
 // and is in Args, which is empty for what Redis ignores (an empty line, "*0",
 // "*-1"). On Error err is a *ProtoError and the stream cannot be read further.
-// n is 0 unless Complete.
+// n is 0 unless Complete; but with Keep and More, the first n bytes of buf are not
+// to be given again.
 //
 // Time is linear in the bytes of a command however they are cut, memory in the
 // arguments seen: what a client announces reserves nothing.
 func (s *Scanner) Scan(buf []byte, lim *Limits) (n int, st Status, err error) {
 	if s.phase == phaseStart {
-		if cap(s.Args) > keepArgs {
+		if s.own || cap(s.Args) > keepArgs {
 			s.Args, s.spans = nil, nil
+			s.own, s.kept = false, 0
 		}
 		if len(buf) < 4 || buf[0] != '*' {
 			return s.begin(buf, lim)
@@ -262,14 +278,61 @@ func (s *Scanner) Need() int {
 // buffer that they alias. Room for arguments is kept, unless there is much.
 func (s *Scanner) Reset() {
 	args, spans, scratch := s.Args, s.spans, s.scratch
-	clear(args)
-	if cap(args) > keepArgs {
+	if !s.own { // else somebody may have kept them
+		clear(args)
+	}
+	if s.own || cap(args) > keepArgs {
 		args, spans = nil, nil
 	}
 	if cap(scratch) > keepScratch {
 		scratch = nil
 	}
-	*s = Scanner{Args: args[:0], spans: spans[:0], scratch: scratch[:0]}
+	*s = Scanner{Keep: s.Keep, Args: args[:0], spans: spans[:0], scratch: scratch[:0]}
+}
+
+// Own tells whether the arguments of the command that Scan completed lie in memory
+// that nobody else uses: they may be kept.
+func (s *Scanner) Own() bool { return s.own }
+
+// Kept is how many bytes of memory the arguments take that are kept.
+func (s *Scanner) Kept() int { return s.kept }
+
+// Hold has Scan complete the last command again, of which arguments were kept: the
+// bytes that the last Scan took are to be given again, but those before are not.
+func (s *Scanner) Hold() { s.phase = phaseHeld }
+
+// keep copies what is complete of the command in progress, and returns how many bytes
+// of buf are wanted no more.
+func (s *Scanner) keep(buf []byte) (n int) {
+	for i := range s.spans {
+		a := &s.spans[i]
+		if len(s.Args) == cap(s.Args) {
+			// A quarter of the arguments has come, or of a quarter of them, and so on.
+			room := s.total
+			for room/4 > len(s.Args) && room/4 >= keepArgs {
+				room /= 4
+			}
+			s.kept += (room - cap(s.Args)) * argRoom
+			s.Args = append(make([][]byte, 0, room), s.Args...)
+		}
+		if a.len > cap(s.block)-len(s.block) {
+			if a.len >= keepBlock/4 {
+				s.kept += a.len
+				s.Args = append(s.Args, bytes.Clone(buf[a.off:a.off+a.len:a.off+a.len]))
+				continue
+			}
+			s.kept += keepBlock
+			s.block = make([]byte, 0, keepBlock)
+		}
+		from := len(s.block)
+		s.block = append(s.block, buf[a.off:a.off+a.len]...)
+		s.Args = append(s.Args, s.block[from:len(s.block):len(s.block)])
+	}
+	s.own = true
+	s.spans = s.spans[:0]
+	n = s.pos
+	s.pos, s.seen = 0, s.seen-n
+	return n
 }
 
 // Forget lets go of the last Args, and of the memory that they alias, unless the
@@ -299,7 +362,8 @@ func (s *Scanner) begin(buf []byte, lim *Limits) (int, Status, error) {
 	if cap(s.spans) > keepArgs {
 		s.spans = nil
 	}
-	s.spans = s.spans[:0]
+	s.spans, s.total = s.spans[:0], 0
+	s.own, s.kept, s.block = false, 0, nil
 	s.phase = phaseInline
 	if buf[0] == '*' {
 		s.phase = phaseCount
@@ -312,9 +376,12 @@ func (s *Scanner) startLine(pos int) {
 	s.pos, s.seen, s.nul = pos, pos, false
 }
 
-func (s *Scanner) more(buf []byte) (int, Status, error) {
-	s.have = len(buf)
-	return 0, More, nil
+func (s *Scanner) more(buf []byte) (n int, st Status, err error) {
+	if s.Keep && s.total > keepArgs && len(s.spans) > 0 {
+		n = s.keep(buf)
+	}
+	s.have = len(buf) - n
+	return n, More, nil
 }
 
 func (s *Scanner) fail(e *ProtoError) (int, Status, error) {
@@ -396,9 +463,13 @@ func (s *Scanner) resume(buf []byte, lim *Limits) (int, Status, error) {
 			s.phase = phaseStart
 			return end + 2, Complete, nil
 		}
-		s.left = int(count)
+		s.left, s.total = int(count), int(count)
 		s.phase = phaseLength
 		s.startLine(end + 2)
+
+	case phaseHeld:
+		s.phase = phaseStart
+		return s.pos, Complete, nil
 	}
 
 	for s.left > 0 {
@@ -433,6 +504,12 @@ func (s *Scanner) resume(buf []byte, lim *Limits) (int, Status, error) {
 		s.startLine(s.pos + s.bulk + 2)
 	}
 
+	if s.own {
+		n := s.keep(buf)
+		s.pos, s.block = n, nil
+		s.phase = phaseStart
+		return n, Complete, nil
+	}
 	args := s.Args[:0]
 	for _, a := range s.spans {
 		args = append(args, buf[a.off:a.off+a.len:a.off+a.len])
