@@ -87,6 +87,7 @@ type (
 	TransportPipe       struct{} // pipeHalf.mu
 	FrontFlush          struct{} // memcached.Protocol.mu
 	Logf                struct{} // logf.Logger.mu
+	Collector           struct{} // cmd/kvd's collector.mu
 	TestLog             struct{} // kvdtest's buffer.mu
 )
 
@@ -169,5 +170,6 @@ var Order = []any{
 	SlabRegion{},
 	TransportPipe{},
 	Logf{},
+	Collector{},
 	TestLog{},
 }

@@ -20,7 +20,8 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	defer signal.Stop(stop)
 	// A terminal that is closed ends nothing, nor does a log whose reader has gone.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	collector := tuneCollector()
+	collector, stopCollector := tuneCollector()
+	defer stopCollector()
 	boss := newSupervisor(cfg, log)
 	chooseProcessors(cfg, log)
 	score := newOOMScore(cfg, log)
