@@ -31,7 +31,7 @@ func arrayRows() []*command.Row {
 		write("ardelrange", "key start end [start end ...]", cmdDelRange, -4, 0, "RW delete", "Empties ranges of indexes of an array, and counts the elements that were there.", "O(log(N)+M/16384) for each range, in the number of elements removed"),
 		read("arget", "key index", cmdGet, 3, command.Fast, "Returns the element at an index of an array.", "O(log(N))"),
 		read("argetrange", "key start end", cmdGetRange, 4, 0, "Returns the elements at a range of indexes of an array, nulls where there are none.", "O(M) in the length of the range"),
-		read("argrep", "key start end <EXACT string | MATCH string | GLOB pattern | RE pattern [...]> [AND | OR | LIMIT limit | WITHVALUES | NOCASE [...]]", cmdGrep, -6, 0,
+		read("argrep", "key start end <EXACT string | MATCH string | GLOB pattern | RE pattern [EXACT string | MATCH string | GLOB pattern | RE pattern ...]> [AND | OR] [LIMIT limit] [WITHVALUES] [NOCASE]", cmdGrep, -6, 0,
 			"Returns the indexes of the elements of an array that match.", "O(M*P) in the number of elements looked at, and of predicates"),
 		read("arinfo", "key [FULL]", cmdInfo, -2, 0, "Tells about an array.", "O(N)"),
 		write("arinsert", "key value [value ...]", cmdInsert, -3, adds, "RW update", "Puts values behind that which was inserted last, and returns the last index.", "O(1) for each value"),

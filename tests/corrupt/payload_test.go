@@ -55,6 +55,8 @@ func (tr *trial) makeSeeds() []payload {
 	make("HSET seed a 1 b 2 c 3 d 4 e 5 f 6 g 7 h 8 i 9 j "+long, "HPEXPIREAT seed 4000000000000 FIELDS 2 a j")
 	make("XADD seed 1-1 a 1 b 2", "XADD seed 1-2 a 3 b 4", "XADD seed 2-1 c x", "XADD seed 3-1 a 1", "XADD seed 5-0 a "+long, "XDEL seed 2-1", "XGROUP CREATE seed g 0", "XREADGROUP GROUP g c COUNT 2 STREAMS seed >", "XREADGROUP GROUP g d COUNT 1 STREAMS seed >", "XGROUP CREATE seed h $")
 	make("XADD seed 1-1 a 1", "XCFGSET seed IDMP-DURATION 1000 IDMP-MAXSIZE 10", "XADD seed IDMP pid iid * a 1", "XGROUP CREATE seed g 0", "XREADGROUP GROUP g c COUNT 2 STREAMS seed >")
+	make("XADD seed 1-1 a 1", "XADD seed 2-1 a 1", "XADD seed 3-1 a 1", "XGROUP CREATE seed g 0", "XREADGROUP GROUP g c STREAMS seed >", "XNACK seed g FAIL IDS 2 1-1 3-1")
+	make("ARSET seed 3 a 12 "+long+" -7", "ARMSET seed 100 x 4096 y 18446744073709551614 z", "ARINSERT seed q")
 	tr.do("DEL", "seed")
 	// What is read and not written.
 	add("\x01\x03\x01a\x01b\x021x", 11)
