@@ -152,13 +152,14 @@ func (c *Ctx) RandomArgs(with string) (count int64, pairs, ok bool) {
 	return count, pairs, true
 }
 
-// ExpireWhen are the conditions under which a deadline is set.
-type ExpireWhen struct{ NX, XX, GT, LT bool }
+// When are the words that say when a deadline or a score is set: not over an old one, only
+// over one, or only over one that is less or greater.
+type When struct{ NX, XX, GT, LT bool }
 
-// ExpireWhen reads the conditions from argument i on.
-func (c *Ctx) ExpireWhen(i int) (w ExpireWhen, ok bool) {
+// ExpireWhen reads such words from argument i on, for a deadline.
+func (c *Ctx) ExpireWhen(i int) (w When, ok bool) {
 	for ; i < len(c.Args); i++ {
-		if !c.ExpireWord(i, &w) {
+		if !c.WhenWord(i, &w) {
 			c.Err("ERR Unsupported option " + strings.TrimRight(Quote(c.Args[i]), "\r\n"))
 			return w, false
 		}
@@ -174,8 +175,8 @@ func (c *Ctx) ExpireWhen(i int) (w ExpireWhen, ok bool) {
 	return w, true
 }
 
-// ExpireWord reads NX, XX, GT or LT at argument i. It returns false if there is another word.
-func (c *Ctx) ExpireWord(i int, w *ExpireWhen) bool {
+// WhenWord reads NX, XX, GT or LT at argument i. It returns false if there is another word.
+func (c *Ctx) WhenWord(i int, w *When) bool {
 	switch {
 	case c.Word(i, "nx"):
 		w.NX = true
@@ -192,7 +193,7 @@ func (c *Ctx) ExpireWord(i int, w *ExpireWhen) bool {
 }
 
 // Holds tells whether a deadline may take the place of an old one; 0 is never.
-func (w ExpireWhen) Holds(old, when int64) bool {
+func (w When) Holds(old, when int64) bool {
 	switch {
 	case w.NX && old != 0, w.XX && old == 0:
 		return false

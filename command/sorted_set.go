@@ -72,7 +72,10 @@ func (c *Ctx) ZSetFinisher() func(b *types.ZSetBuilder) *types.SortedSet {
 }
 
 // ZAddOptions are those of ZADD.
-type ZAddOptions struct{ NX, XX, GT, LT, CH, Incr bool }
+type ZAddOptions struct {
+	When
+	CH, Incr bool
+}
 
 // ZAddScores is ZADD when scores and options are known. Each stride arguments
 // end with a member; where they are two the first of them is its score.

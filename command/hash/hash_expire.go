@@ -189,8 +189,8 @@ func hexpire(c *command.Ctx, unit int64, relative bool) {
 	if !ok {
 		return
 	}
-	cond, at := command.ExpireWhen{}, 3
-	given := c.ExpireWord(at, &cond)
+	cond, at := command.When{}, 3
+	given := c.WhenWord(at, &cond)
 	if given {
 		at++
 	}
@@ -198,7 +198,7 @@ func hexpire(c *command.Ctx, unit int64, relative bool) {
 	if !ok {
 		return
 	}
-	if rest < len(c.Args) && (given || rest+1 < len(c.Args) || !c.ExpireWord(rest, &cond)) {
+	if rest < len(c.Args) && (given || rest+1 < len(c.Args) || !c.WhenWord(rest, &cond)) {
 		c.Err(errFieldsDiffer)
 		return
 	}

@@ -92,18 +92,11 @@ func parse(o *command.ZAddOptions, c *command.Ctx) int {
 words:
 	for ; i < len(c.Args); i++ {
 		switch {
-		case c.Word(i, "nx"):
-			o.NX = true
-		case c.Word(i, "xx"):
-			o.XX = true
+		case c.WhenWord(i, &o.When):
 		case c.Word(i, "ch"):
 			o.CH = true
 		case c.Word(i, "incr"):
 			o.Incr = true
-		case c.Word(i, "gt"):
-			o.GT = true
-		case c.Word(i, "lt"):
-			o.LT = true
 		default:
 			break words
 		}
