@@ -75,7 +75,8 @@ conformance: $(if $(KVD_BIN),,build)
 	tests/setup/install.sh
 	go run ./tests/conformance $(CONFORMANCE_FLAGS) $(UNITS)
 
-# What the benchmark is to do, such as BENCH="-suite throughput -rounds 5"; see -h.
+# What the benchmark is to do, such as BENCH="-suite throughput -rounds 5"; see -h. BENCH="-json bench/history/DATE.json"
+# keeps the figures, BENCH="-against bench/history" tells which stand worse beside Redis's than in the last that were kept.
 BENCH ?=
 
 bench: build

@@ -2,6 +2,7 @@
 //
 //	go run ./tests/bench                                  # the quick set, below five minutes
 //	go run ./tests/bench -suite throughput,memory -json out.json
+//	go run ./tests/bench -against bench/history           # what is worse than in the last run there
 //	go run ./tests/bench -h                               # suites and parameters
 //
 // Both servers run without persistence on free loopback ports in directories of their own. What is
@@ -9,8 +10,9 @@
 // The tables on standard output are markdown. They give medians over the rounds, the median of the
 // rounds' ratios kvd/redis, and the smallest and largest of these ratios as the spread. After each table
 // its figures are held against the bounds in thresholds.go: PASS, or SHORT for what falls short of its bound.
+// -against compares the ratios with those of an earlier run that -json wrote, and tells which are worse.
 // Progress goes to standard error. The exit code is 0 unless a suite failed to run, or -strict
-// was given and a figure is SHORT.
+// was given and a figure is SHORT or worse than before.
 //
 // What the sources of the figures are:
 //   - server CPU is the sum of /proc/PID/task/*/schedstat, in nanoseconds; threads that ended in

@@ -134,7 +134,7 @@ type options struct {
 	suite, kvd, redis, tool, kvdArgs, redisArgs string
 	pipelines, modes, load                      string
 	serverCPUs, loadCPUs, loops, loopFlag       string
-	jsonFile                                    string
+	jsonFile, against                           string
 	strict                                      bool
 	clients, size                               int
 	requests                                    int64
@@ -169,6 +169,7 @@ func parseFlags(args []string) (options, error) {
 	f.StringVar(&o.loops, "loops", "", "scaling: numbers of loops; empty: 1,2,4.. up to the number of CPUs")
 	f.StringVar(&o.loopFlag, "loop-flag", "event-loops", "scaling: the flag that sets kvd's loops")
 	f.StringVar(&o.jsonFile, "json", "", "write all figures to this `file` too")
+	f.StringVar(&o.against, "against", "", "tell which ratios kvd/redis are worse than in this `file` of an earlier -json, or in the last one of a directory")
 	f.BoolVar(&o.strict, "strict", false, "exit with 1 when a figure is SHORT")
 	f.Uint64Var(&o.seed, "seed", 0, "of all random choices; 0: a random one, which is printed")
 	f.Usage = func() {
@@ -328,6 +329,12 @@ func bench(args []string) (code int, err error) {
 	if err != nil {
 		return 2, err
 	}
+	var earlier past
+	if o.against != "" {
+		if earlier, err = readPast(o.against); err != nil {
+			return 2, err
+		}
+	}
 	p := newReport(os.Stdout)
 	base, err := newRun(o, p)
 	if err != nil {
@@ -391,12 +398,16 @@ func bench(args []string) (code int, err error) {
 		p.flush(fmt.Sprintf("%s (%v)", c.name, time.Since(start).Round(time.Second)))
 	}
 	fmt.Fprintf(p.out, "\n%d figures held against a bound, %d SHORT; %d suites failed\n", len(p.checks), p.short(), len(failures))
+	worse := 0
+	if o.against != "" {
+		worse = p.against(earlier)
+	}
 	if o.jsonFile != "" {
 		if err := p.writeJSON(o.jsonFile, about, failures); err != nil {
 			return 1, err
 		}
 	}
-	if len(failures) > 0 || o.strict && p.short() > 0 {
+	if len(failures) > 0 || o.strict && p.short()+worse > 0 {
 		return 1, nil
 	}
 	return 0, nil
