@@ -81,7 +81,7 @@ type lexer struct {
 	// buf is the text of the name, number or string that was read last, as
 	// messages quote it.
 	buf   []byte
-	chunk string // as messages name it
+	chunk string // as the compiler's messages name it
 
 	// more, where it is not nil, gives the source's pieces, and "" at its end. text
 	// collects them.
@@ -464,18 +464,24 @@ func (l *lexer) numeral() float64 {
 
 // ChunkID is how messages name a chunk: "=name" and "@name" as name, cut to
 // 59 and 52 bytes, any other as [string "its first line"].
-func ChunkID(name string) string {
+func ChunkID(name string) string { return chunkIDIn(name, 60) }
+
+// compilerRoom is the room for names in the compiler's own messages: 20 bytes more, as in the
+// reference implementation.
+const compilerRoom = 80
+
+// chunkIDIn is ChunkID in room bytes, with the zero byte that C has at the end.
+func chunkIDIn(name string, room int) string {
 	if i := strings.IndexByte(name, 0); i >= 0 {
 		name = name[:i]
 	}
-	const room = 60
 	switch {
 	case strings.HasPrefix(name, "="):
 		name = name[1:]
 		return name[:min(len(name), room-1)]
 	case strings.HasPrefix(name, "@"):
 		name = name[1:]
-		const most = room - len(" '...' ") - 1
+		most := room - len(" '...' ") - 1
 		if len(name) > most {
 			name = "..." + name[len(name)-most:]
 		}

@@ -5,8 +5,9 @@ const maxNesting = 200 // levels of syntax, and of calls out of the loop
 // parser makes code in one pass over the source.
 type parser struct {
 	lexer
-	fs    *funcState
-	depth int
+	fs      *funcState
+	depth   int
+	chunkID string // as messages of the running program name it; lexer.chunk is for the compiler's
 }
 
 // Compile compiles a source. chunk is its name: "@name" and "=name" are shown
@@ -31,7 +32,7 @@ func compile(source string, more func() (string, error), chunk string, depth int
 			err = &Error{Value: stringValue(e.msg), Syntax: true}
 		}
 	}()
-	ps := &parser{lexer: lexer{src: source, line: 1, last: 1, chunk: ChunkID(chunk), step: step}, depth: depth}
+	ps := &parser{lexer: lexer{src: source, line: 1, last: 1, chunk: chunkIDIn(chunk, compilerRoom), step: step}, depth: depth, chunkID: ChunkID(chunk)}
 	if more != nil {
 		// The reference implementation looks at the first byte before it begins to read,
 		// so it asks for a first piece twice where that is empty.
@@ -50,7 +51,7 @@ func compile(source string, more func() (string, error), chunk string, depth int
 
 func (ps *parser) open(chunk string) {
 	ps.fs = &funcState{
-		p:      &Proto{chunk: chunk, chunkID: ps.chunk, stack: 2},
+		p:      &Proto{chunk: chunk, chunkID: ps.chunkID, stack: 2},
 		prev:   ps.fs,
 		lex:    &ps.lexer,
 		consts: map[constKey]int{},
