@@ -44,6 +44,9 @@ func TestScriptReplies(t *testing.T) {
 		{"return redis.sha1hex('')", "$40\nda39a3ee5e6b4b0d3255bfef95601890afd80709\n"},
 		{"return redis.sha1hex({})", "$40\nda39a3ee5e6b4b0d3255bfef95601890afd80709\n"},
 		{"return {ok = 'a\\0b'}", "+a\n"},
+		{"return {err = 'a\\nb\\r\\n'}", "-a b\n"},
+		{"local s = '' for _, v in ipairs({math.sqrt(0/0), math.ceil(0/0), -(0/0)}) do s = s .. bit.tohex(cmsgpack.pack(v):byte(9)) .. bit.tohex(struct.pack('>d', v):byte(8)) end return s",
+			"$48\n" + strings.Repeat("0", 48) + "\n"},
 		{"return {err = 'a\\0b'}", "-a\n"},
 		{"return redis.error_reply('a\\0b c')", "-ERR a\n"},
 		// pcall gives the text of an error table, as it did when these were texts.

@@ -217,7 +217,7 @@ func upToZero(text string) string {
 
 func (m *machine) replyTable(w *wire.Writer, t *lua.Table, resp3 bool, depth int) {
 	if v := t.GetString("err"); v.IsString() {
-		w.Error(upToZero(v.Str()))
+		w.Error(strings.TrimRight(upToZero(v.Str()), "\r\n"))
 		return
 	}
 	if v := t.GetString("ok"); v.IsString() {

@@ -136,7 +136,10 @@ func (g *scriptWriter) table() string {
 	defer func() { g.depth-- }()
 	switch g.IntN(10) {
 	case 0:
-		return "{" + g.pick("ok", "err", "x", "double", "map", "set", "big_number", "verbatim_string", "[1]", "[2]", "[10]", "format") + " = " + g.any() + "}"
+		if g.chance(10) {
+			return "{double = " + g.pick("1.5", "-2", "0.25", "'x'", "nil", "1e6") + "}" // few digits, as for scores
+		}
+		return "{" + g.pick("ok", "err", "x", "map", "set", "big_number", "verbatim_string", "[1]", "[2]", "[10]", "format") + " = " + g.any() + "}"
 	case 1:
 		return "cjson.decode(" + g.text() + ")"
 	case 2:

@@ -95,7 +95,7 @@ func (p *packer) value(v Value, level int) error {
 		} else if g := float32(f); float64(g) == f {
 			b = endian.BigEndian.AppendUint32(append(b, 0xca), math.Float32bits(g))
 		} else {
-			b = endian.BigEndian.AppendUint64(append(b, 0xcb), math.Float64bits(f))
+			b = endian.BigEndian.AppendUint64(append(b, 0xcb), floatBits(f))
 		}
 	case KindTable:
 		if level < maxPackDepth {
@@ -477,4 +477,14 @@ func (u *unpacker) table(n, used int) (Value, error) {
 	}
 	u.s.building = u.s.building[:base]
 	return t.Value(), nil
+}
+
+// floatBits are the bits that packing writes: of a NaN its sign only, since Go's libraries make others
+// than C's.
+func floatBits(f float64) uint64 {
+	b := math.Float64bits(f)
+	if f != f {
+		b = b&(1<<63) | 0x7ff8<<48
+	}
+	return b
 }

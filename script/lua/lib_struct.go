@@ -189,7 +189,7 @@ func structPackTo(s *State, out *strbuf, text string, w []Value, n int) error {
 			if opt == 'f' {
 				out.b = appendInteger(out.b, uint64(math.Float32bits(float32(v))), 4, f.big)
 			} else {
-				out.b = appendInteger(out.b, math.Float64bits(v), 8, f.big)
+				out.b = appendInteger(out.b, floatBits(v), 8, f.big)
 			}
 		case 'c', 's':
 			if arg > n {
