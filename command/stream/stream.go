@@ -442,6 +442,10 @@ func cmdXAdd(c *command.Ctx) {
 	if o.pid != nil {
 		remember(c, &s, o.pid, o.iidOf(fields), id, true)
 	}
+	if fresh { // before its events: that the key is new is the first
+		c.PutObject(k, types.TStream, types.EncObject, s.Stream, 0)
+		s.bytes = s.Bytes()
+	}
 	c.Notify('t', "xadd", k)
 	c.Dirty++
 	trimmed := 0
@@ -451,11 +455,7 @@ func cmdXAdd(c *command.Ctx) {
 			c.Notify('t', "xtrim", k)
 		}
 	}
-	if fresh {
-		c.PutObject(k, types.TStream, types.EncObject, s.Stream, 0)
-	} else {
-		closeStream(c, &s, true)
-	}
+	closeStream(c, &s, !fresh)
 	if c.Journaling() {
 		o.journal(c, &s, id, trimmed)
 	}
