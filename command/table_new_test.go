@@ -64,7 +64,7 @@ func TestLMoveM(t *testing.T) {
 		}
 	}
 	s := newTestServer(t)
-	s.want("lmovem none d left right", "*0\n")
+	s.want("lmovem none d left right", "*-1\n")
 	s.want("lmovem none d left right exactly 1 obo", "*-1\n")
 	s.want("lmovem none d left right count 1", "-ERR syntax error\n")
 	s.want("lmovem none d left right count 1 other", "-ERR syntax error\n")
