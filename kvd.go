@@ -36,6 +36,7 @@ import (
 	"kvd/resp"
 	"kvd/secure"
 	"kvd/transport"
+	"kvd/tyrant"
 )
 
 // Options say what server Open makes. The zero value is one in memory.
@@ -292,7 +293,21 @@ func (s *Server) listen(tls *secure.Source, embedded bool) error {
 			s.srv.Certified(c, name)
 		}
 	}})
-	s.front.Add(transport.Endpoint{Protocol: memcached.New(s.srv), Directive: "memcached-port", Port: func() int { return int(cfg.MemcachedPort.Load()) }, Kind: "memcached"})
+	cache := memcached.New(s.srv)
+	s.front.Add(transport.Endpoint{Protocol: cache, Directive: "memcached-port", Port: func() int { return int(cfg.MemcachedPort.Load()) }, Kind: "memcached"})
+	s.front.Add(transport.Endpoint{Protocol: tyrant.New(s.srv, cache.Text), Directive: "tyrant-port", Port: func() int { return int(cfg.TyrantPort.Load()) }, Kind: "Tokyo Tyrant"})
+	for directive, db := range map[string]*config.Int{"memcached-db": cfg.MemcachedDB, "tyrant-db": cfg.TyrantDB} {
+		check := func() error {
+			if n := s.srv.Keyspace.Databases(); int64(db.Load()) >= int64(n) {
+				return fmt.Errorf("%s %d is none of the %d databases", directive, db.Load(), n)
+			}
+			return nil
+		}
+		if err := check(); err != nil {
+			return err
+		}
+		cfg.OnChange(directive, check)
+	}
 	s.aof.SetWaiters(s.front)
 	if !cfg.Ephemeral.Load() || cfg.Port.Load() != 0 {
 		return s.front.Listen()

@@ -334,6 +334,8 @@ func TestOpenErrors(t *testing.T) {
 		"nonsense 1":                  "Bad directive",
 		"dir /nonexistent":            "No such file",
 		"rename-command nosuch other": "nosuch",
+		"memcached-db 16":             "memcached-db 16 is none of the 16 databases",
+		"databases 3\ntyrant-db 3":    "tyrant-db 3 is none of the 3 databases",
 		fmt.Sprintf("port %d\nbind 127.0.0.1", l.Addr().(*net.TCPAddr).Port): "Failed listening on port",
 	} {
 		s, err := kvd.Open(kvd.Options{Directives: strings.Split(directive, "\n")})
@@ -342,6 +344,22 @@ func TestOpenErrors(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", directive, err)
+		}
+	}
+}
+
+// A database that there is not is no front end's either when it is set later.
+func TestFrontDatabases(t *testing.T) {
+	c := client(t, kvdtest.New(t).Server)
+	for _, name := range []string{"memcached-db", "tyrant-db"} {
+		if err := c.Do("CONFIG", "SET", name, "15").Err(); err != nil {
+			t.Errorf("%s 15: %v", name, err)
+		}
+		if err := c.Do("CONFIG", "SET", name, "16").Err(); err == nil || !strings.Contains(err.Error(), "none of the 16 databases") {
+			t.Errorf("%s 16: %v", name, err)
+		}
+		if got := fmt.Sprint(c.Do("CONFIG", "GET", name).Value()); !strings.Contains(got, "15") {
+			t.Errorf("%s is %s", name, got)
 		}
 	}
 }

@@ -89,9 +89,13 @@ type Client struct {
 	// 0: it has none.
 	Loop int
 
-	front   string // the protocol that it speaks, "" for Redis's; fixed before others know it
-	applies bool   // belongs to an Applier
-	streams bool   // to one of a leader's stream
+	front string // the protocol that it speaks, "" for Redis's; fixed before others know it
+	// FrontState is what commands of that protocol keep of their client. Its session sets
+	// it; only the command that runs for the client touches it.
+	FrontState any
+
+	applies bool // belongs to an Applier
+	streams bool // to one of a leader's stream
 	Authed  bool
 	// user is the client's user, and limits is the same if there is anything that this user
 	// may not do. Both are nil where rights are not asked for: in an Applier, and for the

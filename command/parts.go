@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"encoding/binary"
 	"runtime"
 	"strconv"
 	"time"
@@ -19,6 +20,7 @@ const (
 	NoParts  PartsKind = iota
 	SumParts           // integers, which are added
 	ArrayParts
+	CountedParts // a byte, the number of elements (4 bytes, big-endian), and those; numbers are added
 )
 
 const (
@@ -69,8 +71,11 @@ func (x *Exec) inPartsFor(client *Client, row *Row, keys *names, w *wire.Writer)
 	part.Proto = w.Proto
 	x.client, x.foreseen, x.lap = client, nil, clock()
 	ctx.C, ctx.Row, ctx.W, ctx.outcome, ctx.script, ctx.inExec = client, row, &part, Done, nil, false
-	if row.Parts == ArrayParts {
+	switch row.Parts {
+	case ArrayParts:
 		w.Array(keys.n)
+	case CountedParts:
+		w.Buf = append(w.Buf, 0, 0, 0, 0, 0)
 	}
 	sum := int64(0)
 	args := make([][]byte, 1, 1+partKeys)
@@ -84,17 +89,24 @@ func (x *Exec) inPartsFor(client *Client, row *Row, keys *names, w *wire.Writer)
 		x.start(ctx)
 		row.Fn(ctx)
 		x.letGo()
-		head, rest, _ := bytes.Cut(part.Buf, []byte("\r\n"))
-		if row.Parts == ArrayParts {
+		switch head, rest, _ := bytes.Cut(part.Buf, []byte("\r\n")); row.Parts {
+		case CountedParts:
+			sum += int64(binary.BigEndian.Uint32(part.Buf[1:]))
+			w.Raw(part.Buf[5:])
+			w.Part()
+		case ArrayParts:
 			w.Raw(rest)
-		} else {
+		default:
 			n, _ := strconv.ParseInt(string(head[1:]), 10, 64)
 			sum += n
 		}
 		runtime.Gosched()
 	}
-	if row.Parts == SumParts {
+	switch row.Parts {
+	case SumParts:
 		w.Int(sum)
+	case CountedParts:
+		binary.BigEndian.PutUint32(w.Parts()[0][1:], uint32(sum))
 	}
 	x.enter()
 	ctx.W, ctx.Args, ctx.Keys, ctx.C = nil, nil, nil, nil

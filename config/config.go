@@ -74,6 +74,10 @@ type Config struct {
 	MemcachedDump        *Bool `directive:"memcached-dump"`
 	MemcachedShutdown    *Bool `directive:"memcached-shutdown"`
 
+	TyrantPort   *Int  `directive:"tyrant-port"`
+	TyrantDB     *Int  `directive:"tyrant-db"`
+	TyrantNoAuth *Bool `directive:"tyrant-no-auth"`
+
 	MaxMemory                 *Int      `directive:"maxmemory"` // bytes, FullRange
 	MaxMemoryPolicy           *Enum     `directive:"maxmemory-policy"`
 	MaxMemoryCounts           *Enum     `directive:"maxmemory-counts"`

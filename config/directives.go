@@ -298,6 +298,9 @@ var directives = []Directive{
 	yesno("memcached-flush-all", "yes", 0, Acts, groupFronts, "Let clients of memcached empty their database (memcached's -F: no)."),
 	yesno("memcached-dump", "yes", 0, Acts, groupFronts, "Let clients of memcached list all keys (memcached's -X: no)."),
 	yesno("memcached-shutdown", "no", Immutable|ByName, Acts, groupFronts, "Let clients of memcached end the server (memcached's -A: yes)."),
+	integer("tyrant-port", "0", 0, 65535, 0, Acts, groupFronts, "TCP port for clients of Tokyo Tyrant; 0 listens on none."),
+	integer("tyrant-db", "0", 0, maxInt, 0, Acts, groupFronts, "Database that clients of Tokyo Tyrant work in; those that are connected stay in theirs."),
+	yesno("tyrant-no-auth", "no", 0, Acts, groupFronts, "Serve clients of Tokyo Tyrant, which has no passwords, although the default user has one: they are that user then."),
 
 	// Network.
 	special("bind", KindStrings, "* -::*", 0, Acts, groupNetwork, "Addresses to listen on; one that begins with '-' may be unavailable."),

@@ -435,6 +435,21 @@ func (ks *Keyspace) Size(db int, locked bool) (keys, volatile int) {
 	return
 }
 
+// Bytes is the memory of a database's keys and values, in bytes; see Size.
+func (ks *Keyspace) Bytes(db int, locked bool) (n int64) {
+	for i := range ks.stripes {
+		st := &ks.stripes[i]
+		if !locked {
+			st.lock()
+		}
+		n += ks.dbs[db].shards[i].used()
+		if !locked {
+			st.unlock()
+		}
+	}
+	return n
+}
+
 // MeanDeadline estimates the mean deadline of a database's volatile keys, in
 // Unix milliseconds, from a few of each stripe; 0 if there are none. See Size.
 func (ks *Keyspace) MeanDeadline(db int, locked bool) int64 {

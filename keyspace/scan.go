@@ -17,6 +17,9 @@ const (
 // ScanPart is the part of a database that is behind a cursor, from 0 to 1.
 func ScanPart(cursor uint64) float64 { return float64(cursor) / maxCursor }
 
+// CursorOf is the cursor in front of a key, whether it is there or not.
+func CursorOf(k *Key) uint64 { return uint64(k.Slot)<<tagBits | k.Hash>>tagShift }
+
 // Scan visits keys from the cursor on until at least count have been visited,
 // and returns the cursor to go on from, 0 at the end. Keys whose references
 // are equal are visited together. visit is called with the stripe locked and

@@ -68,6 +68,12 @@ func (p *Protocol) Open(st *transport.State) transport.Session {
 	return &session{p: p, st: st}
 }
 
+// Text begins a session of the text protocol for a connection that another protocol has
+// opened, whose clients may speak it too. The client stays one of that protocol.
+func (p *Protocol) Text(st *transport.State) transport.Session {
+	return &session{p: p, st: st, kind: kindText}
+}
+
 // Refusal is an error of the text protocol: what the client speaks is not known yet.
 func (p *Protocol) Refusal(text string) []byte { return refusal(nil, []byte(text)) }
 

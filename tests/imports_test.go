@@ -37,11 +37,12 @@ var mayImport = map[string][]string{
 	"secure":          {"config", "logf"},
 	"transport":       {"command", "resp/wire", "config", "logf", "keyspace"},
 	"memcached":       {"transport", "command", "command/*", "resp/wire", "config", "logf", "keyspace"},
+	"tyrant":          {"transport", "command", "command/*", "resp/wire", "config", "logf"},
 	"resp":            {"transport", "command", "resp/wire", "config", "logf"},
 	"persist":         {"persist/rdb", "keyspace", "types", "types/stream", "types/array", "resp/wire", "config", "logf"},
 	"replica":         {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
 	// The module's root: the wiring of all rooms, for the program and for others.
-	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "resp/wire", "transport", "secure", "persist", "replica", "metrics"},
+	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "tyrant", "resp/wire", "transport", "secure", "persist", "replica", "metrics"},
 	"metrics": {"command", "config"},
 	"kvdtest": {"."},
 	"cmd/kvd": {".", "command", "command/families", "config", "keyspace", "logf", "persist"},
@@ -137,6 +138,7 @@ var osFiles = map[string]bool{
 	"command/info.go":            true, // the process's number and its executable
 	"command/keys/migrate.go":    true, // the error of a deadline that has passed
 	"command/memcached/stats.go": true, // the process's number
+	"command/tyrant/stat.go":     true, // the same
 	"command/proc_linux.go":      true, // /proc
 	"command/supervisor.go":      true, // the environment says who has started the process
 	"command/users.go":           true, // the file of users

@@ -16,6 +16,7 @@ import (
 	"kvd/command/set"
 	"kvd/command/str"
 	"kvd/command/stream"
+	"kvd/command/tyrant"
 	"kvd/command/zset"
 )
 
@@ -37,6 +38,7 @@ func All() [][]*command.Row {
 		memcached.Rows(),
 		server.Rows(),
 		reference.Rows(),
+		tyrant.Rows(),
 	}
 }
 
