@@ -482,7 +482,7 @@ func served(t *testing.T) (s *commandtest.Server, addr string) {
 // TestServed is connections over the transport, with requests that work beside the loop,
 // in whose replies nothing of others may come.
 func TestServed(t *testing.T) {
-	_, addr := served(t)
+	server, addr := served(t)
 	dial := func() net.Conn {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -522,6 +522,10 @@ func TestServed(t *testing.T) {
 	got := make([]byte, want.Len())
 	if n, err := io.ReadFull(c, got); err != nil || !bytes.Equal(got, want.Bytes()) {
 		t.Fatalf("%d bytes, wanted %d: %v", n, want.Len(), err)
+	}
+
+	if got := server.Run("CLIENT LIST"); !strings.Contains(got, "cmd=tt.rnum ") || !strings.Contains(got, " proto=tyrant") {
+		t.Errorf("CLIENT LIST: %q", got)
 	}
 
 	h := dial()
