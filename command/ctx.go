@@ -32,6 +32,7 @@ type Ctx struct {
 	unmuted  bool       // the reply is pushes, which CLIENT REPLY lets through
 	whole    bool       // the reply is of an EXEC that began with replies on; see mute
 	outcome  Outcome
+	beside   bool   // see Beside
 	after    func() // see After
 	Scratch  []byte
 

@@ -197,9 +197,18 @@ func (x *Exec) call(ctx *Ctx) {
 		return
 	}
 	if x.s.gate.Load()&gateOvertakes == 0 || !x.overtaken(ctx) {
+		if len(ctx.Args) > besideFrom && x.mayGoBeside(ctx) {
+			x.goBeside(ctx)
+			return
+		}
 		x.start(ctx)
 		x.run(ctx)
 		x.finish(ctx)
+		if ctx.beside {
+			ctx.beside = false
+			x.goBeside(ctx)
+			return
+		}
 	}
 	if x.late && x.held != (keyspace.Held{}) && !ctx.C.applies {
 		x.due.Now = x.nowMs
@@ -287,6 +296,7 @@ func (x *Exec) run(ctx *Ctx) {
 	ctx.Row.Fn(ctx)
 	if ctx.outcome == Again { // it counts when it comes again
 		x.lap = clock()
+		ctx.hits, ctx.misses = 0, 0
 		return
 	}
 	ns := x.countCall(ctx, st, start)

@@ -29,6 +29,7 @@ const scriptLoopTime = time.Millisecond
 type beside struct {
 	mu     lockrank.Mutex[lockrank.Beside] // protects what follows; held for moments, over no other lock
 	runs   []*scriptRun
+	writes int       // commands that run beside the loops; see goBeside
 	parked []*Client // whose commands need a stripe of one of them
 	spare  []*Exec   // workers' that are free
 	free   []*machine
@@ -267,8 +268,8 @@ func (x *Exec) goOn(r *scriptRun, kept keptArgs, spent int64) {
 }
 
 // behindScript is for a command that needs a stripe which a script beside the
-// loops has reserved: it is refused if the script has run for long, and comes
-// again else.
+// loops, or a write (see goBeside), has reserved: it is refused if a script has run
+// for long, and comes again else.
 func (x *Exec) behindScript(c *Ctx) {
 	b := &x.s.scripts.beside
 	b.mu.Lock()
@@ -282,7 +283,7 @@ func (x *Exec) behindScript(c *Ctx) {
 	}
 	c.C.set(stateBlocked, true)
 	c.outcome = Again
-	if len(b.runs) == 0 { // it has just ended
+	if len(b.runs) == 0 && b.writes == 0 { // it has just ended
 		c.C.set(stateBlocked, false)
 		c.C.Conn.Deliver(nil)
 		return

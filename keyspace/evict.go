@@ -217,7 +217,7 @@ func (ks *Keyspace) Evict(tx *Tx, db int, most time.Duration) EvictResult {
 		st.lock()
 		n := 0
 		held := time.Now()
-		if !st.reserved {
+		if !st.reserved.Load() {
 			n = st.evictSome(tx, p, from, need)
 		}
 		st.unlock()

@@ -208,7 +208,7 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 					st.unlock()
 					return math.MaxInt64
 				}
-				if st.reserved { // its user looks itself, and the end of it wakes the expirer
+				if st.reserved.Load() { // its user looks itself, and the end of it wakes the expirer
 					st.unlock()
 					continue
 				}
@@ -246,7 +246,7 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 // caller, a command, holds the stripe. A tx's database is another then.
 func (st *stripe) assist(tx *Tx) {
 	n := st.next.Load()
-	if n == 0 || n > tx.Now-assistAge || st.reserved || st.ks.expiry.off.Load() {
+	if n == 0 || n > tx.Now-assistAge || st.reserved.Load() || st.ks.expiry.off.Load() {
 		return
 	}
 	st.expireSome(tx, assistKeys)

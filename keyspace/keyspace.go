@@ -197,8 +197,9 @@ type stripe struct {
 	// and read by the expirer without it.
 	next atomic.Int64
 
-	// reserved: a Reservation has this stripe.
-	reserved bool
+	// reserved: a Reservation has this stripe. It changes under mu, and is read also
+	// without: who has a Reservation may hold mu for long.
+	reserved atomic.Bool
 
 	// since is when mu was taken, on the holding thread's CPU clock; only
 	// while timing is on.

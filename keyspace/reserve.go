@@ -13,7 +13,8 @@ import (
 // free, but AcquireKeys and AcquireAll find the stripes taken, LockKeys and
 // LockAll wait for the end, and nothing expires there by itself. What only
 // reads sizes, moves entries within their arena or changes lists of clients
-// goes on.
+// goes on. A user who holds the locks for long nevertheless (LockAll, EndLocked) has
+// that wait, but nobody else.
 //
 // Invariant: stripe.reserved changes under the stripe's lock, and is true
 // exactly for the stripes of the reservations that have not ended.
@@ -40,7 +41,7 @@ func (ks *Keyspace) Reserve(h *Held) *Reservation {
 	r := &Reservation{ks: ks, held: *h}
 	ks.reserved.n.Add(1)
 	for st := range ks.each(&r.held) {
-		st.reserved = true
+		st.reserved.Store(true)
 	}
 	ks.Unlock(h)
 	return r
@@ -67,8 +68,13 @@ func (r *Reservation) LockAll(h *Held) {
 // End ends the reservation: its stripes are locked, and noted in h.
 func (r *Reservation) End(h *Held) {
 	r.LockAll(h)
+	r.EndLocked(h)
+}
+
+// EndLocked is End for who has locked all stripes of the reservation: they stay so.
+func (r *Reservation) EndLocked(h *Held) {
 	for st := range r.ks.each(h) {
-		st.reserved = false
+		st.reserved.Store(false)
 	}
 	r.ks.reserved.mu.Lock()
 	r.ks.reserved.n.Add(-1)
@@ -84,8 +90,11 @@ func (ks *Keyspace) AcquireKeys(keys []Key, h *Held) bool {
 	if len(keys) == 1 {
 		s := int(keys[0].Slot) >> ks.shift
 		st := &ks.stripes[s]
+		if st.reserved.Load() {
+			return false
+		}
 		st.lock()
-		if st.reserved {
+		if st.reserved.Load() {
 			st.unlock()
 			return false
 		}
@@ -109,17 +118,30 @@ func (ks *Keyspace) AcquireAll(h *Held) bool {
 
 // acquire locks the stripes in h, or none and empties h.
 func (ks *Keyspace) acquire(h *Held) bool {
-	ks.lock(h)
-	if ks.reserved.n.Load() == 0 {
-		return true // to reserve one of these takes its lock
+	if ks.anyReserved(h) {
+		*h = Held{}
+		return false
 	}
-	for st := range ks.each(h) {
-		if st.reserved {
-			ks.Unlock(h)
-			return false
-		}
+	ks.lock(h)
+	if ks.anyReserved(h) {
+		ks.Unlock(h)
+		return false
 	}
 	return true
+}
+
+// anyReserved tells whether one of the stripes in h is reserved. While they are
+// locked, that does not change.
+func (ks *Keyspace) anyReserved(h *Held) bool {
+	if ks.reserved.n.Load() == 0 {
+		return false // to reserve one of these takes its lock
+	}
+	for st := range ks.each(h) {
+		if st.reserved.Load() {
+			return true
+		}
+	}
+	return false
 }
 
 // awaitFree waits until acquire succeeds; nothing is locked.

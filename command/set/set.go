@@ -312,6 +312,9 @@ func popMembers(c *command.Ctx) {
 	s := c.ScratchSet()
 	c.Load(&e, s)
 	size := s.Len()
+	if min(count, int64(size)) > command.LongWrite && c.Beside() {
+		return
+	}
 	if count >= int64(size) {
 		c.CountRead(k, &e) // which Redis reads like SMEMBERS then
 		replyAll(c, s)

@@ -531,14 +531,14 @@ func TestSetLongReads(t *testing.T) {
 	if got := s.Run("SRANDMEMBER small -20000"); got != "" || !strings.HasPrefix(conn.Wait(t), "*20000\r\n$") {
 		t.Errorf("20000 of a few members: %.40q", got)
 	}
-	// The reply is not yet made when the set is gone.
 	if got := s.Run("SPOP big 50000"); got != "" {
-		t.Errorf("SPOP of everything is not done in the background: %.40q", got)
+		t.Errorf("SPOP of everything is not done beside the loops: %.40q", got)
 	}
-	s.Run("SADD big other")
-	if got := membersOf(t, conn.Wait(t)); len(got) != 30_000 || slices.Contains(got, "other") {
+	if got := membersOf(t, conn.Wait(t)); len(got) != 30_000 {
 		t.Errorf("SPOP of everything gave %d members", len(got))
 	}
+	s.C.Working = false
+	s.Run("SADD big other")
 	s.Want("SCARD big", ":1\n")
 	if got := s.Run("SMEMBERS half"); got != "" {
 		t.Errorf("SMEMBERS is not done in the background: %.40q", got)

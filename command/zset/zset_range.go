@@ -381,7 +381,10 @@ func zremrange(c *command.Ctx, by zby, event string) {
 	if e.Exists() {
 		z := c.ScratchZSet()
 		c.Load(&e, z)
-		if q.count(z) > 0 {
+		if many := q.count(z); many > 0 {
+			if many > command.LongWrite && c.Beside() {
+				return
+			}
 			was := c.OpenZSet(k, &e, z, 0)
 			switch by {
 			case zbyRank:
