@@ -140,7 +140,6 @@ func TestHashEncodings(t *testing.T) {
 // What is read on a worker is the same as what is read at once.
 func TestLongHash(t *testing.T) {
 	s := commandtest.New(t)
-	s.C.Conn = newTestConn()
 	want := map[string]bool{}
 	args := []string{"HSET", "h"}
 	for i := range command.LongRead + 50 {
@@ -148,6 +147,7 @@ func TestLongHash(t *testing.T) {
 		want["f"+strconv.Itoa(i)] = true
 	}
 	s.Do(args...)
+	s.C.Conn = newTestConn()
 	for _, line := range []string{"HKEYS h", "HRANDFIELD h 100000", "HSCAN h 0 COUNT 100000 NOVALUES"} {
 		if at := s.Run(line); at != "" {
 			t.Fatalf("%s: replied at once", line)

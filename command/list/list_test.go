@@ -222,12 +222,12 @@ func TestListRandom(t *testing.T) {
 // Long replies come from the background, and say the same.
 func TestListLong(t *testing.T) {
 	s := commandtest.New(t)
-	s.C.Conn = commandtest.NewConn()
 	var all []string
 	for i := range 4 * command.LongRead {
 		all = append(all, strconv.Itoa(i))
 	}
 	s.Do(append([]string{"RPUSH", "l"}, all...)...)
+	s.C.Conn = commandtest.NewConn()
 	s.Effects = nil
 	for _, c := range []struct{ line, want string }{
 		{"LRANGE l 0 -1", commandtest.Bulks(all...)},
@@ -245,6 +245,7 @@ func TestListLong(t *testing.T) {
 	}
 	s.Want("LLEN l", ":0\n")
 	s.WantEffects("LPOP l 20000", "LPOP l 20000")
+	s.C.Conn = nil
 	s.Do(append([]string{"RPUSH", "l"}, all...)...)
 	s.Run("MULTI")
 	s.Run("LPOP l 20000")
