@@ -43,7 +43,7 @@ type redconConn struct {
 	// What follows is of a detached connection.
 	detached redcon.DetachedConn
 	queue    chan redcon.Command
-	out      lockrank.Mutex[lockrank.RedconOut] // held while something is written; nothing else is locked under it
+	out      lockrank.Mutex[lockrank.RedconOut] // held while a command runs and its reply is written, or pushes are
 }
 
 // redconAhead is how many commands of a detached connection are read before the first of

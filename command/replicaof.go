@@ -50,7 +50,12 @@ type Following interface {
 func (s *Server) SetFollowing(f Following) {
 	s.followerEnd = f
 	for _, name := range []string{"replica-read-only", "replica-serve-stale-data"} {
-		s.Config.OnChange(name, func() error { s.FollowingChanged(); return nil })
+		s.Config.OnChange(name, func() error {
+			s.followMu.Lock()
+			defer s.followMu.Unlock()
+			s.followingGates()
+			return nil
+		})
 	}
 	s.FollowingChanged()
 }
@@ -58,14 +63,12 @@ func (s *Server) SetFollowing(f Following) {
 // FollowingChanged is called when Following or Up have changed. No lock is held.
 func (s *Server) FollowingChanged() {
 	s.followMu.Lock()
-	defer s.followMu.Unlock()
-	_, _, follows := s.followerEnd.Following()
-	s.setGate(gateReadOnly, follows && s.Config.ReplicaReadOnly.Load())
+	follows := s.followingGates()
 	began := !s.following.Swap(follows) && follows
-	s.setGate(gateStale, follows && !s.followerEnd.Up() && !s.Config.ReplicaServeStaleData.Load())
 	s.pause.mu.Lock()
 	s.updateExpiry()
 	s.pause.mu.Unlock()
+	s.followMu.Unlock() // an EXEC that sets a directive waits for it with its stripes locked
 	if began {
 		// A command that got its locks before the gate was shut may be about to
 		// block its client: it is over when all stripes were locked once. Later
@@ -77,6 +80,14 @@ func (s *Server) FollowingChanged() {
 		s.Keyspace.Unlock(&h)
 		s.unblockAll()
 	}
+}
+
+// followingGates sets the gates of a follower, and tells whether there is a leader to follow. followMu is locked.
+func (s *Server) followingGates() (follows bool) {
+	_, _, follows = s.followerEnd.Following()
+	s.setGate(gateReadOnly, follows && s.Config.ReplicaReadOnly.Load())
+	s.setGate(gateStale, follows && !s.followerEnd.Up() && !s.Config.ReplicaServeStaleData.Load())
+	return follows
 }
 
 // unblockAll ends the waits of all clients in blocking commands, and their

@@ -17,7 +17,7 @@ type (
 	ReplicaSwitching    struct{} // Follower.switching
 	CommandLate         struct{} // lateServer.mu
 	CommandEviction     struct{} // clientMemory.mu
-	Config              struct{} // config.Config.mu: hooks run under it
+	Config              struct{} // config.Config.mu: hooks run under it, also those of a CONFIG SET in EXEC: with stripes locked
 	TransportServer     struct{} // Server.mu: sockets to listen on
 	CommandPersist      struct{} // Server.persistMu
 	CommandFollow       struct{} // Server.followMu
@@ -74,7 +74,7 @@ type (
 	TransportConn       struct{} // goConn.mu
 	TransportLocal      struct{} // Local.mu
 	TransportDetached   struct{} // detached.mu
-	RedconOut           struct{} // redconConn.out
+	RedconOut           struct{} // redconConn.out: held while a command runs
 	TransportLoop       struct{} // loop.mu
 	Clients             struct{} // clients.mu
 	TransportLoops      struct{} // loops.mu
@@ -96,21 +96,22 @@ type (
 // Invariant: no goroutine waits for a lock while it holds the same one or one
 // that comes later here; of stripes it may hold several, in ascending order.
 var Order = []any{
+	RedconOut{},
 	FrontFlush{},
 	TransportRunning{},
 	ReplicaSwitching{},
 	CommandLate{},
 	CommandEviction{},
-	Config{},
-	TransportServer{},
-	CommandPersist{},
-	CommandFollow{},
 	MemoryApply{},
-	MetricsPage{},
 	Contents{},
 	LogSyncing{},
 	StreamInstant{},
 	Stripe{},
+	Config{},
+	TransportServer{},
+	CommandPersist{},
+	CommandFollow{},
+	MetricsPage{},
 	Usage{},
 	Reservations{},
 	Beside{},
@@ -158,7 +159,6 @@ var Order = []any{
 	TransportConn{},
 	TransportLocal{},
 	TransportDetached{},
-	RedconOut{},
 	TransportLoop{},
 	Clients{},
 	TransportLoops{},
