@@ -544,7 +544,9 @@ func TestSetLongReads(t *testing.T) {
 		t.Errorf("SMEMBERS is not done in the background: %.40q", got)
 	}
 	half[0] = "SREM"
+	s.C = direct
 	s.Do(half...)
+	s.C = parked
 	if got := membersOf(t, conn.Wait(t)); len(got) != 15_000 {
 		t.Errorf("SMEMBERS gave %d members", len(got))
 	}
