@@ -45,7 +45,6 @@ type backupRun struct {
 	kick       chan struct{} // wakes the writer
 	based      chan error    // the outcome of the base
 	over       chan error    // of SEAL; closed when the writer has ended
-	at         time.Time     // of the seal
 }
 
 type backupState uint8
