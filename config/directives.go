@@ -448,7 +448,7 @@ var directives = []Directive{
 	yesno("appendonly", "no", DenyLoading, Acts, groupAppend, "Log every write to a file."),
 	text("appendfilename", "appendonly.aof", Immutable, Acts, groupAppend, "Base name of the log's files.").valid(baseName("appendfilename", "filename", false)),
 	text("appenddirname", "appendonlydir", Immutable, Acts, groupAppend, "Directory of the log's files.").valid(baseName("appenddirname", "dirname", false)),
-	text("backupdirname", "backupdir", Immutable, Acts, groupAppend, "Directory of what BACKUP writes (Redis 8.10).").valid(baseName("backupdirname", "dirname", false)),
+	text("backupdirname", "backupdir", Immutable|ByName, Acts, groupAppend, "Directory of what BACKUP writes (Redis 8.10).").valid(baseName("backupdirname", "dirname", false)),
 	integer("backup-sealed-ttl", "0", 0, maxLong/int64(time.Second), 0, Acts, groupAppend, "Seconds after which a sealed backup is removed; 0: never (Redis 8.10)."),
 	enum("appendfsync", "everysec", []string{"everysec", "always", "no"}, 0, Acts, groupAppend, "When the log is synced to the disk."),
 	yesno("no-appendfsync-on-rewrite", "no", 0, Acts, groupAppend, "Do not sync while a log is rewritten."),

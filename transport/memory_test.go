@@ -41,7 +41,7 @@ func TestNothingKept(t *testing.T) {
 		}, ok(2), 44},
 		{"MULTI", func() []byte {
 			return append([]byte("MULTI\r\n"), bytes.Repeat(bulk("SET", "k", strings.Repeat("x", mib)), 64)...)
-		}, ok(1) + strings.Repeat("+QUEUED\r\n", 64), 72},
+		}, ok(1) + strings.Repeat("+QUEUED\r\n", 64), 76},
 		{"EXISTS", func() []byte {
 			return append([]byte("*2000001\r\n$6\r\nEXISTS\r\n"), bytes.Repeat([]byte("$1\r\nx\r\n"), 2_000_000)...)
 		}, ":0\r\n", 2},
