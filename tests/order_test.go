@@ -236,13 +236,11 @@ func TestBroadcastGathered(t *testing.T) {
 			}
 			t.Logf("%s loops: %d keys in %d messages", loops, keys, messages)
 			least = min(least, messages)
-			if loops == "1" && messages > keys/10 {
-				t.Errorf("1 loop: %d keys came in %d messages", keys, messages)
-			}
 			c.Close()
 		}
-		// The reader's loop may take each key as it comes, where it has a processor for itself.
-		if least > keys/5 {
+		// The writer's loop may get few commands at a time, and the reader's may take each key as it comes, where it
+		// has a processor for itself. Where nothing is gathered there are always as many messages as keys.
+		if most := map[string]int{"1": keys / 10, "2": keys / 5}[loops]; least > most {
 			t.Errorf("%s loops: %d keys came in %d messages at least", loops, keys, least)
 		}
 	}
