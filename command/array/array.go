@@ -59,12 +59,17 @@ const (
 	rangeMost = 1_000_000
 )
 
-// reading is the array at the command's key for reading, nil where there is none; ok is
+// none is read where a key is missing, by all servers of the process.
+//
+// Invariant: it is neither changed nor copied, which changes the original, too.
+var none = array.New()
+
+// reading is the array at the command's key for reading, none where there is none; ok is
 // false where something else is there, and that is replied.
 func reading(c *command.Ctx) (a *array.Array, ok bool) {
 	var e keyspace.Entry
 	if ok = c.LookupType(&c.Keys[0], types.TArray, &e); !ok || !e.Exists() {
-		return nil, ok
+		return none, ok
 	}
 	return e.Object().(*array.Array), true
 }
@@ -182,7 +187,10 @@ func (s span) each(a *array.Array, fn func(i uint64, e types.Elem) bool) {
 // is as much work as weight of them that are only copied.
 func read(c *command.Ctx, a *array.Array, n, weight int, f func(w *wire.Writer, a *array.Array)) {
 	if n > command.LongRead/weight || command.LongToRead(a, n, a.Count()) {
-		view := a.Copy().(*array.Array)
+		view := a
+		if a != none {
+			view = a.Copy().(*array.Array)
+		}
 		c.Aside(func(w *wire.Writer) { f(w, view) })
 		return
 	}
@@ -214,21 +222,13 @@ func writePair(w *wire.Writer, i uint64, e types.Elem) {
 
 func cmdCount(c *command.Ctx) {
 	if a, ok := reading(c); ok {
-		n := 0
-		if a != nil {
-			n = a.Count()
-		}
-		c.W.Int(int64(n))
+		c.W.Int(int64(a.Count()))
 	}
 }
 
 func cmdLen(c *command.Ctx) {
 	if a, ok := reading(c); ok {
-		n := uint64(0)
-		if a != nil {
-			n = a.Len()
-		}
-		writeIndex(c.W, n)
+		writeIndex(c.W, a.Len())
 	}
 }
 
@@ -236,8 +236,6 @@ func cmdNext(c *command.Ctx) {
 	a, ok := reading(c)
 	switch {
 	case !ok:
-	case a == nil:
-		c.W.Int(0)
 	case a.Next() > array.MaxIndex:
 		c.W.Null()
 	default:
@@ -251,11 +249,7 @@ func cmdGet(c *command.Ctx) {
 		return
 	}
 	if a, ok := reading(c); ok {
-		var e types.Elem
-		found := false
-		if a != nil {
-			e, found = a.Get(i)
-		}
+		e, found := a.Get(i)
 		writeElem(c.W, e, found)
 	}
 }
@@ -270,12 +264,8 @@ func cmdMGet(c *command.Ctx) {
 	}
 	c.W.Array(len(c.Args) - 2)
 	for _, arg := range c.Args[2:] {
-		var e types.Elem
-		found := false
-		if a != nil {
-			i, _ := parseIndex(arg, array.MaxIndex)
-			e, found = a.Get(i)
-		}
+		i, _ := parseIndex(arg, array.MaxIndex)
+		e, found := a.Get(i)
 		writeElem(c.W, e, found)
 	}
 }
@@ -292,8 +282,6 @@ func cmdGetRange(c *command.Ctx) {
 	case s.hi-s.lo >= rangeMost:
 		c.Err(errRange)
 		return
-	case a == nil:
-		a = array.New()
 	}
 	// What is empty takes time, too.
 	n := int(s.hi-s.lo) + 1
@@ -355,11 +343,7 @@ func cmdScan(c *command.Ctx) {
 		}
 	}
 	a, ok := reading(c)
-	switch {
-	case !ok:
-		return
-	case a == nil:
-		c.W.Array(0)
+	if !ok {
 		return
 	}
 	read(c, a, min(s.most(a), limit), 1, func(w *wire.Writer, a *array.Array) {
@@ -387,7 +371,7 @@ func cmdLastItems(c *command.Ctx) {
 	switch {
 	case !ok:
 		return
-	case a == nil || count <= 0:
+	case a == none || count <= 0:
 		c.W.Array(0)
 		return
 	}
@@ -462,25 +446,14 @@ func cmdMSet(c *command.Ctx) {
 }
 
 func cmdDel(c *command.Ctx) {
-	if !indexes(c, 2, 1) {
-		return
-	}
-	a, ok := editing(c, false)
-	if !ok {
-		return
-	}
-	n := 0
-	if a.Array != nil {
+	remove(c, "ardel", func(a *array.Array) (n int) {
 		for _, arg := range c.Args[2:] {
 			if i, _ := parseIndex(arg, array.MaxIndex); a.Delete(i) {
 				n++
 			}
 		}
-	}
-	if n > 0 {
-		a.done(c, n, "ardel")
-	}
-	c.W.Int(int64(n))
+		return n
+	})
 }
 
 func cmdDelRange(c *command.Ctx) {
@@ -488,6 +461,19 @@ func cmdDelRange(c *command.Ctx) {
 		c.WrongArity()
 		return
 	}
+	remove(c, "ardelrange", func(a *array.Array) (n int) {
+		for k := 2; k < len(c.Args); k += 2 {
+			start, _ := parseIndex(c.Args[k], array.MaxIndex)
+			end, _ := parseIndex(c.Args[k+1], array.MaxIndex)
+			n += a.DeleteRange(min(start, end), max(start, end))
+		}
+		return n
+	})
+}
+
+// remove checks that all arguments are indexes, has f remove elements, and replies with
+// their number, which f returns.
+func remove(c *command.Ctx, event string, f func(a *array.Array) int) {
 	if !indexes(c, 2, 1) {
 		return
 	}
@@ -497,14 +483,10 @@ func cmdDelRange(c *command.Ctx) {
 	}
 	n := 0
 	if a.Array != nil {
-		for k := 2; k < len(c.Args); k += 2 {
-			start, _ := parseIndex(c.Args[k], array.MaxIndex)
-			end, _ := parseIndex(c.Args[k+1], array.MaxIndex)
-			n += a.DeleteRange(min(start, end), max(start, end))
-		}
+		n = f(a.Array)
 	}
 	if n > 0 {
-		a.done(c, n, "ardelrange")
+		a.done(c, n, event)
 	}
 	c.W.Int(int64(n))
 }
@@ -647,7 +629,7 @@ func cmdInfo(c *command.Ctx) {
 	switch {
 	case !ok:
 		return
-	case a == nil:
+	case a == none:
 		c.Err(command.ErrNoKey)
 		return
 	}

@@ -189,15 +189,9 @@ func cmdGrep(c *command.Ctx) {
 	if !ok {
 		return
 	}
-	a, ok := reading(c)
-	switch {
-	case !ok:
-		return
-	case a == nil:
-		c.W.Array(0)
-		return
+	if a, ok := reading(c); ok {
+		read(c, a, g.most(a), g.weight, g.write)
 	}
-	read(c, a, g.most(a), g.weight, g.write)
 }
 
 func (g *grep) write(w *wire.Writer, a *array.Array) {
@@ -319,26 +313,19 @@ func cmdOp(c *command.Ctx) {
 		return
 	}
 	a, ok := reading(c)
-	switch {
-	case !ok:
+	if !ok {
 		return
-	case a == nil:
-		a = array.New()
 	}
-	switch op {
-	case "used":
-		read(c, a, s.most(a), 1, func(w *wire.Writer, a *array.Array) {
-			n := 0
-			s.each(a, func(uint64, types.Elem) bool { n++; return true })
-			w.Int(int64(n))
-		})
-		return
-	case "match":
-		value := bytes.Clone(c.Args[5])
+	if op == "used" || op == "match" {
+		counts := func(types.Elem) bool { return true }
+		if op == "match" {
+			value := bytes.Clone(c.Args[5])
+			counts = func(e types.Elem) bool { return e.Equal(value) }
+		}
 		read(c, a, s.most(a), 1, func(w *wire.Writer, a *array.Array) {
 			n := 0
 			s.each(a, func(_ uint64, e types.Elem) bool {
-				if e.Equal(value) {
+				if counts(e) {
 					n++
 				}
 				return true
