@@ -40,15 +40,14 @@ func TestKeep(t *testing.T) {
 			old := buf
 			buf = slices.Concat(old, in[:n])
 			in = in[n:]
-			for i := range old {
-				old[i] = 0xEE
-			}
+			spoil(old)
 			for len(buf) > 0 {
 				n, st, err := s.Scan(buf, lim)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if st == More {
+					spoil(buf[:n])
 					buf = buf[n:]
 					break
 				}
@@ -76,6 +75,7 @@ func TestKeep(t *testing.T) {
 				if s.Kept() != 0 {
 					t.Fatal("something is kept of a command that is done")
 				}
+				spoil(buf[:n])
 				buf = buf[n:]
 			}
 			most = max(most, len(buf))
@@ -91,6 +91,13 @@ func TestKeep(t *testing.T) {
 		if most > 2*keepBlock*2 {
 			t.Errorf("%d bytes had to be given again", most)
 		}
+	}
+}
+
+// spoil overwrites bytes that the scanner wants no more.
+func spoil(b []byte) {
+	for i := range b {
+		b[i] = 0xEE
 	}
 }
 
