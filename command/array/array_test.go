@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"kvd/command/commandtest"
+	"kvd/keyspace"
+	"kvd/types/array"
 )
 
 // TestArray goes through the commands.
@@ -289,5 +291,31 @@ func TestLong(t *testing.T) {
 	}
 	if got := run("ARGETRANGE", "a", "0", "99999"); strings.Count(got, "$-1\r\n") != 80_000 || !strings.HasPrefix(got, "*100000\r\n$1\r\nx\r\n$5\r\n10001\r\n") {
 		t.Errorf("%q", got[:100])
+	}
+}
+
+// TestSnapshot: a snapshot has an array as it was at its instant, whatever changes it afterwards.
+func TestSnapshot(t *testing.T) {
+	for _, line := range []string{"ARSET a 1 new", "ARMSET a 1 new", "ARDEL a 1", "ARDELRANGE a 0 9", "ARINSERT a new", "ARSEEK a 1", "ARRING a 2 new"} {
+		s := commandtest.New(t)
+		s.Run("ARINSERT a x y z")
+		var got []string
+		snapshot, err := s.Keyspace.StartSnapshot(func(it keyspace.Item) {
+			a := it.Object.(*array.Array)
+			all := fmt.Sprint("next ", a.Next())
+			for e := a.Seek(0); e.Next(); {
+				all += fmt.Sprintf(" %d=%s", e.Index, e.Elem.Append(nil))
+			}
+			got = append(got, all)
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Run(line)
+		snapshot.Walk(nil)
+		snapshot.End()
+		if len(got) != 1 || got[0] != "next 3 0=x 1=y 2=z" {
+			t.Errorf("%s: the snapshot has %q", line, got)
+		}
 	}
 }
