@@ -438,6 +438,25 @@ func TestUserLines(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
+	// What CONFIG REWRITE writes is in force where an included file has the user, too.
+	part := filepath.Join(t.TempDir(), "part")
+	if err := os.WriteFile(part, []byte("user a on nopass +get\nuser b on"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err = load("include " + part + "\nuser a off +set"); err != nil {
+		t.Fatal(err)
+	}
+	s = newTestServer(t)
+	s.Server.Config = cfg
+	if err := s.LoadUsers(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(s.userLines(), "\n"); !strings.HasPrefix(got, "user a off sanitize-payload resetchannels -@all +set\nuser b on ") {
+		t.Error(got)
+	}
+	if _, err = load("user a off +set\ninclude " + part); err == nil || !strings.Contains(err.Error(), "Duplicate user found") {
+		t.Error(err)
+	}
 }
 
 // TestACLDirectives: acl-pubsub-default and the log's length act when they are set.

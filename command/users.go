@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"kvd/acl"
@@ -25,7 +26,7 @@ func CheckUsers(t *Table, cfg *config.Config) error {
 // *config.FileError.
 func configuredUsers(t *acl.Table, cfg *config.Config, deflt func(*acl.Table) *acl.User) (*acl.Set, error) {
 	users := []*acl.User{deflt(t)}
-	seen := map[string]bool{}
+	seen := map[string]bool{} // whether an included file has the user
 	o := acl.Options{AllChannels: cfg.ACLPubSubDefault.Load() == "allchannels", Databases: int(cfg.Databases.Load())}
 	for _, line := range cfg.Users() {
 		name, at := line.Args[0], line.At
@@ -33,10 +34,12 @@ func configuredUsers(t *acl.Table, cfg *config.Config, deflt func(*acl.Table) *a
 			at.Reason = fmt.Sprintf("Error in user declaration '%s': %s", what, err)
 			return &at
 		}
-		if seen[name] {
+		// A user of an included file may be told again behind it, as CONFIG REWRITE does.
+		included, twice := seen[name]
+		if twice && (!included || at.Included) {
 			return nil, fail(name, acl.ErrDuplicate)
 		}
-		seen[name] = true
+		seen[name] = at.Included
 		if acl.HasSpaces(name) {
 			at.Reason = "Spaces not allowed in ACL usernames"
 			return nil, &at
@@ -49,6 +52,9 @@ func configuredUsers(t *acl.Table, cfg *config.Config, deflt func(*acl.Table) *a
 			}
 			at.Reason = err.Error()
 			return nil, &at
+		}
+		if twice {
+			users = slices.DeleteFunc(users, func(old *acl.User) bool { return old.Name == name })
 		}
 		users = append(users, u)
 	}

@@ -24,14 +24,15 @@ type Config struct {
 	MetricsBind       *Strings `directive:"metrics-bind"`
 	MetricsToken      *String  `directive:"metrics-token"`
 
-	Bind           *Strings `directive:"bind"`
-	Port           *Int     `directive:"port"`
-	TCPBacklog     *Int     `directive:"tcp-backlog"`
-	UnixSocket     *String  `directive:"unixsocket"`
-	UnixSocketPerm *Int     `directive:"unixsocketperm"`
-	Timeout        *Int     `directive:"timeout"`       // seconds
-	TCPKeepalive   *Int     `directive:"tcp-keepalive"` // seconds
-	ProtectedMode  *Bool    `directive:"protected-mode"`
+	Bind            *Strings `directive:"bind"`
+	Port            *Int     `directive:"port"`
+	TCPBacklog      *Int     `directive:"tcp-backlog"`
+	UnixSocket      *String  `directive:"unixsocket"`
+	UnixSocketPerm  *Int     `directive:"unixsocketperm"`
+	UnixSocketGroup *String  `directive:"unixsocketgroup"`
+	Timeout         *Int     `directive:"timeout"`       // seconds
+	TCPKeepalive    *Int     `directive:"tcp-keepalive"` // seconds
+	ProtectedMode   *Bool    `directive:"protected-mode"`
 
 	Databases *Int    `directive:"databases"`
 	Dir       *Dir    `directive:"dir"`
@@ -240,12 +241,13 @@ type Config struct {
 // entry is a row of the table with its value.
 type entry struct {
 	*Directive
-	value   value
-	deflt   string // text of the default value
-	given   bool   // set explicitly at start
-	origin  FileError
-	pending bool   // given a value that is not supported
-	secret  string // the value, if it came from a file or the environment
+	value    value
+	deflt    string // text of the default value
+	given    bool   // set explicitly at start
+	included bool   // an included file had a say in it
+	origin   FileError
+	pending  bool   // given a value that is not supported
+	secret   string // the value, if it came from a file or the environment
 }
 
 // Pair is a directive's name and value.

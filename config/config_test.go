@@ -232,6 +232,146 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
+// TestFilesOfOthers: the directives that the files of Valkey 9 and KeyDB 6.3 have and Redis does not know are taken; those
+// that a user would miss stop the start.
+func TestFilesOfOthers(t *testing.T) {
+	c := New()
+	text := `primaryauth secret
+primaryuser other
+unixsocketgroup redis
+cluster-blacklist-ttl 60
+cluster-announce-client-ipv4 123.123.123.5
+cluster-announce-client-ipv6 2001:db8::8a2e:370:7334
+io-threads 2
+server-threads 3
+server-thread-affinity true
+replica-weighting-factor 2
+active-client-balancing yes
+min-clients-per-thread 50
+active-replica no
+multi-master no
+multi-master-no-forward no
+allow-write-during-load no
+replica-quorum -1
+force-eviction-percent 0
+overload-protect-percent 0
+loading-process-events-interval-bytes 2097152
+loading-process-events-interval-keys 8192
+scratch-file-path /tmp/
+enable-motd yes
+tls-rotation no
+`
+	if err := c.LoadReader(strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if c.MasterAuth.Load() != "secret" || c.MasterUser.Load() != "other" || c.IOThreads.Load() != 3 {
+		t.Errorf("masterauth %q, masteruser %q, io-threads %d", c.MasterAuth.Load(), c.MasterUser.Load(), c.IOThreads.Load())
+	}
+	for _, line := range []string{"active-replica yes", "multi-master yes", "storage-provider flash /tmp/db", "tls-allowlist a.example b.example"} {
+		c := New()
+		if err := c.LoadReader(strings.NewReader(line)); err != nil {
+			t.Fatal(line, err)
+		}
+		if err := c.Finish(); err == nil || !strings.Contains(err.Error(), "cannot obey yet: "+strings.Fields(line)[0]) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// TestIncludePattern: a pattern finds what glob(3) does, and directories hold no lines.
+func TestIncludePattern(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"c/a.conf": "hz 20\n", "c/.swap.conf": "nonsense\n", "c/sub/x": "nonsense\n", "c/!.conf": "hz 30\n"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for pattern, hz := range map[string]int64{"c/*": 20, "*": 10, "c": 10, "c/[": 10, "c/[!b].conf": 20, "c/[!a].conf": 30, "*/a.conf": 20,
+		"c/[a": 10, "./c/a*": 20, "c//a*": 20} {
+		main := filepath.Join(dir, "main")
+		if err := os.WriteFile(main, []byte("include "+dir+"/"+pattern), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if pattern == "*" { // the file itself is no part of this
+			if err := os.Rename(main, filepath.Join(t.TempDir(), "main")); err != nil {
+				t.Fatal(err)
+			}
+			if err := New().SetInitial("include", []string{dir + "/*"}); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		c := New()
+		if err := c.LoadFile(main); err != nil || c.Hz.Load() != hz {
+			t.Errorf("include %s: hz %d, %v; want %d", pattern, c.Hz.Load(), err, hz)
+		}
+	}
+	if err := New().SetInitial("include", []string{dir + "/c/.s*"}); err == nil {
+		t.Error("a dot does not match a dot")
+	}
+}
+
+// TestRewriteWithInclude: after a rewrite a start finds what was in force, whatever the included file says and wherever
+// it is included. (Redis doubles the points of save.)
+func TestRewriteWithInclude(t *testing.T) {
+	dir := t.TempDir()
+	part, main := filepath.Join(dir, "part.conf"), filepath.Join(dir, "main.conf")
+	lines := []string{"save 5 1", "save 60 100", "maxmemory 5mb", "masterauth x", "replicaof 10.0.0.1 7000", "db-maxmemory 1 2mb 2 3mb", "databases 8",
+		"appendfsync always", "client-output-buffer-limit pubsub 1mb 1mb 1", "bind 127.0.0.1 -::1", "requirepass y", "notify-keyspace-events KEA"}
+	for _, text := range []string{"include %s\n", "save 900 1\nmaxmemory 1mb\nclient-output-buffer-limit pubsub 2mb 2mb 2\ninclude %s\nsave 7 7\ndb-maxmemory 3 4mb\n",
+		"appendfsync no\ndatabases 4\nreplicaof 10.0.0.2 7000\ninclude %s\ninclude %s*\nmaxmemory 9mb\n"} {
+		for _, changes := range [][]string{
+			nil,
+			{"save", "1 1", "maxmemory", "300mb", "db-maxmemory", "1 7mb", "appendfsync", "everysec", "notify-keyspace-events", ""},
+			{"save", "", "maxmemory", "0", "masterauth", "", "requirepass", "", "db-maxmemory", "", "client-output-buffer-limit", "pubsub 32mb 8mb 60", "bind", "127.0.0.1"},
+			{"save", "5 1 60 100", "maxmemory", "5mb"},
+		} {
+			for _, follows := range []bool{true, false} {
+				if err := os.WriteFile(part, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(main, []byte(strings.ReplaceAll(text, "%s", part)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				c := New()
+				if err := c.LoadFile(main); err != nil {
+					t.Fatal(err)
+				}
+				if len(changes) > 0 {
+					if err := set(c, changes...); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !follows {
+					c.ReplicaOf.store(Address{})
+				}
+				for round := range 2 {
+					if err := c.Rewrite(); err != nil {
+						t.Fatal(err)
+					}
+					again := New()
+					if err := again.LoadFile(main); err != nil {
+						t.Fatal(err)
+					}
+					for _, e := range c.entries {
+						if got, want := again.lookup(e.Name).value.text(e.Directive), e.value.text(e.Directive); e.Kind < KindFileOnly && got != want {
+							t.Errorf("%q with %q: after rewrite %d %s is %q, want %q", text, changes, round, e.Name, got, want)
+						}
+					}
+					c = again
+				}
+			}
+		}
+	}
+}
+
 func TestIncludes(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {

@@ -131,11 +131,12 @@ const (
 	groupSystem   = "Processes and threads"
 	groupKvd      = "kvd's own"
 	groupFronts   = "Other protocols"
+	groupKeyDB    = "KeyDB's"
 )
 
 // Groups lists the group headings in the order for display.
 var Groups = []string{groupKvd, groupFronts, groupNetwork, groupGeneral, groupClients, groupSecurity, groupMemory, groupTypes, groupLazy,
-	groupEvents, groupSnapshot, groupAppend, groupReplica, groupCluster, groupTLS, groupScript, groupSystem}
+	groupEvents, groupSnapshot, groupAppend, groupReplica, groupCluster, groupTLS, groupScript, groupSystem, groupKeyDB}
 
 const (
 	maxInt  = math.MaxInt32
@@ -307,6 +308,7 @@ var directives = []Directive{
 	integer("port", "6379", 0, 65535, 0, Acts, groupNetwork, "TCP port to listen on; 0 listens on none."),
 	integer("tcp-backlog", "511", 0, maxInt, Immutable, Acts, groupNetwork, "Length of the listening socket's queue."),
 	text("unixsocket", "", Immutable|EmptyIsUnset, Acts, groupNetwork, "Path of a Unix socket to listen on as well."),
+	text("unixsocketgroup", "", Immutable|ByName|EmptyIsUnset, Acts, groupNetwork, "Group that the Unix socket belongs to, by name or number (Valkey 9.0)."),
 	{Name: "unixsocketperm", Kind: KindOctal, Default: "0", Min: 0, Max: 0o777, Flags: Immutable, Effect: Acts, Group: groupNetwork,
 		Help: "Octal permissions of the Unix socket; 0 leaves them to the umask."},
 	integer("timeout", "0", 0, maxInt, 0, Acts, groupNetwork, "Close a client that was idle for this many seconds; 0 never does."),
@@ -462,9 +464,9 @@ var directives = []Directive{
 
 	// Replication.
 	special("replicaof", KindReplicaOf, "", Immutable, Acts, groupReplica, "Host and port of the master to follow.").as("slaveof"),
-	text("masterauth", "", EmptyIsUnset|Sensitive, Acts, groupReplica, "Password for the master."),
+	text("masterauth", "", EmptyIsUnset|Sensitive|NewAlias, Acts, groupReplica, "Password for the master.").as("primaryauth"),
 	text("masterauth-file", "", Immutable|ByName|EmptyIsUnset, Acts, groupReplica, "File with the password of masterauth, in place of it; or KVD_MASTERAUTH in the environment."),
-	text("masteruser", "", EmptyIsUnset|Sensitive, Acts, groupReplica, "User name for the master."),
+	text("masteruser", "", EmptyIsUnset|Sensitive|NewAlias, Acts, groupReplica, "User name for the master.").as("primaryuser"),
 	yesno("replica-serve-stale-data", "yes", 0, Acts, groupReplica, "Answer while the link to the master is down.").as("slave-serve-stale-data"),
 	yesno("replica-read-only", "yes", 0, Acts, groupReplica, "Refuse writes on a replica.").as("slave-read-only"),
 	yesno("replica-ignore-maxmemory", "yes", 0, Acts, groupReplica, "Leave eviction to the master.").as("slave-ignore-maxmemory"),
@@ -543,7 +545,7 @@ var directives = []Directive{
 	fileOnly("loadmodule", Refuse, groupScript, "Load a module, with arguments."),
 
 	// Processes and threads.
-	integer("io-threads", "1", 1, 128, Immutable, Acts, groupSystem, "Number of event loops where event-loops does not say and this is more than 1."),
+	integer("io-threads", "1", 1, 128, Immutable|NewAlias, Acts, groupSystem, "Number of event loops where event-loops does not say and this is more than 1; server-threads is KeyDB's name.").as("server-threads"),
 	yesno("io-threads-do-reads", "no", Immutable, Inert, groupSystem, "Let those threads read too.").because("event loops always read themselves"),
 	enum("oom-score-adj", "no", []string{"no", "yes", "relative", "absolute"}, 0, Acts, groupSystem, "Adjust how early the kernel kills the process."),
 	special("oom-score-adj-values", KindOOMScores, "0 200 800", 0, Acts, groupSystem, "Scores for master and replica; there is no child."),
@@ -566,6 +568,10 @@ var directives = []Directive{
 	integer("cluster-databases", "1", 1, maxInt, Immutable|ByName, Inert, groupCluster, "Databases of a cluster (Valkey 9.0).").because(noCluster),
 	integer("cluster-slot-migration-log-max-len", "1000", 0, maxLong, ByName, Inert, groupCluster, "Migrations of slots that are remembered (Valkey 9.0).").because(noCluster),
 	integer("cluster-manual-failover-timeout", "5000", 1, maxInt, ByName, Inert, groupCluster, "Milliseconds that a failover by hand may take (Valkey 9.1).").because(noCluster),
+	integer("cluster-blacklist-ttl", "60", 0, maxLong, ByName, Inert, groupCluster, "Seconds for which a forgotten node stays forgotten (Valkey 8.1).").because(noCluster),
+	integer("cluster-ping-interval", "0", 0, maxLong, ByName, Inert, groupCluster, "Milliseconds between two pings of a node (Valkey 8.1).").because(noCluster),
+	text("cluster-announce-client-ipv4", "", ByName|EmptyIsUnset, Inert, groupCluster, "Address that the node tells clients (Valkey 8.1).").because(noCluster),
+	text("cluster-announce-client-ipv6", "", ByName|EmptyIsUnset, Inert, groupCluster, "IPv6 address that the node tells clients (Valkey 8.1).").because(noCluster),
 	yesno("lua-enable-insecure-api", "no", ByName, Inert, groupScript, "Offer old script functions (Valkey 9.0).").because("its Lua has no such functions"),
 	yesno("import-mode", "no", ByName, Acts, groupReplica, "Leave the expiry of keys, and eviction, to whom the data comes from; see CLIENT IMPORT-SOURCE (Valkey 8.1)."),
 	text("availability-zone", "", ByName|EmptyIsUnset, Acts, groupGeneral, "Where the server stands, as INFO and HELLO tell clients (Valkey 8.1)."),
@@ -585,7 +591,51 @@ var directives = []Directive{
 	text("forkless-options-supported", "", Immutable|ByName|EmptyIsUnset, Inert, groupSnapshot, "What snapshots without fork can do (Valkey 9.2).").because("snapshots never fork"),
 	memory("aof-load-corrupt-tail-max-size", "0", 0, maxLong, ByName, Acts, groupAppend, "Bytes at the log's end that may be damaged and are cut off at the start; 0: none (Redis 8.4)."),
 	yesno("key-memory-histograms", "no", ByName, Inert, groupMemory, "Count keys by their memory in INFO keysizes (Redis 8.6).").because("INFO keysizes counts by length only"),
+
+	// Of KeyDB 6.3, so that its file can be used as it is. What its users would miss stops the start.
+	yesno("active-replica", "no", Immutable|ByName, Refuse, groupKeyDB, "Take writes while it follows, and follow back."),
+	yesno("multi-master", "no", Immutable|ByName, Refuse, groupKeyDB, "Follow several leaders."),
+	yesno("multi-master-no-forward", "no", ByName, Inert, groupKeyDB, "Do not pass on what other leaders sent.").because("it follows one leader"),
+	special("storage-provider", KindStrings, "", Immutable|ByName, Refuse, groupKeyDB, "Keep keys on flash."),
+	special("tls-allowlist", KindStrings, "", ByName, Refuse, groupKeyDB, "Names that a client's certificate must bear."),
+	special("tls-auditlog-blocklist", KindStrings, "", ByName, Inert, groupKeyDB, "Names of certificates that are not logged.").because("it keeps no log of connections"),
+	yesno("tls-rotation", "no", ByName, Inert, groupKeyDB, "Read changed certificates anew.").because("certificates are read anew when they change"),
+	text("storage-provider-options", "", Immutable|ByName|EmptyIsUnset, Inert, groupKeyDB, "Options of the flash.").because(noFlash),
+	enum("storage-cache-mode", "writethrough", []string{"writeback", "writethrough"}, Immutable|ByName, Inert, groupKeyDB, "When the flash is written to.").because(noFlash),
+	integer("storage-flush-period", "500", 1, 10000, ByName, Inert, groupKeyDB, "Milliseconds between two writes to the flash.").because(noFlash),
+	memory("maxstorage", "0", 0, maxLong, ByName, Inert, groupKeyDB, "Most bytes on the flash.").because(noFlash),
+	yesno("flash-disable-key-cache", "no", ByName, Inert, groupKeyDB, "Keep no names of keys on the flash in memory.").because(noFlash),
+	integer("semi-ordered-set-bucket-size", "0", 0, 1024, ByName, Inert, groupKeyDB, "Size of buckets of keys on the flash.").because(noFlash),
+	text("scratch-file-path", "", Immutable|ByName|EmptyIsUnset, Inert, groupKeyDB, "Directory for temporary files.").because("a temporary file is beside the file that it will be"),
+	enum("server-thread-affinity", "false", []string{"true", "false", "yes", "no"}, Immutable|ByName, Inert, groupKeyDB, "Bind each thread to a processor.").because("server_cpulist says on which processors it runs"),
+	yesno("active-client-balancing", "yes", ByName, Inert, groupKeyDB, "Move clients between threads.").because("a connection stays with its event loop, and loops take what comes in turn"),
+	integer("min-clients-per-thread", "20", 0, 400, ByName, Inert, groupKeyDB, "Clients before a further thread is used.").because("a connection stays with its event loop, and loops take what comes in turn"),
+	integer("replica-quorum", "-1", -1, maxInt, ByName, Inert, groupKeyDB, "Leaders that must be connected for reads to be served.").because("it follows one leader; replica-serve-stale-data says what is served without"),
+	integer("replica-weighting-factor", "2", 1, maxInt, ByName, Inert, groupKeyDB, "How many clients a follower counts for in the choice of a thread.").because("a connection stays with its event loop, and loops take what comes in turn"),
+	yesno("allow-write-during-load", "no", ByName, Inert, groupKeyDB, "Take writes while data are loaded, as an active replica.").because("it is no active replica"),
+	memory("loading-process-events-interval-keys", "8192", 0, maxLong, ByName, Inert, groupKeyDB, "Keys loaded between two looks at the clients.").because("clients are served by other threads than the one that loads"),
+	integer("force-eviction-percent", "0", 0, 100, ByName, Inert, groupKeyDB, "Percent of the system's memory below which keys are evicted.").because("maxmemory decides, which may be a percentage of the system's memory"),
+	integer("overload-protect-percent", "0", 0, 200, ByName, Inert, groupKeyDB, "Load from which on commands are delayed.").because("long commands make room for others by themselves"),
+	integer("maxclients-reserved", "0", 0, 100, ByName, Inert, groupKeyDB, "Connections kept for clients of the same machine.").because("maxclients holds for all"),
+	memory("repl-backlog-disk-reserve", "0", 0, maxLong, Immutable|ByName, Inert, groupKeyDB, "Backlog on the disk.").because("the backlog is in memory, within repl-backlog-size"),
+	yesno("force-backlog-disk-reserve", "no", ByName, Inert, groupKeyDB, "Use the backlog on the disk always.").because("the backlog is in memory, within repl-backlog-size"),
+	integer("max-snapshot-slip", "400", 0, 5000, ByName, Inert, groupKeyDB, "Milliseconds that a snapshot for reads may be old.").because("reads in the background see one moment"),
+	integer("max-rand-count", "4611686018427387903", 0, maxLong/2, ByName, Inert, groupKeyDB, "Most members that one call may choose at random.").because("Redis's bound holds"),
+	yesno("use-fork", "yes", Immutable|ByName, Inert, groupKeyDB, "Save in a child process.").because("snapshots never fork"),
+	yesno("enable-motd", "yes", Immutable|ByName, Inert, groupKeyDB, "Show a message of the day.").because("it has none"),
+	yesno("delete-on-evict", "no", ByName, Inert, groupKeyDB, "Remove evicted keys from the flash.").because(noFlash),
+	yesno("time-thread-priority", "no", Immutable|ByName, Inert, groupKeyDB, "Give the clock's thread priority.").because("no thread keeps its clock"),
+	yesno("prefetch-enabled", "yes", ByName, Inert, groupKeyDB, "Bring keys nearer before commands run.").because("keys are brought nearer always"),
+	yesno("allow-rdb-resize-op", "yes", ByName, Inert, groupKeyDB, "Obey the sizes of tables that a snapshot says.").because("tables grow by themselves"),
+	yesno("enable-async-commands", "no", ByName, Inert, groupKeyDB, "Run some reads in the background.").because("long reads run in the background always"),
+	yesno("multithread-load-enabled", "no", ByName, Inert, groupKeyDB, "Load in several threads.").because("it always does"),
+	yesno("enable-async-rehash", "yes", ByName, Inert, groupKeyDB, "Grow tables in the background.").because("tables grow a small step at a time by themselves"),
+	yesno("enable-keydb-fastsync", "no", ByName, Inert, groupKeyDB, "Synchronize followers in KeyDB's own form.").because("followers are sent RDB"),
+	yesno("soft-shutdown", "no", ByName, Inert, groupKeyDB, "Let clients go before SHUTDOWN.").because("SHUTDOWN closes connections; CLIENT PAUSE and a lower maxclients let them go first"),
 }
+
+// noFlash is why what concerns KeyDB's storage on flash has no effect.
+const noFlash = "all keys are in memory"
 
 // values gives a row of flags its names.
 func (d Directive) values(names []string) Directive { d.Values = names; return d }

@@ -19,6 +19,8 @@ type FileError struct {
 	Line   int    // counted through file, standard input and flags as if they were one text; 0: no single line
 	Text   string // the line
 	Reason string
+
+	Included bool // the file is one that another includes
 }
 
 func (e *FileError) Error() string {
@@ -120,7 +122,7 @@ func (c *Config) loadText(file, text string, base int) error {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		at := FileError{File: file, Line: base + i + 1, Text: line}
+		at := FileError{File: file, Line: base + i + 1, Text: line, Included: c.depth > 0}
 		args, err := SplitArgs(line)
 		if err == nil && len(args) > 0 {
 			err = c.setInitial(args[0], args[1:], at)
@@ -197,6 +199,7 @@ var errBadDirective = errors.New("Bad directive or wrong number of arguments")
 // mark remembers that and where the directive was given.
 func (e *entry) mark(at FileError) {
 	e.given, e.origin = true, at
+	e.included = e.included || at.Included
 	e.pending = e.Effect == Refuse && (e.Kind == KindFileOnly || e.value.text(e.Directive) != e.deflt)
 }
 
@@ -220,7 +223,8 @@ func (c *Config) fileOnly(e *entry, args []string, at FileError) error {
 }
 
 // include reads other files at once, so that lines behind the include win. A
-// pattern may match nothing; a plain name must exist. Relative names are
+// pattern may match nothing; a plain name must exist. Directories hold no lines
+// and are passed over, as in Redis: conf.d/* may match some. Relative names are
 // looked up from the working directory of the moment, as in Redis.
 func (c *Config) include(pattern string) error {
 	if c.depth >= maxIncludes {
@@ -230,12 +234,12 @@ func (c *Config) include(pattern string) error {
 	defer func() { c.depth-- }()
 	files := []string{pattern}
 	if strings.ContainsAny(pattern, "*?[") {
-		var err error
-		if files, err = filepath.Glob(pattern); err != nil {
-			return err
-		}
+		files = globFiles(pattern)
 	}
 	for _, f := range files {
+		if st, err := os.Stat(f); err == nil && st.IsDir() {
+			continue
+		}
 		content, err := os.ReadFile(f)
 		if err != nil {
 			return &OpenError{f, err}
@@ -245,6 +249,29 @@ func (c *Config) include(pattern string) error {
 		}
 	}
 	return nil
+}
+
+// globFiles returns the names that match a shell's pattern, in order, as glob(3) does:
+// [!a] is [^a], what begins with a dot (an editor's swap file) is matched by a dot only,
+// and a pattern that is none matches nothing.
+func globFiles(pattern string) []string {
+	all, err := filepath.Glob(strings.ReplaceAll(pattern, "[!", "[^"))
+	if err != nil {
+		return nil
+	}
+	parts := strings.Split(filepath.ToSlash(filepath.Clean(pattern)), "/")
+	return slices.DeleteFunc(all, func(name string) bool {
+		names := strings.Split(filepath.ToSlash(name), "/")
+		if len(names) != len(parts) {
+			return false
+		}
+		for i, n := range names {
+			if strings.HasPrefix(n, ".") && !strings.HasPrefix(parts[i], ".") {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // Finish ends the loading: it checks what only the whole configuration tells.

@@ -41,15 +41,16 @@ func (c *Config) rewriteFile(all bool) error {
 
 // rewriter holds the lines of the file while they are rewritten.
 type rewriter struct {
-	lines  []string
-	use    map[string][]int // key of a directive -> its lines, first ones first
-	signed bool             // the signature is among the lines
-	all    bool             // every directive gets a line
+	lines   []string
+	use     map[string][]int // key of a directive -> its lines, first ones first
+	signed  bool             // the signature is among the lines
+	include int              // the last line that includes other files, or -1
+	all     bool             // every directive gets a line
 }
 
 // rewrite returns the new text of a configuration file.
 func (c *Config) rewrite(old string, all bool) string {
-	r := &rewriter{use: make(map[string][]int), all: all}
+	r := &rewriter{use: make(map[string][]int), include: -1, all: all}
 	if old != "" {
 		for _, line := range strings.Split(strings.TrimSuffix(old, "\n"), "\n") {
 			line = strings.Trim(line, " \t\r\n")
@@ -74,6 +75,9 @@ func (c *Config) rewrite(old string, all bool) string {
 			}
 			key := rewriteKey(e.Directive, args[1:])
 			r.use[key] = append(r.use[key], len(r.lines))
+			if e.Name == "include" {
+				r.include = len(r.lines)
+			}
 			r.lines = append(r.lines, line)
 		}
 	}
@@ -142,6 +146,20 @@ func (r *rewriter) put(key, line string, must bool) {
 	r.lines = append(r.lines, line)
 }
 
+// behindInclude takes the lines of a directive away that stand before the last include.
+func (r *rewriter) behindInclude(d *Directive) {
+	for key, lines := range r.use {
+		if key != d.Name && !strings.HasPrefix(key, d.Name+" ") {
+			continue
+		}
+		for len(lines) > 0 && lines[0] < r.include {
+			r.lines[lines[0]] = ""
+			lines = lines[1:]
+		}
+		r.use[key] = lines
+	}
+}
+
 // directive puts the lines of one directive's present value.
 func (r *rewriter) directive(e *entry) {
 	d := e.Directive
@@ -150,10 +168,16 @@ func (r *rewriter) directive(e *entry) {
 		return
 	}
 	changed := value != e.deflt
+	included := e.included && r.include >= 0
+	if included {
+		// What an included file says stays there, so this one says it in a line behind.
+		changed = true
+		r.behindInclude(d)
+	}
 	switch v := e.value.(type) {
 	case *Save:
 		points := v.Load()
-		if len(points) == 0 {
+		if len(points) == 0 || included { // points add up: those of the included file are emptied
 			r.put(d.Name, d.Name+` ""`, changed)
 		}
 		present := len(r.use[d.Name]) > 0
@@ -171,14 +195,14 @@ func (r *rewriter) directive(e *entry) {
 				name = "replica"
 			}
 			line := fmt.Sprintf("%s %s %s %s %d", d.Name, name, formatMemory(l.Hard), formatMemory(l.Soft), l.SoftSeconds)
-			r.put(limitsKey(d, class), line, l != defaults[class])
+			r.put(limitsKey(d, class), line, included || l != defaults[class])
 		}
 		return
 	case *Dir:
 		changed = true // the directory of the next start is not known
 		value = Quote(value)
 	case *String:
-		if value == "" && d.Flags&EmptyIsUnset != 0 {
+		if value == "" && d.Flags&EmptyIsUnset != 0 && !included {
 			return
 		}
 		value = Quote(value)
@@ -188,7 +212,17 @@ func (r *rewriter) directive(e *entry) {
 		if value == "" {
 			value = `""`
 		}
-	case *ReplicaOf, *DBLimits:
+	case *ReplicaOf:
+		if value == "" && !included {
+			return
+		}
+		if value == "" {
+			value = "no one"
+		}
+	case *DBLimits:
+		if included { // its lines add up, too
+			r.put(d.Name, d.Name+` ""`, true)
+		}
 		if value == "" {
 			return
 		}

@@ -116,8 +116,8 @@ func (t *goroutines) listenTCP(addr string, _ int) (listener, error) {
 	return &goListener{l, false}, nil
 }
 
-func (t *goroutines) listenUnix(path string, perm os.FileMode) (listener, error) {
-	if perm == 0 {
+func (t *goroutines) listenUnix(path string, rights unixRights) (listener, error) {
+	if rights.none() {
 		l, err := net.Listen("unix", path)
 		if err != nil {
 			return nil, err
@@ -137,7 +137,7 @@ func (t *goroutines) listenUnix(path string, perm os.FileMode) (listener, error)
 		return nil, err
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false) // Server.Close removes it
-	if err = os.Chmod(name, perm); err == nil {
+	if err = rights.give(name); err == nil {
 		err = os.Rename(name, path)
 	}
 	if err != nil {

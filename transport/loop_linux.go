@@ -133,16 +133,13 @@ func (t *loops) tcpSocket(family int) (fd int, err error) {
 	return fd, nil
 }
 
-func (t *loops) listenUnix(path string, perm os.FileMode) (listener, error) {
+func (t *loops) listenUnix(path string, rights unixRights) (listener, error) {
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	return t.listen(fd, &syscall.SockaddrUnix{Name: path}, int(t.srv.cfg.TCPBacklog.Load()), func() error {
-		if perm == 0 {
-			return nil
-		}
-		return os.Chmod(path, perm)
+		return rights.give(path)
 	})
 }
 

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,7 +64,7 @@ type bound struct {
 // transport is what serves connections on this system.
 type transport interface {
 	listenTCP(addr string, backlog int) (listener, error)
-	listenUnix(path string, perm os.FileMode) (listener, error)
+	listenUnix(path string, rights unixRights) (listener, error)
 	start() error
 	// serve accepts what comes to a listener from now on; start was called before.
 	serve(l listener, ep *endpoint) error
@@ -119,7 +121,11 @@ func (s *Server) Listen() error {
 	}
 	if path := s.cfg.UnixSocket.Load(); path != "" {
 		_ = os.Remove(path) // a socket that an earlier server left
-		l, err := s.transport.listenUnix(path, os.FileMode(s.cfg.UnixSocketPerm.Load()))
+		rights, err := unixRightsOf(s.cfg)
+		if err != nil {
+			return fmt.Errorf("Failed opening Unix socket: %w", err)
+		}
+		l, err := s.transport.listenUnix(path, rights)
 		if err != nil {
 			return fmt.Errorf("Failed opening Unix socket: bind: %w", err)
 		}
@@ -129,6 +135,46 @@ func (s *Server) Listen() error {
 		return errors.New("Configured to not listen anywhere, exiting.")
 	}
 	return nil
+}
+
+// unixRights says who may use a unix socket.
+type unixRights struct {
+	perm  os.FileMode // 0: the umask decides
+	group int         // -1: the process's
+}
+
+// unixRightsOf finds what unixsocketperm and unixsocketgroup say.
+func unixRightsOf(cfg *config.Config) (unixRights, error) {
+	r := unixRights{os.FileMode(cfg.UnixSocketPerm.Load()), -1}
+	name := cfg.UnixSocketGroup.Load()
+	if name == "" {
+		return r, nil
+	}
+	if g, err := user.LookupGroup(name); err == nil {
+		name = g.Gid
+	}
+	id, err := strconv.Atoi(name)
+	if err != nil || id < 0 {
+		return r, fmt.Errorf("there is no group %s", cfg.UnixSocketGroup.Load())
+	}
+	r.group = id
+	return r, nil
+}
+
+// none tells that the socket is left as the system makes it.
+func (r unixRights) none() bool { return r.perm == 0 && r.group < 0 }
+
+// give sets them. The group comes first: only then it may have what perm gives it.
+func (r unixRights) give(path string) error {
+	if r.group >= 0 {
+		if err := os.Chown(path, -1, r.group); err != nil {
+			return err
+		}
+	}
+	if r.perm == 0 {
+		return nil
+	}
+	return os.Chmod(path, r.perm)
 }
 
 // bind listens on a port at every address of the bind directive, but for
