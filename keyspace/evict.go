@@ -240,8 +240,7 @@ func (ks *Keyspace) Evict(tx *Tx, db int, most time.Duration) EvictResult {
 func (ks *Keyspace) tidySparsest() bool {
 	st, lost := &ks.stripes[0], int64(math.MinInt64)
 	for i := range ks.stripes {
-		r := &ks.stripes[i].reported
-		if n := r.kept.Load() - r.used.Load(); n > lost {
+		if n := ks.stripes[i].reported.loose.Load(); n > lost {
 			st, lost = &ks.stripes[i], n
 		}
 	}

@@ -50,8 +50,11 @@ type dbUsage struct {
 type reported struct {
 	used atomic.Int64 // written under the stripe's lock
 	kept atomic.Int64 // likewise
-	dbs  *[]dbUsage   // those that db is about
-	db   []int64      // bytes, by place in dbs
+	// loose is what of kept could hold entries and tables and holds none: what moving them
+	// together may gain. Likewise.
+	loose atomic.Int64
+	dbs   *[]dbUsage // those that db is about
+	db    []int64    // bytes, by place in dbs
 }
 
 func (u *usage) init() {
@@ -155,12 +158,12 @@ func (u *usage) dbOver(db int) bool {
 	return false
 }
 
-// Excess is how many bytes are above the limit of the whole, or else of the database,
-// and that limit.
+// Excess is how many bytes are in use above the limit of the whole, or kept above what that
+// allows, or else in use above the limit of the database, and that limit.
 func (ks *Keyspace) Excess(db int) (bytes, limit int64) {
 	u := &ks.usage
 	limit = u.limit.Load()
-	if bytes = u.used.Load() - limit; bytes > 0 {
+	if bytes = max(u.used.Load()-limit, u.sparse()); bytes > 0 {
 		return bytes, limit
 	}
 	if list := u.dbs.Load(); list != nil {
@@ -264,6 +267,9 @@ func (st *stripe) report(grain int64) (crossed bool) {
 	if d := st.kept() - r.kept.Load(); d > grain || d < -grain {
 		r.kept.Store(r.kept.Load() + d)
 		u.kept.Add(d)
+	}
+	if n := st.entries.Loose() + st.tables.Loose(); n-r.loose.Load() > grain || r.loose.Load()-n > grain {
+		r.loose.Store(n)
 	}
 	crossed = crossed || u.sparse() > 0
 	if list := u.dbs.Load(); list != nil {

@@ -20,7 +20,7 @@ const (
 	// heapSoon is in its place where the process is within boundNear of its bound: a fast
 	// writer fills that in the tenth of a second.
 	heapSoon  = 10 * time.Millisecond
-	boundNear = 32 << 20
+	boundNear = 40 << 20
 	// programMemory is what is resident of the program itself, and in no book of Go's.
 	programMemory = 16 << 20
 	// heapLeast is what Go's heap may take besides values whatever else there is:
@@ -31,7 +31,7 @@ const (
 	// boundSlack is how much below its bound the process is to stay, and yieldSlack where
 	// less data begins to be kept for that.
 	boundSlack = 8 << 20
-	yieldSlack = 16 << 20
+	yieldSlack = 24 << 20
 )
 
 // bound is how much the process shall take at most for a maxmemory.
@@ -44,7 +44,9 @@ func bound(limit int64) int64 { return limit + limit/10 + 64<<20 }
 // when the last one goes. So less is kept until there is room, but half of the limit always.
 func mostKept(before, limit, kept, rss int64) int64 {
 	if over := rss - (bound(limit) - yieldSlack); over > 0 {
-		return max(min(before, kept)-over/4, limit/2)
+		// Where kept does not follow at once, less is not asked for with each look: far more
+		// would go than is over.
+		return max(min(before, kept-over/4), limit/2)
 	}
 	if before >= bound(limit) {
 		return keyspace.NoLimit // it is less than that in any case

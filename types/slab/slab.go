@@ -83,6 +83,7 @@ func (a *Arena) page(pi int32) *page { return &a.tables[pi/chunkPages][pi%chunkP
 type class struct {
 	size  int // bytes of an object
 	per   int // objects in a page
+	end   int // bytes of a page behind them
 	big   int // 1: in large pages
 	head  int32
 	pages int // pages of this class
@@ -101,6 +102,7 @@ type Arena struct {
 	spare   []uint32 // chunk numbers whose huge object is gone
 	used    int64    // bytes of live objects, by class size
 	held    int64    // bytes of pages in use, dirty or fresh, and of huge objects
+	ends    int64    // bytes of pages in use behind the last place for an object
 	victim  int32    // page that Tidy is emptying, or noPage
 	scan    int      // next object of the victim
 }
@@ -119,6 +121,7 @@ func New() *Arena {
 		if size > bigClass {
 			a.classes[c].per, a.classes[c].big = MaxObject/size, 1
 		}
+		a.classes[c].end = pageSize<<(2*a.classes[c].big) - a.classes[c].per*size
 	}
 	return a
 }
@@ -160,6 +163,9 @@ func (a *Arena) Used() int64 { return a.used }
 
 // Held is the number of bytes that the arena keeps from the system.
 func (a *Arena) Held() int64 { return a.held }
+
+// Loose is how many of them could hold objects, and hold none: what Tidy may gain at most.
+func (a *Arena) Loose() int64 { return a.held - a.used - a.ends }
 
 // Head is the first 16 bytes of an object, enough to learn its size.
 func (a *Arena) Head(l Loc) *[16]byte {
@@ -222,6 +228,7 @@ func (a *Arena) Alloc(n int) Loc {
 			}
 		}
 		c.pages++
+		a.ends += int64(c.end)
 		a.link(c, pi)
 	}
 	p := a.page(pi)
@@ -275,6 +282,7 @@ func (a *Arena) Free(l Loc) {
 			a.victim = noPage
 		}
 		c.pages--
+		a.ends -= int64(c.end)
 		p.class = 0
 		a.dirty[c.big] = append(a.dirty[c.big], pi)
 		return
@@ -516,7 +524,7 @@ func (a *Arena) Drop() {
 
 // Check verifies the allocator's books against its pages. It is slow.
 func (a *Arena) Check() error {
-	var used int64
+	var used, ends int64
 	var live, pages [classCount]int
 	for pi := range int32(len(a.tables) * chunkPages) {
 		p := a.page(pi)
@@ -551,6 +559,7 @@ func (a *Arena) Check() error {
 			return fmt.Errorf("slab: page %d: room %v, listed %v", pi, room, p.inUse)
 		}
 		live[p.class] += n
+		ends += int64(c.end)
 		used += int64(n * c.size)
 	}
 	for _, h := range a.huge {
@@ -563,6 +572,9 @@ func (a *Arena) Check() error {
 	}
 	if used != a.used {
 		return fmt.Errorf("slab: %d bytes in use, noted %d", used, a.used)
+	}
+	if ends != a.ends {
+		return fmt.Errorf("slab: %d bytes behind objects, noted %d", ends, a.ends)
 	}
 	return nil
 }
