@@ -348,14 +348,18 @@ func ToDense(b []byte) ([]byte, error) {
 	return d, nil
 }
 
-// Registers of a HyperLogLog raise those of all.
+// Merge raises the registers of all to those of a HyperLogLog. Dense ones are taken eight
+// at a time: the comparison of bytes within a word needs their highest bits, which no
+// value below 64 has.
 func (all *All) Merge(b []byte) error {
 	if IsDense(b) {
+		const high = 0x8080808080808080
 		for i := 0; i < Registers; i += 8 {
-			v := six(b[HeaderSize+i/8*6:])
-			for j := range 8 {
-				all[i+j] = max(all[i+j], uint8(v>>(6*j)&63))
-			}
+			v := spread(six(b[HeaderSize+i/8*6:]))
+			a := binary.LittleEndian.Uint64(all[i:])
+			less := (a | high) - v // the high bit of each byte: a is not below v
+			keep := (less & high >> 7) * 0x7f
+			binary.LittleEndian.PutUint64(all[i:], a&keep|v&^keep)
 		}
 		return nil
 	}
@@ -364,6 +368,13 @@ func (all *All) Merge(b []byte) error {
 			all[i] = max(all[i], value)
 		}
 	})
+}
+
+// spread makes bytes of eight registers of six bits.
+func spread(v uint64) uint64 {
+	v = v&0xffffff | v<<8&(0xffffff<<32)
+	v = v&0x00000fff00000fff | v<<4&0x0fff00000fff0000
+	return v&0x003f003f003f003f | v<<2&0x3f003f003f003f00
 }
 
 // six are the first six bytes of b, eight registers.
@@ -399,8 +410,7 @@ func Count(b []byte) (uint64, error) {
 		err := each(b, func(_, n int, value uint8) { h[value] += n })
 		return h.estimate(), err
 	}
-	// Four histograms, so that equal values do not wait for each other.
-	var part [4][64]int32
+	var part fourHistograms
 	for r := b[HeaderSize:]; len(r) >= 6; r = r[6:] {
 		v := six(r)
 		part[0][v&63]++
@@ -412,19 +422,35 @@ func Count(b []byte) (uint64, error) {
 		part[2][v>>36&63]++
 		part[3][v>>42&63]++
 	}
+	return part.estimate(), nil
+}
+
+// fourHistograms are added up in the end: so equal values do not wait for each other.
+type fourHistograms [4][64]int32
+
+func (part *fourHistograms) estimate() uint64 {
+	var h histogram
 	for i := range h {
 		h[i] = int(part[0][i] + part[1][i] + part[2][i] + part[3][i])
 	}
-	return h.estimate(), nil
+	return h.estimate()
 }
 
 // Count is the estimated number of elements.
 func (all *All) Count() uint64 {
-	var h histogram
-	for _, v := range all {
-		h[v&63]++
+	var part fourHistograms
+	for i := 0; i < Registers; i += 8 {
+		v := binary.LittleEndian.Uint64(all[i:])
+		part[0][v&63]++
+		part[1][v>>8&63]++
+		part[2][v>>16&63]++
+		part[3][v>>24&63]++
+		part[0][v>>32&63]++
+		part[1][v>>40&63]++
+		part[2][v>>48&63]++
+		part[3][v>>56&63]++
 	}
-	return h.estimate()
+	return part.estimate()
 }
 
 // histogram counts the registers of each value.

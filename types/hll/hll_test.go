@@ -273,3 +273,30 @@ func TestRaiseJoins(t *testing.T) {
 		}
 	}
 }
+
+// TestMergeIsTheHigher: registers of all values that six bits can have, merged with others, are the higher ones, and all
+// are counted.
+func TestMergeIsTheHigher(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for range 20 {
+		var all, want All
+		var h histogram
+		d, _ := ToDense(New(nil))
+		for i := range all {
+			all[i] = uint8(r.IntN(64))
+			v := uint8(r.IntN(64))
+			if r.IntN(8) == 0 {
+				v = all[i]
+			}
+			denseSet(d[HeaderSize:], i, v)
+			want[i] = max(all[i], v)
+			h[want[i]]++
+		}
+		if err := all.Merge(d); err != nil || all != want {
+			t.Fatalf("%v: registers differ", err)
+		}
+		if n := all.Count(); n != h.estimate() {
+			t.Errorf("%d of %d are counted", n, h.estimate())
+		}
+	}
+}
