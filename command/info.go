@@ -251,6 +251,8 @@ func (w *infoWriter) memory() {
 	w.field("mem_clients_slaves", stream-backlog)
 	w.field("mem_clients_normal", clients)
 	w.fields("mem_cluster_links:0", fmt.Sprintf("mem_aof_buffer:%d", w.s.persist.Buffered()), "mem_allocator:slab-go", "active_defrag_running:0")
+	w.field("hash_orders", s.HashOrders.Count.Load())
+	w.field("hash_orders_bytes", s.HashOrders.Bytes.Load())
 	w.field("lazyfree_pending_objects", s.Keyspace.LazyPending())
 	w.field("lazyfreed_objects", w.count().lazyFreed)
 }

@@ -58,6 +58,28 @@ func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
 	})
 }
 
+// ComeAgain parks the client; its command, which has changed and replied nothing, is run
+// again once the returned function has been called. The command must be able to wait, see
+// CanBlock.
+func (c *Ctx) ComeAgain() (ready func()) {
+	cl := c.C
+	cl.Working, c.outcome = true, Again
+	return func() { cl.Conn.Deliver(nil) }
+}
+
+// Assist has f run on a worker as Aside does, for what no client waits for by itself.
+func (c *Ctx) Assist(f func()) {
+	s, name := c.S, c.Row.full
+	s.readers.run(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				s.logPanic(r, "a worker of command '%s'", name)
+			}
+		}()
+		f()
+	})
+}
+
 // After has f called when the command (EXEC, if it is inside one) is done and
 // no stripe is locked any more, and before its reply leaves: by a worker, with the
 // client parked. The last one wins inside EXEC, where several commands ask.

@@ -217,6 +217,7 @@ func cmdMemoryStats(c *Ctx) {
 	num("aof.buffer", 0)
 	num("lua.caches", 0)
 	num("functions.caches", 0)
+	num("hash.orders", s.HashOrders.Bytes.Load())
 	keys := int64(0)
 	for db := range s.Keyspace.Databases() {
 		k, volatile := s.Keyspace.Size(db, c.HoldsAll())

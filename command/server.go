@@ -58,8 +58,10 @@ type Server struct {
 	stall   stall
 	access  accessClock
 	parts   parts
-	limit   memoryLimit
-	debug   debugFlags
+	// HashOrders are the indexes of fields that hashes have, as of a second ago.
+	HashOrders struct{ Count, Bytes atomic.Int64 }
+	limit      memoryLimit
+	debug      debugFlags
 
 	slowness slowness
 	logs     commandLogs

@@ -91,6 +91,7 @@ type Config struct {
 
 	HashMaxListpackEntries *Int `directive:"hash-max-listpack-entries"`
 	HashMaxListpackValue   *Int `directive:"hash-max-listpack-value"` // bytes
+	HashOrderIdleTime      *Int `directive:"hash-order-idle-time"`    // seconds
 	ListMaxListpackSize    *Int `directive:"list-max-listpack-size"`
 	ListCompressDepth      *Int `directive:"list-compress-depth"`
 	SetMaxIntsetEntries    *Int `directive:"set-max-intset-entries"`

@@ -396,6 +396,7 @@ var directives = []Directive{
 	// Data structures.
 	integer("hash-max-listpack-entries", "512", 0, maxLong, 0, Acts, groupTypes, "Fields up to which a hash is packed.").as("hash-max-ziplist-entries"),
 	memory("hash-max-listpack-value", "64", 0, maxLong, 0, Acts, groupTypes, "Field and value length up to which a hash is packed.").as("hash-max-ziplist-value"),
+	integer("hash-order-idle-time", "300", 0, maxInt, 0, Acts, groupTypes, "Seconds after which a hash whose fields nobody asks for in order loses their index; 0 is never."),
 	integer("list-max-listpack-size", "-2", math.MinInt32, maxInt, 0, Acts, groupTypes, "Elements in a list block, or its size class when negative.").as("list-max-ziplist-size"),
 	integer("list-compress-depth", "0", 0, maxInt, 0, Inert, groupTypes, "List blocks at each end that stay uncompressed.").because("lists are not compressed"),
 	integer("set-max-intset-entries", "512", 0, maxLong, 0, Acts, groupTypes, "Members up to which a set of integers is packed."),

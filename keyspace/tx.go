@@ -427,6 +427,9 @@ func (t *Tx) Detach(k *Key) (typ types.Type, enc types.Encoding, packed []byte, 
 	typ, enc, deadline, clock, flags = e.Type(), e.Encoding(), e.Deadline(), e.Clock(), e.Marks().Flags
 	if o = e.Object(); o != nil {
 		st.grew(sh, -o.Bytes())
+		if i, ok := o.(types.Indexed); ok {
+			i.DropIndex() // who looks after it knows the key by name
+		}
 		st.objects.take(binary.LittleEndian.Uint64(e.mem[e.pay:]))
 		e.mem[0] = byte(types.TString) | byte(types.EncRaw)<<4 // no Object to drop any more
 	} else {

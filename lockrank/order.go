@@ -82,6 +82,8 @@ type (
 	Secure              struct{} // Source.mu
 	AclLog              struct{} // acl.Log.mu
 	LazyFree            struct{} // lazyFree.mu
+	HashOrder           struct{} // orderBuild.mu
+	HashOrders          struct{} // orders.mu of command/hash
 	LuaIntern           struct{} // internMu
 	SlabRegion          struct{} // region.mu
 	TransportPipe       struct{} // pipeHalf.mu
@@ -128,6 +130,7 @@ var Order = []any{
 	Stall{},
 	ReplicationAcks{},
 	Own{},
+	HashOrders{},
 	KeyJobs{},
 	Hotkeys{},
 	HotSession{},
@@ -166,6 +169,7 @@ var Order = []any{
 	Secure{},
 	AclLog{},
 	LazyFree{},
+	HashOrder{},
 	LuaIntern{},
 	SlabRegion{},
 	TransportPipe{},

@@ -14,6 +14,8 @@ type bigHash struct {
 	// due is nil as long as no field has a deadline. Fields that have both
 	// hash and deadline in common share one element.
 	due *btree.BTreeG[hashDeadline]
+	// order is nil unless ranges of fields are asked for; see hashOrder.
+	order *hashOrder
 }
 
 type hashDeadline struct {
@@ -30,7 +32,7 @@ const deadlineBytes = 24
 
 func newBigHash() *bigHash { return &bigHash{table: *newTable(true)} }
 
-// Copy is an O(1) copy; btree copies nodes when one side writes to them.
+// Copy is an O(1) copy, without an order; btree copies nodes when one side writes to them.
 func (b *bigHash) Copy() Object {
 	c := &bigHash{table: *b.table.copy()}
 	if b.due != nil {
@@ -45,13 +47,14 @@ func (b *bigHash) Bytes() int64 {
 	if b.due != nil {
 		n += int64(b.due.Len()) * deadlineBytes
 	}
-	return n
+	return n + b.orderBytes()
 }
 
 // Free leaves everything to the collector.
 func (b *bigHash) Free(int64) (done bool) {
 	b.table.free()
 	b.due = nil
+	b.dropOrder()
 	return true
 }
 
@@ -102,6 +105,9 @@ func (b *bigHash) put(h uint64, field, value []byte, deadline int64) (created bo
 	}
 	created = b.table.put(h, field, value, deadline)
 	b.moved(h, old, deadline)
+	if created && b.order != nil {
+		b.changed(field, false)
+	}
 	return created
 }
 
@@ -122,6 +128,9 @@ func (b *bigHash) remove(h uint64, field []byte) (deadline int64, ok bool) {
 		return 0, false
 	}
 	b.moved(h, deadline, 0)
+	if b.order != nil {
+		b.changed(field, true)
+	}
 	return deadline, true
 }
 
@@ -152,6 +161,9 @@ func (b *bigHash) Check() error {
 			want[hashDeadline{at, it.hash}] = true
 		}
 	}
+	if err := b.checkOrder(); err != nil {
+		return err
+	}
 	if b.due == nil {
 		if len(want) > 0 {
 			return fmt.Errorf("types: hash with %d deadlines and no order of them", len(want))
@@ -164,6 +176,25 @@ func (b *bigHash) Check() error {
 	for d := range want {
 		if _, ok := b.due.Get(d); !ok {
 			return fmt.Errorf("types: deadline %d is not in order", d.at)
+		}
+	}
+	return nil
+}
+
+func (b *bigHash) checkOrder() error {
+	if b.order == nil || b.order.fields == nil {
+		return nil
+	}
+	o := b.order.fields
+	if err := o.Check(); err != nil {
+		return err
+	}
+	if o.Len() != b.count {
+		return fmt.Errorf("types: hash of %d fields, %d in order", b.count, o.Len())
+	}
+	for it := b.table.iter(); it.next(); {
+		if !o.Has(it.key) {
+			return fmt.Errorf("types: field %q is not in order", it.key)
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ type node struct {
 
 	largeBytes int64
 	dead       int32 // leaf: bytes in blob that no ref reaches
-	full       int32 // branch: kids that fill one slot only
+	full       int32 // branch: kids that fill one slot only; leaf of an Order: bytes that all strings begin with
 	depth      uint8
 	bits       uint8
 }

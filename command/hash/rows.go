@@ -13,5 +13,6 @@ func Rows() []*command.Row {
 		hashRows(),
 		hashExpireRows(),
 		hashImportRows(),
+		hashRangeRows(),
 	)
 }

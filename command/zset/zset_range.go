@@ -129,7 +129,7 @@ func (q *zquery) parseBounds(c *command.Ctx, i int) (ok bool) {
 	case zbyScore:
 		q.score, ok = scoreRange(c, low, high)
 	default:
-		q.lex, ok = lexRange(c, low, high)
+		q.lex, ok = c.LexRange(low, high)
 	}
 	return ok
 }
@@ -161,35 +161,6 @@ func scoreBound(b []byte) (f float64, ex, ok bool) {
 	}
 	f, ok = wire.ParseDoubleRounded(bytes.TrimLeft(b, " \t\n\v\f\r"))
 	return f, ex, ok
-}
-
-// lexRange reads the bounds of a range of strings; where they are none, it
-// replies so.
-func lexRange(c *command.Ctx, low, high []byte) (r types.LexRange, ok bool) {
-	if r.Min, ok = lexBound(low); ok {
-		r.Max, ok = lexBound(high)
-	}
-	if !ok {
-		c.Err("ERR min or max not valid string range item")
-	}
-	return r, ok
-}
-
-func lexBound(b []byte) (l types.LexBound, ok bool) {
-	if len(b) == 0 {
-		return l, false
-	}
-	switch b[0] {
-	case '[':
-		return types.LexBound{Member: b[1:]}, true
-	case '(':
-		return types.LexBound{Member: b[1:], Ex: true}, true
-	case '-':
-		l.Inf = -1
-	case '+':
-		l.Inf = 1
-	}
-	return l, l.Inf != 0 && (len(b) == 1 || b[1] == 0)
 }
 
 // each shows the members of the range to f.
@@ -353,7 +324,7 @@ func cmdZCount(c *command.Ctx) {
 }
 
 func cmdZLexCount(c *command.Ctx) {
-	r, ok := lexRange(c, c.Args[2], c.Args[3])
+	r, ok := c.LexRange(c.Args[2], c.Args[3])
 	if !ok {
 		return
 	}

@@ -1,0 +1,338 @@
+package types
+
+import (
+	"bytes"
+	"slices"
+
+	"kvd/lockrank"
+)
+
+// A big hash that is asked for its fields in order gets an Order of them, which every
+// change of fields keeps up from then on. It is no part of the value: copies, files and
+// streams do not have it. Making it takes a second for a million fields, so a worker
+// makes it from a copy of the hash, while changes are noted; see BuildOrder.
+
+// hashOrder is the Order of a big hash: ready, or on its way.
+type hashOrder struct {
+	fields *Order      // nil while it is being made
+	build  *orderBuild // nil once it is ready
+	used   int64       // when it was last wanted, in Unix milliseconds
+}
+
+// orderBuild is an Order that a worker makes.
+type orderBuild struct {
+	fields *table // the hash as it was, for the worker
+	// mu protects the rest: what the worker and whoever has the hash share. It is held for
+	// moments, under the hash's stripe or over nothing.
+	mu      lockrank.Mutex[lockrank.HashOrder]
+	changes []orderChange // since then, in their order
+	made    *Order        // when all is done
+	dropped bool          // nobody wants it any more
+	waiters []func()
+}
+
+type orderChange struct {
+	field []byte
+	gone  bool
+}
+
+// orderAtOnce is how many fields are put in order without leaving the caller: some
+// milliseconds' tenth.
+const orderAtOnce = 1024
+
+// changed keeps the order up with a field that came or went.
+func (b *bigHash) changed(field []byte, gone bool) {
+	switch b.settle(true, field, gone) {
+	case OrderReady:
+		if gone {
+			b.order.fields.Remove(field)
+		} else {
+			b.order.fields.Add(field)
+		}
+	case OrderNone:
+		b.order = nil
+	}
+}
+
+// settle takes over the order that the worker has made, if it is done; else it notes a
+// change of a field for it, if there is one. OrderNone: the worker has given up.
+func (b *bigHash) settle(note bool, field []byte, gone bool) OrderState {
+	p := b.order.build
+	if p == nil {
+		return OrderReady
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.made != nil:
+		b.order.fields, b.order.build = p.made, nil
+		return OrderReady
+	case p.dropped:
+		return OrderNone
+	case note:
+		p.changes = append(p.changes, orderChange{bytes.Clone(field), gone})
+	}
+	return OrderBuilds
+}
+
+// dropOrder forgets the order.
+func (b *bigHash) dropOrder() {
+	if o := b.order; o != nil && o.build != nil {
+		o.build.mu.Lock()
+		o.build.dropped, o.build.changes = true, nil
+		o.build.mu.Unlock()
+	}
+	b.order = nil
+}
+
+// Indexed is an Object that may have an index which is no part of its value.
+type Indexed interface {
+	DropIndex()
+}
+
+// DropIndex see Indexed.
+func (b *bigHash) DropIndex() { b.dropOrder() }
+
+// run makes the order, and calls those who wait for it.
+func (p *orderBuild) run() {
+	defer func() {
+		p.mu.Lock()
+		waiters := p.waiters
+		p.waiters, p.dropped = nil, true // none comes any more: it is made, or given up
+		p.mu.Unlock()
+		for _, f := range waiters {
+			f()
+		}
+	}()
+	all := make([][]byte, 0, p.fields.count)
+	for it := p.fields.iter(); it.next(); {
+		all = append(all, it.key)
+	}
+	slices.SortFunc(all, bytes.Compare)
+	o := NewOrder()
+	for i, field := range all {
+		if i%4096 == 0 && p.given() {
+			return
+		}
+		o.Add(field)
+	}
+	p.fields = nil
+	for {
+		p.mu.Lock()
+		changes := p.changes
+		p.changes = nil
+		if len(changes) == 0 || p.dropped {
+			p.made = o
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+		for _, c := range changes {
+			if c.gone {
+				o.Remove(c.field)
+			} else {
+				o.Add(c.field)
+			}
+		}
+	}
+}
+
+// given tells whether nobody wants the order any more.
+func (p *orderBuild) given() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dropped
+}
+
+// OrderState says how a hash has its fields in order.
+type OrderState uint8
+
+const (
+	OrderNone   OrderState = iota // a big hash without an Order
+	OrderBuilds                   // one is being made
+	OrderReady                    // ranges are quick; a small hash is always ready
+)
+
+// Ordered tells how the hash has its fields in order, and marks it as wanted now. grown
+// is by how many bytes the hash has become larger by that.
+func (h *Hash) Ordered(now int64) (s OrderState, grown int64) {
+	if h.enc != EncHashtable {
+		return OrderReady, 0
+	}
+	o := h.big.order
+	if o == nil {
+		return OrderNone, 0
+	}
+	o.used = now
+	had := h.big.orderBytes()
+	if s = h.big.settle(false, nil, false); s == OrderNone {
+		h.big.order = nil
+	}
+	return s, h.big.orderBytes() - had
+}
+
+// OrderUsed is when the order of a big hash was last wanted, and whether it has one.
+func (h *Hash) OrderUsed() (ms int64, ok bool) {
+	if h.enc != EncHashtable || h.big.order == nil {
+		return 0, false
+	}
+	return h.big.order.used, true
+}
+
+// OrderBytes is the memory that the order of a big hash takes.
+func (h *Hash) OrderBytes() int64 {
+	if h.enc != EncHashtable {
+		return 0
+	}
+	return h.big.orderBytes()
+}
+
+func (b *bigHash) orderBytes() int64 {
+	if b.order == nil || b.order.fields == nil {
+		return 0
+	}
+	return b.order.fields.Bytes()
+}
+
+// OrderAtOnce tells whether so many fields are in order in no time.
+func (h *Hash) OrderAtOnce() bool { return h.count() <= orderAtOnce }
+
+// BuildOrder begins to make the order of a big hash that has none: run, which the caller
+// has somebody call, makes it, beside all changes of the hash.
+func (h *Hash) BuildOrder(now int64) (run func()) {
+	p := &orderBuild{fields: h.big.table.copy()}
+	h.big.order = &hashOrder{build: p, used: now}
+	return p.run
+}
+
+// AwaitOrder has f called when the order that is being made is there, or is given up;
+// false: that has happened already.
+func (h *Hash) AwaitOrder(f func()) bool {
+	p := h.big.order.build
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.made != nil || p.dropped {
+		return false
+	}
+	p.waiters = append(p.waiters, f)
+	return true
+}
+
+// DropOrder forgets the order of a big hash, and returns the bytes that it took.
+func (h *Hash) DropOrder() int64 {
+	if h.enc != EncHashtable {
+		return 0
+	}
+	n := h.big.orderBytes()
+	h.big.dropOrder()
+	return n
+}
+
+// OrderedView is a copy of a big hash with its order, which must be ready.
+func (h *Hash) OrderedView() Object {
+	c := h.big.Copy().(*bigHash)
+	if o := h.big.order; o != nil && o.fields != nil {
+		c.order = &hashOrder{fields: o.fields.Copy()}
+	}
+	return c
+}
+
+// EachInRange calls fn for the fields of a range in their order, or backwards, with their
+// values, but for the first offset ones and until fn returns false. Where there is no
+// order, the fields are put in order for that.
+func (h *Hash) EachInRange(r *LexRange, reverse bool, offset int, now int64, fn func(field, value Elem) bool) {
+	if offset < 0 {
+		return
+	}
+	if h.enc != EncHashtable || h.big.order == nil || h.big.order.fields == nil {
+		h.sortedRange(r, reverse, offset, now, fn)
+		return
+	}
+	due := h.anyDue(now)
+	skip := 0
+	if due {
+		skip, offset = offset, 0 // which of them count is known by looking at them
+	}
+	for c := h.big.order.fields.Cursor(r, reverse, offset); ; {
+		field, ok := c.Next()
+		if !ok {
+			return
+		}
+		rec, there := h.big.get(hashOf(field), field)
+		switch {
+		case !there:
+			panic("types: a field in order that is not in its hash")
+		case due && isDue(rec.deadline, now):
+		case skip > 0:
+			skip--
+		case !fn(BytesElem(field), BytesElem(rec.val)):
+			return
+		}
+	}
+}
+
+// sortedRange is EachInRange without an order.
+func (h *Hash) sortedRange(r *LexRange, reverse bool, offset int, now int64, fn func(field, value Elem) bool) {
+	type pair struct {
+		name         []byte
+		field, value Elem
+	}
+	var in []pair
+	h.Each(now, func(field, value Elem, _ int64) bool {
+		name := field.S
+		if field.IsInt() {
+			name = field.Append(nil)
+		}
+		if r.Contains(name) {
+			in = append(in, pair{name, field, value})
+		}
+		return true
+	})
+	slices.SortFunc(in, func(a, b pair) int {
+		if reverse {
+			a, b = b, a
+		}
+		return bytes.Compare(a.name, b.name)
+	})
+	for _, p := range in[min(offset, len(in)):] {
+		if !fn(p.field, p.value) {
+			return
+		}
+	}
+}
+
+// CountInRange is the number of fields in a range.
+func (h *Hash) CountInRange(r *LexRange, now int64) (n int) {
+	if h.enc == EncHashtable && h.big.order != nil && h.big.order.fields != nil && !h.anyDue(now) {
+		return h.big.order.fields.Count(r)
+	}
+	h.Each(now, func(field, _ Elem, _ int64) bool {
+		name := field.S
+		if field.IsInt() {
+			name = field.Append(nil)
+		}
+		if r.Contains(name) {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+// Contains tells whether a string is in the range.
+func (r *LexRange) Contains(b []byte) bool {
+	if r.Min.Inf > 0 || r.Max.Inf < 0 {
+		return false
+	}
+	if r.Min.Inf == 0 {
+		if c := bytes.Compare(b, r.Min.Member); c < 0 || c == 0 && r.Min.Ex {
+			return false
+		}
+	}
+	if r.Max.Inf == 0 {
+		if c := bytes.Compare(b, r.Max.Member); c > 0 || c == 0 && r.Max.Ex {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,525 @@
+package types
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
+
+// An Order keeps byte strings, each once, in their order: the fields of a hash that is
+// asked for ranges, the keys of a database. It is a list of pages of leaves. A leaf is a
+// node (see table) whose refs are in the order of their strings, so that the collector
+// sees some objects for every few hundred strings, and a string takes its own bytes and
+// some six more. All strings of a leaf begin with the same node.full bytes; a ref's tag is
+// the two bytes behind those, so that a search looks at few strings.
+//
+// A leaf's first is a short string that is above all strings of the leaf before and not
+// above its own; that of the very first leaf counts as before everything.
+//
+// The zero value is not usable. What is read is valid until the next change.
+type Order struct {
+	epoch uint64
+	pages []*orderPage
+	shape uint64 // the epoch to which the slice pages belongs
+	count int
+	bytes int64
+}
+
+type orderPage struct {
+	epoch  uint64
+	count  int // strings
+	leaves []orderLeaf
+}
+
+type orderLeaf struct {
+	first string
+	*node
+}
+
+const (
+	orderLeafMax = 256
+	orderLeafMin = 64
+	orderPageMax = 128
+
+	orderPageBytes = 8 + 48
+	orderLeafBytes = 24
+)
+
+// NewOrder is an empty order.
+func NewOrder() *Order {
+	o := &Order{epoch: epochs.Add(1)}
+	o.shape = o.epoch
+	n := &node{epoch: o.epoch}
+	o.pages = []*orderPage{{epoch: o.epoch, leaves: []orderLeaf{{node: n}}}}
+	o.bytes = n.mem() + orderLeafBytes + orderPageBytes
+	return o
+}
+
+// Len is the number of strings.
+func (o *Order) Len() int { return o.count }
+
+// Bytes is the memory that the order holds.
+func (o *Order) Bytes() int64 { return o.bytes }
+
+// Copy is O(1); what either side changes is copied then.
+func (o *Order) Copy() *Order {
+	c := *o
+	o.epoch, c.epoch = epochs.Add(1), epochs.Add(1)
+	return &c
+}
+
+// orderAt is a place: before string at of a leaf.
+type orderAt struct{ page, leaf, at int }
+
+// seek is the place of the first string that is not before b, or of the first behind b
+// if after. It may stand behind the last string of a leaf.
+func (o *Order) seek(b []byte, after bool) (p orderAt, found bool) {
+	// The last page, and in it the last leaf, whose first is not above b.
+	p.page = max(0, lastFirst(len(o.pages), b, func(i int) string { return o.pages[i].leaves[0].first }))
+	leaves := o.pages[p.page].leaves
+	p.leaf = max(0, lastFirst(len(leaves), b, func(i int) string { return leaves[i].first }))
+	p.at, found = leaves[p.leaf].search(b)
+	if found && after {
+		p.at++
+	}
+	return p, found
+}
+
+// lastFirst is the last of n ascending strings that is not above b, -1 if all are.
+func lastFirst(n int, b []byte, first func(i int) string) int {
+	lo, hi := 1, n // the first of all counts as before everything
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		if first(m) <= string(b) {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo - 1
+}
+
+// search is the place of b in a leaf.
+func (l orderLeaf) search(b []byte) (at int, found bool) {
+	if len(l.refs) == 0 {
+		return 0, false
+	}
+	skip := int(l.full)
+	if prefix := l.key(l.refs[0])[:skip]; !bytes.HasPrefix(b, prefix) {
+		if bytes.Compare(b, prefix) < 0 {
+			return 0, false
+		}
+		return len(l.refs), false
+	}
+	tag := tagAt(b, skip)
+	lo, hi := 0, len(l.refs)
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		less := l.refs[m]>>16 < tag
+		if l.refs[m]>>16 == tag {
+			c := bytes.Compare(l.key(l.refs[m]), b)
+			if c == 0 {
+				return m, true
+			}
+			less = c < 0
+		}
+		if less {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo, false
+}
+
+// tagAt is the two bytes of b from skip on, 0 where it is shorter.
+func tagAt(b []byte, skip int) (tag uint32) {
+	if skip < len(b) {
+		tag = uint32(b[skip]) << 8
+	}
+	if skip+1 < len(b) {
+		tag |= uint32(b[skip+1])
+	}
+	return tag
+}
+
+// shared is the number of bytes with which both begin.
+func shared(a, b []byte) (n int) {
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// tagAll finds what all strings of an owned leaf begin with, and their tags.
+func tagAll(n *node) {
+	if len(n.refs) == 0 {
+		return
+	}
+	n.full = int32(shared(n.key(n.refs[0]), n.key(n.refs[len(n.refs)-1])))
+	for i, ref := range n.refs {
+		n.refs[i] = tagAt(n.key(ref), int(n.full))<<16 | ref&0xFFFF
+	}
+}
+
+// Has tells whether b is there.
+func (o *Order) Has(b []byte) bool {
+	_, found := o.seek(b, false)
+	return found
+}
+
+// ownPage is the page of a place, made ready for changes.
+func (o *Order) ownPage(page int) *orderPage {
+	pg := o.pages[page]
+	if pg.epoch != o.epoch {
+		o.ownPages()
+		pg = &orderPage{epoch: o.epoch, count: pg.count, leaves: slices.Clone(pg.leaves)}
+		o.pages[page] = pg
+	}
+	return pg
+}
+
+func (o *Order) ownPages() {
+	if o.shape != o.epoch {
+		o.pages, o.shape = slices.Clone(o.pages), o.epoch
+	}
+}
+
+// own is the page and the leaf of a place, made ready for changes.
+func (o *Order) own(p orderAt) (*orderPage, *node) {
+	pg := o.ownPage(p.page)
+	n := pg.leaves[p.leaf].node
+	if n.epoch != o.epoch {
+		c := n.clone(o.epoch)
+		o.bytes += c.mem() - n.mem()
+		pg.leaves[p.leaf].node = c
+		n = c
+	}
+	return pg, n
+}
+
+// Add puts b in and tells whether it was not there.
+func (o *Order) Add(b []byte) bool {
+	for {
+		p, found := o.seek(b, false)
+		if found {
+			return false
+		}
+		pg, n := o.own(p)
+		size, large := n.recordSize(b, nil, 0, false)
+		if len(n.refs) >= orderLeafMax || n.live()+size > leafBytes && len(n.refs) > 1 {
+			o.split(p, b)
+			continue
+		}
+		before := n.mem()
+		var body []byte
+		if large {
+			body = bytes.Clone(b)
+		}
+		n.roomBlob(size, false)
+		n.roomRefs()
+		ref := n.write(b, nil, body, 0, false)
+		n.refs = slices.Insert(n.refs, p.at, tagAt(b, int(n.full))<<16|ref)
+		if first, last := n.key(n.refs[0]), n.key(n.refs[len(n.refs)-1]); len(n.refs) == 1 || (p.at == 0 || p.at == len(n.refs)-1) && shared(first, last) < int(n.full) {
+			tagAll(n) // a string between others begins as they do
+		}
+		o.bytes += n.mem() - before
+		pg.count++
+		o.count++
+		return true
+	}
+}
+
+// split makes two of a leaf, which is owned and where b is to stand at p. What comes in
+// order leaves full leaves behind.
+func (o *Order) split(p orderAt, b []byte) {
+	pg := o.pages[p.page]
+	n := pg.leaves[p.leaf].node
+	middle := len(n.refs) / 2
+	last := p.at == len(n.refs) && p.leaf == len(pg.leaves)-1 && p.page == len(o.pages)-1
+	right := b
+	if last {
+		middle = len(n.refs)
+	} else {
+		right = n.key(n.refs[middle])
+	}
+	leaf := orderLeaf{first: separator(n.key(n.refs[middle-1]), right)}
+	o.bytes -= n.mem()
+	if last {
+		leaf.node = &node{epoch: o.epoch}
+	} else {
+		l, r := o.part(n, 0, middle), o.part(n, middle, len(n.refs))
+		pg.leaves[p.leaf].node, leaf.node, n = l, r, l
+	}
+	o.bytes += n.mem() + leaf.mem() + orderLeafBytes + int64(len(leaf.first))
+	pg.leaves = slices.Insert(pg.leaves, p.leaf+1, leaf)
+	if len(pg.leaves) <= orderPageMax {
+		return
+	}
+	o.ownPages()
+	half := len(pg.leaves) / 2
+	if last {
+		half = len(pg.leaves) - 1
+	}
+	next := &orderPage{epoch: o.epoch, leaves: slices.Clone(pg.leaves[half:])}
+	for _, l := range next.leaves {
+		next.count += len(l.refs)
+	}
+	pg.leaves = slices.Clone(pg.leaves[:half])
+	pg.count -= next.count
+	o.bytes += orderPageBytes
+	o.pages = slices.Insert(o.pages, p.page+1, next)
+}
+
+// separator is the shortest string that is above l and not above r, of those that r
+// begins with.
+func separator(l, r []byte) string {
+	return string(r[:shared(l, r)+1])
+}
+
+// part is a leaf of n's strings from position i to j.
+func (o *Order) part(n *node, i, j int) *node {
+	size := n.live() * (j - i) / max(1, len(n.refs))
+	c := &node{epoch: o.epoch, refs: grown[uint32]((j - i) * 9 / 8), blob: grown[byte](min(size*9/8, blobMax))}
+	for _, ref := range n.refs[i:j] {
+		c.refs = append(c.refs, c.take(n, ref, false))
+	}
+	tagAll(c)
+	return c
+}
+
+// Remove takes b out and tells whether it was there.
+func (o *Order) Remove(b []byte) bool {
+	p, found := o.seek(b, false)
+	if !found {
+		return false
+	}
+	pg, n := o.own(p)
+	before := n.mem()
+	n.drop(p.at, false)
+	o.bytes += n.mem() - before
+	pg.count--
+	o.count--
+	switch {
+	case len(n.refs) == 0:
+		o.dropLeaf(p)
+	case len(n.refs) < orderLeafMin && len(n.refs)%8 == 0 && p.leaf+1 < len(pg.leaves):
+		o.mergeLeaf(p)
+	}
+	return true
+}
+
+// dropLeaf takes an empty leaf out, unless it is the only one.
+func (o *Order) dropLeaf(p orderAt) {
+	pg := o.pages[p.page]
+	if len(pg.leaves) == 1 && len(o.pages) == 1 {
+		return
+	}
+	o.forget(pg, p.leaf)
+	o.ownPages()
+	if len(pg.leaves) == 0 {
+		o.bytes -= orderPageBytes
+		o.pages = slices.Delete(o.pages, p.page, p.page+1)
+		return
+	}
+	if p.page+1 == len(o.pages) || len(pg.leaves) >= orderPageMax/4 {
+		return
+	}
+	if next := o.pages[p.page+1]; len(pg.leaves)+len(next.leaves) <= orderPageMax*3/4 {
+		pg.leaves = append(pg.leaves, next.leaves...)
+		pg.count += next.count
+		o.bytes -= orderPageBytes
+		o.pages = slices.Delete(o.pages, p.page+1, p.page+2)
+	}
+}
+
+// forget takes a leaf out of an owned page.
+func (o *Order) forget(pg *orderPage, i int) {
+	l := pg.leaves[i]
+	o.bytes -= l.mem() + orderLeafBytes + int64(len(l.first))
+	pg.leaves = slices.Delete(pg.leaves, i, i+1)
+}
+
+// mergeLeaf joins an owned leaf with the one behind it in its page, if both are small.
+func (o *Order) mergeLeaf(p orderAt) {
+	pg := o.pages[p.page]
+	n, next := pg.leaves[p.leaf].node, pg.leaves[p.leaf+1].node
+	if len(n.refs)+len(next.refs) > orderLeafMax/2 || n.live()+next.live() > leafBytes/2 {
+		return
+	}
+	before := n.mem()
+	m := o.part(n, 0, len(n.refs))
+	m.blob = append(grown[byte](len(m.blob)+next.live()), m.blob...)
+	for _, ref := range next.refs {
+		m.refs = append(m.refs, m.take(next, ref, false))
+	}
+	tagAll(m)
+	pg.leaves[p.leaf].node = m
+	o.bytes += m.mem() - before
+	o.forget(pg, p.leaf+1)
+}
+
+// bound is the place where a range begins (low) or ends.
+func (o *Order) bound(b *LexBound, low bool) orderAt {
+	switch {
+	case b.Inf < 0:
+		return orderAt{}
+	case b.Inf > 0:
+		last := len(o.pages) - 1
+		leaves := o.pages[last].leaves
+		return orderAt{last, len(leaves) - 1, len(leaves[len(leaves)-1].refs)}
+	}
+	p, _ := o.seek(b.Member, b.Ex == low)
+	return p
+}
+
+// rank is the number of strings before a place.
+func (o *Order) rank(p orderAt) (n int) {
+	for _, pg := range o.pages[:p.page] {
+		n += pg.count
+	}
+	for _, l := range o.pages[p.page].leaves[:p.leaf] {
+		n += len(l.refs)
+	}
+	return n + p.at
+}
+
+// Count is the number of strings in a range.
+func (o *Order) Count(r *LexRange) int {
+	return max(0, o.rank(o.bound(&r.Max, false))-o.rank(o.bound(&r.Min, true)))
+}
+
+// An OrderCursor goes over a range, forwards or backwards. A change of the order ends it.
+type OrderCursor struct {
+	o       *Order
+	p, end  orderAt
+	reverse bool
+}
+
+// Cursor is at the start of a range, behind the first offset strings.
+func (o *Order) Cursor(r *LexRange, reverse bool, offset int) OrderCursor {
+	from, to := o.bound(&r.Min, true), o.bound(&r.Max, false)
+	c := OrderCursor{o, from, to, reverse}
+	if reverse {
+		c.p, c.end = to, from
+	}
+	if offset > 0 {
+		n := o.rank(c.p) + offset
+		if reverse {
+			n -= 2 * offset
+		}
+		if n < 0 || n > o.count {
+			c.p = c.end
+		} else {
+			c.p = o.at(n)
+		}
+	}
+	return c
+}
+
+// at is the place in front of which there are n strings.
+func (o *Order) at(n int) (p orderAt) {
+	for n > o.pages[p.page].count {
+		n -= o.pages[p.page].count
+		p.page++
+	}
+	leaves := o.pages[p.page].leaves
+	for n > len(leaves[p.leaf].refs) {
+		n -= len(leaves[p.leaf].refs)
+		p.leaf++
+	}
+	p.at = n
+	return p
+}
+
+func (p orderAt) less(q orderAt) bool {
+	return p.page < q.page || p.page == q.page && (p.leaf < q.leaf || p.leaf == q.leaf && p.at < q.at)
+}
+
+// Next is the next string; false: there is none.
+func (c *OrderCursor) Next() (b []byte, ok bool) {
+	if c.reverse {
+		return c.previous()
+	}
+	p := &c.p
+	if !p.less(c.end) {
+		return nil, false
+	}
+	leaves := c.o.pages[p.page].leaves
+	for p.at == len(leaves[p.leaf].refs) {
+		p.at = 0
+		if p.leaf++; p.leaf == len(leaves) {
+			p.page, p.leaf = p.page+1, 0
+			leaves = c.o.pages[p.page].leaves
+		}
+		if !p.less(c.end) { // it stands at the end of the leaf before, or here
+			return nil, false
+		}
+	}
+	l := leaves[p.leaf]
+	b = l.key(l.refs[p.at])
+	p.at++
+	return b, true
+}
+
+func (c *OrderCursor) previous() (b []byte, ok bool) {
+	p := &c.p
+	if !c.end.less(*p) {
+		return nil, false
+	}
+	leaves := c.o.pages[p.page].leaves
+	for p.at == 0 {
+		if p.leaf--; p.leaf < 0 {
+			p.page--
+			leaves = c.o.pages[p.page].leaves
+			p.leaf = len(leaves) - 1
+		}
+		if p.at = len(leaves[p.leaf].refs); !c.end.less(*p) {
+			return nil, false
+		}
+	}
+	p.at--
+	l := leaves[p.leaf]
+	return l.key(l.refs[p.at]), true
+}
+
+// Check verifies every invariant; it is for tests.
+func (o *Order) Check() error {
+	count, mem := 0, int64(0)
+	var last []byte
+	for i, pg := range o.pages {
+		mem += orderPageBytes
+		n := 0
+		if len(pg.leaves) == 0 || len(pg.leaves) > orderPageMax {
+			return fmt.Errorf("order: a page of %d leaves", len(pg.leaves))
+		}
+		for j, l := range pg.leaves {
+			mem += l.mem() + orderLeafBytes + int64(len(l.first))
+			n += len(l.refs)
+			if len(l.refs) == 0 && o.count > 0 || len(l.refs) > orderLeafMax {
+				return fmt.Errorf("order: a leaf of %d", len(l.refs))
+			}
+			if i+j > 0 && (string(last) >= l.first || len(l.refs) > 0 && string(l.key(l.refs[0])) < l.first) {
+				return fmt.Errorf("order: %q stands between %q and a leaf", l.first, last)
+			}
+			for k, ref := range l.refs {
+				b := l.key(ref)
+				if !bytes.HasPrefix(b, l.key(l.refs[0])[:l.full]) || ref>>16 != tagAt(b, int(l.full)) {
+					return fmt.Errorf("order: %q has the tag %x in a leaf of %q", b, ref>>16, l.key(l.refs[0])[:l.full])
+				}
+				if (i+j+k > 0) && bytes.Compare(last, b) >= 0 {
+					return fmt.Errorf("order: %q before %q", last, b)
+				}
+				last = b
+			}
+		}
+		if n != pg.count {
+			return fmt.Errorf("order: a page counts %d strings, has %d", pg.count, n)
+		}
+		count += n
+	}
+	if count != o.count || mem != o.bytes {
+		return fmt.Errorf("order: %d strings and %d bytes, noted %d and %d", count, mem, o.count, o.bytes)
+	}
+	return nil
+}
