@@ -14,7 +14,9 @@ import (
 
 // XREAD and XREADGROUP: they answer at once where they can, else wait. What is
 // journaled of XREADGROUP is what has become pending (XCLAIM), been read without
-// that (XGROUP SETID), and who is new (XGROUP CREATECONSUMER).
+// that (XGROUP SETID), and who is new (XGROUP CREATECONSUMER). A consumer that reads
+// what is pending of it changes times and counts of deliveries only: that is a read,
+// which followers and the log do not hear of, as in Redis.
 
 func streamReadRows() []*command.Row {
 	return []*command.Row{
@@ -421,13 +423,11 @@ func (r *reading) serveGroup(c *command.Ctx, a *readAnswer, s *streamEdit, w com
 	if d.open {
 		a.w.SetArray(d.at, int(d.n))
 	}
-	if d.n > 0 {
+	if d.n > 0 && w.Kind != wantHistory {
 		c.Dirty++
-		if w.Kind != wantHistory {
-			d.consumer.Active = c.Now
-		}
+		d.consumer.Active = c.Now
 	}
-	if d.claims > 0 {
+	if d.n > 0 {
 		readyClaims(c, s.k)
 	}
 }
@@ -452,7 +452,7 @@ func (d *streamDelivery) begin(a *readAnswer) {
 	}
 }
 
-// assigned makes e pending of the consumer.
+// assign makes e pending of the consumer, and journals that.
 func (d *streamDelivery) assign(e stream.Pending) {
 	e.Consumer = d.consumer.Number()
 	d.s.Assign(d.g, e)
@@ -488,7 +488,7 @@ func (d *streamDelivery) history(a *readAnswer, after stream.ID) {
 		a.entry(&it)
 		e.Time = d.c.Now
 		e.Count = nextCount(e.Count)
-		d.assign(e)
+		d.s.Assign(d.g, e)
 	}
 }
 
