@@ -40,6 +40,11 @@ func (s *Server) configHooks() {
 	_ = s.setClientsLimit()
 	s.Config.OnChange("notify-keyspace-events", s.observeNew)
 	_ = s.observeNew()
+	if s.Config.OrderedKeys.Load() {
+		<-s.Keyspace.SetOrdered(true) // there are no keys yet
+	}
+	// In a transaction the hook runs with stripes locked.
+	s.Config.OnChange("ordered-keys", func() error { go s.orderKeys(); return nil })
 	s.setGate(gateImporting, s.Config.ImportMode.Load())
 	s.Config.OnChange("import-mode", func() error {
 		s.setGate(gateImporting, s.Config.ImportMode.Load())
@@ -48,6 +53,13 @@ func (s *Server) configHooks() {
 		s.updateExpiry()
 		return nil
 	})
+}
+
+// orderKeys has keys kept in order as ordered-keys says.
+func (s *Server) orderKeys() {
+	s.ordering.Lock()
+	defer s.ordering.Unlock()
+	s.Keyspace.SetOrdered(s.Config.OrderedKeys.Load())
 }
 
 // observeNew makes the keyspace tell of new keys if their event is wanted.

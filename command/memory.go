@@ -217,6 +217,7 @@ func cmdMemoryStats(c *Ctx) {
 	num("aof.buffer", 0)
 	num("lua.caches", 0)
 	num("functions.caches", 0)
+	num("ordered.keys", m.ks.Order)
 	num("hash.orders", s.HashOrders.Bytes.Load())
 	keys := int64(0)
 	for db := range s.Keyspace.Databases() {
@@ -296,7 +297,7 @@ func cmdMemoryMallocStats(c *Ctx) {
 	g := c.S.memory.read()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Slabs of the keyspace\n  entries %d\n  tables %d\n  held %d\n", m.ks.Entries, m.ks.Tables, m.ks.Held)
-	fmt.Fprintf(&b, "Accounted on the Go heap\n  objects %d\n  deadlines %d\n", m.ks.Objects, m.ks.Index)
+	fmt.Fprintf(&b, "Accounted on the Go heap\n  objects %d\n  deadlines %d\n  keys in order %d\n", m.ks.Objects, m.ks.Index-m.ks.Order, m.ks.Order)
 	b.WriteString("Go runtime\n")
 	for i, name := range goMetrics {
 		fmt.Fprintf(&b, "  %s %d\n", name, g[i])

@@ -58,6 +58,8 @@ type Server struct {
 	stall   stall
 	access  accessClock
 	parts   parts
+	// ordering has the last value of ordered-keys act last. It is held over all stripes.
+	ordering lockrank.Mutex[lockrank.Ordering]
 	// HashOrders are the indexes of fields that hashes have, as of a second ago.
 	HashOrders struct{ Count, Bytes atomic.Int64 }
 	limit      memoryLimit

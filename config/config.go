@@ -89,23 +89,24 @@ type Config struct {
 	LFULogFactor              *Int      `directive:"lfu-log-factor"`
 	LFUDecayTime              *Int      `directive:"lfu-decay-time"` // minutes
 
-	HashMaxListpackEntries *Int `directive:"hash-max-listpack-entries"`
-	HashMaxListpackValue   *Int `directive:"hash-max-listpack-value"` // bytes
-	HashOrderIdleTime      *Int `directive:"hash-order-idle-time"`    // seconds
-	ListMaxListpackSize    *Int `directive:"list-max-listpack-size"`
-	ListCompressDepth      *Int `directive:"list-compress-depth"`
-	SetMaxIntsetEntries    *Int `directive:"set-max-intset-entries"`
-	StreamNodeMaxBytes     *Int `directive:"stream-node-max-bytes"`
-	StreamNodeMaxEntries   *Int `directive:"stream-node-max-entries"`
-	ArraySliceSize         *Int `directive:"array-slice-size"`
-	ArraySparseKmax        *Int `directive:"array-sparse-kmax"`
-	StreamIdmpDuration     *Int `directive:"stream-idmp-duration"`
-	StreamIdmpMaxsize      *Int `directive:"stream-idmp-maxsize"`
-	SetMaxListpackEntries  *Int `directive:"set-max-listpack-entries"`
-	SetMaxListpackValue    *Int `directive:"set-max-listpack-value"` // bytes
-	ZSetMaxListpackEntries *Int `directive:"zset-max-listpack-entries"`
-	HLLSparseMaxBytes      *Int `directive:"hll-sparse-max-bytes"`
-	ZSetMaxListpackValue   *Int `directive:"zset-max-listpack-value"` // bytes
+	HashMaxListpackEntries *Int  `directive:"hash-max-listpack-entries"`
+	HashMaxListpackValue   *Int  `directive:"hash-max-listpack-value"` // bytes
+	OrderedKeys            *Bool `directive:"ordered-keys"`
+	HashOrderIdleTime      *Int  `directive:"hash-order-idle-time"` // seconds
+	ListMaxListpackSize    *Int  `directive:"list-max-listpack-size"`
+	ListCompressDepth      *Int  `directive:"list-compress-depth"`
+	SetMaxIntsetEntries    *Int  `directive:"set-max-intset-entries"`
+	StreamNodeMaxBytes     *Int  `directive:"stream-node-max-bytes"`
+	StreamNodeMaxEntries   *Int  `directive:"stream-node-max-entries"`
+	ArraySliceSize         *Int  `directive:"array-slice-size"`
+	ArraySparseKmax        *Int  `directive:"array-sparse-kmax"`
+	StreamIdmpDuration     *Int  `directive:"stream-idmp-duration"`
+	StreamIdmpMaxsize      *Int  `directive:"stream-idmp-maxsize"`
+	SetMaxListpackEntries  *Int  `directive:"set-max-listpack-entries"`
+	SetMaxListpackValue    *Int  `directive:"set-max-listpack-value"` // bytes
+	ZSetMaxListpackEntries *Int  `directive:"zset-max-listpack-entries"`
+	HLLSparseMaxBytes      *Int  `directive:"hll-sparse-max-bytes"`
+	ZSetMaxListpackValue   *Int  `directive:"zset-max-listpack-value"` // bytes
 
 	LazyfreeLazyEviction  *Bool `directive:"lazyfree-lazy-eviction"`
 	LazyfreeLazyExpire    *Bool `directive:"lazyfree-lazy-expire"`

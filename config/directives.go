@@ -284,6 +284,7 @@ func noDefrag(v string) error {
 var directives = []Directive{
 	// kvd's own.
 	integer("event-loops", "0", 0, 1024, Immutable|ByName, Acts, groupKvd, "Number of epoll event loops that serve TCP clients; 0 lets the server choose."),
+	yesno("ordered-keys", "no", 0, Acts, groupKvd, "Keep the keys of all databases in order, for KEYRANGE; a key takes its name's bytes and some 8 more."),
 	enum("log-format", "legacy", []string{"legacy", "logfmt", "json"}, 0, Acts, groupKvd, "How log lines are written: Redis's way, as key=value, or as a JSON object each. legacy and logfmt are Valkey's."),
 	integer("metrics-port", "0", 0, 65535, 0, Acts, groupKvd, "Port of /metrics, for Prometheus; 0 is none."),
 	special("metrics-bind", KindStrings, "127.0.0.1", 0, Acts, groupKvd, "Addresses at which /metrics is served."),

@@ -29,7 +29,7 @@ func (st *stripe) check() error {
 	var entries int64
 	var objects int
 	var objMem int64
-	indexed, leaving := 0, int64(0)
+	indexed, leaving, ordered := 0, int64(0), int64(0)
 	seen := make(map[uint64]bool)
 	for group, dbs := range [3][]*DB{st.ks.dbs, st.ks.fresh, st.ks.retired} {
 		for n, db := range dbs {
@@ -37,6 +37,7 @@ func (st *stripe) check() error {
 			keys, deadlines, fields := 0, 0, 0
 			bytes := int64(0)
 			indexed += indexLen(sh)
+			ordered += sh.orderBytes()
 			for i := range sh.slots {
 				sl := &sh.slots[i]
 				if got := sh.occupied.next(i) == i; got != (sl.n > 0) {
@@ -48,6 +49,9 @@ func (st *stripe) check() error {
 					keys++
 					var e Entry
 					st.readEntry(l, &e)
+					if group < 2 && sh.order != nil && !sh.ordering && !sh.order.Has(e.Key()) {
+						return fmt.Errorf("key %q is not in order", e.Key())
+					}
 					entries += int64(st.entries.Size(l))
 					bytes += int64(st.entries.Size(l))
 					if len(e.mem) > st.entries.Size(l) || !e.Type().Known() {
@@ -114,6 +118,14 @@ func (st *stripe) check() error {
 			if keys != sh.keys {
 				return fmt.Errorf("db %d: %d keys, noted %d", n, keys, sh.keys)
 			}
+			if sh.order != nil {
+				if err := sh.order.Check(); err != nil {
+					return fmt.Errorf("db %d: %w", n, err)
+				}
+				if !sh.ordering && sh.order.Len() != keys {
+					return fmt.Errorf("db %d: %d keys, %d in order", n, keys, sh.order.Len())
+				}
+			}
 			if sh.deadlines != nil && sh.deadlines.Len() != deadlines {
 				return fmt.Errorf("db %d: %d deadlines, %d in the index", n, deadlines, sh.deadlines.Len())
 			}
@@ -130,6 +142,9 @@ func (st *stripe) check() error {
 	}
 	if indexed != st.indexed {
 		return fmt.Errorf("%d deadlines in indexes, noted %d", indexed, st.indexed)
+	}
+	if ordered != st.ordered {
+		return fmt.Errorf("orders of keys take %d bytes, noted %d", ordered, st.ordered)
 	}
 	if objMem != st.objMem {
 		return fmt.Errorf("%d bytes of Objects, noted %d", objMem, st.objMem)

@@ -80,6 +80,7 @@ type Keyspace struct {
 	numbered atomic.Bool
 	numbers  atomic.Uint64
 
+	order   keyOrder
 	usage   usage
 	evictor evictor
 	// ahead is how far the data's clock is before the system's, in ns; see Now.
@@ -173,6 +174,11 @@ type shard struct {
 	deadlines *btree.BTreeG[deadline]
 	// fieldDeadlines are the earliest of each hash whose fields have some.
 	fieldDeadlines *btree.BTreeG[deadline]
+	// order has the keys in order, nil where nobody wants that. While ordering, those from
+	// the cursor orderedTo on may be missing.
+	order     *types.Order
+	orderedTo uint64
+	ordering  bool
 }
 
 // stripe is a run of slots in every database.
@@ -191,6 +197,7 @@ type stripe struct {
 	objects objects
 	objMem  int64 // bytes of the Objects, as last noted
 	indexed int   // deadlines in all indexes, those of flushed databases included
+	ordered int64 // bytes of all orders of keys, likewise
 	leaving int64 // what shards of flushed databases take, by shard.used
 
 	// next is the earliest deadline in the stripe (0: none), written under mu
@@ -486,7 +493,8 @@ type Memory struct {
 	Entries int64 // live entries
 	Tables  int64 // live tables
 	Objects int64 // values behind handles
-	Index   int64 // deadlines
+	Index   int64 // deadlines, and keys in order
+	Order   int64 // the latter
 	Held    int64 // what the arenas keep from the system
 }
 
@@ -508,6 +516,8 @@ func (ks *Keyspace) Memory(locked bool) (m Memory) {
 		m.Tables += st.tables.Used()
 		m.Held += st.entries.Held() + st.tables.Held()
 		m.Objects += st.objMem
+		m.Order += st.ordered
+		m.Index += st.ordered
 		for _, db := range ks.dbs {
 			for _, d := range [...]*btree.BTreeG[deadline]{db.shards[i].deadlines, db.shards[i].fieldDeadlines} {
 				if d != nil {

@@ -142,6 +142,7 @@ func (st *stripe) freeSome(r *freeing) bool {
 	st.lock()
 	defer st.unlock()
 	sh := &r.db.shards[st.number]
+	st.leaving -= st.dropOrder(sh)
 	had := st.held()
 	defer func() {
 		sh.bytes -= had - st.held()

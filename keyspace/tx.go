@@ -400,6 +400,9 @@ func (t *Tx) remove(k *Key) bool {
 		t.reindex(&sh.fieldDeadlines, st, k, d, 0)
 	}
 	sh.bytes -= st.dropObject(&e)
+	if sh.order != nil {
+		st.orderKey(sh, e.Key(), true)
+	}
 	had := st.entries.Used() + st.tables.Used()
 	seg, _ := st.segmentOf(sl, k.Hash)
 	st.removeKey(sl, seg, k.Hash, i)
@@ -478,6 +481,9 @@ func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
 	sh.bytes += st.tables.Used() - had
 	sh.occupied.set(int(k.Slot) & (1<<t.ks.shift - 1))
 	sh.keys++
+	if t.ks.order.on {
+		st.orderKey(sh, k.B, false)
+	}
 	if deadline != 0 {
 		t.reindex(&sh.deadlines, st, k, 0, deadline)
 	}

@@ -219,13 +219,13 @@ func (u *usage) settle(ks *Keyspace) {
 // used is what the stripe takes, in bytes, without what is being freed of flushed
 // databases.
 func (st *stripe) used() int64 {
-	return st.held() + int64(st.indexed)*deadlineBytes - st.leaving
+	return st.held() + int64(st.indexed)*deadlineBytes + st.ordered - st.leaving
 }
 
 // kept is what the stripe keeps for that, and for what is being freed. Values on Go's
 // heap have some garbage beside them.
 func (st *stripe) kept() int64 {
-	return st.entries.Held() + st.tables.Held() + st.objMem + st.objMem/8 + int64(st.indexed)*deadlineBytes
+	return st.entries.Held() + st.tables.Held() + st.objMem + st.objMem/8 + int64(st.indexed)*deadlineBytes + st.ordered
 }
 
 // held is what entries, tables and Objects take.
@@ -233,7 +233,7 @@ func (st *stripe) held() int64 { return st.entries.Used() + st.tables.Used() + s
 
 // used is what the stripe's part of a database takes.
 func (sh *shard) used() int64 {
-	return sh.bytes + int64(indexLen(sh))*deadlineBytes
+	return sh.bytes + int64(indexLen(sh))*deadlineBytes + sh.orderBytes()
 }
 
 // indexLen is the number of deadlines in the indexes of a shard.

@@ -83,6 +83,7 @@ type (
 	AclLog              struct{} // acl.Log.mu
 	LazyFree            struct{} // lazyFree.mu
 	HashOrder           struct{} // orderBuild.mu
+	Ordering            struct{} // Server.ordering of command
 	HashOrders          struct{} // orders.mu of command/hash
 	LuaIntern           struct{} // internMu
 	SlabRegion          struct{} // region.mu
@@ -105,6 +106,7 @@ var Order = []any{
 	CommandLate{},
 	CommandEviction{},
 	MemoryApply{},
+	Ordering{},
 	Contents{},
 	LogSyncing{},
 	StreamInstant{},

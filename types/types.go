@@ -69,6 +69,16 @@ func KnownName(name []byte) bool {
 	return len(name) > 0 && slices.ContainsFunc(Kinds[:], func(k Kind) bool { return k.Name == string(name) })
 }
 
+// TypeNamed is the type of that name, as TYPE answers it.
+func TypeNamed(name []byte) (Type, bool) {
+	for i, k := range Kinds {
+		if k.Name != "" && k.Name == string(name) {
+			return Type(i), true
+		}
+	}
+	return 0, false
+}
+
 // Encoding says how a value is represented. OBJECT ENCODING answers its name.
 type Encoding uint8
 

@@ -13,6 +13,7 @@ func Rows() []*command.Row {
 		genericRows(),
 		expireRows(),
 		scanRows(),
+		keyRangeRows(),
 		sortRows(),
 		dumpRows(),
 		migrateRows(),

@@ -37,7 +37,7 @@ var noForm = func() map[string]string {
 	out := map[string]string{}
 	for reason, names := range map[string]string{
 		"several calls as one are the matter of storms and unit tests": "multi exec discard watch unwatch",
-		"it is kvd's own": "bzpopdue zpopdue cl.throttle keyjob hrangebylex hrevrangebylex hcountbylex hremrangebylex",
+		"it is kvd's own": "bzpopdue zpopdue cl.throttle keyjob hrangebylex hrevrangebylex hcountbylex hremrangebylex keyrange",
 		"pub/sub and MONITOR change what a connection is for":             "subscribe unsubscribe psubscribe punsubscribe ssubscribe sunsubscribe publish spublish pubsub monitor",
 		"scripts are texts, which Redis's own suite and unit tests cover": "eval eval_ro evalsha evalsha_ro script fcall fcall_ro function",
 		"it needs a second server":                                        "migrate psync replconf replicaof slaveof sync failover role wait",
