@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"kvd/config"
-	"kvd/logf"
 	"kvd/persist/rdb"
 	"kvd/types"
 )
@@ -199,12 +197,7 @@ func (c *Checker) file(name string) *FileReport {
 
 // snapshot verifies an RDB file, or the beginning of a log that is one.
 func (c *Checker) snapshot(r *FileReport, rd *rdb.Reader) bool {
-	s := &Saver{Options: Options{Config: config.New(), Log: logf.NewWriter(io.Discard, logf.Nothing)}}
-	l := &loader{s: s, name: r.Name, r: rd, now: time.Now(), told: time.Now(), facts: map[string]string{},
-		limits: &rdb.Limits{List: types.ListLimits{MaxSize: -2}, Set: types.SetLimits{MaxIntset: 512, MaxListpackEntries: 128, MaxListpackValue: 64},
-			Hash: types.HashLimits{MaxListpackEntries: 128, MaxListpackValue: 64}, ZSet: types.ZSetLimits{MaxListpackEntries: 128, MaxListpackValue: 64}}}
-	l.begun, l.batch, l.check = l.now, new(batch), true
-	l.own = l.newWorker()
+	l := checkLoader(rd, r.Name)
 	at, err := l.read()
 	for _, w := range l.all {
 		w.seen.addTo(r)

@@ -292,6 +292,14 @@ type loader struct {
 	// unless it is a proof, which is also to tell whether the file fits here.
 	check bool
 	long  int64 // values that were too long for that
+
+	// each, if not nil, gets every key as it stands in the file; see ReadSnapshot. The
+	// rest is what it is told of the key.
+	each  func(*SnapshotKey) error
+	given SnapshotKey
+	names rdb.Reader
+	idle  int64
+	freq  int
 }
 
 // read reads the whole file; at is where the error is.
@@ -385,6 +393,7 @@ func (l *loader) foot() error {
 // next forgets what was said about the key before.
 func (l *loader) next() {
 	l.deadline, l.flags, l.active = 0, 0, ""
+	l.idle, l.freq = -1, -1
 	l.clock = uint32(l.now.Unix()) & 0xFFFFFF
 	if l.lfu {
 		l.clock = l.s.FreqClock(lfuFresh)
@@ -404,11 +413,15 @@ func (l *loader) step(op byte) error {
 	case opExpire:
 		l.setDeadline(int64(int32(r.Uint32())) * 1000)
 	case opFreq:
-		if f := r.Byte(); l.lfu {
+		f := r.Byte()
+		l.freq = int(f)
+		if l.lfu {
 			l.clock = l.s.FreqClock(f)
 		}
 	case opIdle:
-		if idle := r.Length(); l.lru {
+		idle := r.Length()
+		l.idle = int64(min(idle, math.MaxInt32))
+		if l.lru {
 			// More than half of the clock's turn ago would read as the future.
 			l.clock = (uint32(l.now.Unix()) - uint32(min(idle, 0x7FFFFF))) & 0xFFFFFF
 		}
@@ -565,6 +578,9 @@ func moduleName(id uint64) string {
 func (l *loader) value(t byte) error {
 	defer l.next()
 	l.keys++
+	if l.each != nil {
+		return l.give(t)
+	}
 	if d := l.s.Config.KeyLoadDelay.Load(); d != 0 && !l.proof {
 		l.pause(d)
 	}

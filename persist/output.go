@@ -43,6 +43,9 @@ const (
 // facts that it does not know, wherever they stand.
 const auxActive = "kvd-stream-active"
 
+// auxInstant is the moment of which the file holds the data, in Unix milliseconds.
+const auxInstant = "kvd-instant"
+
 // header begins a file: 4 digits of version follow. Valkey's own versions, from
 // 80 on, have another one and 3 digits.
 const (

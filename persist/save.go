@@ -423,9 +423,6 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 	if j.Temp != "" {
 		out.path = j.Temp
 	}
-	if j.Commands && s.Config.AOFTimestampEnabled.Load() {
-		out.walked.chunk = appendStamp(out.walked.chunk, j.started.Unix())
-	}
 	out.aux("redis-ver", s.RedisVersion)
 	out.aux("redis-bits", "64")
 	out.aux("ctime", number(j.started.Unix()))
@@ -452,6 +449,11 @@ func (s *Saver) begin(j *job) (_ *job, busy bool) {
 			return
 		}
 		j.dirty = s.Dirty.Load()
+		instant := time.Now()
+		if j.Commands && s.Config.AOFTimestampEnabled.Load() {
+			out.walked.chunk = appendStamp(out.walked.chunk, instant.Unix())
+		}
+		out.aux(auxInstant, number(instant.UnixMilli()))
 		if leaves = s.Keyspace.HasFieldDeadlines(); leaves && without == 0 {
 			out.withFieldDeadlines()
 			leaves = false

@@ -38,21 +38,12 @@ func (l *link) fullSync(nc net.Conn, br *bufio.Reader, id string, offset int64) 
 		}
 	}
 	in := &incoming{l: l, begun: time.Now(), told: time.Now()}
-	switch {
-	case strings.HasPrefix(head, "-"):
-		return fmt.Errorf("MASTER aborted replication with an error: %s", head[1:])
-	case strings.HasPrefix(head, "$EOF:") && len(head) == len("$EOF:")+markLen:
-		in.r = &marked{br: br, mark: []byte(head[len("$EOF:"):])}
-	case strings.HasPrefix(head, "$"):
-		n, err := strconv.ParseInt(head[1:], 10, 64)
-		if err != nil || n < 0 {
-			return fmt.Errorf("Bad protocol from MASTER: the length of the snapshot is %q", head)
-		}
-		l.total.Store(n)
-		in.r = &exact{r: br, left: n}
-	default:
-		return fmt.Errorf("Bad protocol from MASTER, the first byte is not '$' (we received '%.80s'), are you sure the host and port are right?", head)
+	body, total, err := SnapshotBody(br, head)
+	if err != nil {
+		return err
 	}
+	in.r = body
+	l.total.Store(total)
 	have, _, _, _ := l.Stream.IDs()
 	how := l.Config.ReplDisklessLoad.Load()
 	beside := how == "swapdb"
@@ -139,7 +130,7 @@ func (l *link) fullSync(nc net.Conn, br *bufio.Reader, id string, offset int64) 
 			l.Stream.Selected(l.Applier.DB())
 			l.stale.Store(false)
 		}}
-	err := l.Saver.Replace(source, loaded)
+	err = l.Saver.Replace(source, loaded)
 	if err != nil {
 		l.Log.Warningf("Failed trying to load the MASTER synchronization DB, check server logs.")
 		if in.err != nil && in.err != io.EOF || l.ctx.Err() != nil {
@@ -243,6 +234,25 @@ func (w *whileWanted) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return w.r.Read(b)
+}
+
+// SnapshotBody is the snapshot that a leader sends behind the line head, as it stands in br,
+// which is larger than a mark of 40 bytes. total is its length in bytes; 0: nobody knows.
+func SnapshotBody(br *bufio.Reader, head string) (body io.Reader, total int64, err error) {
+	if mark, ok := strings.CutPrefix(head, "$EOF:"); ok && len(mark) == markLen {
+		return &marked{br: br, mark: []byte(mark)}, 0, nil
+	}
+	if text, ok := strings.CutPrefix(head, "$"); ok {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 {
+			return nil, 0, fmt.Errorf("Bad protocol from MASTER: the length of the snapshot is %q", head)
+		}
+		return &exact{r: br, left: n}, n, nil
+	}
+	if text, ok := strings.CutPrefix(head, "-"); ok {
+		return nil, 0, fmt.Errorf("MASTER aborted replication with an error: %s", text)
+	}
+	return nil, 0, fmt.Errorf("Bad protocol from MASTER, the first byte is not '$' (we received '%.80s'), are you sure the host and port are right?", head)
 }
 
 // exact reads so many bytes, and knows an early end for an error.

@@ -45,7 +45,9 @@ var mayImport = map[string][]string{
 	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "tyrant", "resp/wire", "transport", "secure", "persist", "replica", "metrics"},
 	"metrics": {"command", "config"},
 	"kvdtest": {"."},
-	"cmd/kvd": {".", "command", "command/families", "config", "keyspace", "logf", "persist"},
+	// What moves data between servers and files is a client of them.
+	"transfer": {".", "persist", "replica", "resp/wire"},
+	"cmd/kvd":  {".", "transfer", "command", "command/families", "config", "keyspace", "logf", "persist"},
 
 	"types/stream": {"types"},
 	"types/array":  {"types"},
@@ -132,7 +134,7 @@ func TestImports(t *testing.T) {
 
 // osRooms may import os, and of other rooms osFiles: everything else knows no file, no
 // environment and no process.
-var osRooms = map[string]bool{"cmd/kvd": true, "config": true, "logf": true, "persist": true, "replica": true, "secure": true, "secure/certtest": true, "transport": true}
+var osRooms = map[string]bool{"cmd/kvd": true, "config": true, "logf": true, "persist": true, "replica": true, "secure": true, "secure/certtest": true, "transfer": true, "transport": true}
 
 var osFiles = map[string]bool{
 	"command/info.go":            true, // the process's number and its executable

@@ -33,7 +33,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer, start func(*config.Config
 		Writer:                stdout,
 		ErrWriter:             stderr,
 		ExitErrHandler:        func(*cli.Context, error) {}, // run reports errors
-		Commands:              []*cli.Command{checkCommand(stdin, stdout), memcachedCommand(stdin, start)},
+		Commands: []*cli.Command{checkCommand(stdin, stdout), memcachedCommand(stdin, start), backupCommand(stdout, stderr), restoreCommand(stdout),
+			importCommand(stdout, stderr), compareCommand(stdout, stderr)},
 	}
 	app.Action = func(ctx *cli.Context) error {
 		args := ctx.Args().Slice()
@@ -104,6 +105,10 @@ kvd -v or --version
 kvd -h or --help
 kvd check [--fix] FILE-or-DIR ...    (verify snapshots and logs)
 kvd memcached [-m 64] [-p 11211] ...    (a cache, with memcached's flags)
+kvd backup [--from SERVER] DIR    (copy what a server holds, while it serves)
+kvd restore --to DIR [--until TIME] BACKUP    (a data directory as of any second)
+kvd import [--to SERVER] SOURCE    (from a server, a snapshot, a log, a file of commands)
+kvd compare A B    (two servers or files)
 
 examples:
 kvd --port 7777 --bind 127.0.0.1 -::1

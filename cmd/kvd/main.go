@@ -3,6 +3,7 @@
 //
 //	kvd [redis.conf] [-] [--directive value ...]
 //	kvd check [--fix] FILE-or-DIR ...
+//	kvd memcached, backup, restore, import, compare ...
 //
 // This package reads the configuration (package config), opens the log (package
 // logf), and starts the server of package kvd, with what concerns the process as a
@@ -46,7 +47,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	case errors.As(err, &bad):
 		fmt.Fprintf(stderr, "\n%s\n", bad)
-	case errors.Is(err, kvd.ErrLogged), errors.Is(err, errDamaged):
+	case errors.Is(err, kvd.ErrLogged), errors.Is(err, errDamaged), errors.Is(err, errDiffer), errors.Is(err, errRefused):
 	default:
 		logf.NewWriter(stdout, logf.Notice).Warningf("%s", err)
 	}

@@ -22,13 +22,33 @@ func AppendDump(dst []byte, compress bool, typ types.Type, enc types.Encoding, p
 	dst = e.EncodeValue(append(dst, t), typ, enc, packed, obj)
 	e.Compress = true
 	e.release()
-	version := uint16(Version)
+	return seal(dst, at, max(versionOf(t), Version))
+}
+
+// AppendRawDump appends a value of the type byte t, whose body stands in a file, as a
+// DUMP payload.
+func AppendRawDump(dst []byte, t byte, body []byte) []byte {
+	at := len(dst)
+	dst = append(append(dst, t), body...)
+	return seal(dst, at, versionOf(t))
+}
+
+// versionOf is the first version of RDB that has the type byte t, so that a server as old
+// as that takes the payload; nothing older than 9 is asked for, that of Redis 5.
+func versionOf(t byte) uint16 {
 	switch t {
-	case TypeHashTTL, TypeListpackTTL, TypeStreamKvd, TypeArrayKvd:
-		version = VersionTTL
-	case TypeStream3:
-		version = VersionStream3
+	case TypeHashTTL, TypeListpackTTL, TypeHashTTLPre, TypeListpackTTLPre, TypeStreamKvd, TypeArrayKvd:
+		return VersionTTL
+	case TypeStream3, TypeSetListpack:
+		return VersionStream3
+	case TypeHashListpack, TypeZSetListpack, TypeQuicklist2, TypeStream2:
+		return Version
 	}
+	return 9
+}
+
+// seal appends version and checksum to the payload that begins at dst[at].
+func seal(dst []byte, at int, version uint16) []byte {
 	dst = binary.LittleEndian.AppendUint16(dst, version)
 	return binary.LittleEndian.AppendUint64(dst, Checksum(0, dst[at:]))
 }

@@ -1,0 +1,167 @@
+package transfer
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"kvd/replica"
+)
+
+const (
+	// aliveEvery is how often a server that is followed is told that this client lives.
+	aliveEvery = time.Second
+	// silence is how long such a server may send nothing: it sends a PING every 10 seconds.
+	silence = time.Minute
+	// syncEvery is how much of a file is written between two syncs, in bytes.
+	syncEvery = 32 << 20
+)
+
+// sourceLink is a server that this client follows.
+type sourceLink struct {
+	*conn
+	history string // whose snapshot comes; empty: the stream goes on
+	offset  int64  // its place there
+}
+
+// follow asks a server for its stream, from a place in its history on, or for all ("?" and -1).
+func follow(a *Address, history string, offset int64) (*sourceLink, error) {
+	c, err := a.dial()
+	if err != nil {
+		return nil, err
+	}
+	l := &sourceLink{conn: c}
+	fail := func(err error) (*sourceLink, error) {
+		c.Close()
+		return nil, fmt.Errorf("%s: %w", a, err)
+	}
+	_, err = c.do("REPLCONF", "capa", "eof", "capa", "psync2")
+	if err == nil {
+		if err = c.send("PSYNC", history, strconv.FormatInt(offset, 10)); err == nil {
+			err = c.flush()
+		}
+	}
+	if err != nil {
+		return fail(err)
+	}
+	head, err := l.line()
+	if err != nil {
+		return fail(err)
+	}
+	words := strings.Fields(head)
+	switch {
+	case strings.HasPrefix(head, "+CONTINUE"):
+		return l, nil
+	case strings.HasPrefix(head, "+FULLRESYNC") && len(words) == 3:
+		l.history = words[1]
+		if l.offset, err = strconv.ParseInt(words[2], 10, 64); err == nil {
+			return l, nil
+		}
+	}
+	return fail(fmt.Errorf("its answer to PSYNC is %.200q; where it allows none, --scan reads it with SCAN", head))
+}
+
+// line is the next line that is not empty.
+func (l *sourceLink) line() (string, error) {
+	for {
+		l.SetReadDeadline(time.Now().Add(silence))
+		text, err := l.br.ReadSlice('\n')
+		if err != nil {
+			return "", err
+		}
+		if s := strings.TrimRight(string(text), "\r\n"); s != "" {
+			return s, nil
+		}
+	}
+}
+
+// patientReader gives up a connection that is silent.
+type patientReader struct{ l *sourceLink }
+
+func (p patientReader) Read(b []byte) (int, error) {
+	p.l.SetReadDeadline(time.Now().Add(silence))
+	return p.l.Conn.Read(b)
+}
+
+// receiveSnapshot brings the snapshot into a file, synced.
+func (l *sourceLink) receiveSnapshot(path string, told func(done, total int64)) error {
+	l.br.Reset(io.MultiReader(strings.NewReader(l.buffered()), patientReader{l}))
+	head, err := l.line()
+	if err != nil {
+		return err
+	}
+	body, total, err := replica.SnapshotBody(l.br, head)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, connBuffer)
+	done, synced := int64(0), int64(0)
+	for err == nil {
+		var n int
+		n, err = body.Read(buf)
+		if _, werr := f.Write(buf[:n]); werr != nil {
+			err = werr
+			break
+		}
+		done += int64(n)
+		told(done, total)
+		if err == nil && done-synced >= syncEvery {
+			synced, err = done, f.Sync()
+		}
+	}
+	if err == io.EOF {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// buffered is what has been read of the connection and not been used.
+func (l *sourceLink) buffered() string {
+	b, _ := l.br.Peek(l.br.Buffered())
+	return string(b)
+}
+
+// receiveStream puts the stream into a spool until the connection ends, and returns why it
+// did. The server is told that this client lives, but never that it has anything: what it
+// has is not on a disk of a follower, and WAIT is not to count it.
+func (l *sourceLink) receiveStream(s *spool) error {
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		tick := time.NewTicker(aliveEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				if l.send("REPLCONF", "ACK", "0") != nil || l.flush() != nil {
+					return
+				}
+			}
+		}
+	}()
+	buf := make([]byte, connBuffer)
+	for {
+		l.SetReadDeadline(time.Now().Add(silence))
+		n, err := l.br.Read(buf)
+		if n > 0 {
+			if err := s.put(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

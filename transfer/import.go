@@ -1,0 +1,631 @@
+package transfer
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"kvd/persist"
+)
+
+// ImportOptions say what Import does.
+type ImportOptions struct {
+	// Source is a server's address, or a file: a snapshot, a log, a directory that holds one
+	// of them, or commands as clients type or send them.
+	Source, Target string
+	// SourceLogin and TargetLogin are for addresses without a password: "password" or
+	// "user:password".
+	SourceLogin, TargetLogin string
+	// Work is a directory of this import's own, with what it takes to go on after it was
+	// interrupted. It is removed at the end.
+	Work string
+	// Replace lets keys of the source take the place of those that the target has.
+	Replace bool
+	// Scan reads a server with SCAN and DUMP instead of following it, as one must that may
+	// not be followed. What changes meanwhile is possibly missed.
+	Scan bool
+	// Follow goes on with what changes at the source until Stop is closed. Otherwise an
+	// import ends when the target has what the source had when the last key came.
+	Follow bool
+	Stop   <-chan struct{}
+	Lanes  int // connections to the target; 0: 4
+	// Progress, if not nil, is called several times a second.
+	Progress func(Progress)
+	// Log gets what is worth a line.
+	Log func(format string, args ...any)
+}
+
+// Progress tells how far something is.
+type Progress struct {
+	Stage       string
+	Done, Total int64 // bytes; Total 0: nobody knows
+	Keys        int64
+	Commands    int64
+	Behind      int64 // bytes of the stream that came and are not applied
+}
+
+// ImportReport is what an import has done.
+type ImportReport struct {
+	Keys, Commands int64
+	Failed         int64    // keys and commands that the target refused
+	Failures       []string // the first of them
+}
+
+// state is what an import remembers in its directory.
+type state struct {
+	ID     string // of this import
+	Source string
+	// Of a server that is followed: its history, and the place of the snapshot in it.
+	History  string
+	Offset   int64
+	Received bool  // the snapshot is whole
+	Keys     int64 // of the snapshot that the target has
+	Loaded   bool  // it has all of them
+	Mode     bool  // this import has turned the target's import-mode on
+	// Of a scan: the database, and the cursor of what comes next.
+	DB     int
+	Cursor string
+}
+
+// importer is one Import.
+type importer struct {
+	ImportOptions
+	state
+	target *Address
+	failed failures
+	report ImportReport
+	shown  time.Time
+	saved  time.Time
+}
+
+// errStopped: Stop was closed before the end.
+var errStopped = errors.New("interrupted; the same command goes on from here")
+
+const (
+	showEvery = 200 * time.Millisecond
+	saveEvery = 2 * time.Second
+)
+
+// Import brings what a source holds into a server. After an error it can be called again
+// with the same options, and goes on.
+func Import(o ImportOptions) (*ImportReport, error) {
+	m := &importer{ImportOptions: o}
+	if m.Lanes == 0 {
+		m.Lanes = lanesDefault
+	}
+	var err error
+	if m.target, err = ParseAddress(o.Target, o.TargetLogin); err != nil {
+		return nil, err
+	}
+	if err := m.begin(); err != nil {
+		return nil, err
+	}
+	if err := m.importMode(); err != nil {
+		return nil, err
+	}
+	switch {
+	case !IsAddress(o.Source):
+		err = m.files()
+	case o.Scan:
+		err = m.scan()
+	default:
+		err = m.live()
+	}
+	m.report.Failed, m.report.Failures = m.failed.n, m.failed.named
+	if err != nil {
+		return &m.report, err
+	}
+	if err := m.endImportMode(); err != nil {
+		return &m.report, err
+	}
+	return &m.report, os.RemoveAll(m.Work)
+}
+
+// begin reads the state of an import that was interrupted, or begins one.
+func (m *importer) begin() error {
+	b, err := os.ReadFile(filepath.Join(m.Work, stateName))
+	if err == nil {
+		if err := json.Unmarshal(b, &m.state); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(m.Work, stateName), err)
+		}
+		if m.state.Source != m.ImportOptions.Source {
+			return fmt.Errorf("%s belongs to an import from %s; finish that, or name another directory", m.Work, m.state.Source)
+		}
+		m.Log("Going on with the import that %s remembers", m.Work)
+		return nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	c, err := m.target.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if !m.Replace {
+		dbs, err := databases(c)
+		if err != nil {
+			return err
+		}
+		if len(dbs) > 0 {
+			return fmt.Errorf("%s has keys already, in database %d: --replace lets those of the source take their place, and keeps the others", m.target, dbs[0])
+		}
+	}
+	if err := os.MkdirAll(m.Work, 0o700); err != nil {
+		return err
+	}
+	m.ID, m.state.Source, m.Cursor = rand.Text(), m.ImportOptions.Source, "0"
+	return m.save()
+}
+
+const (
+	stateName    = "state.json"
+	snapshotName = "snapshot.rdb"
+	streamName   = "stream.aof"
+)
+
+// save keeps the state.
+func (m *importer) save() error {
+	b, err := json.Marshal(m.state)
+	if err != nil {
+		return err
+	}
+	m.saved = time.Now()
+	name := filepath.Join(m.Work, stateName)
+	if err := os.WriteFile(name+".new", b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+// mark is the key that says how far commands were applied.
+func (m *importer) mark() string { return "kvd:import:" + m.ID }
+
+func (m *importer) show(p Progress) {
+	if now := time.Now(); m.Progress != nil && now.Sub(m.shown) >= showEvery {
+		m.shown = now
+		p.Keys, p.Commands = m.report.Keys, m.report.Commands
+		m.Progress(p)
+	}
+}
+
+// stopped tells whether Stop is closed.
+func (m *importer) stopped() bool {
+	select {
+	case <-m.Stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// importMode has the target expire nothing by itself: a key whose deadline passes while
+// the import runs may be prolonged by what comes later.
+func (m *importer) importMode() error {
+	c, err := m.target.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	r, err := c.do("CONFIG", "GET", "import-mode")
+	switch {
+	case err != nil || len(r.elems) < 2:
+		m.Log("%s has no import-mode: a key whose deadline passes before its later change is applied will be missing", m.target)
+	case string(r.elems[1].str) == "yes":
+		m.target.imports = true
+	default:
+		if _, err := c.do("CONFIG", "SET", "import-mode", "yes"); err != nil {
+			return err
+		}
+		m.Mode, m.target.imports = true, true
+		return m.save()
+	}
+	return nil
+}
+
+// endImportMode has the target be as it was.
+func (m *importer) endImportMode() error {
+	if !m.Mode {
+		return nil
+	}
+	c, err := m.target.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.do("CONFIG", "SET", "import-mode", "no")
+	return err
+}
+
+// databases are the numbers of those that hold keys.
+func databases(c *conn) (dbs []int, err error) {
+	r, err := c.do("INFO", "keyspace")
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(r.str)) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, "db")); err == nil && strings.HasPrefix(name, "db") {
+			dbs = append(dbs, n)
+		}
+	}
+	return dbs, nil
+}
+
+// files imports what a file or a directory holds.
+func (m *importer) files() error {
+	names := []string{m.ImportOptions.Source}
+	st, err := os.Stat(names[0])
+	if err != nil {
+		return err
+	}
+	if st.IsDir() || strings.HasSuffix(names[0], ".manifest") {
+		if names, err = persist.DataFiles(persist.OSDisk, names[0]); err != nil {
+			return err
+		}
+	}
+	var total, before int64
+	for _, name := range names {
+		st, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		total += st.Size()
+	}
+	w, err := newCommandWriter(m.target, m.mark(), &m.failed)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	for i, name := range names {
+		size, err := m.file(w, i, name, i == len(names)-1, before, total)
+		if err != nil {
+			return err
+		}
+		before += size
+	}
+	return w.forget()
+}
+
+// file imports one of the files.
+func (m *importer) file(w *commandWriter, i int, name string, last bool, before, total int64) (size int64, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	if i < w.at.file {
+		return st.Size(), nil
+	}
+	var head [9]byte
+	n, _ := f.ReadAt(head[:], 0)
+	from := int64(0)
+	if bytes.HasPrefix(head[:n], []byte("REDIS")) || bytes.HasPrefix(head[:n], []byte("VALKEY")) {
+		if from, err = m.snapshot(f, name, func(at int64) { m.show(Progress{Stage: "keys", Done: before + at, Total: total}) }); err != nil {
+			return 0, err
+		}
+	}
+	if w.at.file == i {
+		from = max(from, w.at.offset)
+	}
+	w.at.file, w.at.offset = i, from
+	r := &commandReader{r: io.NewSectionReader(f, 0, st.Size()), offset: from, whole: true}
+	for {
+		args, err := r.next()
+		switch {
+		case errors.Is(err, errTorn) && last:
+			m.Log("%s ends in the middle of a command, at offset %d: what is whole was imported", name, r.offset)
+			fallthrough
+		case errors.Is(err, io.EOF):
+			if w.multi {
+				m.Log("%s ends in the middle of a transaction, which is left out", name)
+				w.drop()
+			}
+			m.report.Commands = w.applied
+			err := w.commit()
+			m.report.Commands = w.applied
+			return st.Size(), err
+		case err != nil:
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		if err := w.add(args, r.offset); err != nil {
+			return 0, err
+		}
+		m.report.Commands = w.applied
+		m.show(Progress{Stage: "commands", Done: before + r.offset, Total: total})
+		if m.stopped() {
+			return 0, errStopped
+		}
+	}
+}
+
+// snapshot imports the keys of a snapshot, from the one on that the state says, and
+// returns where it ends.
+func (m *importer) snapshot(r io.Reader, name string, at func(int64)) (end int64, err error) {
+	if m.Loaded {
+		facts, err := persist.ReadSnapshot(r, name, func(*persist.SnapshotKey) error { return nil })
+		if err != nil {
+			return 0, err
+		}
+		return facts.Bytes, nil
+	}
+	w, err := newKeyWriter(m.target, m.Lanes, &m.failed)
+	if err != nil {
+		return 0, err
+	}
+	defer w.close()
+	counted := &countingReader{r: r}
+	seen := int64(0)
+	var payload []byte
+	facts, err := persist.ReadSnapshot(counted, name, func(k *persist.SnapshotKey) error {
+		if seen++; seen <= m.Keys {
+			return nil
+		}
+		if seen&63 == 0 { // the clock is not asked for each key
+			at(counted.n)
+			if m.stopped() {
+				return errStopped
+			}
+			if time.Since(m.saved) >= saveEvery {
+				if err := w.drain(); err != nil {
+					return err
+				}
+				m.Keys = seen - 1
+				if err := m.save(); err != nil {
+					return err
+				}
+			}
+		}
+		m.report.Keys++
+		if payload, err = k.AppendPayload(payload[:0]); err != nil {
+			m.failed.note(fmt.Sprintf("database %d, key %.80q", k.DB, k.Name), replyError(err.Error()))
+			return nil
+		}
+		err := w.put(k, payload)
+		if cap(payload) > 4*batchBytes {
+			payload = nil
+		}
+		return err
+	})
+	if err == nil {
+		err = w.drain()
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, code := range facts.Libraries {
+		if _, err := w.lanes[0].do("FUNCTION", "LOAD", "REPLACE", code); err != nil {
+			m.failed.note("a library of functions", err)
+		}
+	}
+	for _, code := range facts.Scripts {
+		if _, err := w.lanes[0].do("SCRIPT", "LOAD", code); err != nil {
+			m.failed.note("a script", err)
+		}
+	}
+	if err := m.failed.fatal(); err != nil {
+		return 0, err
+	}
+	m.Keys, m.Loaded = seen, true
+	return facts.Bytes, m.save()
+}
+
+// countingReader counts what was read.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// spool is the stream of a server on its way through a file. One goroutine writes.
+type spool struct {
+	*os.File
+	mu   sync.Mutex // protects size and err
+	size int64
+	err  error // why no more comes
+	more chan struct{}
+}
+
+func (s *spool) put(b []byte) error {
+	_, err := s.Write(b)
+	s.mu.Lock()
+	s.size += int64(len(b))
+	s.mu.Unlock()
+	s.wake()
+	return err
+}
+
+func (s *spool) end(err error) {
+	s.mu.Lock()
+	s.err = err
+	s.mu.Unlock()
+	s.wake()
+}
+
+func (s *spool) wake() {
+	select {
+	case s.more <- struct{}{}:
+	default:
+	}
+}
+
+func (s *spool) state() (size int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.size, s.err
+}
+
+// live imports what a server holds, and what changes there meanwhile.
+func (m *importer) live() error {
+	source, err := ParseAddress(m.ImportOptions.Source, m.SourceLogin)
+	if err != nil {
+		return err
+	}
+	stream, err := os.OpenFile(filepath.Join(m.Work, streamName), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	st, err := stream.Stat()
+	if err != nil {
+		return err
+	}
+	s := &spool{File: stream, size: st.Size(), more: make(chan struct{}, 1)}
+	path := filepath.Join(m.Work, snapshotName)
+	link, err := m.connect(source, s, path)
+	if err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	defer func() { // whoever receives is not left behind with a closed file
+		link.Close()
+		<-ended
+	}()
+	go func() {
+		defer close(ended)
+		s.end(link.receiveStream(s))
+	}()
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fst, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	_, err = m.snapshot(f, path, func(at int64) {
+		size, _ := s.state()
+		m.show(Progress{Stage: "keys", Done: at, Total: fst.Size(), Behind: size})
+	})
+	if err != nil {
+		return err
+	}
+	w, err := newCommandWriter(m.target, m.mark(), &m.failed)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	return m.stream(w, s, source)
+}
+
+// connect has the source send what is missing: the snapshot, which is received into the
+// file, or only what follows what is there.
+func (m *importer) connect(source *Address, s *spool, path string) (*sourceLink, error) {
+	size, _ := s.state()
+	history, offset := "?", int64(-1)
+	if m.Received {
+		history, offset = m.History, m.Offset+size+1
+	}
+	link, err := follow(source, history, offset)
+	if err != nil {
+		return nil, err
+	}
+	if link.history == "" {
+		return link, nil
+	}
+	if m.Received {
+		link.Close()
+		return nil, fmt.Errorf("%s has forgotten what came after the place where this import was. Empty the target, remove %s and begin again", source, m.Work)
+	}
+	if size > 0 { // of a connection that was lost before the snapshot was whole
+		if err := s.Truncate(0); err != nil {
+			return nil, err
+		}
+		s.size = 0
+	}
+	m.Log("Receiving a snapshot of %s", source)
+	err = link.receiveSnapshot(path, func(done, total int64) { m.show(Progress{Stage: "snapshot", Done: done, Total: total}) })
+	if err == nil {
+		m.History, m.Offset, m.Received = link.history, link.offset, true
+		err = m.save()
+	}
+	if err != nil {
+		link.Close()
+		return nil, err
+	}
+	return link, nil
+}
+
+// stream applies what changes at the source until it is the end.
+func (m *importer) stream(w *commandWriter, s *spool, source *Address) error {
+	r := &commandReader{r: s, offset: w.at.offset}
+	goal := int64(-1) // offset in the stream at which it ends
+	for {
+		args, err := r.next()
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTorn) {
+			return fmt.Errorf("the stream of %s: %w", source, err)
+		}
+		size, gone := s.state()
+		m.report.Commands = w.applied
+		m.show(Progress{Stage: "stream", Behind: size - r.offset})
+		if err == nil {
+			if err := w.add(args, r.offset); err != nil {
+				return err
+			}
+			continue
+		}
+		if !w.multi {
+			if err := w.commit(); err != nil {
+				return err
+			}
+			m.report.Commands = w.applied
+		}
+		switch {
+		case goal >= 0 && r.offset >= goal && !w.multi:
+			return w.forget()
+		case goal < 0 && (!m.Follow || m.stopped()):
+			if goal, err = m.goal(source); err != nil {
+				return err
+			}
+			continue
+		case m.stopped() && goal < 0:
+			return errStopped
+		}
+		if gone != nil {
+			return fmt.Errorf("the connection to %s: %w; the same command goes on from here", source, gone)
+		}
+		select {
+		case <-s.more:
+		case <-time.After(showEvery):
+		}
+	}
+}
+
+// goal is where the stream of the source is now, counted from the snapshot.
+func (m *importer) goal(source *Address) (int64, error) {
+	c, err := source.dial()
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	r, err := c.do("INFO", "replication")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(r.str)) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "master_repl_offset:"); ok {
+			n, err := strconv.ParseInt(text, 10, 64)
+			return max(0, n-m.Offset), err
+		}
+	}
+	return 0, fmt.Errorf("%s does not say where its stream is", source)
+}

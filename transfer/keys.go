@@ -1,0 +1,239 @@
+package transfer
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"kvd/persist"
+	"kvd/resp/wire"
+)
+
+const (
+	// lanesDefault is over how many connections keys are brought into a server: one for each
+	// event loop that takes them.
+	lanesDefault = 4
+	// batchBytes is how much is sent before its replies are read.
+	batchBytes = 256 << 10
+	// batchesAhead is how many batches of a connection are under way.
+	batchesAhead = 4
+	// failuresNamed is how many of the commands that failed are named in the report.
+	failuresNamed = 10
+)
+
+// failures counts what a server has refused.
+type failures struct {
+	mu    sync.Mutex // protects what follows
+	n     int64
+	named []string
+	err   error // why nothing more can be sent
+}
+
+// note counts an error of what; one that ends everything is kept.
+func (f *failures) note(what string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fatal(err) {
+		if f.err == nil {
+			f.err = fmt.Errorf("%s: %w", what, err)
+		}
+		return
+	}
+	if f.n++; len(f.named) < failuresNamed {
+		f.named = append(f.named, fmt.Sprintf("%s: %v", what, err))
+	}
+}
+
+func (f *failures) fatal() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// keyWriter brings keys into a server, over several connections side by side. One
+// goroutine calls its methods.
+type keyWriter struct {
+	lanes  []*lane
+	next   int
+	failed *failures
+	flying sync.WaitGroup // batches whose replies have not come
+	wait   sync.WaitGroup // the goroutines
+}
+
+// lane is one of the connections.
+type lane struct {
+	*conn
+	batch  *batch
+	full   chan *batch // to be sent
+	sent   chan *batch // whose replies are to come
+	spare  chan *batch
+	broken bool // of the goroutine that receives
+}
+
+// batch is a run of RESTORE commands.
+type batch struct {
+	buf   []byte
+	names []byte // of the keys, one behind the other
+	ends  []int  // where they end
+	db    int
+}
+
+func newKeyWriter(a *Address, lanes int, failed *failures) (*keyWriter, error) {
+	w := &keyWriter{failed: failed}
+	for range lanes {
+		c, err := a.dial()
+		if err != nil {
+			w.close()
+			return nil, err
+		}
+		l := &lane{conn: c, batch: new(batch), full: make(chan *batch, 1), sent: make(chan *batch, batchesAhead), spare: make(chan *batch, batchesAhead+2)}
+		w.lanes = append(w.lanes, l)
+		w.wait.Go(func() { w.sender(l) })
+		w.wait.Go(func() { w.receiver(l) })
+	}
+	return w, nil
+}
+
+// close ends the connections; what is under way is not waited for.
+func (w *keyWriter) close() {
+	for _, l := range w.lanes {
+		l.Close()
+		close(l.full)
+	}
+	w.wait.Wait()
+}
+
+func (w *keyWriter) sender(l *lane) {
+	defer close(l.sent)
+	for b := range l.full {
+		if w.failed.fatal() == nil {
+			if _, err := l.bw.Write(b.buf); err != nil {
+				w.failed.note("the connection to the target", err)
+			} else if err := l.flush(); err != nil {
+				w.failed.note("the connection to the target", err)
+			}
+		}
+		l.sent <- b
+	}
+}
+
+func (w *keyWriter) receiver(l *lane) {
+	for b := range l.sent {
+		from := 0
+		l.SetReadDeadline(time.Now().Add(replyTimeout))
+		for _, end := range b.ends {
+			if l.broken {
+				break
+			}
+			r, err := l.value(0)
+			if err != nil {
+				l.broken = true
+				w.failed.note("the connection to the target", err)
+			} else if err := r.err(); err != nil {
+				w.failed.note(fmt.Sprintf("database %d, key %.80q", b.db, b.names[from:end]), err)
+			}
+			from = end
+		}
+		*b = batch{buf: b.buf[:0], names: b.names[:0], ends: b.ends[:0]}
+		if cap(b.buf) > 4*batchBytes {
+			b.buf = nil
+		}
+		select {
+		case l.spare <- b:
+		default:
+		}
+		w.flying.Done()
+	}
+}
+
+// put has a key restored, in place of one that is there.
+func (w *keyWriter) put(k *persist.SnapshotKey, payload []byte) error {
+	if w.lanes[0].db != k.DB {
+		if err := w.use(k.DB); err != nil {
+			return err
+		}
+	}
+	l := w.lanes[w.next]
+	b := l.batch
+	b.db = k.DB
+	b.names = append(b.names, k.Name...)
+	b.ends = append(b.ends, len(b.names))
+	args := 5
+	if k.Deadline != 0 {
+		args++
+	}
+	if k.Idle >= 0 || k.Freq >= 0 {
+		args += 2
+	}
+	b.buf = wire.AppendHeader(b.buf, '*', int64(args))
+	b.bulk("RESTORE")
+	b.bulk(k.Name)
+	b.bulk(strconv.AppendInt(nil, k.Deadline, 10))
+	b.bulk(payload)
+	b.bulk("REPLACE")
+	if k.Deadline != 0 {
+		b.bulk("ABSTTL")
+	}
+	switch {
+	case k.Freq >= 0:
+		b.bulk("FREQ")
+		b.bulk(strconv.Itoa(k.Freq))
+	case k.Idle >= 0:
+		b.bulk("IDLETIME")
+		b.bulk(strconv.FormatInt(k.Idle, 10))
+	}
+	if len(b.buf) >= batchBytes {
+		w.hand(l)
+		if w.next++; w.next == len(w.lanes) {
+			w.next = 0
+		}
+	}
+	return w.failed.fatal()
+}
+
+// bulk appends an argument.
+func (b *batch) bulk(arg any) {
+	switch a := arg.(type) {
+	case string:
+		b.buf = append(append(wire.AppendHeader(b.buf, '$', int64(len(a))), a...), "\r\n"...)
+	case []byte:
+		b.buf = append(append(wire.AppendHeader(b.buf, '$', int64(len(a))), a...), "\r\n"...)
+	}
+}
+
+// hand sends what a lane has.
+func (w *keyWriter) hand(l *lane) {
+	if len(l.batch.ends) == 0 {
+		return
+	}
+	w.flying.Add(1)
+	l.full <- l.batch
+	select {
+	case l.batch = <-l.spare:
+	default:
+		l.batch = new(batch)
+	}
+}
+
+// drain waits until all that was put is there.
+func (w *keyWriter) drain() error {
+	for _, l := range w.lanes {
+		w.hand(l)
+	}
+	w.flying.Wait()
+	return w.failed.fatal()
+}
+
+// use selects a database on all connections, when nothing is under way.
+func (w *keyWriter) use(db int) error {
+	if err := w.drain(); err != nil {
+		return err
+	}
+	for _, l := range w.lanes {
+		if err := l.use(db); err != nil {
+			return fmt.Errorf("database %d: %w", db, err)
+		}
+	}
+	return nil
+}

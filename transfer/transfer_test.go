@@ -1,0 +1,500 @@
+package transfer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kvd"
+	"kvd/persist"
+)
+
+// open starts a server with a directory of its own, which listens at a unix socket.
+func open(t *testing.T, directives ...string) (s *kvd.Server, address string) {
+	t.Helper()
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "s")
+	s, err := kvd.Open(kvd.Options{Directives: append([]string{"dir " + dir, "unixsocket " + socket, "enable-debug-command yes", "repl-diskless-sync-delay 0"}, directives...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s, "unix://" + socket
+}
+
+// client runs commands, whose errors fail the test.
+type client struct {
+	*conn
+	t testing.TB
+}
+
+func dial(t testing.TB, address string) *client {
+	t.Helper()
+	a, err := ParseAddress(address, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := a.dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return &client{c, t}
+}
+
+func (c *client) run(line string) reply {
+	c.t.Helper()
+	r, err := c.do(strings.Fields(line)...)
+	if err != nil {
+		c.t.Fatalf("%s: %v", line, err)
+	}
+	return r
+}
+
+// fill writes keys of every type, into two databases.
+func fill(c *client, keys int) {
+	for i := range keys {
+		n := strconv.Itoa(i)
+		c.run("SELECT " + []string{"0", "3"}[i%2])
+		switch i % 8 {
+		case 0:
+			c.run("SET s" + n + " " + strings.Repeat("v", i%200+1))
+		case 1:
+			c.run("RPUSH l" + n + " a b c " + n)
+		case 2:
+			c.run("SADD i" + n + " 1 2 3 " + n)
+		case 3:
+			c.run("SADD t" + n + " a b c " + n)
+		case 4:
+			c.run("ZADD z" + n + " 1.5 a 2.5 b inf c")
+		case 5:
+			c.run("HSET h" + n + " f " + n + " g " + n)
+		case 6:
+			c.run("XADD x" + n + " 1-" + n + "1 f v")
+			c.run("XGROUP CREATE x" + n + " g 0")
+			c.run("XREADGROUP GROUP g c STREAMS x" + n + " >")
+		case 7:
+			c.run("SET d" + n + " v PXAT " + strconv.FormatInt(time.Now().Add(time.Hour).UnixMilli()+int64(i), 10))
+			c.run("HSET e" + n + " f v")
+			c.run("HPEXPIREAT e" + n + " " + strconv.FormatInt(time.Now().Add(time.Hour).UnixMilli(), 10) + " FIELDS 1 f")
+		}
+	}
+}
+
+// options are those of an import in a test.
+func options(t testing.TB, source, target string) ImportOptions {
+	return ImportOptions{Source: source, Target: target, Work: filepath.Join(t.TempDir(), "work"), Log: t.Logf, Stop: make(chan struct{})}
+}
+
+func importAll(t *testing.T, o ImportOptions) *ImportReport {
+	t.Helper()
+	r, err := Import(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Failed > 0 {
+		t.Fatalf("%d failed: %q", r.Failed, r.Failures)
+	}
+	if _, err := os.Stat(o.Work); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is left behind: %v", o.Work, err)
+	}
+	return r
+}
+
+// equal compares two sides.
+func equal(t *testing.T, a, b string) *CompareReport {
+	t.Helper()
+	r, err := Compare(CompareOptions{A: a, B: b, Rounds: 1, Differs: func(d Difference) { t.Errorf("database %d, %s %q: %s", d.DB, d.Type, d.Key, d.What) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Differs {
+		t.Error("the libraries of functions differ")
+	}
+	return r
+}
+
+const library = "#!lua name=lib\nredis.register_function('f', function() return 1 end)"
+
+func TestImportServer(t *testing.T) {
+	_, from := open(t)
+	_, to := open(t)
+	source := dial(t, from)
+	fill(source, 400)
+	if _, err := source.do("FUNCTION", "LOAD", library); err != nil {
+		t.Fatal(err)
+	}
+	for _, scan := range []bool{false, true} {
+		o := options(t, from, to)
+		o.Scan, o.Replace = scan, scan
+		r := importAll(t, o)
+		if r.Keys != 450 {
+			t.Errorf("scan %v: %d keys", scan, r.Keys)
+		}
+		if r := equal(t, from, to); r.Keys != 450 {
+			t.Errorf("scan %v: %d keys were compared", scan, r.Keys)
+		}
+	}
+	if r := dial(t, to).run("CONFIG GET import-mode"); string(r.elems[1].str) != "no" {
+		t.Error("the target is left in import mode")
+	}
+	o := options(t, from, to)
+	if _, err := Import(o); err == nil || !strings.Contains(err.Error(), "--replace") {
+		t.Errorf("into a server that has keys: %v", err)
+	}
+}
+
+// TestImportUnderLoad counts up at the source while an import runs, is interrupted and goes
+// on: no step is missed, and none is done twice.
+func TestImportUnderLoad(t *testing.T) {
+	_, from := open(t)
+	_, to := open(t)
+	fill(dial(t, from), 2000)
+	over := make(chan struct{})
+	var writers sync.WaitGroup
+	defer func() {
+		select {
+		case <-over:
+		default:
+			close(over)
+		}
+		writers.Wait()
+	}()
+	// What is prolonged before it is over must not be missing because it was late here.
+	source := dial(t, from)
+	for i := range 50 {
+		source.run(fmt.Sprintf("SET late%d v PX %d", i, 400+i))
+	}
+	writers.Go(func() {
+		c := dial(t, from)
+		for i := 0; ; i++ {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			c.run("SELECT " + strconv.Itoa(i%3))
+			c.run("INCR n")
+			c.run("MULTI")
+			c.run("LPUSH q " + strconv.Itoa(i))
+			c.run("LTRIM q 0 50")
+			c.run("EXEC")
+			c.run("PERSIST late" + strconv.Itoa(i%50))
+			c.run("APPEND log x")
+		}
+	})
+	o := options(t, from, to)
+	o.Follow = true
+	for i := range 6 {
+		stop := make(chan struct{})
+		o.Stop = stop
+		stage := ""
+		var once sync.Once
+		o.Progress = func(p Progress) {
+			stage = p.Stage
+			if p.Stage == "stream" && i < 5 && p.Commands > int64(i) || i == 0 && p.Stage == "keys" {
+				once.Do(func() { breakLink(t, to) })
+			}
+			if p.Stage == "stream" && i == 5 {
+				once.Do(func() { close(over); writers.Wait(); close(stop) })
+			}
+		}
+		_, err := Import(o)
+		if i < 5 && err == nil {
+			t.Fatalf("round %d: the import was not interrupted", i)
+		}
+		if i == 5 && err != nil {
+			t.Fatalf("in the stage %s: %v", stage, err)
+		}
+	}
+	equal(t, from, to)
+	if r := dial(t, to).run("KEYS kvd:import:*"); len(r.elems) > 0 {
+		t.Errorf("%q is left behind", r.elems[0].str)
+	}
+}
+
+// breakLink ends the connections of an import at the target.
+func breakLink(t testing.TB, to string) {
+	dial(t, to).run("CLIENT KILL TYPE normal")
+}
+
+func TestImportFiles(t *testing.T) {
+	for _, commands := range []string{"yes", "no"} {
+		s, from := open(t, "appendonly yes", "aof-use-rdb-preamble "+commands, "auto-aof-rewrite-percentage 0")
+		source := dial(t, from)
+		fill(source, 200)
+		source.run("BGREWRITEAOF")
+		for deadline := time.Now().Add(20 * time.Second); !strings.Contains(string(source.run("INFO persistence").str), "aof_rewrite_in_progress:0"); {
+			if time.Now().After(deadline) {
+				t.Fatal("the rewrite does not end")
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		source.run("SELECT 5")
+		for range 500 {
+			source.run("INCR n")
+		}
+		source.run("SAVE")
+		dir := filepath.Join(filepath.Dir(strings.TrimPrefix(from, "unix://")))
+		expect := copyOf(t, dir)
+		s.Close()
+		_, to := open(t)
+		importAll(t, options(t, filepath.Join(dir, "dump.rdb"), to))
+		equal(t, expect, to)
+		equal(t, filepath.Join(dir, "dump.rdb"), to)
+		dial(t, to).run("FLUSHALL")
+		importAll(t, options(t, filepath.Join(dir, "appendonlydir"), to))
+		equal(t, expect, to)
+	}
+}
+
+// copyOf copies a data directory's log.
+func copyOf(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(filepath.Join(dir, "appendonlydir"))); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+func TestImportCommands(t *testing.T) {
+	_, to := open(t)
+	file := filepath.Join(t.TempDir(), "commands")
+	text := "SET a 1\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\nSELECT 2\nset 'b c' \"x\\ny\"\nnosuch command\nLPUSH a\n\nLPUSH l 1 2\nINCR l\nSET last 1"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Import(options(t, file, to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Failed != 3 || len(r.Failures) != 3 {
+		t.Errorf("%d failed: %q", r.Failed, r.Failures)
+	}
+	c := dial(t, to)
+	if got := c.run("GET a"); string(got.str) != "2" {
+		t.Errorf("a is %q", got.str)
+	}
+	c.run("SELECT 2")
+	if got, _ := c.do("GET", "b c"); string(got.str) != "x\ny" {
+		t.Errorf("b c is %q", got.str)
+	}
+	if got := c.run("LLEN l"); got.n != 2 {
+		t.Errorf("l has %d elements", got.n)
+	}
+	if got := c.run("GET last"); string(got.str) != "1" {
+		t.Errorf("last is %q", got.str)
+	}
+	if err := os.WriteFile(file, []byte("SELECT 16\nSET a 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, file, to)
+	o.Replace = true
+	if _, err := Import(o); err == nil || !strings.Contains(err.Error(), "database 16") {
+		t.Errorf("a database that the target does not have: %v", err)
+	}
+}
+
+func TestCompareTells(t *testing.T) {
+	_, a := open(t)
+	_, b := open(t)
+	ca, cb := dial(t, a), dial(t, b)
+	fill(ca, 100)
+	importAll(t, options(t, a, b))
+	for _, c := range []*client{ca, cb} {
+		c.run("SELECT 1")
+		c.run("CONFIG SET hash-max-listpack-entries 512")
+		c.run("HSET form f v g w")
+		c.run("SADD ints 1 2 3")
+		c.run("XADD x 1-1 f v")
+	}
+	equal(t, a, b)
+	// Another form of the same values is no difference.
+	cb.run("SADD ints x")
+	cb.run("SREM ints x")
+	cb.run("CONFIG SET hash-max-listpack-entries 1")
+	cb.run("DEL form")
+	cb.run("HSET form g w f v")
+	equal(t, a, b)
+	for _, line := range []string{"SET one 1", "SET value 1", "SET type 1", "SET dead 1 PX 10000000", "XGROUP CREATE x g 0"} {
+		ca.run(line)
+	}
+	for _, line := range []string{"SET two 1", "SET value 2", "LPUSH type 1", "SET dead 1 PX 20000000"} {
+		cb.run(line)
+	}
+	var got []string
+	r, err := Compare(CompareOptions{A: a, B: b, Rounds: 1, Differs: func(d Difference) {
+		what, _, _ := strings.Cut(d.What, ":")
+		got = append(got, fmt.Sprintf("%d %s %s %s", d.DB, d.Type, d.Key, what))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(got)
+	want := []string{"1 stream x groups, or the last id", "1 string dead deadlines", "1 string one only the first has it", "1 string two only the second has it",
+		"1 string type types", "1 string value values"}
+	if !slices.Equal(got, want) || r.Differ != 6 || r.ByType["string"] != 5 {
+		t.Errorf("%q, %+v", got, r)
+	}
+	if _, err := ca.do("FUNCTION", "LOAD", library); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Compare(CompareOptions{A: a, B: b}); err != nil || !r.Differs {
+		t.Errorf("a library on one side: %+v, %v", r, err)
+	}
+}
+
+func TestBackup(t *testing.T) {
+	_, from := open(t)
+	fill(dial(t, from), 300)
+	dir := filepath.Join(t.TempDir(), "backup")
+	r, err := Backup(BackupOptions{Source: from, Dir: dir})
+	if err != nil || r.Err != nil {
+		t.Fatal(err, r)
+	}
+	equal(t, from, dir)
+	restored := filepath.Join(t.TempDir(), "data")
+	if _, err := persist.Restore(persist.OSDisk, dir, restored, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, from, restored)
+	if _, err := Backup(BackupOptions{Source: from, Dir: dir}); err == nil {
+		t.Error("a backup into a directory that is not empty")
+	}
+}
+
+// TestRestoreUntil restores each of a hundred seconds of a log, and compares with what was
+// there then.
+func TestRestoreUntil(t *testing.T) {
+	const begin, seconds = 1_700_000_000, 100
+	r := rand.New(rand.NewPCG(1, 2))
+	model := map[string]int{}
+	var states []map[string]int // by second
+	var files [3]bytes.Buffer
+	for s := range seconds {
+		f := &files[s*len(files)/seconds]
+		if s%7 != 3 { // a second without writes has no stamp
+			fmt.Fprintf(f, "#TS:%d\r\n", begin+s)
+			for range r.IntN(5) + 1 {
+				key := "k" + strconv.Itoa(r.IntN(20))
+				switch r.IntN(4) {
+				case 0:
+					fmt.Fprintf(f, "*2\r\n$3\r\nDEL\r\n$%d\r\n%s\r\n", len(key), key)
+					delete(model, key)
+				case 1:
+					fmt.Fprintf(f, "*1\r\n$5\r\nMULTI\r\n*2\r\n$4\r\nINCR\r\n$%d\r\n%s\r\n*2\r\n$4\r\nINCR\r\n$1\r\nm\r\n*1\r\n$4\r\nEXEC\r\n", len(key), key)
+					model[key]++
+					model["m"]++
+				default:
+					fmt.Fprintf(f, "*2\r\n$4\r\nINCR\r\n$%d\r\n%s\r\n", len(key), key)
+					model[key]++
+				}
+			}
+		}
+		now := map[string]int{}
+		for k, v := range model {
+			now[k] = v
+		}
+		states = append(states, now)
+	}
+	dir := filepath.Join(t.TempDir(), "appendonlydir")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	manifest := ""
+	for i := range files {
+		name := fmt.Sprintf("log.%d.incr.aof", i+1)
+		manifest += fmt.Sprintf("file %s seq %d type i\n", name, i+1)
+		if err := os.WriteFile(filepath.Join(dir, name), files[i].Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "log.manifest"), []byte(manifest), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for s, want := range states {
+		to := filepath.Join(t.TempDir(), "to")
+		if _, err := persist.Restore(persist.OSDisk, dir, to, time.Unix(int64(begin+s), 999e6)); err != nil {
+			t.Fatalf("second %d: %v", s, err)
+		}
+		srv, err := kvd.Open(kvd.Options{Directives: []string{"dir " + to, "appendonly yes", "appendfilename log", "auto-aof-rewrite-percentage 0"}})
+		if err != nil {
+			t.Fatalf("second %d: %v", s, err)
+		}
+		nc, err := srv.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &client{newConn(nc), t}
+		if n := c.run("DBSIZE").n; n != int64(len(want)) {
+			t.Errorf("second %d: %d keys, want %d", s, n, len(want))
+		}
+		for k, v := range want {
+			if got := c.run("GET " + k); string(got.str) != strconv.Itoa(v) {
+				t.Errorf("second %d: %s is %q, want %d", s, k, got.str, v)
+			}
+		}
+		srv.End()
+	}
+	if _, err := persist.Restore(persist.OSDisk, dir, filepath.Join(t.TempDir(), "newest"), time.Time{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	s, from := open(t, "appendonly yes")
+	c := dial(t, from)
+	c.run("SET a 1")
+	c.run("BGSAVE")
+	dir := filepath.Dir(strings.TrimPrefix(from, "unix://"))
+	s.Close()
+	for name, until := range map[string]time.Time{"no time stamps": time.Now(), "after the moment": time.Unix(1e9, 0)} {
+		if _, err := persist.Restore(persist.OSDisk, dir, filepath.Join(t.TempDir(), "to"), until); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := persist.Restore(persist.OSDisk, dir, full, time.Time{}); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("into a directory with a file: %v", err)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for text, want := range map[string]string{"redis://h": "h:6379 - -", "redis://u:p%40@h:1": "h:1 u p@", "redis://:p@[::1]:2": "[::1]:2 - p", "unix:///a/b": "/a/b - -"} {
+		a, err := ParseAddress(text, "")
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		dash := func(s string) string {
+			if s == "" {
+				return "-"
+			}
+			return s
+		}
+		if got := a.host + " " + dash(a.user) + " " + dash(a.password); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+	if a, err := ParseAddress("redis://h", "me:secret"); err != nil || a.user != "me" || a.password != "secret" || strings.Contains(a.String(), "secret") {
+		t.Errorf("%+v, %v", a, err)
+	}
+	for _, text := range []string{"h:6379", "http://h", "redis://h/3", "redis://h:x"} {
+		if _, err := ParseAddress(text, ""); err == nil {
+			t.Errorf("%s passes", text)
+		}
+	}
+}
