@@ -78,7 +78,25 @@ func (t *Table) Embed(k string, v Value) { _ = t.set(nil, stringValue(k), v) }
 // Errorf raises an error with the position of the Lua function that called the
 // running Go function, if it was one, as luaL_error does.
 func (s *State) Errorf(format string, args ...any) error {
-	return s.Throw(stringValue(s.Where(1) + fmt.Sprintf(format, args...)))
+	for _, a := range args {
+		if text, ok := a.(string); ok && len(text) >= longText {
+			msg, err := aside(s, func() string { return fmt.Sprintf(format, args...) })
+			if err != nil {
+				return err
+			}
+			return s.throwAt(1, msg)
+		}
+	}
+	return s.throwAt(1, fmt.Sprintf(format, args...))
+}
+
+// throwAt raises an error with a message, which may be long, and the position at the level.
+func (s *State) throwAt(level int, msg string) error {
+	v, err := s.joined(s.Where(level), msg)
+	if err != nil {
+		return err
+	}
+	return s.Throw(v)
 }
 
 // ArgError says that the argument with the index i (0 is the first) is bad:
@@ -130,8 +148,8 @@ func (s *State) ArgNumber(w []Value, n, i int) (float64, error) {
 		if w[i].isNumber() {
 			return w[i].num(), nil
 		}
-		if f, ok := w[i].ToNumber(); ok {
-			return f, nil
+		if f, ok, err := s.number(w[i]); ok || err != nil {
+			return f, err
 		}
 	}
 	return 0, s.TypeError(w, n, i, "number")

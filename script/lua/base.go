@@ -53,10 +53,12 @@ func baseAssert(s *State, w []Value, n int) (int, error) {
 		return 0, err
 	}
 	// The message is a C string: a zero byte ends it.
-	if i := strings.IndexByte(msg, 0); i >= 0 {
+	if i, err := s.indexByte(msg, 0); err != nil {
+		return 0, err
+	} else if i >= 0 {
 		msg = msg[:i]
 	}
-	return 0, s.Errorf("%s", msg)
+	return 0, s.throwAt(1, msg)
 }
 
 func baseCollect(s *State, w []Value, n int) (int, error) {
@@ -75,7 +77,11 @@ func baseCollect(s *State, w []Value, n int) (int, error) {
 	case "stop", "restart", "collect", "setpause", "setstepmul":
 		w[0] = numberValue(0)
 	default:
-		return 0, s.ArgError(0, "invalid option '"+opt+"'")
+		msg, err := aside(s, func() string { return "invalid option '" + opt + "'" })
+		if err != nil {
+			return 0, err
+		}
+		return 0, s.ArgError(0, msg)
 	}
 	return 1, nil
 }
@@ -103,12 +109,14 @@ func baseError(s *State, w []Value, n int) (int, error) {
 	v := Arg(w, n, 0)
 	if isText(v) && int32(level) > 0 {
 		b := s.appendWhere(s.Scratch(), int(int32(level)))
-		if len(b) == 0 && v.isKind(KindString) {
-			s.PutScratch(b)
-			return 0, s.Throw(v)
+		switch {
+		case len(b) == 0 && v.isKind(KindString):
+		case v.isKind(KindString):
+			v, err = s.joined(string(b), v.str())
+		default:
+			b, _ = AppendValue(b, v)
+			v, err = s.NewString(b)
 		}
-		b, _ = AppendValue(b, v)
-		v, err = s.NewString(b)
 		s.PutScratch(b)
 		if err != nil {
 			return 0, err
@@ -225,7 +233,7 @@ func (s *State) load(src string, more func() (string, error), name string) (int,
 		return 0, err
 	}
 	// The name may be a view of memory that the script's strings share.
-	p, err := compile(src, more, strings.Clone(name), s.th.calls, s.Step)
+	p, err := compile(src, more, strings.Clone(shownName(name)), s.th.calls, s)
 	w := s.Window()
 	if err != nil {
 		if e, ok := err.(*Error); ok {
@@ -280,8 +288,9 @@ func baseRawequal(s *State, w []Value, n int) (int, error) {
 	if err := s.ArgAny(n, 1); err != nil {
 		return 0, err
 	}
-	w[0] = boolValue(RawEquals(w[0], w[1]))
-	return 1, nil
+	same, err := s.rawEquals(w[0], w[1])
+	w[0] = boolValue(same)
+	return 1, err
 }
 
 func baseRawget(s *State, w []Value, n int) (int, error) {
@@ -341,7 +350,10 @@ func baseTonumber(s *State, w []Value, n int) (int, error) {
 		if err := s.ArgAny(n, 0); err != nil {
 			return 0, err
 		}
-		f, ok := w[0].ToNumber()
+		f, ok, err := s.number(w[0])
+		if err != nil {
+			return 0, err
+		}
 		if ok {
 			w[0] = numberValue(f)
 		} else {
@@ -356,7 +368,10 @@ func baseTonumber(s *State, w []Value, n int) (int, error) {
 	if base := int32(base); base < 2 || base > 36 {
 		return 0, s.ArgError(1, "base out of range")
 	}
-	f, ok := ParseBase(str, int(int32(base)))
+	f, ok, err := s.parseBase(str, int(int32(base)))
+	if err != nil {
+		return 0, err
+	}
 	w[0] = Nil
 	if ok {
 		w[0] = numberValue(f)

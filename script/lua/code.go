@@ -305,16 +305,40 @@ func (f *funcState) addConst(k constKey, v Value) int {
 	if i, ok := f.consts[k]; ok {
 		return i
 	}
+	i := f.appendConst(v)
+	f.consts[k] = i
+	return i
+}
+
+func (f *funcState) appendConst(v Value) int {
 	i := len(f.p.consts)
 	if i > maxBx {
 		f.lex.syntaxError("constant table overflow")
 	}
-	f.consts[k] = i
 	f.p.consts = append(f.p.consts, v)
 	return i
 }
 
+// longConst is stringConst of a string whose hash would take long.
+func (f *funcState) longConst(s string) int {
+	v := stringValue(s)
+	for i, c := range f.p.consts {
+		if c.n != v.n || !c.isKind(KindString) {
+			continue
+		}
+		if same, err := f.lex.s.rawEquals(c, v); err != nil {
+			panic(stopped{err})
+		} else if same {
+			return i
+		}
+	}
+	return f.appendConst(stringValue(f.lex.copied(v.bytes())))
+}
+
 func (f *funcState) stringConst(s string) int {
+	if len(s) >= longText {
+		return f.longConst(s)
+	}
 	k := constKey{kind: KindString, str: s}
 	if i, ok := f.consts[k]; ok {
 		return i

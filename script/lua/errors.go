@@ -200,10 +200,17 @@ func (s *State) unwind(err error) (done bool, _ error) {
 			return s.finish(at, 2), nil
 		}
 		if isText(s.thrown) {
-			b := s.appendWhere(s.Scratch(), 1)
-			b, _ = AppendValue(b, s.thrown)
-			v, e := s.NewString(b)
-			s.PutScratch(b)
+			thrown := s.thrown
+			text := thrown
+			if thrown.isNumber() {
+				text = stringValue(string(AppendNumber(nil, thrown.num())))
+			}
+			v, e := s.joined(s.Where(1), text.str())
+			if e == ErrKilled {
+				err = e
+				continue
+			}
+			s.thrown = thrown
 			if e == nil {
 				s.thrown = v
 			}

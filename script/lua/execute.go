@@ -624,7 +624,10 @@ func (s *State) tailCall(f *frame, fn, n int) (done bool, err error) {
 
 func (s *State) forPrep(R []Value) error {
 	for i, what := range [3]string{"initial value", "limit", "step"} {
-		f, ok := R[i].ToNumber()
+		f, ok, err := s.number(R[i])
+		if err != nil {
+			return err
+		}
 		if !ok {
 			return s.runError("'for' " + what + " must be a number")
 		}

@@ -1,6 +1,9 @@
 package lua
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // token is a lexical element. Single characters are their own byte; what comes
 // after firstReserved has a spelling in tokenNames.
@@ -56,6 +59,9 @@ var reserved = func() map[string]token {
 	return m
 }()
 
+// maxReserved is the length of the longest reserved word.
+const maxReserved = len("function")
+
 // eoz is the character after the source's last one.
 const eoz = -1
 
@@ -88,12 +94,12 @@ type lexer struct {
 	more func() (string, error)
 	text []byte
 
-	// step, where it is not nil, is told of the work that is done, and may end it.
-	step    func(n int) error
-	counted int // the place up to which work was told
+	// s, where it is not nil, is the State whose run compiles: it counts the work, and may end it.
+	s       *State
+	counted int // the place up to which work was counted
 }
 
-// stopped carries an error of step or more to compile.
+// stopped carries an error of s or more to compile.
 type stopped struct{ err error }
 
 const tkNone token = 0
@@ -120,12 +126,47 @@ func (l *lexer) refill() bool {
 		return false
 	}
 	// What src has of the old bytes stays: they are never written to again.
-	l.text = append(l.text, piece...)
+	l.room(&l.text, len(piece))
+	at := len(l.text)
+	l.text = l.text[:at+len(piece)]
+	if err := copyAll(l.s, l.text[at:], stringValue(piece).bytes(), bytesPerStep); err != nil {
+		panic(stopped{err})
+	}
 	l.src = bytesValue(l.text).str()
 	return true
 }
 
+// room makes place for n bytes more. What is long grows aside.
+func (l *lexer) room(b *[]byte, n int) {
+	if cap(*b)-len(*b) >= n {
+		return
+	}
+	if old := *b; len(old)+n < longText {
+		*b = slices.Grow(old, n)
+	} else {
+		*b = beside(l, func() []byte { return slices.Grow(old, max(n, len(old))) })
+	}
+}
+
+// beside is aside; an interrupt ends the compilation.
+func beside[T any](l *lexer, work func() T) T {
+	v, err := aside(l.s, work)
+	if err != nil {
+		panic(stopped{err})
+	}
+	return v
+}
+
+// copied is b as a string of its own.
+func (l *lexer) copied(b []byte) string {
+	if len(b) < longText {
+		return string(b)
+	}
+	return beside(l, func() string { return string(b) })
+}
+
 func (l *lexer) save() {
+	l.room(&l.buf, 1)
 	l.buf = append(l.buf, byte(l.cur))
 	l.advance()
 }
@@ -179,12 +220,12 @@ func (l *lexer) fail(msg string, t token) {
 	if t != tkNone {
 		text := tokenText(t)
 		if t == tkName || t == tkString || t == tkNumber {
-			text = string(l.buf)
+			text = l.copied(l.buf)
 			if i := strings.IndexByte(text, 0); i >= 0 {
 				text = text[:i]
 			}
 		}
-		msg += " near '" + text + "'"
+		msg = beside(l, func() string { return msg + " near '" + text + "'" })
 	}
 	panic(syntaxError{msg})
 }
@@ -197,11 +238,11 @@ func isNewline(c int) bool {
 	return c == '\n' || c == '\r'
 }
 
-// count tells step what was read since the last time.
+// count counts what was read since the last time.
 func (l *lexer) count() {
-	if n := l.at - l.counted; n > 1000 && l.step != nil {
+	if n := l.at - l.counted; n > 1000 && l.s != nil {
 		l.counted = l.at
-		if err := l.step(n * 4); err != nil {
+		if err := l.s.Step(n * 4); err != nil {
 			panic(stopped{err})
 		}
 	}
@@ -285,9 +326,12 @@ func (l *lexer) lex(num *float64, str *string) token {
 					end = l.at
 				}
 				word := l.src[start:end]
+				l.room(&l.buf, len(word))
 				l.buf = append(l.buf, word...)
-				if t, ok := reserved[word]; ok {
-					return t
+				if len(word) <= maxReserved {
+					if t, ok := reserved[word]; ok {
+						return t
+					}
 				}
 				*str = word
 				return tkName
@@ -361,7 +405,7 @@ func (l *lexer) long(level int, what string) string {
 				if what == "comment" {
 					return "" // whose bytes were not kept
 				}
-				return string(l.buf[level+2 : len(l.buf)-level-2])
+				return l.copied(l.buf[level+2 : len(l.buf)-level-2])
 			}
 		case '\n', '\r':
 			l.buf = append(l.buf, '\n')
@@ -396,7 +440,7 @@ func (l *lexer) quoted() string {
 		}
 	}
 	l.save()
-	return string(l.buf[1 : len(l.buf)-1])
+	return l.copied(l.buf[1 : len(l.buf)-1])
 }
 
 func (l *lexer) escape() {
@@ -455,7 +499,10 @@ func (l *lexer) numeral() float64 {
 	for letter(l.cur) || digit(l.cur) || l.cur == '_' {
 		l.save()
 	}
-	f, ok := ParseNumber(string(l.buf))
+	f, ok, err := l.s.number(bytesValue(l.buf))
+	if err != nil {
+		panic(stopped{err})
+	}
 	if !ok {
 		l.fail("malformed number", tkNumber)
 	}
@@ -469,6 +516,24 @@ func ChunkID(name string) string { return chunkIDIn(name, 60) }
 // compilerRoom is the room for names in the compiler's own messages: 20 bytes more, as in the
 // reference implementation.
 const compilerRoom = 80
+
+// shownName is what a Proto keeps of a chunk's name, which may be megabytes of source: as much as
+// ChunkID looks at, and more than anybody reads.
+func shownName(name string) string {
+	const most = 4 << 10
+	if len(name) <= most {
+		return name
+	}
+	if i := strings.IndexByte(name, 0); i >= 0 && i <= most {
+		return name[:i]
+	} else if i > 0 {
+		name = name[:i]
+	}
+	if name[0] == '@' {
+		return "@" + name[len(name)-most:]
+	}
+	return name[:most]
+}
 
 // chunkIDIn is ChunkID in room bytes, with the zero byte that C has at the end.
 func chunkIDIn(name string, room int) string {

@@ -284,6 +284,13 @@ func (e *jsonEncoder) text(str string) error {
 	from := 0
 	for i := 0; i < len(str); i++ {
 		if jsonPlain[str[i]] {
+			if i&0x7fff == 0x7fff {
+				b = append(b, str[from:i]...)
+				from = i
+				if err := e.out.s.Step(0x8000 / 16); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		b = append(b, str[from:i]...)
@@ -546,7 +553,9 @@ func (d *jsonDecoder) errorAt(pos int, fault string) jsonToken {
 func (d *jsonDecoder) token() jsonToken {
 	text, i := d.text, d.pos
 	for i < len(text) && (text[i] == ' ' || text[i] == '\n' || text[i] == '\t' || text[i] == '\r') {
-		i++
+		if i++; i&0x7fff == 0 && !d.look() {
+			return jsonError
+		}
 	}
 	if d.steps += 1 + (i-d.pos)/16; d.steps >= 2000 {
 		n := d.steps
@@ -611,6 +620,12 @@ func (d *jsonDecoder) token() jsonToken {
 	return d.errorAt(i, "invalid token")
 }
 
+// look asks, in the midst of a long token, whether the run goes on.
+func (d *jsonDecoder) look() bool {
+	d.failed = d.s.Step(0x8000 / 8)
+	return d.failed == nil
+}
+
 // notJSON tells whether a number that strtod may read is none of JSON's.
 func (d *jsonDecoder) notJSON() bool {
 	p := d.text[d.pos:]
@@ -658,7 +673,11 @@ func (d *jsonDecoder) number() jsonToken {
 		d.value_ = Number(f)
 		return jsonNumber
 	}
-	f, end := strtod(text[d.pos:])
+	f, end, err := d.s.strtod(text[d.pos:])
+	if err != nil {
+		d.failed = err
+		return jsonError
+	}
 	if end == 0 {
 		return d.errorAt(d.pos, "invalid number")
 	}
@@ -673,10 +692,13 @@ func (d *jsonDecoder) string() jsonToken {
 	text := d.text
 	from := d.pos + 1
 	for i := from; i < len(text); i++ {
+		if i&0x7fff == 0 && i > from && !d.look() {
+			return jsonError
+		}
 		switch text[i] {
 		case '"':
 			d.pos = i + 1
-			d.steps += (i - from) / 32
+			d.steps += (i - from) & 0x7fff / 32
 			d.value_, d.failed = d.s.View(text, text[from:i])
 			if d.failed != nil {
 				return jsonError
@@ -724,7 +746,12 @@ func (d *jsonDecoder) escaped(from, i int) jsonToken {
 	if err := out.add(text[from:i]); err != nil {
 		return fail(err)
 	}
-	for {
+	for looked := i; ; {
+		if i-looked >= 0x8000 {
+			if looked = i; !d.look() {
+				return fail(d.failed)
+			}
+		}
 		if i >= len(text) || text[i] == 0 {
 			return fault(i, "unexpected end of string")
 		}

@@ -125,7 +125,11 @@ func stringBytes(s *State, w []Value, n int, fill func(to []byte, from string)) 
 	if err != nil {
 		return 0, err
 	}
-	fill(b, str)
+	if len(str) < longText {
+		fill(b, str)
+	} else if _, err := aside(s, func() struct{} { fill(b, str); return struct{}{} }); err != nil {
+		return 0, err
+	}
 	w[0] = Made(b)
 	return 1, nil
 }
@@ -153,11 +157,17 @@ func stringRep(s *State, w []Value, n int) (int, error) {
 		return 0, err
 	}
 	// What was filled is doubled, a megabyte at a time so that the interrupt is looked at.
-	done := copy(b, str)
+	done := len(str)
+	if err := copyAll(s, b, stringValue(str).bytes(), bytesPerStep); err != nil {
+		return 0, err
+	}
 	for done < size {
-		k := copy(b[done:], b[:min(done, max(len(str), 1<<20/len(str)*len(str)))])
+		k := min(size-done, done, max(len(str), 1<<20/len(str)*len(str)))
+		if err := copyAll(s, b[done:], b[:k], bytesPerStep); err != nil {
+			return 0, err
+		}
 		done += k
-		if err := s.Step(k / 64); err != nil {
+		if err := s.Step(k % copyBlock / bytesPerStep); err != nil {
 			return 0, err
 		}
 	}
@@ -256,7 +266,12 @@ func (m *matcher) error() error {
 }
 
 // end counts the steps that are left when the work is done.
-func (m *matcher) end() error { return m.state.Step(m.steps) }
+func (m *matcher) end() error {
+	if m.err != nil {
+		return m.err
+	}
+	return m.state.Step(m.steps)
+}
 
 // captures puts all captures of the match of src[from:to] into the window from w[at] on;
 // the whole match counts as one if there are none and whole is set.
@@ -314,11 +329,20 @@ func (l *stringLib) search(s *State, w []Value, n int, find bool) (int, error) {
 		from = fromEnd(from, len(src))
 	}
 	init := int(min(max(from-1, 0), int64(len(src))))
-	if find && (n > 3 && w[3].Truth() || !hasSpecials(p)) {
+	plain := find && n > 3 && w[3].Truth()
+	if find && !plain {
+		if plain, err = s.isPlain(p); err != nil {
+			return 0, err
+		}
+	}
+	if plain {
 		if err := s.Step((len(src) - init + len(p)) / 16); err != nil {
 			return 0, err
 		}
-		i := strings.Index(src[init:], p)
+		i, err := s.indexOf(src[init:], p)
+		if err != nil {
+			return 0, err
+		}
 		if i < 0 {
 			w[0] = Nil
 			return 1, nil
@@ -439,7 +463,11 @@ func (l *stringLib) gsub(s *State, w []Value, n int) (int, error) {
 		if text, err = s.ArgString(w, n, 2); err != nil {
 			return 0, err
 		}
-		plain = strings.IndexByte(text, '%') < 0
+		i, err := s.indexByte(text, '%')
+		if err != nil {
+			return 0, err
+		}
+		plain = i < 0
 	case KindFunction, KindTable:
 	default:
 		return 0, s.ArgError(2, "string/function/table expected")
@@ -456,6 +484,10 @@ func (l *stringLib) gsub(s *State, w []Value, n int) (int, error) {
 	for at := 0; int64(count) < most; {
 		if !anchor {
 			if at = m.start(pat.first, at); at < 0 {
+				if m.err != nil {
+					out.drop()
+					return 0, m.err
+				}
 				break
 			}
 		}
@@ -514,7 +546,13 @@ func (l *stringLib) gsub(s *State, w []Value, n int) (int, error) {
 
 // expand appends gsub's replacement text with its %0 to %9 filled in.
 func (m *matcher) expand(out *strbuf, text string, from, to int) error {
-	for i := 0; i < len(text); i++ {
+	for i, looked := 0, 0; i < len(text); i++ {
+		if i-looked >= 0x1000 {
+			looked = i
+			if err := out.s.Step(0x1000 / 4); err != nil {
+				return err
+			}
+		}
 		c := text[i]
 		if c == '%' {
 			i++
@@ -615,7 +653,13 @@ const maxItem = 512
 func formatTo(s *State, out *strbuf, format string, w []Value, n int) error {
 	arg := 0
 	for i := 0; i < len(format); {
-		j := strings.IndexByte(format[i:], '%')
+		if err := s.Step(1); err != nil {
+			return err
+		}
+		j, err := s.indexByte(format[i:], '%')
+		if err != nil {
+			return err
+		}
 		if j < 0 {
 			return out.add(format[i:])
 		}
@@ -689,6 +733,7 @@ func formatTo(s *State, out *strbuf, format string, w []Value, n int) error {
 			if err != nil {
 				return err
 			}
+			// Text of 100 bytes or more goes as it is, also with zero bytes.
 			if c.prec < 0 && (len(str) >= 100 || c.width == 0 && strings.IndexByte(str, 0) < 0) {
 				err = out.add(str)
 			} else {

@@ -350,7 +350,9 @@ func structUnpack(s *State, w []Value, n int) (int, error) {
 			if size == 0 {
 				v, ok := 0.0, false
 				if count > 0 {
-					v, ok = last.ToNumber()
+					if v, ok, err = s.number(last); err != nil {
+						return 0, err
+					}
 				}
 				if !ok {
 					return 0, s.Errorf("format 'c0' needs a previous size")
@@ -366,7 +368,10 @@ func structUnpack(s *State, w []Value, n int) (int, error) {
 				return 0, err
 			}
 		case 's':
-			end := strings.IndexByte(rest, 0)
+			end, err := s.indexByte(rest, 0)
+			if err != nil {
+				return 0, err
+			}
 			if end < 0 {
 				return 0, s.Errorf("unfinished string in data")
 			}

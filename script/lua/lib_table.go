@@ -339,7 +339,8 @@ func (q *sorter) before(a, b Value) (bool, error) {
 			return a.num() < b.num(), nil
 		}
 		if a.IsString() && b.IsString() {
-			return a.str() < b.str(), nil
+			c, err := q.s.compareText(a.str(), b.str())
+			return c < 0, err
 		}
 		return q.s.LessThan(a, b)
 	}

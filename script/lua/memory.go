@@ -3,7 +3,6 @@ package lua
 import (
 	"math"
 	"math/bits"
-	"time"
 )
 
 // Memory is Go's, and its collector frees it. Small strings are cut from
@@ -110,12 +109,19 @@ func (s *State) NewString(b []byte) (Value, error) {
 	if err != nil {
 		return Nil, err
 	}
-	copy(to, b)
+	if len(b) <= copyBlock {
+		copy(to, b)
+	} else if err := copyAll(s, to, b, bytesPerStep); err != nil {
+		return Nil, err
+	}
 	return bytesValue(to), nil
 }
 
 // CopyString makes a string of a copy of b.
 func (s *State) CopyString(b string) (Value, error) {
+	if len(b) > copyBlock {
+		return s.NewString(stringValue(b).bytes())
+	}
 	to, err := s.Alloc(len(b))
 	if err != nil {
 		return Nil, err
@@ -176,32 +182,6 @@ func (s *State) NewTable(array, fields int) (*Table, error) {
 		s.track(t, max(array, room))
 	}
 	return t, nil
-}
-
-// Memory of largeMemory bytes or more is allocated by another goroutine. Go maps and clears it
-// and, while a collection runs, has whoever allocates it mark as much first: 20 to 110 ms for
-// 64 MiB, in which an interrupt would not be seen.
-const largeMemory = 2 << 20
-
-// makeLarge is make([]T, n) where size is T's in bytes, which an interrupt does not wait for.
-func makeLarge[T any](s *State, n, size int) ([]T, error) {
-	if n < largeMemory/size {
-		return make([]T, n), nil
-	}
-	made := make(chan []T, 1)
-	go func() { made <- make([]T, n) }()
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	for {
-		select {
-		case v := <-made:
-			return v, nil
-		case <-look.C:
-			if err := s.tick(false); err != nil {
-				return nil, err
-			}
-		}
-	}
 }
 
 func (s *State) newValues(n int) ([]Value, error) {

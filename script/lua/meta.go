@@ -180,8 +180,14 @@ func (s *State) binaryEvent(a, b Value, e event) Value {
 // arith is an operation on values that are not both numbers; ra and rb are
 // their registers, for messages.
 func (s *State) arith(op opcode, a, b Value, ra, rb int) (Value, error) {
-	x, ok1 := a.ToNumber()
-	y, ok2 := b.ToNumber()
+	x, ok1, err := s.number(a)
+	if err != nil {
+		return Nil, err
+	}
+	y, ok2, err := s.number(b)
+	if err != nil {
+		return Nil, err
+	}
 	if ok1 && ok2 {
 		return numberValue(compute(op, x, y)), nil
 	}
@@ -197,8 +203,8 @@ func (s *State) arith(op opcode, a, b Value, ra, rb int) (Value, error) {
 
 // Equals is a == b with metamethods.
 func (s *State) Equals(a, b Value) (bool, error) {
-	if RawEquals(a, b) {
-		return true, nil
+	if same, err := s.rawEquals(a, b); same || err != nil {
+		return same, err
 	}
 	k := a.kind()
 	if k != b.kind() || (k != KindTable && k != KindUserdata) {
@@ -227,7 +233,8 @@ func (s *State) LessThan(a, b Value) (bool, error) {
 		return a.num() < b.num(), nil
 	}
 	if a.isKind(KindString) {
-		return a.str() < b.str(), nil
+		c, err := s.compareText(a.str(), b.str())
+		return c < 0, err
 	}
 	if h, ok := s.orderEvent(a, b, evLt); ok {
 		v, err := s.call1(h, a, b)
@@ -245,7 +252,8 @@ func (s *State) LessEqual(a, b Value) (bool, error) {
 		return a.num() <= b.num(), nil
 	}
 	if a.isKind(KindString) {
-		return a.str() <= b.str(), nil
+		c, err := s.compareText(a.str(), b.str())
+		return c <= 0, err
 	}
 	if h, ok := s.orderEvent(a, b, evLe); ok {
 		v, err := s.call1(h, a, b)

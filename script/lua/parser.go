@@ -16,9 +16,9 @@ type parser struct {
 func Compile(source, chunk string) (*Proto, error) { return compile(source, nil, chunk, 0, nil) }
 
 // compile is Compile where depth levels of calls are in use already. more, if any, gives
-// the source's further pieces, and "" at its end. step, if any, counts the work and may
+// the source's further pieces, and "" at its end. s, if any, counts the work and may
 // end it with an error.
-func compile(source string, more func() (string, error), chunk string, depth int, step func(n int) error) (p *Proto, err error) {
+func compile(source string, more func() (string, error), chunk string, depth int, s *State) (p *Proto, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			if end, ok := r.(stopped); ok {
@@ -32,7 +32,7 @@ func compile(source string, more func() (string, error), chunk string, depth int
 			err = &Error{Value: stringValue(e.msg), Syntax: true}
 		}
 	}()
-	ps := &parser{lexer: lexer{src: source, line: 1, last: 1, chunk: chunkIDIn(chunk, compilerRoom), step: step}, depth: depth, chunkID: ChunkID(chunk)}
+	ps := &parser{lexer: lexer{src: source, line: 1, last: 1, chunk: chunkIDIn(chunk, compilerRoom), s: s}, depth: depth, chunkID: ChunkID(chunk)}
 	if more != nil {
 		// The reference implementation looks at the first byte before it begins to read,
 		// so it asks for a first piece twice where that is empty.

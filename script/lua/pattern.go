@@ -284,6 +284,14 @@ func (it *patItem) readSet(p string) {
 	}
 }
 
+// isPlain tells whether p means itself.
+func (s *State) isPlain(p string) (bool, error) {
+	if len(p) < longText {
+		return !hasSpecials(p), nil
+	}
+	return aside(s, func() bool { return !hasSpecials(p) })
+}
+
 // hasSpecials tells whether p must be matched as a pattern. PUC looks up to a zero byte only.
 func hasSpecials(p string) bool {
 	for i := 0; i < len(p); i++ {
@@ -357,7 +365,7 @@ func (m *matcher) start(first *patItem, s int) int {
 	i := 0
 	rest := m.src[s:]
 	if first.op == patChar {
-		if i = strings.IndexByte(rest, first.c); i < 0 {
+		if i, m.err = m.state.indexByte(rest, first.c); i < 0 || m.err != nil {
 			m.steps += len(rest) / 32
 			return -1
 		}
@@ -365,9 +373,13 @@ func (m *matcher) start(first *patItem, s int) int {
 	} else {
 		set := first.set
 		for i < len(rest) && set[rest[i]>>6]>>(rest[i]&63)&1 == 0 {
-			i++
+			if i++; i&0xffff == 0 {
+				if m.steps += 0x10000 / 4; !m.stepsDue() {
+					return -1
+				}
+			}
 		}
-		m.steps += i / 4
+		m.steps += i & 0xffff / 4
 		if i == len(rest) {
 			return -1
 		}
@@ -565,20 +577,28 @@ func (m *matcher) most(s, least, pi int) int {
 	src := m.src
 	it := &m.items[pi]
 	e := s
-	switch it.op {
-	case patChar:
-		for e < len(src) && src[e] == it.c {
-			e++
+	for end := s; e == end && end < len(src); {
+		if e > s {
+			if m.steps += 0x10000 / 4; !m.stepsDue() {
+				return matchError
+			}
 		}
-	case patAny:
-		e = len(src)
-	default:
-		set := it.set
-		for e < len(src) && set[src[e]>>6]>>(src[e]&63)&1 != 0 {
-			e++
+		end = min(e+0x10000, len(src))
+		switch it.op {
+		case patChar:
+			for e < end && src[e] == it.c {
+				e++
+			}
+		case patAny:
+			e = len(src)
+		default:
+			set := it.set
+			for e < end && set[src[e]>>6]>>(src[e]&63)&1 != 0 {
+				e++
+			}
 		}
 	}
-	m.steps += (e - s) / 4
+	m.steps += (e - s) & 0xffff / 4
 	next := &m.items[pi+1]
 	if next.op == patEnd {
 		return e

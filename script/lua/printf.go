@@ -256,14 +256,14 @@ func appendFraction(dst []byte, frac uint64, prec int) []byte {
 
 // appendText appends s as %s: up to a zero byte, cut to the precision.
 func (c *conversion) appendText(dst []byte, s string) []byte {
+	if c.prec >= 0 && len(s) > c.prec {
+		s = s[:c.prec]
+	}
 	for i := 0; i < len(s); i++ {
 		if s[i] == 0 {
 			s = s[:i]
 			break
 		}
-	}
-	if c.prec >= 0 && len(s) > c.prec {
-		s = s[:c.prec]
 	}
 	start := len(dst)
 	dst = append(dst, s...)

@@ -46,6 +46,7 @@ type State struct {
 	steps int // counts down to the next look at the flag
 
 	longest int // the most steps between two looks, for tests
+	asides  int // how often aside was used, for tests
 
 	// StringMeta is the metatable of all strings.
 	StringMeta *Table

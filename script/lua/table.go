@@ -46,7 +46,17 @@ const (
 
 var hashSeed = maphash.MakeSeed()
 
-func hashString(s string) uint32 { return uint32(maphash.String(hashSeed, s)) }
+// hashedWhole is up to which length all bytes of a string count to its hash. Of longer ones two
+// ends do, so that the hash of hundreds of megabytes does not take milliseconds.
+const hashedWhole = 128 << 10
+
+func hashString(s string) uint32 {
+	if len(s) <= hashedWhole {
+		return uint32(maphash.String(hashSeed, s))
+	}
+	a, b := maphash.String(hashSeed, s[:hashedWhole/2]), maphash.String(hashSeed, s[len(s)-hashedWhole/2:])
+	return uint32(a ^ b<<1 ^ uint64(len(s)))
+}
 
 // hashNumber takes 0 and -0 as one key.
 func hashNumber(f float64) uint32 {

@@ -1,7 +1,7 @@
 -- Runs one program with its output captured. lua5.1 and our machine run this same file, so
 -- that what both say of a program can be compared as text.
-local type, tostring, rawget, select, pcall, loadstring, setfenv, pairs, next =
-	type, tostring, rawget, select, pcall, loadstring, setfenv, pairs, next
+local type, tostring, rawget, select, pcall, loadstring, setfenv, pairs, next, setmetatable =
+	type, tostring, rawget, select, pcall, loadstring, setfenv, pairs, next, setmetatable
 local format, concat = string.format, table.concat
 local globals = getfenv(0)
 local ofStrings, strings = getmetatable(""), string
@@ -47,6 +47,7 @@ return function(src)
 		env[k] = v
 	end
 	env._G = env
+	setmetatable(ofStrings, nil)
 	for k in next, ofStrings do ofStrings[k] = nil end
 	ofStrings.__index = strings
 	env.print = function(...)
