@@ -34,7 +34,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer, start func(*config.Config
 		ErrWriter:             stderr,
 		ExitErrHandler:        func(*cli.Context, error) {}, // run reports errors
 		Commands: []*cli.Command{checkCommand(stdin, stdout), memcachedCommand(stdin, start), backupCommand(stdout, stderr), restoreCommand(stdout),
-			importCommand(stdout, stderr), compareCommand(stdout, stderr)},
+			importCommand(stdout, stderr), compareCommand(stdout, stderr), topCommand(stdout)},
 	}
 	app.Action = func(ctx *cli.Context) error {
 		args := ctx.Args().Slice()
@@ -109,6 +109,7 @@ kvd backup [--from SERVER] DIR    (copy what a server holds, while it serves)
 kvd restore --to DIR [--until TIME] BACKUP    (a data directory as of any second)
 kvd import [--to SERVER] SOURCE    (from a server, a snapshot, a log, a file of commands)
 kvd compare A B    (two servers or files)
+kvd top [SERVER]    (what a server is doing)
 
 examples:
 kvd --port 7777 --bind 127.0.0.1 -::1
