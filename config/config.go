@@ -75,9 +75,10 @@ type Config struct {
 	MemcachedDump        *Bool `directive:"memcached-dump"`
 	MemcachedShutdown    *Bool `directive:"memcached-shutdown"`
 
-	TyrantPort   *Int  `directive:"tyrant-port"`
-	TyrantDB     *Int  `directive:"tyrant-db"`
-	TyrantNoAuth *Bool `directive:"tyrant-no-auth"`
+	TyrantPort     *Int    `directive:"tyrant-port"`
+	TyrantDB       *Int    `directive:"tyrant-db"`
+	TyrantDatabase *String `directive:"tyrant-database"`
+	TyrantNoAuth   *Bool   `directive:"tyrant-no-auth"`
 
 	MaxMemory                 *Int      `directive:"maxmemory"` // bytes, FullRange
 	MaxMemoryPolicy           *Enum     `directive:"maxmemory-policy"`

@@ -199,6 +199,14 @@ func (d Directive) because(why string) Directive { d.Why = why; return d }
 func (d Directive) kept(least, most int64) Directive { d.least, d.most = least, most; return d }
 
 // valid adds a check of the value.
+// tyrantDatabase checks tyrant-database.
+func tyrantDatabase(v string) error {
+	if v != "*" && (len(v) < 5 || !strings.HasSuffix(v, ".tcb")) {
+		return errors.New("must be * or a name that ends in .tcb")
+	}
+	return nil
+}
+
 func (d Directive) valid(check func(string) error) Directive { d.check = check; return d }
 
 // baseName returns a check that the value is a file name without a path.
@@ -301,6 +309,7 @@ var directives = []Directive{
 	yesno("memcached-dump", "yes", 0, Acts, groupFronts, "Let clients of memcached list all keys (memcached's -X: no)."),
 	yesno("memcached-shutdown", "no", Immutable|ByName, Acts, groupFronts, "Let clients of memcached end the server (memcached's -A: yes)."),
 	integer("tyrant-port", "0", 0, 65535, 0, Acts, groupFronts, "TCP port for clients of Tokyo Tyrant; 0 listens on none."),
+	text("tyrant-database", "*", 0, Acts, groupFronts, "What clients of Tokyo Tyrant work on: *, the strings of tyrant-db; NAME.tcb, the fields of the hash NAME.tcb there, in order. Those that are connected stay with theirs.").valid(tyrantDatabase),
 	integer("tyrant-db", "0", 0, maxInt, 0, Acts, groupFronts, "Database that clients of Tokyo Tyrant work in; those that are connected stay in theirs."),
 	yesno("tyrant-no-auth", "no", 0, Acts, groupFronts, "Serve clients of Tokyo Tyrant, which has no passwords, although the default user has one: they are that user then."),
 

@@ -84,7 +84,7 @@ type (
 	LazyFree            struct{} // lazyFree.mu
 	HashOrder           struct{} // orderBuild.mu
 	Ordering            struct{} // Server.ordering of command
-	HashOrders          struct{} // orders.mu of command/hash
+	HashOrders          struct{} // hashOrders.mu
 	LuaIntern           struct{} // internMu
 	SlabRegion          struct{} // region.mu
 	TransportPipe       struct{} // pipeHalf.mu

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
+	"strings"
 )
 
 // The scanner of HTTP/1.0 and 1.1: a record is what its key, as the path of the address,
@@ -25,6 +26,7 @@ type head struct {
 	mode         int    // X-TT-PDMODE
 	ext, misc    []byte // X-TT-XNAME, X-TT-MNAME
 	bad          bool
+	expect       bool // 100-continue
 }
 
 // scanHTTP scans the request at the start of buf, appends the arguments of its command to
@@ -60,6 +62,7 @@ func (s *session) scanHTTP(buf []byte, args [][]byte, r *request) ([][]byte, int
 		return args, len(buf)
 	}
 	if len(buf) < end+h.length {
+		s.expected = h.expect
 		s.wants(end+h.length-len(buf), len(buf))
 		return args, 0
 	}
@@ -97,6 +100,8 @@ func parseHead(b []byte) (h head) {
 			lengths++
 			h.bad = h.bad || err != nil || lengths > 1 // two lengths: somebody before us may have taken the other one
 			h.length = int(n)
+		case "expect":
+			h.expect = strings.EqualFold(string(value), "100-continue")
 		case "transfer-encoding":
 			h.chunked = true
 		case "x-tt-pdmode":

@@ -2,6 +2,7 @@ package tyrant
 
 import (
 	"kvd/command"
+	tt "kvd/command/tyrant"
 	"kvd/transport"
 )
 
@@ -11,11 +12,19 @@ type Protocol struct {
 	text func(st *transport.State) transport.Session // opens a session of memcached's text protocol
 	ops  [256]op                                     // of the binary protocol, by their numbers
 	misc map[string]function                         // of its misc, by their names
+	tree map[*command.Row]treeRow                    // what they are in a tree, see tyrant-database
 	rows rows
 }
 
 // rows are commands that not only the binary protocol's operations become.
 type rows struct{ put, putKeep, putCat, out, get, vsiz, stat, iterAt *command.Row }
+
+// treeRow is the command that stands for another one where the records are the fields of a
+// hash: the key of the hash comes before the others' arguments.
+type treeRow struct {
+	row *command.Row
+	arg []byte
+}
 
 // New makes the protocol of a server; text opens a session of memcached's text protocol.
 func New(cmd *command.Server, text func(st *transport.State) transport.Session) *Protocol {
@@ -32,6 +41,10 @@ func New(cmd *command.Server, text func(st *transport.State) transport.Session) 
 		}
 		p.misc[name] = f
 	}
+	p.tree = map[*command.Row]treeRow{}
+	for _, name := range tt.InTree {
+		p.tree[row(name)] = treeRow{cmd.Table.Hidden("tb." + name), []byte("tb." + name)}
+	}
 	p.rows = rows{put: row("put"), putKeep: row("putkeep"), putCat: row("putcat"), out: row("out"), get: row("get"), vsiz: row("vsiz"), stat: row("stat"), iterAt: row("iterat")}
 	return p
 }
@@ -43,6 +56,9 @@ func (p *Protocol) Open(st *transport.State) transport.Session {
 	c.SetFront("tyrant", int(cfg.TyrantDB.Load()))
 	s := &session{p: p, st: st}
 	c.FrontState = &s.state
+	if name := cfg.TyrantDatabase.Load(); name != "*" {
+		s.tree = []byte(name)
+	}
 	if cfg.TyrantNoAuth.Load() {
 		p.cmd.LoginAs(c, "default") // unless he is off
 	}

@@ -2,6 +2,7 @@ package tyrant
 
 import (
 	"bytes"
+	"slices"
 
 	"kvd/command"
 	tt "kvd/command/tyrant"
@@ -16,6 +17,7 @@ type session struct {
 	st    *transport.State
 	state tt.State
 
+	tree []byte            // the key of the hash whose fields are the records; nil: strings are
 	kind byte              // the protocol, 0: the first byte has not come
 	text transport.Session // where it is memcached's
 
@@ -23,6 +25,8 @@ type session struct {
 	seen int // how many of its bytes were scanned
 	left int // how many arguments stand behind those
 	need int // see Need
+	// A client of HTTP waits with its body until it is told to go on, and was told.
+	expected, continued bool
 
 	reqs    [lookAhead]request
 	scratch []byte // a reply that is being wrapped
@@ -89,7 +93,22 @@ func (s *session) Forget() {
 }
 
 // again has the next request scanned from its start.
-func (s *session) again() { s.seen, s.left, s.need = 0, 0, 0 }
+func (s *session) again() {
+	s.seen, s.left, s.need = 0, 0, 0
+	s.expected, s.continued = false, false
+}
+
+// inTree makes a request one of the hash whose fields are the records.
+func (s *session) inTree(args [][]byte, r *request) [][]byte {
+	t, ok := s.p.tree[r.row]
+	if !ok {
+		return args // it is of the server, or no command
+	}
+	r.row = t.row
+	args = slices.Insert(args, r.from+1, s.tree)
+	args[r.from] = t.arg
+	return args
+}
 
 // detect tells the protocol by the first byte: HTTP's verbs are upper-case words,
 // memcached's commands lower-case ones.
@@ -99,7 +118,7 @@ func (s *session) detect(first byte) {
 		s.kind = kindBinary
 	case first >= 'A' && first <= 'Z':
 		s.kind = kindHTTP
-	case first >= 'a' && first <= 'z':
+	case first >= 'a' && first <= 'z' && s.tree == nil: // memcached's commands are of strings
 		s.kind = kindText
 		s.text = s.p.text(s.st)
 	}
@@ -152,6 +171,9 @@ func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
 			if n == 0 {
 				break
 			}
+			if s.tree != nil {
+				args = s.inTree(args, r)
+			}
 			s.again()
 			pos += n
 			ahead = append(ahead, command.Pending{})
@@ -166,6 +188,10 @@ func (s *session) Run(x *command.Exec, w *wire.Writer, buf []byte) (used int) {
 			}
 		}
 		if len(ahead) == 0 {
+			if s.expected && !s.continued {
+				w.Raw([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+				s.continued = true
+			}
 			return used
 		}
 		if rows > 1 && rows == len(ahead) {

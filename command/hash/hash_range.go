@@ -1,8 +1,6 @@
 package hash
 
 import (
-	"bytes"
-
 	"kvd/command"
 	"kvd/resp/wire"
 	"kvd/types"
@@ -10,7 +8,7 @@ import (
 
 // HCOUNTBYLEX, HRANGEBYLEX, HREMRANGEBYLEX, HREVRANGEBYLEX: kvd's own (Kvrocks has the second). Fields between two
 // strings, in their order. A big hash gets an index of its fields in order at the first of
-// these commands and loses it when none has come for a while; see hash_order.go.
+// these commands and loses it when none has come for a while; see command/hash_order.go.
 
 func hashRangeRows() []*command.Row {
 	const since = "1.0.0"
@@ -55,7 +53,7 @@ func hrange(c *command.Ctx, reverse bool) {
 	}
 	q.Reverse = q.Reverse || reverse
 	var h hashAt
-	if !c.LexBounds(&q.LexQuery, 2) || !findHash(c, &c.Keys[0], &h) || !inOrder(c, &h) {
+	if !c.LexBounds(&q.LexQuery, 2) || !findHash(c, &c.Keys[0], &h) || !c.HashInOrder(h.k, h.Hash) {
 		return
 	}
 	q.now = h.now
@@ -97,7 +95,7 @@ func (q *rangeQuery) write(w *wire.Writer, h *types.Hash) {
 func cmdHCountByLex(c *command.Ctx) {
 	r, ok := c.LexRange(c.Args[2], c.Args[3])
 	var h hashAt
-	if !ok || !findHash(c, &c.Keys[0], &h) || !inOrder(c, &h) {
+	if !ok || !findHash(c, &c.Keys[0], &h) || !c.HashInOrder(h.k, h.Hash) {
 		return
 	}
 	c.W.Int(int64(h.CountInRange(&r, h.now)))
@@ -134,37 +132,4 @@ func cmdHRemRangeByLex(c *command.Ctx) {
 		c.Dirty += len(gone)
 	}
 	c.W.Int(int64(len(gone)))
-}
-
-// inOrder sees to it that ranges of the hash are quick; false: the command comes again
-// when they are. Where it cannot wait and somebody else makes the index, the fields are
-// put in order for this command alone.
-func inOrder(c *command.Ctx, h *hashAt) bool {
-	state, grown := h.Ordered(c.Now)
-	if grown != 0 {
-		c.Grew(h.k, grown)
-	}
-	switch {
-	case state == types.OrderReady:
-		return true
-	case state == types.OrderBuilds:
-		if !c.CanBlock() {
-			return true
-		}
-		if ready := c.ComeAgain(); !h.AwaitOrder(ready) {
-			c.Assist(ready) // it is there by now
-		}
-		return false
-	}
-	run := h.BuildOrder(c.Now)
-	ordersOf(c.S).add(c.DB(), bytes.Clone(h.k.B))
-	if h.OrderAtOnce() || !c.CanBlock() {
-		run()
-		_, grown = h.Ordered(c.Now)
-		c.Grew(h.k, grown)
-		return true
-	}
-	h.AwaitOrder(c.ComeAgain())
-	c.Assist(run)
-	return false
 }

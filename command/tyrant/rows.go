@@ -9,6 +9,8 @@
 package tyrant
 
 import (
+	"slices"
+
 	"kvd/command"
 )
 
@@ -34,7 +36,7 @@ func Rows() []*command.Row {
 		r.First, r.Last, r.Step, r.KeyFlags, r.Group, r.Complexity = 0, 0, 0, "", group, complexity
 		return r
 	}
-	return []*command.Row{
+	return slices.Concat(treeRows(), []*command.Row{
 		one("tt.put", put, 3, store, "OW update", "put and putnr.", "key value"),
 		one("tt.putkeep", putKeep, 3, store, "OW insert", "putkeep.", "key value"),
 		one("tt.putcat", putCat, 3, store, "RW insert", "putcat.", "key value"),
@@ -60,5 +62,5 @@ func Rows() []*command.Row {
 		plain(one("tt.rnum", rnum, 1, walk|command.Fast, "", "rnum: the number of keys.", ""), "server", "O(1)"),
 		plain(one("tt.size", size, 1, walk|command.Fast, "", "size: the bytes of the database.", ""), "server", "O(1)"),
 		plain(one("tt.stat", stat, 1, state, "", "stat.", ""), "server", "O(1)"),
-	}
+	})
 }

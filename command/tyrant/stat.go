@@ -2,8 +2,6 @@ package tyrant
 
 import (
 	"encoding/binary"
-	"fmt"
-	"os"
 	"time"
 
 	"kvd/command"
@@ -25,10 +23,8 @@ func size(c *command.Ctx) {
 
 // stat replies with names and values.
 func stat(c *command.Ctx) {
-	s, now := c.S, time.Now()
-	keys, _ := s.Keyspace.Size(c.DB(), c.HoldsAll())
-	text := fmt.Sprintf("version\t%s\ntime\t%.6f\npid\t%d\nsid\t0\ntype\ton-memory hash\npath\t*\nrnum\t%d\nsize\t%d\nbigend\t0\nru_real\t%.6f\n",
-		Version, float64(now.UnixMicro())/1e6, os.Getpid(), keys, s.Keyspace.Bytes(c.DB(), c.HoldsAll()), now.Sub(s.Started).Seconds())
+	keys, _ := c.S.Keyspace.Size(c.DB(), c.HoldsAll())
+	text := statText(c, time.Now(), "on-memory hash", "*", int64(keys), c.S.Keyspace.Bytes(c.DB(), c.HoldsAll()))
 	c.W.Buf = append(appendInt(append(c.W.Buf, codeOK), len(text)), text...)
 }
 

@@ -28,6 +28,8 @@ type State struct {
 	on     bool     // iterinit has come, and the end has not
 	cursor uint64   // where the iterator goes on; see keyspace.Scan
 	ahead  []record // that were met together with one that is delivered already
+
+	from types.LexBound // where the iterator of a tree goes on
 }
 
 func stateOf(c *command.Ctx) *State {

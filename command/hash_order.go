@@ -1,18 +1,17 @@
-package hash
+package command
 
 import (
 	"time"
 
-	"kvd/command"
 	"kvd/keyspace"
 	"kvd/lockrank"
 	"kvd/types"
 )
 
-// orders are the big hashes that have an index of their fields in order, so that those
+// hashOrders are the big hashes that have an index of their fields in order, so that those
 // which nobody asks for ranges any more lose it.
-type orders struct {
-	s *command.Server
+type hashOrders struct {
+	s *Server
 	// mu protects all and runs. It is held for map operations, under stripes or over nothing.
 	mu   lockrank.Mutex[lockrank.HashOrders]
 	all  map[orderName]bool
@@ -28,14 +27,14 @@ type orderName struct {
 // of a processor.
 const ordersEvery = time.Second
 
-func ordersOf(s *command.Server) *orders {
-	return command.Part(s, func(s *command.Server) *orders {
-		return &orders{s: s, all: map[orderName]bool{}}
+func ordersOf(s *Server) *hashOrders {
+	return Part(s, func(s *Server) *hashOrders {
+		return &hashOrders{s: s, all: map[orderName]bool{}}
 	})
 }
 
 // add enters the hash at a key.
-func (o *orders) add(db int, name []byte) {
+func (o *hashOrders) add(db int, name []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all[orderName{db, string(name)}] = true
@@ -46,7 +45,7 @@ func (o *orders) add(db int, name []byte) {
 }
 
 // run looks after the indexes until there are none.
-func (o *orders) run() {
+func (o *hashOrders) run() {
 	rest := time.Duration(0)
 	for {
 		time.Sleep(max(ordersEvery, 20*rest))
@@ -60,7 +59,7 @@ func (o *orders) run() {
 
 // look drops the indexes that nobody has wanted for hash-order-idle-time, and counts the
 // others; false: there are none.
-func (o *orders) look() bool {
+func (o *hashOrders) look() bool {
 	o.mu.Lock()
 	names := make([]orderName, 0, len(o.all))
 	for n := range o.all {
@@ -97,7 +96,7 @@ func (o *orders) look() bool {
 
 // lookAt is the size of one index and in which database it is, and drops it if it was not
 // wanted since oldest. SWAPDB may have brought the hash elsewhere.
-func (o *orders) lookAt(n orderName, oldest int64) (db int, bytes int64, there bool) {
+func (o *hashOrders) lookAt(n orderName, oldest int64) (db int, bytes int64, there bool) {
 	var k keyspace.Key
 	k.Set([]byte(n.name))
 	keys := []keyspace.Key{k}
@@ -124,4 +123,37 @@ func (o *orders) lookAt(n orderName, oldest int64) (db int, bytes int64, there b
 		}
 	}
 	return 0, 0, false
+}
+
+// HashInOrder sees to it that ranges of the hash are quick; false: the command comes again
+// when they are. Where it cannot wait and somebody else makes the index, the fields are
+// put in order for this command alone.
+func (c *Ctx) HashInOrder(k *keyspace.Key, h *types.Hash) bool {
+	state, grown := h.Ordered(c.Now)
+	if grown != 0 {
+		c.Grew(k, grown)
+	}
+	switch {
+	case state == types.OrderReady:
+		return true
+	case state == types.OrderBuilds:
+		if !c.CanBlock() {
+			return true
+		}
+		if ready := c.ComeAgain(); !h.AwaitOrder(ready) {
+			c.Assist(ready) // it is there by now
+		}
+		return false
+	}
+	run := h.BuildOrder(c.Now)
+	ordersOf(c.S).add(c.DB(), k.B)
+	if h.OrderAtOnce() || !c.CanBlock() {
+		run()
+		_, grown = h.Ordered(c.Now)
+		c.Grew(k, grown)
+		return true
+	}
+	h.AwaitOrder(c.ComeAgain())
+	c.Assist(run)
+	return false
 }
