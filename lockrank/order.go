@@ -82,7 +82,6 @@ type (
 	Secure              struct{} // Source.mu
 	AclLog              struct{} // acl.Log.mu
 	LazyFree            struct{} // lazyFree.mu
-	HashOrder           struct{} // orderBuild.mu
 	Ordering            struct{} // Server.ordering of command
 	HashOrders          struct{} // hashOrders.mu
 	LuaIntern           struct{} // internMu
@@ -171,7 +170,6 @@ var Order = []any{
 	Secure{},
 	AclLog{},
 	LazyFree{},
-	HashOrder{},
 	LuaIntern{},
 	SlabRegion{},
 	TransportPipe{},

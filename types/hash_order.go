@@ -3,8 +3,7 @@ package types
 import (
 	"bytes"
 	"slices"
-
-	"kvd/lockrank"
+	"sync/atomic"
 )
 
 // A big hash that is asked for its fields in order gets an Order of them, which every
@@ -19,21 +18,39 @@ type hashOrder struct {
 	used   int64       // when it was last wanted, in Unix milliseconds
 }
 
-// orderBuild is an Order that a worker makes.
+// orderBuild is an Order that a worker makes. The worker may have a low priority, so who
+// has the hash never waits for it: both share changes, and no lock.
 type orderBuild struct {
 	fields *table // the hash as it was, for the worker
-	// mu protects the rest: what the worker and whoever has the hash share. It is held for
-	// moments, under the hash's stripe or over nothing.
-	mu      lockrank.Mutex[lockrank.HashOrder]
-	changes []orderChange // since then, in their order
-	made    *Order        // when all is done
-	dropped bool          // nobody wants it any more
-	waiters []func()
+	// changes are what happened since then, the last first; orderSealed once made is all,
+	// and orderFailed where there will be none. Whoever has the hash puts changes in front,
+	// the worker takes all of them at a time.
+	changes atomic.Pointer[orderChange]
+	made    *Order      // to be read once changes is orderSealed
+	dropped atomic.Bool // nobody wants it any more
 }
 
+// orderChange is a field that came or went, or somebody who waits for the order.
 type orderChange struct {
 	field []byte
 	gone  bool
+	wake  func()
+	next  *orderChange
+}
+
+var orderSealed, orderFailed orderChange
+
+// note puts a change in front of the others; false: the worker has ended.
+func (p *orderBuild) note(c *orderChange) bool {
+	for {
+		c.next = p.changes.Load()
+		if c.next == &orderSealed || c.next == &orderFailed {
+			return false
+		}
+		if p.changes.CompareAndSwap(c.next, c) {
+			return true
+		}
+	}
 }
 
 // orderAtOnce is how many fields are put in order without leaving the caller: some
@@ -61,16 +78,15 @@ func (b *bigHash) settle(note bool, field []byte, gone bool) OrderState {
 	if p == nil {
 		return OrderReady
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.made != nil:
+	if note && p.note(&orderChange{field: bytes.Clone(field), gone: gone}) {
+		return OrderBuilds
+	}
+	switch p.changes.Load() {
+	case &orderSealed:
 		b.order.fields, b.order.build = p.made, nil
 		return OrderReady
-	case p.dropped:
+	case &orderFailed:
 		return OrderNone
-	case note:
-		p.changes = append(p.changes, orderChange{bytes.Clone(field), gone})
 	}
 	return OrderBuilds
 }
@@ -78,9 +94,7 @@ func (b *bigHash) settle(note bool, field []byte, gone bool) OrderState {
 // dropOrder forgets the order.
 func (b *bigHash) dropOrder() {
 	if o := b.order; o != nil && o.build != nil {
-		o.build.mu.Lock()
-		o.build.dropped, o.build.changes = true, nil
-		o.build.mu.Unlock()
+		o.build.dropped.Store(true)
 	}
 	b.order = nil
 }
@@ -95,11 +109,15 @@ func (b *bigHash) DropIndex() { b.dropOrder() }
 
 // run makes the order, and calls those who wait for it.
 func (p *orderBuild) run() {
+	var waiters []func()
 	defer func() {
-		p.mu.Lock()
-		waiters := p.waiters
-		p.waiters, p.dropped = nil, true // none comes any more: it is made, or given up
-		p.mu.Unlock()
+		if p.changes.Load() != &orderSealed {
+			for c := p.changes.Swap(&orderFailed); c != nil; c = c.next {
+				if c.wake != nil {
+					waiters = append(waiters, c.wake)
+				}
+			}
+		}
 		for _, f := range waiters {
 			f()
 		}
@@ -111,37 +129,28 @@ func (p *orderBuild) run() {
 	slices.SortFunc(all, bytes.Compare)
 	o := NewOrder()
 	for i, field := range all {
-		if i%4096 == 0 && p.given() {
+		if i%4096 == 0 && p.dropped.Load() {
 			return
 		}
 		o.Add(field)
 	}
-	p.fields = nil
-	for {
-		p.mu.Lock()
-		changes := p.changes
-		p.changes = nil
-		if len(changes) == 0 || p.dropped {
-			p.made = o
-			p.mu.Unlock()
-			return
+	p.fields, p.made = nil, o
+	for !p.dropped.Load() && !p.changes.CompareAndSwap(nil, &orderSealed) {
+		var first *orderChange // they come the last first
+		for c := p.changes.Swap(nil); c != nil; {
+			first, c, c.next = c, c.next, first
 		}
-		p.mu.Unlock()
-		for _, c := range changes {
-			if c.gone {
+		for c := first; c != nil; c = c.next {
+			switch {
+			case c.wake != nil:
+				waiters = append(waiters, c.wake)
+			case c.gone:
 				o.Remove(c.field)
-			} else {
+			default:
 				o.Add(c.field)
 			}
 		}
 	}
-}
-
-// given tells whether nobody wants the order any more.
-func (p *orderBuild) given() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.dropped
 }
 
 // OrderState says how a hash has its fields in order.
@@ -208,14 +217,7 @@ func (h *Hash) BuildOrder(now int64) (run func()) {
 // AwaitOrder has f called when the order that is being made is there, or is given up;
 // false: that has happened already.
 func (h *Hash) AwaitOrder(f func()) bool {
-	p := h.big.order.build
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.made != nil || p.dropped {
-		return false
-	}
-	p.waiters = append(p.waiters, f)
-	return true
+	return h.big.order.build.note(&orderChange{wake: f})
 }
 
 // DropOrder forgets the order of a big hash, and returns the bytes that it took.

@@ -2,6 +2,8 @@ package tyrant
 
 import (
 	"encoding/binary"
+	"fmt"
+	"os"
 	"time"
 
 	"kvd/command"
@@ -43,4 +45,10 @@ func syncLog(c *command.Ctx) {
 		}
 		w.Buf = append(w.Buf, codeOK)
 	})
+}
+
+// statText is names and values.
+func statText(c *command.Ctx, now time.Time, kind, path string, records, size int64) string {
+	return fmt.Sprintf("version\t%s\ntime\t%.6f\npid\t%d\nsid\t0\ntype\t%s\npath\t%s\nrnum\t%d\nsize\t%d\nbigend\t0\nru_real\t%.6f\n",
+		Version, float64(now.UnixMicro())/1e6, os.Getpid(), kind, path, records, size, now.Sub(c.S.Started).Seconds())
 }

@@ -3,9 +3,7 @@ package tyrant
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"math"
-	"os"
 	"regexp"
 	"slices"
 	"time"
@@ -457,10 +455,4 @@ func treeStat(c *command.Ctx, t *tree) {
 	now := time.Now()
 	text := statText(c, now, "B+ tree", string(t.k.B), int64(t.Len(c.Now)), t.bytes())
 	c.W.Buf = append(appendInt(append(c.W.Buf, codeOK), len(text)), text...)
-}
-
-// statText is names and values.
-func statText(c *command.Ctx, now time.Time, kind, path string, records, size int64) string {
-	return fmt.Sprintf("version\t%s\ntime\t%.6f\npid\t%d\nsid\t0\ntype\t%s\npath\t%s\nrnum\t%d\nsize\t%d\nbigend\t0\nru_real\t%.6f\n",
-		Version, float64(now.UnixMicro())/1e6, os.Getpid(), kind, path, records, size, now.Sub(c.S.Started).Seconds())
 }
