@@ -20,7 +20,7 @@ func (l leading) Serve(r command.SyncRequest, nc net.Conn, rest []byte) {
 
 // newLeader wires the end of replication that leads.
 func newLeader(srv *command.Server, saver *persist.Saver, stream *replica.Stream) *replica.Leader {
-	in, out := srv.LinkBytes()
+	in, out := srv.LeadingBytes()
 	l := replica.NewLeader(replica.Options{
 		Stream: stream, Keyspace: srv.Keyspace, Config: srv.Config, Log: srv.Log, Snapshots: saver, Acked: srv.Acked, In: in, Out: out,
 	})
@@ -50,7 +50,9 @@ func restore(srv *command.Server, saver *persist.Saver, stream *replica.Stream, 
 // newFollower wires the end of replication that follows; role is called when that may
 // have changed.
 func newFollower(role func(), srv *command.Server, tls *secure.Source, log *persist.Log, stream *replica.Stream, leader *replica.Leader) *replica.Follower {
+	in, out := srv.FollowingBytes()
 	f := replica.NewFollower(replica.FollowerOptions{
+		In: in, Out: out,
 		Config: srv.Config, Log: srv.Log, Keyspace: srv.Keyspace, Saver: log, Stream: stream, Applier: srv.NewStreamApplier(),
 		Logged: log.Appended, Lasts: log.Lasting,
 		Changed: func() { srv.FollowingChanged(); role() },

@@ -181,6 +181,16 @@ func (l *memoryLimit) exceeded(now time.Time) (total, current time.Duration) {
 	return l.total + current, current
 }
 
+// resetExceeded counts anew, from now on.
+func (l *memoryLimit) resetExceeded() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total = 0
+	if !l.since.IsZero() {
+		l.since = time.Now()
+	}
+}
+
 // notCounted is the part of the memory in use that no limit is compared with.
 func (l *memoryLimit) notCounted(m *memoryUse) int64 {
 	if l.all.Load() {

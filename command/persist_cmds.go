@@ -61,6 +61,8 @@ type Persistence interface {
 	// Info and InfoLoading report fields of INFO; at once.
 	Info(field func(name string, value any))
 	InfoLoading(field func(name string, value any))
+	// ResetStats counts anew what Info counts; at once.
+	ResetStats()
 	AppendLog
 }
 
@@ -324,4 +326,5 @@ func (noPersistence) LoadingBehind() bool                      { return false }
 func (noPersistence) StopLoading() bool                        { return false }
 func (noPersistence) Reload(bool, bool, bool) (bool, error)    { return false, errNoPersistence }
 func (noPersistence) Info(field func(name string, value any))  {}
+func (noPersistence) ResetStats()                              {}
 func (noPersistence) InfoLoading(func(name string, value any)) {}

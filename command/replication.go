@@ -107,7 +107,7 @@ type replication struct {
 	Replication
 	on bool // SetReplication was called
 
-	in, out atomic.Int64 // bytes of replication links
+	in, out atomic.Int64 // bytes of the stream: from the leader, and to followers
 
 	waiting atomic.Int32                             // clients in acks
 	polled  atomic.Bool                              // pollAcks runs
@@ -148,8 +148,12 @@ func (s *Server) BeginTurn() bool { return s.replication.BeginTurn() }
 // EndTurn see BeginTurn.
 func (s *Server) EndTurn() { s.replication.EndTurn() }
 
-// LinkBytes are the counters of the bytes of replication links.
-func (s *Server) LinkBytes() (in, out *atomic.Int64) { return &s.replication.in, &s.replication.out }
+// LeadingBytes count what comes from followers and goes to them. Only the stream is
+// replication's to INFO, as in Redis; what answers it counts with that of clients.
+func (s *Server) LeadingBytes() (in, out *atomic.Int64) { return &s.Stats.NetIn, &s.replication.out }
+
+// FollowingBytes count what comes from the leader and goes to it.
+func (s *Server) FollowingBytes() (in, out *atomic.Int64) { return &s.replication.in, &s.Stats.NetOut }
 
 // Acked is called when followers have come, gone or acknowledged something. No
 // lock is held.

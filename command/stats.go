@@ -190,6 +190,7 @@ type totals struct {
 	expiredFields         int64
 	evicted               int64
 	contended, tidied     int64
+	expireNs              int64
 }
 
 // rawTotals adds up the counters since the start.
@@ -211,6 +212,7 @@ func (s *Server) rawTotals() totals {
 		contended:      s.Keyspace.Stats.Contended.Load(),
 		tidied:         s.Keyspace.Stats.TidiedBytes.Load(),
 		links:          s.replication.counters(),
+		expireNs:       s.Keyspace.Stats.ExpireCycleNs.Load(),
 	}
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
@@ -248,7 +250,7 @@ func (s *Server) totals() totals {
 		{&t.calls, b.calls}, {&t.hits, b.hits}, {&t.misses, b.misses}, {&t.connections, b.connections},
 		{&t.rejected, b.rejected}, {&t.netIn, b.netIn}, {&t.netOut, b.netOut}, {&t.reads, b.reads}, {&t.writes, b.writes}, {&t.queryLimit, b.queryLimit}, {&t.evictedClients, b.evictedClients},
 		{&t.expired, b.expired}, {&t.lazyFreed, b.lazyFreed}, {&t.contended, b.contended}, {&t.tidied, b.tidied},
-		{&t.expiredFields, b.expiredFields}, {&t.evicted, b.evicted},
+		{&t.expiredFields, b.expiredFields}, {&t.evicted, b.evicted}, {&t.expireNs, b.expireNs},
 	} {
 		*p.v -= p.o
 	}
@@ -277,6 +279,9 @@ func (s *Server) resetStats() {
 	for i := range s.rights.denied {
 		s.rights.denied[i].Store(0)
 	}
+	s.certDenied.Store(0)
+	s.limit.resetExceeded()
+	s.persist.ResetStats()
 	s.Stats.MaxCommandNs.Store(0)
 	s.Keyspace.Stats.MaxLockHoldNs.Store(0)
 }
@@ -291,7 +296,7 @@ type rates struct {
 	n    int // samples taken ever
 }
 
-type rateSample struct{ at, calls, netIn, netOut int64 }
+type rateSample struct{ at, calls, netIn, netOut, replIn, replOut int64 }
 
 const (
 	rateSamples = 16
@@ -322,7 +327,7 @@ func (r *rates) sample(s *Server, now int64) (peak bool) {
 }
 
 func (s *Server) rateSample(now int64) rateSample {
-	m := rateSample{at: now, netIn: s.Stats.NetIn.Load(), netOut: s.Stats.NetOut.Load()}
+	m := rateSample{at: now, netIn: s.Stats.NetIn.Load(), netOut: s.Stats.NetOut.Load(), replIn: s.replication.in.Load(), replOut: s.replication.out.Load()}
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
 	for _, x := range s.execs.all {
@@ -335,10 +340,13 @@ func (s *Server) rateSample(now int64) rateSample {
 	return m
 }
 
+// rate is how much happened a second.
+type rate struct{ calls, netIn, netOut, replIn, replOut float64 }
+
 // now says how many commands were run, and bytes read and written, a second
 // lately: since the oldest sample of the last two seconds, or the last sample
 // if all are older.
-func (r *rates) now(s *Server, ms int64) (calls, in, out float64) {
+func (r *rates) now(s *Server, ms int64) (lately rate) {
 	cur := s.rateSample(ms)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -354,7 +362,8 @@ func (r *rates) now(s *Server, ms int64) (calls, in, out float64) {
 		old = r.ring[(r.n-2)%rateSamples] // too short a time to tell
 	}
 	d := float64(max(cur.at-old.at, rateEvery)) / 1000
-	return float64(cur.calls-old.calls) / d, float64(cur.netIn-old.netIn) / d, float64(cur.netOut-old.netOut) / d
+	per := func(cur, old int64) float64 { return float64(cur-old) / d }
+	return rate{per(cur.calls, old.calls), per(cur.netIn, old.netIn), per(cur.netOut, old.netOut), per(cur.replIn, old.replIn), per(cur.replOut, old.replOut)}
 }
 
 // count is the number of Execs that serve clients: on Linux, of event loops.

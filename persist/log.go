@@ -612,5 +612,14 @@ func (l *Log) Info(field func(name string, value any)) {
 	}
 }
 
+// ResetStats counts anew what Info counts.
+func (l *Log) ResetStats() {
+	l.Saver.ResetStats()
+	l.delayed.Store(0)
+	l.state.Lock()
+	l.state.rewrites = 0
+	l.state.Unlock()
+}
+
 // Buffered is how many bytes wait to be written.
 func (l *Log) Buffered() int64 { return l.appended.Load() - l.written.Load() }

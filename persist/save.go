@@ -685,6 +685,13 @@ func (s *Saver) Info(field func(name string, value any)) {
 	field("rdb_last_load_keys_loaded", s.loaded)
 }
 
+// ResetStats counts anew what Info counts.
+func (s *Saver) ResetStats() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saves = 0
+}
+
 // InfoLoading reports what INFO shows while a file is loaded; nothing
 // otherwise. Stripes may be locked.
 func (s *Saver) InfoLoading(field func(name string, value any)) {

@@ -49,6 +49,8 @@ type FollowerOptions struct {
 	Saver    Contents
 	Stream   *Stream
 	Applier  Applier
+	// In and Out count the bytes that come from the leader and go to it.
+	In, Out *atomic.Int64
 
 	// Changed is called when Following or Up have changed, before anything that
 	// depends on it happens. No lock is held.

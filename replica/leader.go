@@ -33,7 +33,7 @@ type Options struct {
 	// Acked is called after a follower has acknowledged more than before, or has
 	// come or gone.
 	Acked func()
-	// In and Out count the bytes of replication links.
+	// In and Out count the bytes that come from followers and go to them.
 	In, Out *atomic.Int64
 }
 

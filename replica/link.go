@@ -178,6 +178,7 @@ func (l *link) connect() (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	nc = counted{nc, l.In, l.Out}
 	l.connMu.Lock()
 	l.conn = nc
 	l.connMu.Unlock()
@@ -233,6 +234,24 @@ var timeoutIn = map[State]string{
 	StateHandshake: "Timeout connecting to the MASTER...",
 	StateSync:      "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' parameter in the configuration file to a larger value.",
 	StateConnected: "MASTER timeout: no data nor PING received...",
+}
+
+// counted is a connection whose bytes are counted.
+type counted struct {
+	net.Conn
+	in, out *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.in.Add(int64(n))
+	return n, err
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.out.Add(int64(n))
+	return n, err
 }
 
 // patient reads from the leader and gives up where nothing has come for

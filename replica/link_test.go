@@ -66,7 +66,7 @@ func newFollower(t *testing.T, loading string) *follower {
 	f.saver = persist.New(persist.Options{Keyspace: f.ks, Config: cfg, Log: log, Dirty: &f.srv.Stats.DirtySinceSave, Version: "test", RedisVersion: "7.0.15",
 		UsedMemory: func() int64 { return 0 }, Limits: f.srv.RDBLimits, Freq: f.srv.Freq, FreqClock: f.srv.FreqClock, Changed: func() {},
 		Hold: func() func() { f.stream.Instant.Lock(); return f.stream.Instant.Unlock }, Facts: f.stream.Aux})
-	f.Follower = replica.NewFollower(replica.FollowerOptions{Config: cfg, Log: log, Keyspace: f.ks, Saver: f.saver, Stream: f.stream,
+	f.Follower = replica.NewFollower(replica.FollowerOptions{In: new(atomic.Int64), Out: new(atomic.Int64), Config: cfg, Log: log, Keyspace: f.ks, Saver: f.saver, Stream: f.stream,
 		Applier: f.srv.NewStreamApplier(), Changed: func() {}, Linked: func(net.Conn, func()) func() { return func() {} }, DropFollowers: func() {},
 		Candidates: func() []replica.Candidate { return nil }, HoldWrites: func(bool) {}})
 	t.Cleanup(func() {
