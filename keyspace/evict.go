@@ -312,8 +312,8 @@ func (st *stripe) evictSome(tx *Tx, p *EvictPolicy, db int, need int64) (n int) 
 		st.pool.rng = uint64(began.UnixNano())*2654435761 | 1
 	}
 	keys := 0
-	for _, d := range st.ks.dbs {
-		keys += d.shards[st.number].keys
+	for _, num := range st.ks.usedNumbers() {
+		keys += st.ks.dbs[num].shards[st.number].keys
 	}
 	// From a stripe with few keys few go at a time: others may have worse ones.
 	for most := min(max(keys/evictPart, 1), evictBatch); n < most && st.evictOne(tx, p, db); {
@@ -467,15 +467,15 @@ func (st *stripe) drawShard(p *EvictPolicy, db int) (*shard, int) {
 		return nil, 0
 	}
 	all := 0
-	for _, d := range st.ks.dbs {
-		all += count(&d.shards[st.number])
+	for _, num := range st.ks.usedNumbers() {
+		all += count(&st.ks.dbs[num].shards[st.number])
 	}
 	if all == 0 {
 		return nil, 0
 	}
 	r := int(random(&st.pool.rng) >> 1 % uint64(all))
-	for num, d := range st.ks.dbs {
-		sh := &d.shards[st.number]
+	for _, num := range st.ks.usedNumbers() {
+		sh := &st.ks.dbs[num].shards[st.number]
 		if r -= count(sh); r < 0 {
 			return sh, num
 		}
@@ -526,8 +526,8 @@ func (st *stripe) evictNearest(tx *Tx, db int) bool {
 		num, nearest := -1, deadline{}
 		var index *btree.BTreeG[deadline]
 		after := int64(0) // the nearest of the stripe when that one has gone
-		for i, d := range st.ks.dbs {
-			here := d.shards[st.number].deadlines
+		for _, i := range st.ks.usedNumbers() {
+			here := st.ks.dbs[i].shards[st.number].deadlines
 			if here == nil {
 				continue
 			}

@@ -266,7 +266,7 @@ func (ks *Keyspace) Assist(h *Held, tx *Tx) {
 // expireSome removes at most n due keys and fields and returns the stripe's
 // earliest deadline then (0: none).
 func (st *stripe) expireSome(tx *Tx, n int) int64 {
-	for db := range st.ks.dbs {
+	for _, db := range st.ks.usedNumbers() {
 		sh := &st.ks.dbs[db].shards[st.number]
 		tx.Use(db)
 		n = st.expireIndex(tx, sh.deadlines, n, func(key []byte, _ int) int {

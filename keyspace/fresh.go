@@ -48,6 +48,7 @@ func (f *Fresh) Exchange(now int64, at func()) {
 		}
 	}
 	copy(ks.dbs, f.dbs)
+	ks.dbsChanged()
 	ks.fresh = nil
 	for _, db := range old {
 		ks.retire(db)
@@ -74,7 +75,8 @@ func (f *Fresh) Drop() {
 // noteNext finds the stripe's earliest deadline anew.
 func (st *stripe) noteNext() {
 	next := int64(0)
-	for _, db := range st.ks.dbs {
+	for _, n := range st.ks.usedNumbers() {
+		db := st.ks.dbs[n]
 		sh := &db.shards[st.number]
 		for _, d := range [...]*btree.BTreeG[deadline]{sh.deadlines, sh.fieldDeadlines} {
 			if d == nil {
@@ -93,7 +95,7 @@ func (st *stripe) noteNext() {
 func (ks *Keyspace) FlushAll(now int64) {
 	tx := ks.NewTx()
 	tx.Now = now
-	for db := range ks.dbs {
+	for _, db := range ks.usedNumbers() {
 		tx.Use(db)
 		tx.Flush()
 	}

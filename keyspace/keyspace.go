@@ -82,6 +82,7 @@ type Keyspace struct {
 
 	order   keyOrder
 	usage   usage
+	used    usedDBs
 	evictor evictor
 	// ahead is how far the data's clock is before the system's, in ns; see Now.
 	ahead atomic.Int64
@@ -162,6 +163,12 @@ type DB struct {
 	shards []shard // by stripe, each under its stripe's lock
 	// kept: it was flushed, which may be taken back. It changes with all stripes locked.
 	kept bool
+	// used: it has, or had, a key. It is set once, with a stripe locked.
+	used atomic.Bool
+	// snapshot is the last snapshot that began with this database, and inSnapshot its
+	// number then. They change with all stripes locked.
+	snapshot   uint32
+	inSnapshot int
 }
 
 // shard is the part of a database that one stripe holds. It is empty until
@@ -266,9 +273,10 @@ func (ks *Keyspace) Stripes() int { return len(ks.stripes) }
 func (ks *Keyspace) snapshotNumber() uint32 { return ks.snapshot }
 func (ks *Keyspace) snapshotActive() bool   { return ks.active }
 
-// slotOf is the slot of a key in this shard, made on demand.
-func (ks *Keyspace) slotOf(sh *shard, number uint16) *slot {
+// slotOf is the slot of a key in this shard of a database, made on demand.
+func (ks *Keyspace) slotOf(db *DB, sh *shard, number uint16) *slot {
 	if sh.slots == nil {
+		ks.use(db)
 		n := Slots / len(ks.stripes)
 		sh.slots = make([]slot, n)
 		sh.occupied = make(bitset, (n+63)/64)
@@ -436,8 +444,12 @@ func (ks *Keyspace) Size(db int, locked bool) (keys, volatile int) {
 		if sh.deadlines != nil {
 			volatile += sh.deadlines.Len()
 		}
+		unused := !ks.dbs[db].used.Load()
 		if !locked {
 			st.unlock()
+		}
+		if unused {
+			return 0, 0
 		}
 	}
 	return
@@ -518,7 +530,8 @@ func (ks *Keyspace) Memory(locked bool) (m Memory) {
 		m.Objects += st.objMem
 		m.Order += st.ordered
 		m.Index += st.ordered
-		for _, db := range ks.dbs {
+		for _, n := range ks.usedNumbers() {
+			db := ks.dbs[n]
 			for _, d := range [...]*btree.BTreeG[deadline]{db.shards[i].deadlines, db.shards[i].fieldDeadlines} {
 				if d != nil {
 					m.Index += int64(d.Len()) * deadlineBytes
@@ -535,7 +548,8 @@ func (ks *Keyspace) Memory(locked bool) (m Memory) {
 // HasFieldDeadlines tells whether any field of any hash has a deadline. All
 // stripes are locked.
 func (ks *Keyspace) HasFieldDeadlines() bool {
-	for _, db := range ks.dbs {
+	for _, n := range ks.usedNumbers() {
+		db := ks.dbs[n]
 		for i := range db.shards {
 			if d := db.shards[i].fieldDeadlines; d != nil && d.Len() > 0 {
 				return true

@@ -35,10 +35,16 @@ type Item struct {
 type Snapshot struct {
 	ks     *Keyspace
 	number uint32
-	dbs    []*DB // as they stood at the start, by their number then
+	dbs    []numberedDB // those that had keys at the start
 	// sink receives the items; it is called with a stripe locked, by writers
 	// and by the walker, and must not wait.
 	sink func(Item)
+}
+
+// numberedDB is a database with its number at a moment.
+type numberedDB struct {
+	*DB
+	number int
 }
 
 // ErrSnapshotRuns is returned while another snapshot is being written.
@@ -54,7 +60,11 @@ func (ks *Keyspace) StartSnapshot(sink func(Item), at func()) (*Snapshot, error)
 	}
 	ks.snapshot++
 	s := &Snapshot{ks: ks, number: ks.snapshot, sink: sink}
-	s.dbs = append(s.dbs, ks.dbs...)
+	for _, n := range ks.usedNumbers() {
+		db := ks.dbs[n]
+		db.snapshot, db.inSnapshot = s.number, n
+		s.dbs = append(s.dbs, numberedDB{db, n})
+	}
 	ks.active, ks.snap = true, s
 	if at != nil {
 		at()
@@ -65,11 +75,10 @@ func (ks *Keyspace) StartSnapshot(sink func(Item), at func()) (*Snapshot, error)
 // pins tells whether the snapshot needs a database.
 func (s *Snapshot) pins(db *DB) bool { return s.numberOf(db) >= 0 }
 
+// numberOf is the number that a database had at the start, or -1: it had no keys, or was made after that.
 func (s *Snapshot) numberOf(db *DB) int {
-	for i, d := range s.dbs {
-		if d == db {
-			return i
-		}
+	if db.snapshot == s.number {
+		return db.inSnapshot
 	}
 	return -1
 }
@@ -100,7 +109,8 @@ const (
 // returns false the walk ends early. The snapshot is whole when Walk is true.
 func (s *Snapshot) Walk(between func() bool) bool {
 	ks := s.ks
-	for n, db := range s.dbs {
+	for _, d := range s.dbs {
+		n, db := d.number, d.DB
 		for i := range ks.stripes {
 			st := &ks.stripes[i]
 			for at := (walkPlace{}); at.slot >= 0; {

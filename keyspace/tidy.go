@@ -36,27 +36,40 @@ func (ks *Keyspace) tidy() (more bool) {
 func (st *stripe) moved(from, to slab.Loc) {
 	k := MakeKey(st.keyAt(to))
 	st.ks.Stats.TidiedBytes.Add(int64(st.entries.Size(to)))
-	for _, dbs := range [3][]*DB{st.ks.dbs, st.ks.fresh, st.ks.retired} {
+	for _, n := range st.ks.usedNumbers() {
+		if st.redirect(st.ks.dbs[n], &k, from, to) {
+			return
+		}
+	}
+	for _, dbs := range [2][]*DB{st.ks.fresh, st.ks.retired} {
 		for _, db := range dbs {
-			sh := &db.shards[st.number]
-			if sh.slots == nil {
-				continue
-			}
-			seg, ok := st.segmentOf(&sh.slots[int(k.Slot)&(1<<st.ks.shift-1)], k.Hash)
-			if !ok {
-				continue
-			}
-			tag := k.Hash >> tagShift
-			refs := seg.refs()
-			for i := home(tag, seg.depth(), seg.homes()); i < len(refs) && refs[i] != 0; i++ {
-				if refs[i]&^savedRef == tag<<tagShift|uint64(from) {
-					refs[i] = refs[i]&^locMask | uint64(to)
-					return
-				}
+			if db.used.Load() && st.redirect(db, &k, from, to) {
+				return
 			}
 		}
 	}
 	panic("keyspace: an entry stands in no table")
+}
+
+// redirect redirects the reference if it is in that database.
+func (st *stripe) redirect(db *DB, k *Key, from, to slab.Loc) bool {
+	sh := &db.shards[st.number]
+	if sh.slots == nil {
+		return false
+	}
+	seg, ok := st.segmentOf(&sh.slots[int(k.Slot)&(1<<st.ks.shift-1)], k.Hash)
+	if !ok {
+		return false
+	}
+	tag := k.Hash >> tagShift
+	refs := seg.refs()
+	for i := home(tag, seg.depth(), seg.homes()); i < len(refs) && refs[i] != 0; i++ {
+		if refs[i]&^savedRef == tag<<tagShift|uint64(from) {
+			refs[i] = refs[i]&^locMask | uint64(to)
+			return true
+		}
+	}
+	return false
 }
 
 // retire hands a flushed database to the background; all stripes are locked.

@@ -474,7 +474,7 @@ func (t *Tx) SetDeadline(k *Key, deadline int64) {
 
 // enter puts a new entry into its table.
 func (t *Tx) enter(st *stripe, sh *shard, k *Key, l slab.Loc, deadline int64) {
-	sl := t.ks.slotOf(sh, k.Slot)
+	sl := t.ks.slotOf(t.db, sh, k.Slot)
 	t.touch(k)
 	had := st.tables.Used()
 	st.insert(sl, k.Hash, l)
@@ -597,6 +597,7 @@ func (t *Tx) Flush() int {
 		return 0
 	}
 	t.ks.dbs[t.num] = t.ks.newDB()
+	t.ks.dbsChanged()
 	t.db = t.ks.dbs[t.num]
 	if t.Undo != nil {
 		old.kept = true
@@ -617,6 +618,7 @@ func (t *Tx) Swap(a, b int) {
 		ks.emptied(t.By, b, either)
 	}
 	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
+	ks.dbsChanged()
 	t.Use(t.num)
 }
 

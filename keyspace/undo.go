@@ -135,8 +135,10 @@ func (u *Undo) Rollback() {
 			ks.unretire(n.db)
 			ks.retire(ks.dbs[n.num])
 			ks.dbs[n.num] = n.db
+			ks.dbsChanged()
 		case undoSwap:
 			ks.dbs[n.num], ks.dbs[n.with] = ks.dbs[n.with], ks.dbs[n.num]
+			ks.dbsChanged()
 		case undoKeyed:
 			t.db, t.num, t.unseen = n.db, slices.Index(ks.dbs, n.db), true
 			t.remove(&n.key)
