@@ -586,6 +586,9 @@ const lfuNew = ^uint32(0)
 // are freed in the background; the number of them is returned.
 func (t *Tx) Flush() int {
 	old := t.ks.dbs[t.num]
+	if !old.used.Load() {
+		return 0
+	}
 	if t.ks.observed.Load() && t.Undo == nil {
 		t.ks.emptied(t.By, t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
 	}

@@ -114,6 +114,8 @@ var suites = []suite{
 		extent{rounds: 1, keys: million, limit: 30 * time.Minute}, nil, long},
 	{"fairness", "the longest wait of another client's GET for one client's huge command",
 		extent{rounds: 1, keys: million, limit: 30 * time.Minute}, nil, fairness},
+	{"requests", "memory that large requests take, and what of it is left 8 seconds later",
+		extent{rounds: 1, keys: million, limit: 15 * time.Minute}, nil, requests},
 	{"snapshot", "BGSAVE, SAVE and BGREWRITEAOF of keys strings and two fifths as many members each in a set and a sorted set, under full load",
 		extent{rounds: 3, keys: 5 * million, seconds: 5, limit: 60 * time.Minute}, nil, snapshot},
 	{"fullsync", "full synchronization under a paced load, kvd to kvd and redis to redis; lag; a kvd follower throttled for seconds",

@@ -36,6 +36,9 @@ var thresholds = []threshold{
 
 	{"fairness/*/GET worst", "ratio", "<=", 1},
 
+	{"requests/*/peak", "ratio", "<=", 1.5},
+	{"requests/*/after to allowed", "kvd", "<=", 1},
+
 	{"expiry/probes/lag p99", "kvd", "<=", 10},
 	{"expiry/probes/lag least", "kvd", ">=", 0}, // no key goes before its deadline
 	{"expiry/idle CPU", "kvd", "<=", 2},
