@@ -44,7 +44,7 @@ var infoRules = map[string]infoRule{
 	"atomicvar_api": differs(itsOwn), "gcc_version": differs(itsOwn), "process_id": differs(itsOwn), "run_id": differs(itsOwn), "tcp_port": differs(itsOwn),
 	"executable": differs(itsOwn), "mem_allocator": differs(itsOwn), "slave0.port": differs(itsOwn), "master_replid": differs(itsOwn), "master_port": differs(itsOwn),
 
-	"kvd_*": differs(itsFields), "go_version": differs(itsFields), "aof_*_fsync_usec": differs(itsFields), "mem_ordered_keys": differs(itsFields), "total_watched_keys": differs(newer),
+	"kvd_*": differs(itsFields), "go_version": differs(itsFields), "aof_*_fsync_usec": differs(itsFields), "mem_ordered_keys": differs(itsFields), "hash_orders*": differs(itsFields), "total_watched_keys": differs(newer),
 	"availability_zone": differs(newer), "pubsub_clients": differs(newer), "paused_*": differs(newer), "used_memory_peak_time": differs(newer),
 	"used_memory_hash_templates": differs(newer), "hash_templates": differs(newer), "backup_in_progress": differs(newer), "acl_access_denied_*": differs(newer),
 	"expired_subkeys": differs(newer), "client_query_buffer_limit_disconnections": differs(newer), "keyjobs_running": differs(newer),
