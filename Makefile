@@ -1,4 +1,4 @@
-# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill storm corrupt locks cuts check cross arch clean.
+# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt locks cuts check cross arch clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill storm corrupt locks cuts check cross arch clean
+.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt locks cuts check cross arch clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -107,7 +107,13 @@ fuzz:
 KILLS ?= 1000
 
 kill:
-	go test ./tests/kill -count=1 -v -timeout 0 -kills $(KILLS)
+	go test ./tests/kill -count=1 -v -timeout 0 -run TestKill -kills $(KILLS)
+
+# How often `make restarts` starts a leader, and as often its follower, again under load.
+RESTARTS ?= 100
+
+restarts:
+	go test ./tests/kill -count=1 -v -timeout 0 -run TestRestarts -restarts $(RESTARTS)
 
 # How long `make storm` lasts for each of 1, 2 and 4 event loops.
 STORM ?= 10m

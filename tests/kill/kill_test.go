@@ -226,10 +226,28 @@ func (w *worker) run(s *harness.Server, rng *rand.Rand) {
 		return
 	}
 	defer c.Close()
+	w.load(c, rng, nil)
+}
+
+// load writes until the connection ends, or stop is closed. Where writes of an earlier
+// connection may have come or not, it goes on behind those that did.
+func (w *worker) load(c *harness.Conn, rng *rand.Rand, stop chan struct{}) {
+	if stop != nil && w.sent != w.acked {
+		n, err := w.check(c)
+		if err != nil || n < w.acked { // the test looks at that in the end
+			return
+		}
+		w.sent, w.acked = n, n
+	}
 	if r, err := c.Do("SELECT", strconv.Itoa(w.db)); err != nil || r.Err() != "" {
 		return
 	}
 	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
 		type sent struct{ n, replies int }
 		var batch []sent
 		for range 1 + rng.IntN(1<<rng.IntN(5)) {
