@@ -3,6 +3,7 @@ package command
 import (
 	"crypto/sha1"
 	"encoding/hex"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -661,11 +662,19 @@ func (m *machine) sha1hex(s *lua.State, w []lua.Value, n int) (int, error) {
 			return 0, err
 		}
 	}
-	if err := s.Step(len(text)/16 + 1); err != nil {
-		return 0, err
+	// In blocks: a text of megabytes must not keep an interrupt waiting.
+	sum := sha1.New()
+	for {
+		block := text[:min(len(text), 32<<10)]
+		_, _ = io.WriteString(sum, block)
+		if err := s.Step(len(block)/16 + 1); err != nil {
+			return 0, err
+		}
+		if text = text[len(block):]; text == "" {
+			break
+		}
 	}
-	sum := sha1.Sum([]byte(text))
-	v, err := s.CopyString(hex.EncodeToString(sum[:]))
+	v, err := s.CopyString(hex.EncodeToString(sum.Sum(nil)))
 	if err != nil {
 		return 0, err
 	}
