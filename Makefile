@@ -1,4 +1,4 @@
-# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt locks cuts check cross arch clean.
+# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt locks cuts check cross arch release clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt locks cuts check cross arch clean
+.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt locks cuts check cross arch release clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -139,6 +139,13 @@ locks:
 	KVD_BIN=$(CURDIR)/bin/kvd-locks go test ./tests/storm -count=1 -v -timeout 0 -run 'TestStorm/4' -args -storm 5m
 	KVD_BIN=$(CURDIR)/bin/kvd-locks go test ./tests/differ -count=1 -short
 	KVD_BIN=$(CURDIR)/bin/kvd-locks go run ./tests/conformance $(LOCK_UNITS)
+
+# Binaries for each platform, .deb and .rpm, lists of what is in them, and checksums, in release/VERSION.
+# PLATFORMS="linux/amd64" makes fewer.
+PLATFORMS ?=
+
+release:
+	contrib/package/release.sh $(VERSION) release/$(VERSION) $(PLATFORMS)
 
 # A log is cut at every byte of its last 64 KiB, and loaded; some minutes.
 cuts:
