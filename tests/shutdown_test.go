@@ -172,3 +172,27 @@ func TestInsist(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestShutdownBehindScript: a script that has written cannot be killed, but SHUTDOWN NOSAVE does not wait for
+// it. What the script has written is nowhere.
+func TestShutdownBehindScript(t *testing.T) {
+	s := harness.StartKVD(t, "--busy-reply-threshold", "50", "--appendonly", "yes")
+	c, other := s.MustDial(t), s.MustDial(t)
+	follow(t, harness.StartKVD(t).MustDial(t), s.Addr) // for which an orderly end would wait
+	within(t, 10*time.Second, "the follower online", func() bool { return strings.Contains(info(t, c, "replication", "slave0"), "state=online") })
+	c.MustDo(t, "SET", "before", "1")
+	c.Send("EVAL", "redis.call('set', KEYS[1], 'x') while true do end", "1", "k")
+	c.Flush()
+	within(t, 10*time.Second, "the script that cannot be killed", func() bool {
+		return strings.HasPrefix(other.MustDo(t, "SCRIPT", "KILL").Err(), "UNKILLABLE")
+	})
+	other.Send("SHUTDOWN", "NOSAVE")
+	other.Flush()
+	within(t, 15*time.Second, "the end", func() bool { return !s.Running() })
+	if err := s.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.MustDial(t).MustDo(t, "MGET", "before", "k"); string(r.Raw) != "*2\r\n$1\r\n1\r\n$-1\r\n" {
+		t.Errorf("after it: %s", r)
+	}
+}
