@@ -5,9 +5,8 @@ import (
 	"unsafe"
 )
 
-// threadCPU is the CPU time of the calling thread in nanoseconds. The caller
-// may be moved to another thread in between; the loops, whose holds matter,
-// are locked to theirs.
+// threadCPU is the CPU time of the calling thread in nanoseconds. It says nothing of a
+// goroutine that may be moved to another thread in between: it is to be locked to its own.
 func threadCPU() int64 {
 	const clockThreadCPU = 3 // CLOCK_THREAD_CPUTIME_ID of clock_gettime(2)
 	var ts syscall.Timespec

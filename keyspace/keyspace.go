@@ -363,6 +363,7 @@ func (st *stripe) lock() {
 	if care := st.ks.care.Load(); care != 0 {
 		st.cared = true
 		if care&careTiming != 0 {
+			runtime.LockOSThread() // the time is the thread's
 			st.since = threadCPU()
 		}
 	}
@@ -397,6 +398,7 @@ func (st *stripe) unlockWithCare() {
 	if st.since != 0 {
 		noteMax(&ks.Stats.MaxLockHoldNs, threadCPU()-st.since)
 		st.since = 0
+		runtime.UnlockOSThread()
 	}
 	crossed := ks.care.Load()&careUsage != 0 && st.report(ks.usage.grain.Load())
 	st.mu.Unlock()
