@@ -270,6 +270,7 @@ type multi struct {
 	long    []longArg      // arguments with memory of their own; they are empty in buf
 	longMem int            // their bytes
 	aborted bool           // an error while queueing
+	waits   bool           // a command among them waits for another server
 }
 
 // longArg is an argument of a transaction by its place among all of them.

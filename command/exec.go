@@ -104,10 +104,11 @@ type Exec struct {
 	statMu       lockrank.Mutex[lockrank.ExecStats]
 	hits, misses int64
 
-	applies bool // it is an Applier's
-	replays bool // see Replay
-	oom     bool // the command began where memory was short; for scripts
-	beside  bool // it is a worker's of scripts that have left their loop
+	applies bool   // it is an Applier's
+	replays bool   // see Replay
+	oom     bool   // the command began where memory was short; for scripts
+	beside  bool   // it is a worker's of scripts that have left their loop
+	aside   *multi // a transaction that goes on a worker, or has come to it; else nil
 
 	asked asked // see mayCall
 

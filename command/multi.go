@@ -56,6 +56,7 @@ func (x *Exec) queue(ctx *Ctx) {
 		m.keyArgs = append(m.keyArgs, first+x.pos[i])
 	}
 	m.rows = append(m.rows, ctx.Row)
+	m.waits = m.waits || ctx.Row.Flags&NotApplied != 0
 	m.flags = append(m.flags, ctx.Flags)
 	m.cmds = append(m.cmds, queued{len(m.ends), len(m.keys)})
 	ctx.C.queued.Store(int64(len(m.rows)))
@@ -154,6 +155,11 @@ func cmdUnwatch(c *Ctx) {
 // cmdExec locks what all the queued commands need, once, and runs them.
 func cmdExec(c *Ctx) {
 	x := c.x
+	if m := x.aside; m != nil {
+		x.aside = nil
+		x.runQueue(c, m)
+		return
+	}
 	cond, ok := execCondition(c.Args)
 	if !ok {
 		x.reject(c, "wrong number of arguments for 'exec' command") // EXECABORT stands in front
@@ -175,7 +181,6 @@ func cmdExec(c *Ctx) {
 		return // an EXEC that was not rejected comes again
 	}
 	c.C.endMulti()
-	x.keepMulti(m)
 	for i := range c.C.watched {
 		w := &c.C.watched[i]
 		c.Use(w.db)
@@ -199,6 +204,31 @@ func cmdExec(c *Ctx) {
 			return
 		}
 	}
+	if m.waits && x.queueBeside(c, m) {
+		x.aside = m
+		c.outcome, c.beside = Again, true
+		return
+	}
+	x.keepMulti(m)
+	x.runQueue(c, m)
+	// finish (called for EXEC itself) serves the blocked and journals all
+	// effects as one unit, under the same locks.
+}
+
+// queueBeside tells whether a transaction with a command that waits for others (MIGRATE) may
+// leave its event loop. Its stripes stay its own, but the loop's other clients go on. What
+// concerns the connection belongs to the loop, and a PUBLISH would hold up everybody's.
+func (x *Exec) queueBeside(c *Ctx, m *multi) bool {
+	for _, row := range m.rows {
+		if row.Flags&(NoScript|MayReplicate) != 0 {
+			return false
+		}
+	}
+	return c.CanBlock() && !c.C.applies && !x.beside
+}
+
+// runQueue runs the commands of a transaction; what they need is locked.
+func (x *Exec) runQueue(c *Ctx, m *multi) {
 	outer := c.outer()
 	c.inExec, c.whole = true, c.C.Reply == ReplyOn
 	x.lap = clock()
@@ -212,8 +242,6 @@ func cmdExec(c *Ctx) {
 		at = to
 	}
 	c.resume(&outer)
-	// finish (called for EXEC itself) serves the blocked and journals all
-	// effects as one unit, under the same locks.
 }
 
 // execIf is EXEC's condition on a key, which is looked at under the locks of the

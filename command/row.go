@@ -58,7 +58,8 @@ const (
 	KeepsCaching
 	// Frames: it stands in logs and streams without being an effect (SELECT, MULTI).
 	Frames
-	// NotApplied: it may not stand there although it changes keys (MIGRATE).
+	// NotApplied: it may not stand there although it changes keys, for it waits for another
+	// server (MIGRATE). A transaction with it leaves its event loop.
 	NotApplied
 	// Applied: it may stand there although it changes no key (SCRIPT LOAD).
 	Applied

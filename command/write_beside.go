@@ -52,6 +52,7 @@ func (x *Exec) goBeside(ctx *Ctx) {
 	to.W, to.C, to.Row, to.Flags, to.Args, to.Keys = out, cl, ctx.Row, ctx.Flags, args, keys
 	to.outcome, to.explicit, to.unmuted, to.whole, to.Dirty = Done, false, false, false, 0
 	to.inExec, to.script = true, nil // it can neither wait nor leave
+	w.aside, x.aside = x.aside, nil
 	b := &s.scripts.beside
 	b.mu.Lock()
 	b.writes++ // before anybody finds the stripes reserved

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -106,5 +107,64 @@ func TestMigrate(t *testing.T) {
 		if got, want := kvd.MustDo(t, args...).String(), redis.MustDo(t, args...).String(); got != want {
 			t.Errorf("%q: got %s, Redis says %s", args, got, want)
 		}
+	}
+}
+
+// TestMigrateInExecHolds: a transaction whose MIGRATE waits for a target that says nothing holds its own keys, and nobody
+// else of its event loop.
+func TestMigrateInExecHolds(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	came := make(chan net.Conn, 1)
+	go func() {
+		if c, err := ln.Accept(); err == nil {
+			came <- c
+		}
+	}()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	s := harness.StartKVD(t, "--event-loops", "1")
+	a, b := s.MustDial(t), s.MustDial(t)
+	// A key of another stripe: of the other half of the slots.
+	other := ""
+	for i := 0; other == ""; i++ {
+		name := "other" + strconv.Itoa(i)
+		if d := b.MustDo(t, "CLUSTER", "KEYSLOT", name).Int - b.MustDo(t, "CLUSTER", "KEYSLOT", "k").Int; d > 5000 || d < -5000 {
+			other = name
+		}
+	}
+	for _, line := range []string{"MULTI", "SET k 1", "MIGRATE 127.0.0.1 " + port + " k 0 600000", "INCR k", "EXEC"} {
+		if err := a.Send(strings.Fields(line)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	target := <-came // it is being run now
+	if r := b.MustDo(t, "PING"); r.Str != "PONG" {
+		t.Error(r)
+	}
+	if r := b.MustDo(t, "SET", other, "x"); r.Str != "OK" {
+		t.Error(r)
+	}
+	if err := b.Send("GET", "k"); err != nil || b.Flush() != nil { // it waits for the transaction
+		t.Fatal(err)
+	}
+	target.Close()
+	ln.Close() // there is a second try
+	var last harness.Reply
+	for range 5 {
+		if last, err = a.Receive(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := last.Strings(); len(got) != 3 || got[0] != "OK" || !strings.HasPrefix(got[1], "IOERR") || last.Elems[2].Int != 2 {
+		t.Errorf("EXEC: %s", last)
+	}
+	if r, err := b.Receive(); err != nil || r.Str != "2" {
+		t.Errorf("GET: %s, %v", r, err)
 	}
 }
