@@ -586,11 +586,11 @@ const lfuNew = ^uint32(0)
 // are freed in the background; the number of them is returned.
 func (t *Tx) Flush() int {
 	old := t.ks.dbs[t.num]
+	if t.ks.observed.Load() && t.Undo == nil { // whoever caches that a key is missing is told, too
+		t.ks.emptied(t.By, t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
+	}
 	if !old.used.Load() {
 		return 0
-	}
-	if t.ks.observed.Load() && t.Undo == nil {
-		t.ks.emptied(t.By, t.num, func(k *Key) bool { return t.ks.there(t.num, k, t.Now) })
 	}
 	n := 0
 	for i := range old.shards {
