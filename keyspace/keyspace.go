@@ -396,7 +396,9 @@ func (st *stripe) unlockWithCare() {
 	ks := st.ks
 	st.cared = false
 	if st.since != 0 {
-		noteMax(&ks.Stats.MaxLockHoldNs, threadCPU()-st.since)
+		if !st.reserved.Load() { // else nobody waits for the lock: see Reservation
+			noteMax(&ks.Stats.MaxLockHoldNs, threadCPU()-st.since)
+		}
 		st.since = 0
 		runtime.UnlockOSThread()
 	}

@@ -344,6 +344,12 @@ func zpop(c *command.Ctx, highest bool) {
 	case !e.Exists() || o.count == 0:
 		c.W.Array(0)
 	default:
+		if o.count > command.LongWrite {
+			z := c.ScratchZSet()
+			if c.Load(&e, z); z.Len() > command.LongWrite && c.Beside() {
+				return
+			}
+		}
 		popZSet(c, k, &e, &o)
 	}
 }

@@ -88,6 +88,9 @@ func popDue(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry, now float64, cou
 	if n == 0 {
 		return false
 	}
+	if !withKey && n > command.LongWrite && c.Beside() {
+		return true
+	}
 	was := c.OpenZSet(k, e, z, 0)
 	p := pairs{c.W, true, withKey || c.W.Proto >= 3}
 	if withKey {

@@ -121,3 +121,30 @@ func TestBZPopDueMany(t *testing.T) {
 		t.Errorf("%d clients are blocked", got)
 	}
 }
+
+// TestLongPops: members that are popped by the thousand go beside the event loops, and all
+// of them are replied.
+func TestLongPops(t *testing.T) {
+	s := commandtest.New(t)
+	conn := commandtest.NewConn()
+	s.C.Conn = conn
+	const n = command.LongWrite + 1000
+	for _, line := range []string{"zpopdue z * count 1000000", "zpopmin z 1000000", "zpopmax z 1000000"} {
+		for i := 0; i < n; i += 1000 {
+			args := []string{"zadd", "z"}
+			for k := range min(1000, n-i) {
+				args = append(args, "1", fmt.Sprint("member", i+k))
+			}
+			s.Do(args...)
+		}
+		if got := s.Run(line); got != "" {
+			t.Fatalf("%s is done by the loop: %.100q", line, got)
+		}
+		got := conn.Wait(t)
+		s.C.Working = false
+		if many := strings.Count(got, "member"); many != n {
+			t.Errorf("%s: %d members of %d, %.100q", line, many, n, got)
+		}
+		s.Want("exists z", ":0\n")
+	}
+}
