@@ -180,6 +180,13 @@ func (ks *Keyspace) EachKey(db int, r *KeyRange, now int64, looks int, locked bo
 	}
 	d := ks.dbs[db]
 	m := merge{reverse: r.Reverse, heads: make([]head, 0, len(ks.stripes))}
+	// The far end is looked for in no shard: the first key that is beyond it ends all of them.
+	open := r.LexRange
+	if r.Reverse {
+		open.Min = types.LexBound{Inf: -1}
+	} else {
+		open.Max = types.LexBound{Inf: 1}
+	}
 	for i := range d.shards {
 		sh := &d.shards[i]
 		if !ks.order.on || !sh.inOrder() {
@@ -188,7 +195,7 @@ func (ks *Keyspace) EachKey(db int, r *KeyRange, now int64, looks int, locked bo
 		if sh.keys == 0 || sh.order == nil {
 			continue
 		}
-		hd := head{cursor: sh.order.Cursor(&r.LexRange, r.Reverse, 0), look: r.Typed}
+		hd := head{cursor: sh.order.Cursor(&open, r.Reverse, 0), look: r.Typed}
 		if sh.deadlines != nil {
 			if first, some := sh.deadlines.Min(); some && first.ms() <= now {
 				hd.look = true
@@ -199,8 +206,11 @@ func (ks *Keyspace) EachKey(db int, r *KeyRange, now int64, looks int, locked bo
 		}
 	}
 	m.init()
-	for len(m.heads) > 0 {
-		hd := &m.heads[0]
+	for len(m.heap) > 0 {
+		hd := &m.heads[m.heap[0]]
+		if r.beyond(hd.key) {
+			break
+		}
 		if looks--; looks < 0 {
 			return last, true, true
 		}
@@ -213,6 +223,19 @@ func (ks *Keyspace) EachKey(db int, r *KeyRange, now int64, looks int, locked bo
 		m.next()
 	}
 	return nil, false, true
+}
+
+// beyond tells whether a key is behind the far end of the range.
+func (r *KeyRange) beyond(key []byte) bool {
+	far, sign := &r.Max, 1
+	if r.Reverse {
+		far, sign = &r.Min, -1
+	}
+	if far.Inf != 0 {
+		return int(far.Inf) != sign
+	}
+	c := bytes.Compare(key, far.Member) * sign
+	return c > 0 || c == 0 && far.Ex
 }
 
 // shown tells whether a key is not past its deadline and of the wanted type.
@@ -236,30 +259,36 @@ type head struct {
 	look   bool // its keys may be due, or of another type
 }
 
-// merge is a heap of the heads of all shards.
+// merge is a heap of the heads of all shards, which stay where they are.
 type merge struct {
 	heads   []head
+	heap    []int32 // of places in heads
 	reverse bool
 }
 
 func (m *merge) before(i, j int) bool {
-	c := bytes.Compare(m.heads[i].key, m.heads[j].key)
+	c := bytes.Compare(m.heads[m.heap[i]].key, m.heads[m.heap[j]].key)
 	return c < 0 != m.reverse
 }
 
 func (m *merge) init() {
-	for i := len(m.heads)/2 - 1; i >= 0; i-- {
+	m.heap = make([]int32, len(m.heads))
+	for i := range m.heap {
+		m.heap[i] = int32(i)
+	}
+	for i := len(m.heap)/2 - 1; i >= 0; i-- {
 		m.sink(i)
 	}
 }
 
 // next goes on behind the first head.
 func (m *merge) next() {
+	first := &m.heads[m.heap[0]]
 	var ok bool
-	if m.heads[0].key, ok = m.heads[0].cursor.Next(); !ok {
-		last := len(m.heads) - 1
-		m.heads[0] = m.heads[last]
-		m.heads = m.heads[:last]
+	if first.key, ok = first.cursor.Next(); !ok {
+		last := len(m.heap) - 1
+		m.heap[0] = m.heap[last]
+		m.heap = m.heap[:last]
 	}
 	m.sink(0)
 }
@@ -267,16 +296,16 @@ func (m *merge) next() {
 func (m *merge) sink(i int) {
 	for {
 		kid := 2*i + 1
-		if kid >= len(m.heads) {
+		if kid >= len(m.heap) {
 			return
 		}
-		if kid+1 < len(m.heads) && m.before(kid+1, kid) {
+		if kid+1 < len(m.heap) && m.before(kid+1, kid) {
 			kid++
 		}
 		if !m.before(kid, i) {
 			return
 		}
-		m.heads[i], m.heads[kid] = m.heads[kid], m.heads[i]
+		m.heap[i], m.heap[kid] = m.heap[kid], m.heap[i]
 		i = kid
 	}
 }

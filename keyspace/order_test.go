@@ -171,3 +171,26 @@ func TestOrderedTypes(t *testing.T) {
 		t.Errorf("%d hashes, wanted %d", len(got), len(want))
 	}
 }
+
+// BenchmarkEachKey reads ranges of a hundred of a million keys.
+func BenchmarkEachKey(b *testing.B) {
+	ks := New(Options{})
+	defer ks.Close()
+	tx := newTx(ks)
+	<-ks.SetOrdered(true)
+	const n = 1_000_000
+	name := func(i int) []byte { return fmt.Appendf(nil, "key:%012d", i*7919%n) }
+	for i := range n {
+		k := MakeKey(name(i))
+		h := ks.LockKeys([]Key{k})
+		tx.Use(0)
+		tx.Put(&k, types.TString, types.EncRaw, []byte("v"), 0)
+		ks.Unlock(&h)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for b.Loop() {
+		left := 100
+		r := KeyRange{LexRange: types.LexRange{Min: types.LexBound{Member: name(rnd.IntN(n))}, Max: types.LexBound{Member: []byte("l")}}}
+		ks.EachKey(0, &r, 1, 512, false, func([]byte) bool { left--; return left > 0 })
+	}
+}

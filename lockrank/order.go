@@ -90,6 +90,8 @@ type (
 	FrontFlush          struct{} // memcached.Protocol.mu
 	Logf                struct{} // logf.Logger.mu
 	Collector           struct{} // cmd/kvd's collector.mu
+	TransferFailures    struct{} // transfer's failures.mu
+	TransferSpool       struct{} // spool.mu
 	TestLog             struct{} // kvdtest's buffer.mu
 )
 
@@ -175,5 +177,7 @@ var Order = []any{
 	TransportPipe{},
 	Logf{},
 	Collector{},
+	TransferFailures{},
+	TransferSpool{},
 	TestLog{},
 }

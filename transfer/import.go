@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"kvd/lockrank"
 	"kvd/persist"
 )
 
@@ -438,7 +438,7 @@ func (c *countingReader) Read(b []byte) (int, error) {
 // spool is the stream of a server on its way through a file. One goroutine writes.
 type spool struct {
 	*os.File
-	mu   sync.Mutex // protects size and err
+	mu   lockrank.Mutex[lockrank.TransferSpool] // protects size and err
 	size int64
 	err  error // why no more comes
 	more chan struct{}

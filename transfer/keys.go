@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"kvd/lockrank"
 	"kvd/persist"
 	"kvd/resp/wire"
 )
@@ -24,7 +25,7 @@ const (
 
 // failures counts what a server has refused.
 type failures struct {
-	mu    sync.Mutex // protects what follows
+	mu    lockrank.Mutex[lockrank.TransferFailures] // protects what follows
 	n     int64
 	named []string
 	err   error // why nothing more can be sent
