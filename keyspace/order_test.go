@@ -190,7 +190,8 @@ func BenchmarkEachKey(b *testing.B) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for b.Loop() {
 		left := 100
-		r := KeyRange{LexRange: types.LexRange{Min: types.LexBound{Member: name(rnd.IntN(n))}, Max: types.LexBound{Member: []byte("l")}}}
+		from := rnd.IntN(n)
+		r := KeyRange{LexRange: types.LexRange{Min: types.LexBound{Member: fmt.Appendf(nil, "key:%012d", from)}, Max: types.LexBound{Member: fmt.Appendf(nil, "key:%012d", from+rnd.IntN(n))}}}
 		ks.EachKey(0, &r, 1, 512, false, func([]byte) bool { left--; return left > 0 })
 	}
 }
