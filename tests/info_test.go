@@ -331,11 +331,11 @@ func infoAfterLoad(t *testing.T, start func(testing.TB, ...string) *harness.Serv
 	until(c, "persistence", "rdb_bgsave_in_progress:0")
 	c.MustDo(t, "BGREWRITEAOF")
 	until(c, "persistence", "aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0")
+	c.MustDo(t, "SET", "last", "1")
+	c.MustDo(t, "WAIT", "1", "0") // the follower has what it is asked for
 	_, _ = f.Do("SET", "refused", "1")
 	f.MustDo(t, "GET", "s")
 	f.MustDo(t, "GET", "nosuch")
-	c.MustDo(t, "SET", "last", "1")
-	c.MustDo(t, "WAIT", "1", "0")
 	if follower := parseInfo(f.MustDo(t, "INFO", "stats").Str); follower.values["total_net_repl_input_bytes"] == "0" {
 		t.Errorf("%s: nothing came from the leader", leader.Name)
 	}

@@ -32,7 +32,7 @@ func tool(t *testing.T, args ...string) (string, error) {
 func TestMoveInAndBack(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	rs := harness.StartRedis(t, "--repl-diskless-sync-delay", "0")
+	rs := harness.StartRedis(t, "--repl-diskless-sync-delay", "0", "--repl-backlog-size", "256mb")
 	ks := harness.StartKVD(t, "--repl-diskless-sync-delay", "0")
 	redis, kvd := differ.Endpoint{Addr: rs.Addr}, differ.Endpoint{Addr: ks.Addr}
 	w, err := differ.NewWriter(kvd, seed)
