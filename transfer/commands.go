@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -96,6 +97,13 @@ func (w *commandWriter) add(args [][]byte, at int64) error {
 		}
 		w.at.db = db
 		w.put(args)
+	case "SWAPDB": // else it would take the mark along
+		w.own("SELECT", "0")
+		w.own("DEL", w.mark)
+		w.own("SELECT", strconv.Itoa(w.at.db))
+		w.put(args)
+	case "XADD", "XTRIM":
+		w.put(withoutLimit(args))
 	default:
 		w.put(args)
 	}
@@ -103,6 +111,34 @@ func (w *commandWriter) add(args [][]byte, at int64) error {
 		return w.commit()
 	}
 	return nil
+}
+
+// withoutLimit is XADD or XTRIM without the LIMIT of an exact trimming. Leaders send what
+// was trimmed by ~ with = and the length that came of it, and leave LIMIT, which followers
+// pass over and clients may not say.
+func withoutLimit(args [][]byte) [][]byte {
+	word := func(i int, words ...string) bool {
+		for _, w := range words {
+			if i < len(args) && strings.EqualFold(string(args[i]), w) {
+				return true
+			}
+		}
+		return false
+	}
+	i := 2
+	for word(i, "NOMKSTREAM", "KEEPREF", "DELREF", "ACKED") {
+		i++
+	}
+	if !word(i, "MAXLEN", "MINID") || !word(i+1, "=") || !word(i+3, "LIMIT") || i+5 > len(args) {
+		return args
+	}
+	return append(slices.Clone(args[:i+3]), args[i+5:]...)
+}
+
+// own puts a command of this client's into the run.
+func (w *commandWriter) own(args ...string) {
+	w.buf = wire.AppendCommand(w.buf, args...)
+	w.names = append(w.names, args[0])
 }
 
 // drop forgets the run.

@@ -270,7 +270,7 @@ func copyOf(t *testing.T, dir string) string {
 func TestImportCommands(t *testing.T) {
 	_, to := open(t)
 	file := filepath.Join(t.TempDir(), "commands")
-	text := "SET a 1\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\nSELECT 2\nset 'b c' \"x\\ny\"\nnosuch command\nLPUSH a\n\nLPUSH l 1 2\nINCR l\nSET last 1"
+	text := "XADD x MAXLEN = 2 LIMIT 9 1-1 f v\r\nXADD x NOMKSTREAM MAXLEN = 1 LIMIT 0 2-1 LIMIT v\nSET in3 x\nSELECT 3\nSET in0 x\nSWAPDB 0 3\nSELECT 0\nDEL in0\nSELECT 3\nDEL in3\nSELECT 0\nSET a 1\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\nSELECT 2\nset 'b c' \"x\\ny\"\nnosuch command\nLPUSH a\n\nLPUSH l 1 2\nINCR l\nSET last 1"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -282,6 +282,14 @@ func TestImportCommands(t *testing.T) {
 		t.Errorf("%d failed: %q", r.Failed, r.Failures)
 	}
 	c := dial(t, to)
+	if got := c.run("INFO keyspace"); !strings.Contains(string(got.str), "db0:keys=1,") || !strings.Contains(string(got.str), "db3:keys=1,") || strings.Contains(string(got.str), "db1:") {
+		t.Errorf("%s", got.str)
+	}
+	c.run("SELECT 3")
+	if got := c.run("XRANGE x - +"); len(got.elems) != 1 || string(got.elems[0].elems[1].elems[0].str) != "LIMIT" {
+		t.Errorf("the stream has %d entries: %+v", len(got.elems), got)
+	}
+	c.run("SELECT 0")
 	if got := c.run("GET a"); string(got.str) != "2" {
 		t.Errorf("a is %q", got.str)
 	}
