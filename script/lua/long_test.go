@@ -39,8 +39,7 @@ func TestLongTexts(t *testing.T) {
 		"pcall(collectgarbage, S)",
 	} {
 		on, looks := false, 0
-		var s *State
-		s = New(Options{Memory: 256 << 20, Deprecated: true, Tick: func(*State) Action {
+		s := New(Options{Memory: 256 << 20, Deprecated: true, Tick: func(*State) Action {
 			if on {
 				if looks++; looks > 50 {
 					return Kill
