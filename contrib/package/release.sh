@@ -11,7 +11,7 @@ shift 2
 mkdir -p "$(dirname "$out")"
 mkdir "$out"
 out=$(cd "$out" && pwd)
-nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.48.0
+nfpm=github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 sbom=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 # The time that stands in packages: that of the last commit.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
@@ -32,10 +32,9 @@ for platform in "$@"; do
 	if [ "$os" = linux ]; then
 		go run ./contrib/package/generate man | gzip -9n >"$dir/kvd.1.gz"
 		go run ./contrib/package/generate bash >"$dir/kvd.bash"
-		license=MIT
+		sed "s,@ARCH@,$arch,; s,@VERSION@,${version#v},; s,@OUT@,$dir,; s,@MTIME@,$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)," contrib/package/nfpm.yaml >"$dir/nfpm.yaml"
 		for form in deb rpm; do
-			ARCH=$arch VERSION=${version#v} OUT=$dir LICENSE_NAME=$license MTIME=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ) \
-				"$tools/nfpm" package --config contrib/package/nfpm.yaml --packager "$form" --target "$out/$name.$form"
+			"$tools/nfpm" package --config "$dir/nfpm.yaml" --packager "$form" --target "$out/$name.$form"
 		done
 	fi
 	cp "$dir/kvd" "$out/$name"
