@@ -395,16 +395,10 @@ func (c *Checker) manifest(r *FileReport, f File) {
 		r.Err = &Damage{File: r.Name, Err: err, Way: "Correct the line, or restore a good copy of the file"}
 		return
 	}
-	var names []string
-	if m.base != nil {
-		names = append(names, m.base.name)
-	}
-	for _, f := range m.incrs {
-		names = append(names, f.name)
-	}
-	for i, n := range names {
-		fr := c.file(filepath.Join(filepath.Dir(r.Name), n))
-		if d := fr.Err; d != nil && d.Fixable && i < len(names)-1 {
+	files := m.inForce()
+	for i, f := range files {
+		fr := c.file(filepath.Join(filepath.Dir(r.Name), f.name))
+		if d := fr.Err; d != nil && d.Fixable && i < len(files)-1 {
 			// What follows was written after what would be given up.
 			d.Fixable = false
 			d.Way = "Others follow it in the manifest, so it cannot be cut: restore a good copy"

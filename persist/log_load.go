@@ -117,11 +117,7 @@ func (l *Log) upgrade() error {
 
 // loadFiles loads what the manifest names.
 func (l *Log) loadFiles() error {
-	var list []logFile
-	if l.files.base != nil {
-		list = append(list, *l.files.base)
-	}
-	list = append(list, l.files.incrs...)
+	list := l.files.inForce()
 	total, last := int64(0), -1
 	sizes := make([]int64, len(list))
 	for i, f := range list {

@@ -45,6 +45,14 @@ type manifest struct {
 // empty: no file is in force.
 func (m *manifest) empty() bool { return m.base == nil && len(m.incrs) == 0 }
 
+// inForce are the files that are loaded, in their order.
+func (m *manifest) inForce() (files []logFile) {
+	if m.base != nil {
+		files = append(files, *m.base)
+	}
+	return append(files, m.incrs...)
+}
+
 func (m *manifest) clone() *manifest {
 	n := *m
 	n.history = append([]logFile(nil), m.history...)

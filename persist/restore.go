@@ -79,10 +79,7 @@ func DataFiles(disk Disk, name string) (files []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", manifest, err)
 	}
-	if m.base != nil {
-		files = append(files, dir.path(m.base.name))
-	}
-	for _, f := range m.incrs {
+	for _, f := range m.inForce() {
 		files = append(files, dir.path(f.name))
 	}
 	return files, nil
@@ -188,10 +185,7 @@ func (r *restore) log(manifestFile string) error {
 	}
 	out := &manifest{base: m.base, baseSeq: m.baseSeq, incrSeq: m.incrSeq}
 	over, stamped := false, false
-	files := m.incrs
-	if m.base != nil {
-		files = append([]logFile{*m.base}, files...)
-	}
+	files := m.inForce()
 	for i, f := range files {
 		if !over {
 			over, err = r.file(&from, &to, f, i == len(files)-1, &stamped)

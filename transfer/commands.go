@@ -160,47 +160,12 @@ func (w *commandWriter) commit() error {
 	if len(w.names) == 0 {
 		return nil
 	}
-	head := append([]byte(wire.Multi), wire.AppendSelect(nil, w.first)...)
-	tail := wire.AppendSelect(nil, 0)
-	tail = wire.AppendCommand(tail, "SET", w.mark, w.at.String())
-	tail = append(tail, wire.Exec...)
-	for _, b := range [][]byte{head, w.buf, tail} {
-		if _, err := w.bw.Write(b); err != nil {
-			return err
-		}
+	refused, err := w.run(w.buf, w.names)
+	if err == nil && len(refused) > 0 {
+		err = w.without(refused)
 	}
-	if err := w.flush(); err != nil {
-		return err
-	}
-	refused := map[int]error{} // commands that were not even taken
-	for i := range len(w.names) + 4 {
-		r, err := w.receive()
-		if err != nil {
-			return err
-		}
-		if err := r.err(); err != nil {
-			if fatal(err) {
-				return err
-			}
-			refused[i-2] = err
-		}
-	}
-	r, err := w.receive()
 	if err != nil {
 		return err
-	}
-	if err := r.err(); err != nil {
-		if fatal(err) {
-			return err
-		}
-		if err := w.singly(refused); err != nil {
-			return err
-		}
-	}
-	for i := range r.elems {
-		if err := r.elems[i].err(); err != nil && i > 0 && i <= len(w.names) {
-			w.failed.note(w.names[i-1], err)
-		}
 	}
 	w.applied += int64(len(w.names))
 	w.first, w.buf, w.names, w.db = w.at.db, w.buf[:0], w.names[:0], 0
@@ -210,12 +175,56 @@ func (w *commandWriter) commit() error {
 	return w.failed.fatal()
 }
 
-// singly applies the run without those commands that the server refuses to take into a
+// run sends commands with their names as one transaction, and counts those that fail in it.
+// refused are those that the server does not even take, by their number; nothing of the
+// transaction has happened then.
+func (w *commandWriter) run(commands []byte, names []string) (refused map[int]error, err error) {
+	head := append([]byte(wire.Multi), wire.AppendSelect(nil, w.first)...)
+	tail := wire.AppendSelect(nil, 0)
+	tail = wire.AppendCommand(tail, "SET", w.mark, w.at.String())
+	tail = append(tail, wire.Exec...)
+	for _, b := range [][]byte{head, commands, tail} {
+		if _, err := w.bw.Write(b); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.flush(); err != nil {
+		return nil, err
+	}
+	refused = map[int]error{}
+	for i := range len(names) + 4 {
+		r, err := w.receive()
+		if err != nil {
+			return nil, err
+		}
+		if err := r.err(); err != nil {
+			if fatal(err) {
+				return nil, err
+			}
+			refused[i-2] = err
+		}
+	}
+	r, err := w.receive()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.err(); err != nil && (fatal(err) || len(refused) == 0) {
+		return nil, fmt.Errorf("the target refuses a run of commands: %w", err)
+	}
+	for i := range r.elems {
+		if err := r.elems[i].err(); err != nil && i > 0 && i <= len(names) {
+			w.failed.note(names[i-1], err)
+		}
+	}
+	return refused, nil
+}
+
+// without applies the run without those commands that the server refuses to take into a
 // transaction: it refuses all of it because of one.
-func (w *commandWriter) singly(refused map[int]error) error {
+func (w *commandWriter) without(refused map[int]error) error {
 	var scan wire.Scanner
 	lim := wire.Limits{MaxBulk: 1 << 40, Authenticated: true}
-	out := append([]byte(wire.Multi), wire.AppendSelect(nil, w.first)...)
+	var commands []byte
 	var names []string
 	for i, rest := 0, w.buf; len(rest) > 0; i++ {
 		n, status, err := scan.Scan(rest, &lim)
@@ -225,36 +234,16 @@ func (w *commandWriter) singly(refused map[int]error) error {
 		if err := refused[i]; err != nil {
 			w.failed.note(w.names[i], err)
 		} else {
-			out = append(out, rest[:n]...)
+			commands = append(commands, rest[:n]...)
 			names = append(names, w.names[i])
 		}
 		rest = rest[n:]
 	}
-	out = append(out, wire.AppendSelect(nil, 0)...)
-	out = wire.AppendCommand(out, "SET", w.mark, w.at.String())
-	out = append(out, wire.Exec...)
-	if _, err := w.bw.Write(out); err != nil {
-		return err
-	}
-	if err := w.flush(); err != nil {
-		return err
-	}
-	var r reply
-	for range len(names) + 5 {
-		var err error
-		if r, err = w.receive(); err != nil {
-			return err
-		}
-	}
-	if err := r.err(); err != nil {
+	again, err := w.run(commands, names)
+	for _, err := range again {
 		return fmt.Errorf("the target refuses a run of commands: %w", err)
 	}
-	for i := range r.elems {
-		if err := r.elems[i].err(); err != nil && i > 0 && i <= len(names) {
-			w.failed.note(names[i-1], err)
-		}
-	}
-	return nil
+	return err
 }
 
 // commandReader finds the commands of a file that may still be growing.

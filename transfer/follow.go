@@ -3,6 +3,7 @@ package transfer
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ func follow(a *Address, history string, offset int64) (*sourceLink, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.br.Reset(patientReader{c.Conn}) // nothing has come besides replies
 	l := &sourceLink{conn: c}
 	fail := func(err error) (*sourceLink, error) {
 		c.Close()
@@ -67,7 +69,6 @@ func follow(a *Address, history string, offset int64) (*sourceLink, error) {
 // line is the next line that is not empty.
 func (l *sourceLink) line() (string, error) {
 	for {
-		l.SetReadDeadline(time.Now().Add(silence))
 		text, err := l.br.ReadSlice('\n')
 		if err != nil {
 			return "", err
@@ -79,16 +80,15 @@ func (l *sourceLink) line() (string, error) {
 }
 
 // patientReader gives up a connection that is silent.
-type patientReader struct{ l *sourceLink }
+type patientReader struct{ net.Conn }
 
 func (p patientReader) Read(b []byte) (int, error) {
-	p.l.SetReadDeadline(time.Now().Add(silence))
-	return p.l.Conn.Read(b)
+	p.SetReadDeadline(time.Now().Add(silence))
+	return p.Conn.Read(b)
 }
 
 // receiveSnapshot brings the snapshot into a file, synced.
 func (l *sourceLink) receiveSnapshot(path string, told func(done, total int64)) error {
-	l.br.Reset(io.MultiReader(strings.NewReader(l.buffered()), patientReader{l}))
 	head, err := l.line()
 	if err != nil {
 		return err
@@ -125,12 +125,6 @@ func (l *sourceLink) receiveSnapshot(path string, told func(done, total int64)) 
 	return err
 }
 
-// buffered is what has been read of the connection and not been used.
-func (l *sourceLink) buffered() string {
-	b, _ := l.br.Peek(l.br.Buffered())
-	return string(b)
-}
-
 // receiveStream puts the stream into a spool until the connection ends, and returns why it
 // did. The server is told that this client lives, but never that it has anything: what it
 // has is not on a disk of a follower, and WAIT is not to count it.
@@ -153,7 +147,6 @@ func (l *sourceLink) receiveStream(s *spool) error {
 	}()
 	buf := make([]byte, connBuffer)
 	for {
-		l.SetReadDeadline(time.Now().Add(silence))
 		n, err := l.br.Read(buf)
 		if n > 0 {
 			if err := s.put(buf[:n]); err != nil {

@@ -334,7 +334,6 @@ func (m *importer) file(w *commandWriter, i int, name string, last bool, before,
 				m.Log("%s ends in the middle of a transaction, which is left out", name)
 				w.drop()
 			}
-			m.report.Commands = w.applied
 			err := w.commit()
 			m.report.Commands = w.applied
 			return st.Size(), err
@@ -597,8 +596,6 @@ func (m *importer) stream(w *commandWriter, s *spool, source *Address) error {
 				return err
 			}
 			continue
-		case m.stopped() && goal < 0:
-			return errStopped
 		}
 		if gone != nil {
 			return fmt.Errorf("the connection to %s: %w; the same command goes on from here", source, gone)

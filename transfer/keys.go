@@ -57,6 +57,7 @@ func (f *failures) fatal() error {
 type keyWriter struct {
 	lanes  []*lane
 	next   int
+	args   [][]byte // memory for those of a command
 	failed *failures
 	flying sync.WaitGroup // batches whose replies have not come
 	wait   sync.WaitGroup // the goroutines
@@ -148,6 +149,11 @@ func (w *keyWriter) receiver(l *lane) {
 	}
 }
 
+var (
+	wordRestore, wordReplace, wordAbsTTL = []byte("RESTORE"), []byte("REPLACE"), []byte("ABSTTL")
+	wordFreq, wordIdle                   = []byte("FREQ"), []byte("IDLETIME")
+)
+
 // put has a key restored, in place of one that is there.
 func (w *keyWriter) put(k *persist.SnapshotKey, payload []byte) error {
 	if w.lanes[0].db != k.DB {
@@ -160,30 +166,19 @@ func (w *keyWriter) put(k *persist.SnapshotKey, payload []byte) error {
 	b.db = k.DB
 	b.names = append(b.names, k.Name...)
 	b.ends = append(b.ends, len(b.names))
-	args := 5
+	var deadline, used [20]byte
+	args := append(w.args[:0], wordRestore, k.Name, strconv.AppendInt(deadline[:0], k.Deadline, 10), payload, wordReplace)
 	if k.Deadline != 0 {
-		args++
-	}
-	if k.Idle >= 0 || k.Freq >= 0 {
-		args += 2
-	}
-	b.buf = wire.AppendHeader(b.buf, '*', int64(args))
-	b.bulk("RESTORE")
-	b.bulk(k.Name)
-	b.bulk(strconv.AppendInt(nil, k.Deadline, 10))
-	b.bulk(payload)
-	b.bulk("REPLACE")
-	if k.Deadline != 0 {
-		b.bulk("ABSTTL")
+		args = append(args, wordAbsTTL)
 	}
 	switch {
 	case k.Freq >= 0:
-		b.bulk("FREQ")
-		b.bulk(strconv.Itoa(k.Freq))
+		args = append(args, wordFreq, strconv.AppendInt(used[:0], int64(k.Freq), 10))
 	case k.Idle >= 0:
-		b.bulk("IDLETIME")
-		b.bulk(strconv.FormatInt(k.Idle, 10))
+		args = append(args, wordIdle, strconv.AppendInt(used[:0], k.Idle, 10))
 	}
+	b.buf = wire.AppendCommand(b.buf, args...)
+	w.args = args
 	if len(b.buf) >= batchBytes {
 		w.hand(l)
 		if w.next++; w.next == len(w.lanes) {
@@ -191,16 +186,6 @@ func (w *keyWriter) put(k *persist.SnapshotKey, payload []byte) error {
 		}
 	}
 	return w.failed.fatal()
-}
-
-// bulk appends an argument.
-func (b *batch) bulk(arg any) {
-	switch a := arg.(type) {
-	case string:
-		b.buf = append(append(wire.AppendHeader(b.buf, '$', int64(len(a))), a...), "\r\n"...)
-	case []byte:
-		b.buf = append(append(wire.AppendHeader(b.buf, '$', int64(len(a))), a...), "\r\n"...)
-	}
 }
 
 // hand sends what a lane has.

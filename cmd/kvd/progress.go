@@ -32,12 +32,20 @@ const (
 
 func newProgressBar(out io.Writer) *progressBar {
 	b := &progressBar{out: out, every: lineEvery}
-	if f, ok := out.(*os.File); ok {
-		if st, err := f.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
-			b.terminal, b.every = true, barEvery
-		}
+	if b.terminal = isTerminal(out); b.terminal {
+		b.every = barEvery
 	}
 	return b
+}
+
+// isTerminal tells whether what is written is drawn on a terminal.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 // show draws p if it is time.

@@ -42,11 +42,7 @@ func topCommand(stdout io.Writer) *cli.Command {
 				return err
 			}
 			defer c.Close()
-			terminal := false
-			if f, ok := stdout.(*os.File); ok {
-				st, err := f.Stat()
-				terminal = err == nil && st.Mode()&os.ModeCharDevice != 0
-			}
+			terminal := isTerminal(stdout)
 			stop, over := untilInterrupted()
 			defer over()
 			last, err := look(c)
@@ -125,6 +121,19 @@ func partOf(value, name string) float64 {
 func (g *glance) number(name string) float64 {
 	f, _ := strconv.ParseFloat(g.fields[name], 64)
 	return f
+}
+
+// databases are the numbers of those that have keys, in ascending order.
+func (g *glance) databases() (dbs []int) {
+	for name := range g.fields {
+		if text, ok := strings.CutPrefix(name, "db"); ok {
+			if n, err := strconv.Atoi(text); err == nil {
+				dbs = append(dbs, n)
+			}
+		}
+	}
+	slices.Sort(dbs)
+	return dbs
 }
 
 // rates are what happens a second between two looks.
@@ -230,15 +239,13 @@ func topPage(address string, last, now *glance) string {
 			fmt.Fprintf(&b, "follower %s, %s behind\n", strings.Split(line, ",")[0][len("ip="):], sizeText(int64(max(now.number("master_repl_offset")-offset, 0))))
 		}
 	}
-	shown := 0
-	for db := range 1 << 16 {
-		if line := now.fields["db"+strconv.Itoa(db)]; line != "" {
-			if shown++; shown > topDatabases {
-				fmt.Fprintln(&b, "database ...")
-				break
-			}
-			fmt.Fprintf(&b, "database %d: %.0f keys, %.0f with a deadline\n", db, partOf(line, "keys"), partOf(line, "expires"))
+	for i, db := range now.databases() {
+		if i == topDatabases {
+			fmt.Fprintln(&b, "database ...")
+			break
 		}
+		line := now.fields["db"+strconv.Itoa(db)]
+		fmt.Fprintf(&b, "database %d: %.0f keys, %.0f with a deadline\n", db, partOf(line, "keys"), partOf(line, "expires"))
 	}
 	fmt.Fprintf(&b, "\n%-24s %12s %12s %8s\n", "command", "calls /s", "us a call", "time")
 	for _, c := range r.busiest(topCommands) {
