@@ -133,12 +133,14 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%d brackets nest", n)
 	}
 	for src, want := range map[string]string{
-		"local n = 0 local function r() n = n + 1 return pcall(r) end r() return n":                                                                "199",
-		"local n = 0 local function r() n = n + 1 return 1 + r() end pcall(r) return n":                                                            "16381",
-		"local n = 0 local function c() n = n + 1 return coroutine.wrap(c)() end pcall(c) return n":                                                "199",
-		"local n, m = 0, {} function m.__index(t, k) n = n + 1 return t[k .. 'x'] end pcall(function() return setmetatable({}, m).a end) return n": "197",
-		"return xpcall(function() local function r() return 1 + r() end r() end, function(e) return 'H ' .. e end)":                                "false H user_script:1: stack overflow",
-		"return select('#', unpack({}, 1, 7990)), (pcall(unpack, {}, 1, 7999))":                                                                    "7990 false",
+		"local n = 0 local function r() n = n + 1 return pcall(r) end r() return n":                 "199",
+		"local n = 0 local function r() n = n + 1 return 1 + r() end pcall(r) return n":             "16381",
+		"local n = 0 local function c() n = n + 1 return coroutine.wrap(c)() end pcall(c) return n": "199",
+		// A handler's room is the next handler's, and no room for what overflows next.
+		"local n, t = 0, {} local function r() n = n + 1 return 1 + r() end for i = 1, 3 do n = 0 xpcall(r, function() t[i] = n end) end return unpack(t)": "16381 16381 16381",
+		"local n, m = 0, {} function m.__index(t, k) n = n + 1 return t[k .. 'x'] end pcall(function() return setmetatable({}, m).a end) return n":         "197",
+		"return xpcall(function() local function r() return 1 + r() end r() end, function(e) return 'H ' .. e end)":                                        "false H user_script:1: stack overflow",
+		"return select('#', unpack({}, 1, 7990)), (pcall(unpack, {}, 1, 7999))":                                                                            "7990 false",
 	} {
 		if got, err := evalOn(t, s, src); err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %s", src, got, err, want)

@@ -269,7 +269,9 @@ func (s *State) callHandler(h Value) error {
 		}
 		s.handling++
 		r, err := s.call(h, []Value{s.thrown})
-		s.handling--
+		if s.handling--; s.handling == 0 && s.th.n < maxFrames && len(s.th.frames) > maxFrames {
+			s.th.frames = s.th.frames[:maxFrames] // the rest is for the next handler
+		}
 		if err == nil {
 			s.thrown = Nil
 			if len(r) > 0 {

@@ -147,12 +147,16 @@ func (s *State) push() (*frame, error) {
 			return nil, s.runError("stack overflow")
 		}
 		n := min(2*len(th.frames), most)
-		if err := s.Charge((n - len(th.frames)) * int(frameSize)); err != nil {
-			return nil, err
+		if n <= cap(th.frames) {
+			th.frames = th.frames[:n]
+		} else {
+			if err := s.Charge((n - len(th.frames)) * int(frameSize)); err != nil {
+				return nil, err
+			}
+			frames := make([]frame, n)
+			copy(frames, th.frames)
+			th.frames = frames
 		}
-		frames := make([]frame, n)
-		copy(frames, th.frames)
-		th.frames = frames
 	}
 	th.n++
 	return &th.frames[th.n], nil

@@ -280,7 +280,7 @@ func (w *walker) instance(i *instance) {
 // stack counts a coroutine: all that its stacks hold, also above what is in use.
 func (w *walker) stack(th *thread) {
 	if th != w.s.main {
-		w.other += len(th.stack)*valueSize + len(th.frames)*int(frameSize) + threadSize
+		w.other += len(th.stack)*valueSize + cap(th.frames)*int(frameSize) + threadSize
 	}
 	w.table(th.env)
 	if len(th.stack) > 0 {

@@ -5,6 +5,8 @@ local type, tostring, rawget, select, pcall, loadstring, setfenv, pairs, next, s
 local format, concat = string.format, table.concat
 local globals = getfenv(0)
 local ofStrings, strings = getmetatable(""), string
+-- A program may have protected that metatable; here each has a machine of its own, and no debug.
+local unprotected = debug and debug.setmetatable or setmetatable
 
 local function show(v, depth)
 	local t = type(v)
@@ -47,7 +49,7 @@ return function(src)
 		env[k] = v
 	end
 	env._G = env
-	setmetatable(ofStrings, nil)
+	unprotected(ofStrings, nil)
 	for k in next, ofStrings do ofStrings[k] = nil end
 	ofStrings.__index = strings
 	env.print = function(...)
