@@ -47,7 +47,7 @@ LUA_CALLS    ?= 200000
 
 lua:
 	tests/setup/install.sh
-	go test ./script/lua -count=1 -timeout 0 -v -run 'AsLua51|AsRedis|OneLine' -args -numbers 5000000 -random-programs $(LUA_PROGRAMS) -library-calls $(LUA_CALLS)
+	go test ./script/lua -count=1 -timeout 0 -v -run 'AsLua51|AsRedis|OneLine|TimeBetweenLooks' -args -look-time 400ms -numbers 5000000 -random-programs $(LUA_PROGRAMS) -library-calls $(LUA_CALLS)
 
 # A hundred thousand random scripts beside redis-server, and hostile ones. KVD_BIN=/path takes another build of kvd.
 SCRIPTS ?= 100000

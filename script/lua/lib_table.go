@@ -77,7 +77,12 @@ func tableConcat(s *State, w []Value, n int) (int, error) {
 		if i == end {
 			break
 		}
-		out.b = append(out.b, sep...)
+		if len(sep) <= copyBlock {
+			out.b = append(out.b, sep...)
+		} else if err = out.add(sep); err != nil {
+			out.drop()
+			return 0, err
+		}
 	}
 	w[0], err = out.value()
 	return 1, err

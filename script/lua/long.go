@@ -11,6 +11,10 @@ import (
 // longText is from how many bytes on a text is read beside the run.
 const longText = 256 << 10
 
+// nearText is how much of a long text is read first, where that may decide: to go beside the run takes as long as
+// to read this much.
+const nearText = 64 << 10
+
 // aside runs work on another goroutine, and looks each millisecond whether the run is to end.
 // If it is, work is left alone: it may read strings and write what nobody else has, and must
 // not touch the State. s is nil where no run is going on.
@@ -53,6 +57,9 @@ func (s *State) compareText(a, b string) (int, error) {
 	if min(len(a), len(b)) < longText {
 		return strings.Compare(a, b), nil
 	}
+	if c := strings.Compare(a[:nearText], b[:nearText]); c != 0 {
+		return c, nil
+	}
 	return aside(s, func() int { return strings.Compare(a, b) })
 }
 
@@ -60,6 +67,9 @@ func (s *State) compareText(a, b string) (int, error) {
 func (s *State) rawEquals(a, b Value) (bool, error) {
 	if a.n != b.n || a.p == b.p || !a.isKind(KindString) || a.strLen() < longText {
 		return RawEquals(a, b), nil
+	}
+	if a.str()[:nearText] != b.str()[:nearText] {
+		return false, nil
 	}
 	return aside(s, func() bool { return RawEquals(a, b) })
 }
@@ -127,6 +137,9 @@ func (s *State) indexOf(str, part string) (int, error) {
 	if len(str) < longText {
 		return strings.Index(str, part), nil
 	}
+	if i := strings.Index(str[:nearText], part); i >= 0 {
+		return i, nil
+	}
 	return aside(s, func() int { return strings.Index(str, part) })
 }
 
@@ -134,6 +147,9 @@ func (s *State) indexOf(str, part string) (int, error) {
 func (s *State) indexByte(str string, c byte) (int, error) {
 	if len(str) < 8*longText {
 		return strings.IndexByte(str, c), nil
+	}
+	if i := strings.IndexByte(str[:nearText], c); i >= 0 {
+		return i, nil
 	}
 	return aside(s, func() int { return strings.IndexByte(str, c) })
 }

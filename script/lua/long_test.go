@@ -30,7 +30,7 @@ func TestLongTexts(t *testing.T) {
 		"S:find('[bc]')", "S:find('x*b')", "S:find('[xy]*b')", "S == T", "S < T", "S <= T", "rawequal(S, T)", "S:gsub('b', 'y')", "S:gsub('[bc]', 'y')",
 		"S:gmatch('[bc]')()", "S:gsub('x', 'y', 1)", "('%s'):format(S)", "('%q'):format(S)", "tonumber(S, 36)", "tonumber((' '):rep(#S))", "tonumber('1' .. ('0'):rep(#S))",
 		"tonumber('0x' .. ('f'):rep(#S))", "pcall(function() return D + 1 end)", "math.floor(D)", "pcall(function() for i = D, 1 do end end)",
-		"table.concat({S, S})", "table.sort({S, T, S, T})", "cjson.encode(S)", "cjson.decode('\"' .. S .. '\"')", "pcall(cjson.decode, (' '):rep(#S))",
+		"table.concat({S, S})", "table.concat({1, 2}, S)", "table.sort({S, T, S, T})", "cjson.encode(S)", "cjson.decode('\"' .. S .. '\"')", "pcall(cjson.decode, (' '):rep(#S))",
 		"pcall(cjson.decode, D)", "pcall(cjson.decode, '\"' .. ('\\\\'):rep(#S))", "cmsgpack.pack(S)", "cmsgpack.unpack(cmsgpack.pack(S))",
 		"struct.pack('s', S)", "struct.unpack('s', S .. '\\0')", "pcall(struct.size, ('b'):rep(#S))", "loadstring(S)", "loadstring('return ' .. Q)",
 		"loadstring('return ' .. Q .. ', ' .. Q)", "loadstring('--' .. S)", "loadstring('--[[' .. S .. ']]')", "loadstring('return ' .. D)", "loadstring('x = 1 ' .. S, S)",
@@ -66,6 +66,25 @@ func TestLongTexts(t *testing.T) {
 		_, _ = s.Run(p)
 		if asides := s.asides - began; asides == 0 && looks < 3 {
 			t.Errorf("%s: %d looks in %d bytes", op, looks, size)
+		}
+	}
+}
+
+// TestNearTexts finds what it looks for at once: to go beside the run each time would take longer.
+func TestNearTexts(t *testing.T) {
+	s := New(Options{Memory: 64 << 20})
+	for _, op := range []string{
+		"return select(2, S:gsub('x', 'y'))",
+		"local n = 0 for _ in S:gmatch('x') do n = n + 1 end return n",
+		"for i = 1, 1000 do local a = S:find('xx', i, true) assert(a == i) end return 1",
+		"local n = 0 for i = 1, 1000 do if S < T or S == T then n = n + 1 end end return n",
+		"local n = 0 for i = 1, 1000 do if rawequal(S, T) then n = n + 1 end end return n",
+	} {
+		began := s.asides
+		got, err := evalOn(t, s, "local S = ('x'):rep(2400000) local T = 'a' .. S:sub(2) "+op)
+		t.Log(got)
+		if n := s.asides - began; n > 100 || err != nil {
+			t.Errorf("%s: %v, %d times beside the run", op, err, n)
 		}
 	}
 }

@@ -45,8 +45,9 @@ type State struct {
 	th    *thread
 	steps int // counts down to the next look at the flag
 
-	longest int // the most steps between two looks, for tests
-	asides  int // how often aside was used, for tests
+	longest int    // the most steps between two looks, for tests
+	asides  int    // how often aside was used, for tests
+	looked  func() // called at each look at the interrupt, for tests
 
 	// StringMeta is the metatable of all strings.
 	StringMeta *Table
@@ -236,6 +237,9 @@ func (s *State) recovered(results *[]Value, err *error) {
 func (s *State) tick(atTop bool) error {
 	s.longest = max(s.longest, stepsPerTick-s.steps)
 	s.steps = stepsPerTick
+	if s.looked != nil {
+		s.looked()
+	}
 	if s.interrupt.Load() {
 		s.interrupt.Store(false)
 		return ErrKilled

@@ -166,6 +166,9 @@ func (w *walker) next() bool {
 
 // look sees whether an interrupt has come.
 func (w *walker) look() {
+	if w.s.looked != nil {
+		w.s.looked()
+	}
 	if w.s.interrupt.Load() {
 		w.ended = true
 	}
