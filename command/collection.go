@@ -55,7 +55,12 @@ type values struct {
 }
 
 // Values is the memory that the commands of an Exec work with, one after the other.
-func (c *Ctx) Values() *values { return &c.x.values }
+func (c *Ctx) Values() *values {
+	if c.x == nil { // on a worker; see Apart
+		return new(values)
+	}
+	return &c.x.values
+}
 
 // LookupType finds the value at a key as an access to it; it is false where
 // something of another type is there, and that is replied.

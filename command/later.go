@@ -58,6 +58,16 @@ func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
 	})
 }
 
+// Apart is a copy of c for what Background runs: it has the arguments, the keys and the
+// moment of the command, and no reply until it is given one. With it arguments are read;
+// keys are changed with that of ChangeLater.
+func (c *Ctx) Apart() *Ctx {
+	a := &Ctx{C: c.C, S: c.S, Row: c.Row}
+	a.Args, a.Keys = c.kept()
+	a.Now, a.Clock = c.Now, c.Clock
+	return a
+}
+
 // ComeAgain parks the client; its command, which has changed and replied nothing, is run
 // again once the returned function has been called. The command must be able to wait, see
 // CanBlock.

@@ -65,6 +65,9 @@ const (
 	Applied
 	// Volatile: its effects are for followers only, not for the log (PUBLISH).
 	Volatile
+	// InPortions: a call with many arguments goes on by itself in portions, between
+	// which nothing is locked (Ctx.Background); as a whole it is not run beside the loops.
+	InPortions
 )
 
 var flagNames = []struct {

@@ -7,13 +7,14 @@ import (
 	"kvd/resp/wire"
 )
 
-// Writes of one key that take long run beside the event loops, as scripts do: the
+// Commands of one key that take long run beside the event loops, as scripts do: the
 // stripe of the key is reserved, the client is parked, and commands that need the stripe
-// come again when the write is done. It is as atomic as ever.
+// come again when that is done. It is as atomic as ever.
 
 const (
-	// besideFrom is from how many arguments on a write runs beside the loops.
-	besideFrom = 4096
+	// besideFrom is from how many arguments on a command runs beside the loops.
+	// Of the commands that take a microsecond for each it is a millisecond.
+	besideFrom = 1024
 	// LongWrite is from how many elements on a write should ask Ctx.Beside.
 	LongWrite = 4096
 )
@@ -32,20 +33,26 @@ func (c *Ctx) Beside() bool {
 // mayGoBeside tells whether a command may run beside the loops.
 func (x *Exec) mayGoBeside(ctx *Ctx) bool {
 	row := ctx.Row
-	return row.Flags&Write != 0 && row.Flags&(LockAll|Walks|Blocking|MayReplicate) == 0 && row.AllKeys == nil && row.parent == nil && row.Front == "" &&
-		len(ctx.Keys) == 1 && ctx.CanBlock() && !ctx.C.applies && !x.beside
+	return row.Flags&(Write|ReadOnly) != 0 && row.Flags&(LockAll|Walks|Blocking|MayReplicate|InPortions) == 0 && row.AllKeys == nil && row.parent == nil && row.Front == "" &&
+		len(ctx.Keys) == 1 && ctx.CanBlock() && !ctx.C.applies && !ctx.C.track.reads && !x.beside
+}
+
+// kept are the arguments and keys in memory that they may keep.
+func (c *Ctx) kept() (args [][]byte, keys []keyspace.Key) {
+	if args = c.Args; !c.x.Own {
+		args = slices.Concat(copyNames(args).blocks...)
+	}
+	keys = slices.Clone(c.Keys)
+	for i := range keys {
+		keys[i].B = args[c.x.pos[i]]
+	}
+	return args, keys
 }
 
 // goBeside hands a command, whose stripes are locked, to a worker. The client is parked.
 func (x *Exec) goBeside(ctx *Ctx) {
-	s, cl, args := x.s, ctx.C, ctx.Args
-	if !x.Own {
-		args = slices.Concat(copyNames(args).blocks...)
-	}
-	keys := slices.Clone(ctx.Keys)
-	for i := range keys {
-		keys[i].B = args[x.pos[i]]
-	}
+	s, cl := x.s, ctx.C
+	args, keys := ctx.kept()
 	w := s.scriptWorker()
 	w.now, w.nowMs, w.clock, w.client, w.toldAll, w.oom = x.now, x.nowMs, x.clock, cl, x.toldAll, x.oom
 	to, out := &w.Running, &wire.Writer{Proto: ctx.W.Proto}

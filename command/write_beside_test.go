@@ -8,7 +8,7 @@ import (
 	"kvd/command/commandtest"
 )
 
-// TestWriteBeside: a write of very many arguments, and one that finds much to be done, run on a worker, are journaled
+// TestWriteBeside: a command of very many arguments, and one that finds much to be done, run on a worker, are journaled
 // once and count once.
 func TestWriteBeside(t *testing.T) {
 	s := commandtest.New(t)
@@ -44,6 +44,10 @@ func TestWriteBeside(t *testing.T) {
 		}
 	}
 	beside("SADD z"+sadd.String(), "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n")
+	// Reads of so many, too.
+	s.Effects = nil
+	beside("ZMSCORE y"+sadd.String(), "*5000\r\n"+strings.Repeat("$-1\r\n", n))
+	s.WantEffects()
 	// What is made aside comes again, and its look-ups count once.
 	for i := n; i < 3*n; i++ {
 		fmt.Fprintf(&zadd, " %d m%d", i, i)

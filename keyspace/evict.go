@@ -214,13 +214,14 @@ func (ks *Keyspace) Evict(tx *Tx, db int, most time.Duration) EvictResult {
 			next = (next + 1) % len(ks.stripes)
 		}
 		st := &ks.stripes[next]
-		st.lock()
 		n := 0
 		held := time.Now()
-		if !st.reserved.Load() {
-			n = st.evictSome(tx, p, from, need)
+		if st.lockSoon() {
+			if !st.reserved.Load() {
+				n = st.evictSome(tx, p, from, need)
+			}
+			st.unlock()
 		}
-		st.unlock()
 		if n > 0 && ks.hooks.EvictCycle != nil {
 			ks.hooks.EvictCycle(time.Since(held))
 		}
@@ -244,7 +245,9 @@ func (ks *Keyspace) tidySparsest() bool {
 			st, lost = &ks.stripes[i], n
 		}
 	}
-	st.lock()
+	if !st.lockSoon() {
+		return false
+	}
 	defer st.unlock()
 	before := st.kept()
 	more := st.entries.Tidy(tidyBytes, st.moved)

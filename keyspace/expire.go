@@ -203,7 +203,9 @@ func (x *expirer) expireDue(tx *Tx, now int64) int64 {
 				continue
 			}
 			if n <= now && !x.off.Load() {
-				st.lock()
+				if !st.lockSoon() {
+					continue // as below
+				}
 				if x.off.Load() { // SetActiveExpire(false) relies on this look under the lock
 					st.unlock()
 					return math.MaxInt64

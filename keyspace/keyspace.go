@@ -214,6 +214,11 @@ type stripe struct {
 	// reserved: a Reservation has this stripe. It changes under mu, and is read also
 	// without: who has a Reservation may hold mu for long.
 	reserved atomic.Bool
+	// reservedAt are the figures of that moment, for who does not wait for mu.
+	reservedAt atomic.Pointer[figures]
+	// coming counts who is about to wait for mu, and has seen after that that the stripe is
+	// not reserved. A Reservation's user who takes mu for long lets them go first.
+	coming atomic.Int32
 
 	// since is when mu was taken, on the holding thread's CPU clock; only
 	// while timing is on.
@@ -360,6 +365,28 @@ func (st *stripe) lock() {
 		st.ks.Stats.Contended.Add(1)
 		st.mu.LockAt(st.number) // spins a little before it parks
 	}
+	st.begin()
+}
+
+// lockSoon is lock for who must not wait long: it is false, with nothing locked, where the
+// lock is the user's of a reservation.
+func (st *stripe) lockSoon() bool {
+	if !st.mu.TryLockAt(st.number) {
+		st.ks.Stats.Contended.Add(1)
+		st.coming.Add(1)
+		if st.reserved.Load() {
+			st.coming.Add(-1)
+			return false
+		}
+		st.mu.LockAt(st.number)
+		st.coming.Add(-1)
+	}
+	st.begin()
+	return true
+}
+
+// begin is what follows when the lock is taken.
+func (st *stripe) begin() {
 	if care := st.ks.care.Load(); care != 0 {
 		st.cared = true
 		if care&careTiming != 0 {
@@ -436,18 +463,19 @@ func (ks *Keyspace) ObserveFields(on bool) { ks.observedFields.Store(on) }
 
 // Size is the number of keys of a database, expired ones that nobody has
 // removed yet included. It locks one stripe after another, unless locked says
-// that the caller holds them all.
+// that the caller holds them all. Of a stripe that is reserved, and whose lock is held
+// for that, it says what was true when that began: nobody waits for so long.
 func (ks *Keyspace) Size(db int, locked bool) (keys, volatile int) {
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
-		if !locked {
-			st.lock()
+		if !locked && !st.lockSoon() {
+			if all := st.reservedAt.Load(); db < len(all.dbs) {
+				keys, volatile = keys+all.dbs[db].keys, volatile+all.dbs[db].volatile
+			}
+			continue
 		}
-		sh := &ks.dbs[db].shards[i]
-		keys += sh.keys
-		if sh.deadlines != nil {
-			volatile += sh.deadlines.Len()
-		}
+		k, v := st.size(db)
+		keys, volatile = keys+k, volatile+v
 		unused := !ks.dbs[db].used.Load()
 		if !locked {
 			st.unlock()
@@ -459,12 +487,49 @@ func (ks *Keyspace) Size(db int, locked bool) (keys, volatile int) {
 	return
 }
 
+// size is Size of the stripe, which is locked.
+func (st *stripe) size(db int) (keys, volatile int) {
+	sh := &st.ks.dbs[db].shards[st.number]
+	if sh.deadlines != nil {
+		volatile = sh.deadlines.Len()
+	}
+	return sh.keys, volatile
+}
+
+// figures are those of a stripe.
+type figures struct {
+	memory Memory
+	dbs    []dbFigures // of the databases up to the last that is used
+}
+
+type dbFigures struct {
+	keys, volatile int
+	bytes          int64
+}
+
+// figures are those of the stripe, which is locked.
+func (st *stripe) figures() *figures {
+	f := &figures{memory: st.memory()}
+	for _, n := range st.ks.usedNumbers() {
+		for len(f.dbs) <= n {
+			f.dbs = append(f.dbs, dbFigures{})
+		}
+		d := &f.dbs[n]
+		d.keys, d.volatile = st.size(n)
+		d.bytes = st.ks.dbs[n].shards[st.number].used()
+	}
+	return f
+}
+
 // Bytes is the memory of a database's keys and values, in bytes; see Size.
 func (ks *Keyspace) Bytes(db int, locked bool) (n int64) {
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
-		if !locked {
-			st.lock()
+		if !locked && !st.lockSoon() {
+			if all := st.reservedAt.Load(); db < len(all.dbs) {
+				n += all.dbs[db].bytes
+			}
+			continue
 		}
 		n += ks.dbs[db].shards[i].used()
 		if !locked {
@@ -481,8 +546,8 @@ func (ks *Keyspace) MeanDeadline(db int, locked bool) int64 {
 	var sum, weight float64
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
-		if !locked {
-			st.lock()
+		if !locked && !st.lockSoon() {
+			continue // the others must do
 		}
 		if d := ks.dbs[db].shards[i].deadlines; d != nil && d.Len() > 0 {
 			n := d.Len()
@@ -525,28 +590,40 @@ const deadlineBytes = 24
 func (ks *Keyspace) Memory(locked bool) (m Memory) {
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
-		if !locked {
-			st.lock()
+		if !locked && !st.lockSoon() {
+			m.add(st.reservedAt.Load().memory)
+			continue
 		}
-		m.Entries += st.entries.Used()
-		m.Tables += st.tables.Used()
-		m.Held += st.entries.Held() + st.tables.Held()
-		m.Objects += st.objMem
-		m.Order += st.ordered
-		m.Index += st.ordered
-		for _, n := range ks.usedNumbers() {
-			db := ks.dbs[n]
-			for _, d := range [...]*btree.BTreeG[deadline]{db.shards[i].deadlines, db.shards[i].fieldDeadlines} {
-				if d != nil {
-					m.Index += int64(d.Len()) * deadlineBytes
-				}
-			}
-		}
+		m.add(st.memory())
 		if !locked {
 			st.unlock()
 		}
 	}
 	return
+}
+
+func (m *Memory) add(o Memory) {
+	m.Entries += o.Entries
+	m.Tables += o.Tables
+	m.Objects += o.Objects
+	m.Index += o.Index
+	m.Order += o.Order
+	m.Held += o.Held
+}
+
+// memory is Memory of the stripe, which is locked.
+func (st *stripe) memory() Memory {
+	m := Memory{Entries: st.entries.Used(), Tables: st.tables.Used(), Held: st.entries.Held() + st.tables.Held(),
+		Objects: st.objMem, Order: st.ordered, Index: st.ordered}
+	for _, n := range st.ks.usedNumbers() {
+		sh := &st.ks.dbs[n].shards[st.number]
+		for _, d := range [...]*btree.BTreeG[deadline]{sh.deadlines, sh.fieldDeadlines} {
+			if d != nil {
+				m.Index += int64(d.Len()) * deadlineBytes
+			}
+		}
+	}
+	return m
 }
 
 // HasFieldDeadlines tells whether any field of any hash has a deadline. All

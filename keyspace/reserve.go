@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"kvd/lockrank"
 )
@@ -41,6 +42,7 @@ func (ks *Keyspace) Reserve(h *Held) *Reservation {
 	r := &Reservation{ks: ks, held: *h}
 	ks.reserved.n.Add(1)
 	for st := range ks.each(&r.held) {
+		st.reservedAt.Store(st.figures())
 		st.reserved.Store(true)
 	}
 	ks.Unlock(h)
@@ -59,9 +61,15 @@ func (r *Reservation) Lock(keys []Key, h *Held) {
 	r.ks.lock(h)
 }
 
-// LockAll locks all stripes of the reservation for a moment.
+// LockAll locks all stripes of the reservation. Who did not wait for it, but for a lock
+// that others had, goes first: it may last.
 func (r *Reservation) LockAll(h *Held) {
 	*h = r.held
+	for st := range r.ks.each(h) {
+		for st.coming.Load() > 0 {
+			time.Sleep(10 * time.Microsecond)
+		}
+	}
 	r.ks.lock(h)
 }
 
@@ -90,10 +98,9 @@ func (ks *Keyspace) AcquireKeys(keys []Key, h *Held) bool {
 	if len(keys) == 1 {
 		s := int(keys[0].Slot) >> ks.shift
 		st := &ks.stripes[s]
-		if st.reserved.Load() {
+		if st.reserved.Load() || !st.lockSoon() {
 			return false
 		}
-		st.lock()
 		if st.reserved.Load() {
 			st.unlock()
 			return false
@@ -122,7 +129,15 @@ func (ks *Keyspace) acquire(h *Held) bool {
 		*h = Held{}
 		return false
 	}
-	ks.lock(h)
+	var got Held
+	for st := range ks.each(h) {
+		if !st.lockSoon() {
+			ks.Unlock(&got)
+			*h = Held{}
+			return false
+		}
+		got.add(st.number)
+	}
 	if ks.anyReserved(h) {
 		ks.Unlock(h)
 		return false

@@ -8,6 +8,71 @@ import (
 	"kvd/types"
 )
 
+// TestReservationHolds: where the lock of a reserved stripe is held for long, nobody waits for it who only adds up, looks
+// for keys that may go, or can come again; nor who waited for the lock before.
+func TestReservationHolds(t *testing.T) {
+	ks := New(Options{Databases: 1, Stripes: 16})
+	defer ks.Close()
+	mine, other := MakeKey([]byte("a")), MakeKey([]byte("b"))
+	var all Held
+	ks.LockKeysInto([]Key{mine, other}, &all)
+	tx := ks.NewTx()
+	tx.Use(0)
+	tx.Put(&mine, types.TString, types.EncRaw, []byte("v"), 0)
+	tx.Put(&other, types.TString, types.EncRaw, []byte("v"), time.Now().UnixMilli()+1000_000)
+	ks.Unlock(&all)
+	wantMemory, wantBytes := ks.Memory(false).Used(), ks.Bytes(0, false)
+	h := ks.LockKeys([]Key{mine})
+	const waiters = 20
+	done := make(chan bool, 2*waiters)
+	st := &ks.stripes[int(mine.Slot)>>ks.shift]
+	for range waiters {
+		go func() {
+			var h Held
+			if ks.AcquireKeys([]Key{mine}, &h) {
+				ks.Unlock(&h)
+			}
+			done <- true
+		}()
+		go func() { ks.Size(0, false); done <- true }()
+	}
+	for st.coming.Load() < 2*waiters {
+		time.Sleep(time.Millisecond)
+	}
+	r := ks.Reserve(&h)
+	r.LockAll(&h)
+	ended := time.AfterFunc(20*time.Second, func() { panic("somebody waits for the lock") })
+	for range 2 * waiters {
+		<-done
+	}
+	tx.Use(0)
+	tx.Delete(&mine) // it is of that moment what is told
+	if n, v := ks.Size(0, false); n != 2 || v != 1 {
+		t.Errorf("Size says %d and %d", n, v)
+	}
+	if n := ks.Memory(false).Used(); n != wantMemory {
+		t.Errorf("Memory says %d, not %d", n, wantMemory)
+	}
+	if n := ks.Bytes(0, false); n != wantBytes {
+		t.Errorf("Bytes says %d, not %d", n, wantBytes)
+	}
+	if ks.MeanDeadline(0, false) == 0 {
+		t.Error("MeanDeadline knows of no deadline")
+	}
+	for _, keys := range [][]Key{{mine}, {mine, other}, {other, mine}} {
+		var h Held
+		if ks.AcquireKeys(keys, &h) || h != (Held{}) {
+			t.Error("a reserved stripe was acquired")
+		}
+	}
+	ended.Stop()
+	r.EndLocked(&h)
+	ks.Unlock(&h)
+	if n, _ := ks.Size(0, false); n != 1 {
+		t.Errorf("Size says %d after the end", n)
+	}
+}
+
 // TestReservation: reserved stripes are refused to AcquireKeys, waited for by
 // LockKeys and LockAll, and their keys do not expire; others go on.
 func TestReservation(t *testing.T) {

@@ -27,9 +27,9 @@ func streamRows() []*command.Row {
 		{Name: "xcfgset", Fn: cmdXCfgSet, Arity: -2, Flags: command.Write | command.DenyOOM | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
 			Since: "8.6.0", Group: "stream", Summary: "Sets how long, and how many, IDs of idempotent producers a stream remembers, and forgets those that it does.", Complexity: "O(1)",
 			Syntax: "key [IDMP-DURATION idmp-duration] [IDMP-MAXSIZE idmp-maxsize]"},
-		{Name: "xdel", Fn: cmdXDel, Arity: -3, Flags: command.Write | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "xdel", Fn: cmdXDel, Arity: -3, Flags: command.Write | command.Fast | command.InPortions, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "5.0.0", Group: "stream", Summary: "Removes entries from a stream and counts them.", Complexity: "O(1) for each entry", Syntax: "key id [id ...]"},
-		{Name: "xdelex", Fn: cmdXDelEx, Arity: -5, Flags: command.Write | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
+		{Name: "xdelex", Fn: cmdXDelEx, Arity: -5, Flags: command.Write | command.Fast | command.InPortions, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete",
 			Since: "8.2.0", Group: "stream", Summary: "Removes entries from a stream, with an eye on the groups in which they are pending.", Complexity: "O(1) for each entry and group",
 			Syntax: "key [KEEPREF | DELREF | ACKED] IDS numids id [id ...]"},
 		{Name: "xidmprecord", Fn: cmdXIdmpRecord, Arity: 5, Flags: command.Write | command.DenyOOM | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW update",
@@ -776,38 +776,31 @@ func (r *streamRange) write(w *wire.Writer, s *stream.Stream) {
 }
 
 func cmdXDel(c *command.Ctx) {
-	s, ok := editOrZero(c)
-	if !ok {
-		return
-	}
-	ids, ok := streamIDs(c, 2, len(c.Args))
-	if !ok {
-		return
-	}
 	told := false
-	a := idsAtATime{first: 2, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
-		for _, id := range p.ids {
-			if s.Delete(id) {
-				p.n++
+	a := idsAtATime{first: 2, open: editOrZero, read: func(c *command.Ctx) ([]stream.ID, bool) { return streamIDs(c, 2, len(c.Args)) },
+		step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+			for _, id := range p.ids {
+				if s.Delete(id) {
+					p.n++
+				}
 			}
-		}
-		closeStream(c, s, p.n > 0)
-		if p.n > 0 && !told {
-			told = true
-			c.Notify('t', "xdel", s.k)
-		}
-		return true
-	}}
-	a.run(c, &s, ids)
+			closeStream(c, s, p.n > 0)
+			if p.n > 0 && !told {
+				told = true
+				c.Notify('t', "xdel", s.k)
+			}
+			return true
+		}}
+	a.run(c)
 }
 
 // idsAtOnce is how many entries a command changes that are named one by one without letting
-// go of the stripe: some 0.3 ms where each lies in a node of its own.
-const idsAtOnce = 512
+// go of the stripe: a millisecond where nodes are full of deleted ones, else some 0.3.
+const idsAtOnce = 128
 
 // idsAtATime is XDEL, XACK and the like: what is done to some of the entries that are named.
-// Where they are many the rest follows bit by bit, and ends early where the stream is gone.
-// The reply is the sum of what was changed, or an array.
+// Where they are many it is done bit by bit on a worker, which reads the arguments, too, and
+// it ends early where the stream is gone. The reply is the sum of what was changed, or an array.
 type idsAtATime struct {
 	first   int  // the argument that is the first ID
 	counted bool // the argument before that is the number of IDs
@@ -815,6 +808,11 @@ type idsAtATime struct {
 	// own: step journals what it does. Else the command is journaled with the IDs of the
 	// part, if that has changed something.
 	own bool
+	// read reads the arguments, open finds the stream. Each replies where it is false, and
+	// nothing is left to do. early: what is wrong with the arguments is told first.
+	read  func(c *command.Ctx) ([]stream.ID, bool)
+	open  func(c *command.Ctx) (streamEdit, bool)
+	early bool
 	// step does it; false: there is nothing left to do it to.
 	step func(c *command.Ctx, s *streamEdit, p *idsPart) bool
 	// rest replies to IDs that nothing is done to any more; nil: with nothing.
@@ -828,55 +826,82 @@ type idsPart struct {
 	w    *wire.Writer // of an array: what is written to it
 	// What was changed, what of that is told as changes, and what elements were written.
 	n, dirty, answers int
+	begins            bool // it is the first part
 	// later: it is no part of the command itself. It must make no key ready.
 	later bool
 }
 
-func (a *idsAtATime) run(c *command.Ctx, s *streamEdit, ids []stream.ID) {
-	long := len(ids) > idsAtOnce && c.CanBlock() && !c.Applies()
-	p := idsPart{args: c.Args, ids: ids, w: c.W}
-	if !long {
-		if !a.array {
-			a.step(c, s, &p)
-			c.Dirty += p.n + p.dirty
-			c.W.Int(int64(p.n))
-			return
-		}
-		at := c.W.DeferArray()
-		a.step(c, s, &p)
-		c.W.SetArray(at, p.answers)
-		c.Dirty += p.n + p.dirty
+func (a *idsAtATime) run(c *command.Ctx) {
+	if len(c.Args) > idsAtOnce && c.CanBlock() && !c.Applies() {
+		a.runLong(c)
 		return
 	}
-	first := wire.Writer{Proto: c.W.Proto}
-	p.ids, p.w = ids[:idsAtOnce], &first
-	a.step(c, s, &p)
-	a.effect(c, &p, 0, len(ids))
-	n, answers := p.n, p.answers
-	// The arguments go with the command.
-	args, ids := slices.Clone(c.Args), slices.Clone(ids)
-	for i := range args {
-		args[i] = slices.Clone(args[i])
+	var ids []stream.ID
+	var s streamEdit
+	ok := true
+	if a.early {
+		ids, ok = a.read(c)
 	}
-	srv, db, keys := c.S, c.DB(), []keyspace.Key{keyspace.MakeKey(args[1])}
+	if ok {
+		s, ok = a.open(c)
+	}
+	if ok && !a.early {
+		ids, ok = a.read(c)
+	}
+	if !ok {
+		return
+	}
+	if a.own {
+		c.NoEffect()
+	}
+	p := idsPart{args: c.Args, ids: ids, w: c.W, begins: true}
+	if !a.array {
+		a.step(c, &s, &p)
+		c.Dirty += p.n + p.dirty
+		c.W.Int(int64(p.n))
+		return
+	}
+	at := c.W.DeferArray()
+	a.step(c, &s, &p)
+	c.W.SetArray(at, p.answers)
+	c.Dirty += p.n + p.dirty
+}
+
+// runLong is run on a worker, for a part at a time.
+func (a *idsAtATime) runLong(c *command.Ctx) {
+	if !a.early {
+		if _, ok := a.open(c); !ok {
+			return
+		}
+	}
+	c.NoEffect()
+	all, db := c.Apart(), c.DB()
 	c.Background(func(w *wire.Writer) {
+		all.W = w
+		ids, ok := a.read(all)
+		if !ok {
+			return
+		}
 		var array wire.Mark
 		if a.array {
 			array = w.DeferArray()
-			for _, b := range first.Parts() {
-				w.Raw(b)
-			}
 		}
-		at, there := idsAtOnce, true
-		for at < len(ids) && there {
+		refused := wire.Writer{Proto: w.Proto}
+		n, answers, at := 0, 0, 0
+		for there := true; at < len(ids) && there; {
 			there = false
-			p := idsPart{args: args, ids: ids[at:min(at+idsAtOnce, len(ids))], w: w, later: true}
-			srv.ChangeLater(db, keys, func(c *command.Ctx) {
-				e := c.Peek(&keys[0])
-				if e.Type() != types.TStream {
+			p := idsPart{args: all.Args, ids: ids[at:min(at+idsAtOnce, len(ids))], w: w, begins: at == 0, later: true}
+			all.S.ChangeLater(db, all.Keys, func(c *command.Ctx) {
+				var s streamEdit
+				if c.Args, c.W = all.Args, &refused; at == 0 && a.early {
+					if s, ok = a.open(c); !ok {
+						return
+					}
+				} else if e := c.Peek(&all.Keys[0]); e.Type() == types.TStream {
+					s = openStream(c, &all.Keys[0], &e)
+				} else {
 					return
 				}
-				s := openStream(c, &keys[0], &e)
 				there = a.step(c, &s, &p)
 				a.effect(c, &p, at, len(ids))
 			})
@@ -886,7 +911,11 @@ func (a *idsAtATime) run(c *command.Ctx, s *streamEdit, ids []stream.ID) {
 			n += p.n
 			answers += p.answers
 		}
-		if !a.array {
+		switch {
+		case len(refused.Buf) > 0:
+			w.Buf = append(w.Buf[:0], refused.Buf...)
+			return
+		case !a.array:
 			w.Int(int64(n))
 			return
 		}
@@ -914,17 +943,6 @@ func (a *idsAtATime) effect(c *command.Ctx, p *idsPart, at, all int) {
 		head = slices.Concat(head[:a.first-1], [][]byte{command.IntArg(int64(len(p.ids)))})
 	}
 	c.Effect(slices.Concat(head, part, tail)...)
-}
-
-// wakeClaims is readyClaims, in a part that comes later, too.
-func (p *idsPart) wakeClaims(c *command.Ctx, k *keyspace.Key) {
-	switch {
-	case !c.WaitedForClaims(k):
-	case p.later:
-		c.WakeAt(k, c.Now)
-	default:
-		c.Ready(k)
-	}
 }
 
 // idBlock are the options of XDELEX, XACKDEL and XNACK: IDS numids id [id ...].
@@ -990,21 +1008,23 @@ const (
 
 func cmdXDelEx(c *command.Ctx) {
 	var b idBlock
-	if !b.parse(c, 2, nil) {
-		return
-	}
-	k := &c.Keys[0]
-	s, ok := editStream(c, k)
-	if !ok {
-		return
-	}
-	if s.Stream == nil {
-		c.W.Array(len(b.ids))
-		allMissing(c.W, len(b.ids))
-		return
-	}
 	told := false
-	a := idsAtATime{first: b.at, counted: true, array: true, rest: allMissing, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+	a := idsAtATime{counted: true, array: true, early: true, rest: allMissing}
+	a.read = func(c *command.Ctx) ([]stream.ID, bool) {
+		ok := b.parse(c, 2, nil)
+		a.first = b.at
+		return b.ids, ok
+	}
+	a.open = func(c *command.Ctx) (streamEdit, bool) {
+		s, ok := editStream(c, &c.Keys[0])
+		if ok && s.Stream == nil {
+			c.W.Array(len(b.ids))
+			allMissing(c.W, len(b.ids))
+			return s, false
+		}
+		return s, ok
+	}
+	a.step = func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
 		for _, id := range p.ids {
 			answer := int64(idMissing)
 			if b.refs == stream.Acked && s.Has(id) && !s.Acked(id) {
@@ -1025,8 +1045,8 @@ func cmdXDelEx(c *command.Ctx) {
 			c.Notify('t', "xdel", s.k)
 		}
 		return true
-	}}
-	a.run(c, &s, b.ids)
+	}
+	a.run(c)
 }
 
 // allMissing answers for n IDs that there is no such entry.
@@ -1038,7 +1058,7 @@ func allMissing(w *wire.Writer, n int) {
 
 // trimAtOnce is how many entries XTRIM looks at without letting go of the stripe,
 // where it has to look at each: less than half a millisecond.
-const trimAtOnce = 300
+const trimAtOnce = 100
 
 func cmdXTrim(c *command.Ctx) {
 	var o adding

@@ -16,16 +16,16 @@ import (
 func streamGroupRows() []*command.Row {
 	const key = "RW update"
 	return []*command.Row{
-		{Name: "xack", Fn: cmdXAck, Arity: -4, Flags: command.Write | command.CountsReads | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
+		{Name: "xack", Fn: cmdXAck, Arity: -4, Flags: command.Write | command.CountsReads | command.Fast | command.InPortions, First: 1, Last: 1, Step: 1, KeyFlags: key,
 			Since: "5.0.0", Group: "stream", Summary: "Ends that entries are pending in a group, and counts them.", Complexity: "O(log(N)) for each entry, in the number of pending ones",
 			Syntax: "key group id [id ...]"},
-		{Name: "xackdel", Fn: cmdXAckDel, Arity: -6, Flags: command.Write | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete update",
+		{Name: "xackdel", Fn: cmdXAckDel, Arity: -6, Flags: command.Write | command.Fast | command.InPortions, First: 1, Last: 1, Step: 1, KeyFlags: "RW delete update",
 			Since: "8.2.0", Group: "stream", Summary: "Ends that entries are pending in a group, and removes them from the stream.", Complexity: "O(log(N)) for each entry and group",
 			Syntax: "key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...]"},
 		{Name: "xautoclaim", Fn: cmdXAutoClaim, Arity: -6, Flags: command.Write | command.CountsReads | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access delete",
 			Since: "6.2.0", Group: "stream", Summary: "Gives a consumer pending entries that were not touched for long enough, from an ID on.", Complexity: "O(N) in the number of entries looked at", Tips: "nondeterministic_output",
 			Syntax: "key group consumer min-idle-time start [COUNT count] [JUSTID]"},
-		{Name: "xclaim", Fn: cmdXClaim, Arity: -6, Flags: command.Write | command.CountsReads | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
+		{Name: "xclaim", Fn: cmdXClaim, Arity: -6, Flags: command.Write | command.CountsReads | command.Fast | command.InPortions, First: 1, Last: 1, Step: 1, KeyFlags: key,
 			Since: "5.0.0", Group: "stream", Summary: "Gives a consumer pending entries as if they had been delivered to it.", Complexity: "O(log(N)) for each entry, in the number of pending ones", Tips: "nondeterministic_output",
 			Syntax: "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]"},
 		{Name: "xgroup", Arity: -2, Since: "5.0.0", Group: "stream", Summary: "Commands about consumer groups.", Complexity: "Depends on the subcommand.",
@@ -56,7 +56,7 @@ func streamGroupRows() []*command.Row {
 				{Name: "setid", Fn: cmdXGroupSetID, Arity: -5, Flags: command.Write, First: 2, Last: 2, Step: 1, KeyFlags: key,
 					Since: "5.0.0", Summary: "Sets the ID after which a group is given entries.", Complexity: "O(1)", Syntax: "key group <id | $> [ENTRIESREAD entries-read]"},
 			}},
-		{Name: "xnack", Fn: cmdXNack, Arity: -7, Flags: command.Write | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: key,
+		{Name: "xnack", Fn: cmdXNack, Arity: -7, Flags: command.Write | command.Fast | command.InPortions, First: 1, Last: 1, Step: 1, KeyFlags: key,
 			Since: "8.8.0", Group: "stream", Summary: "Makes pending entries nobody's, so that they are handed out again first.", Complexity: "O(log(N)) for each entry, in the number of pending ones",
 			Syntax: "key group <SILENT | FAIL | FATAL> IDS numids id [id ...] [RETRYCOUNT count] [FORCE]"},
 		{Name: "xpending", Fn: cmdXPending, Arity: -3, Flags: command.ReadOnly, First: 1, Last: 1, Step: 1, KeyFlags: "RO access",
@@ -91,19 +91,15 @@ func needGroup(c *command.Ctx) (s streamEdit, ok bool) {
 }
 
 func cmdXAck(c *command.Ctx) {
-	s, g, ok := openGroup(c)
-	if !ok {
-		return
+	a := idsAtATime{first: 3, read: func(c *command.Ctx) ([]stream.ID, bool) { return streamIDs(c, 3, len(c.Args)) }}
+	a.open = func(c *command.Ctx) (streamEdit, bool) {
+		s, g, ok := openGroup(c)
+		if ok && g == nil {
+			c.W.Int(0)
+		}
+		return s, ok && g != nil
 	}
-	if g == nil {
-		c.W.Int(0)
-		return
-	}
-	ids, ok := streamIDs(c, 3, len(c.Args))
-	if !ok {
-		return
-	}
-	a := idsAtATime{first: 3, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+	a.step = func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
 		g := s.EditGroup(p.args[2])
 		if g == nil {
 			return false
@@ -115,26 +111,28 @@ func cmdXAck(c *command.Ctx) {
 		}
 		closeStream(c, s, false)
 		return true
-	}}
-	a.run(c, &s, ids)
+	}
+	a.run(c)
 }
 
 func cmdXAckDel(c *command.Ctx) {
 	var b idBlock
-	if !b.parse(c, 3, nil) {
-		return
-	}
-	s, g, ok := openGroup(c)
-	if !ok {
-		return
-	}
-	if g == nil {
-		c.W.Array(len(b.ids))
-		allMissing(c.W, len(b.ids))
-		return
-	}
 	told := false
-	a := idsAtATime{first: b.at, counted: true, array: true, rest: allMissing, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+	a := idsAtATime{counted: true, array: true, early: true, rest: allMissing}
+	a.read = func(c *command.Ctx) ([]stream.ID, bool) {
+		ok := b.parse(c, 3, nil)
+		a.first = b.at
+		return b.ids, ok
+	}
+	a.open = func(c *command.Ctx) (streamEdit, bool) {
+		s, g, ok := openGroup(c)
+		if ok && g == nil {
+			c.W.Array(len(b.ids))
+			allMissing(c.W, len(b.ids))
+		}
+		return s, ok && g != nil
+	}
+	a.step = func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
 		g := s.EditGroup(p.args[2])
 		if g == nil {
 			return false
@@ -163,8 +161,8 @@ func cmdXAckDel(c *command.Ctx) {
 			c.Notify('t', "xdel", s.k)
 		}
 		return true
-	}}
-	a.run(c, &s, b.ids)
+	}
+	a.run(c)
 }
 
 // xgroup finds the stream, and the group if it must be there, for a subcommand of
@@ -352,7 +350,7 @@ func cmdXGroupDelConsumer(c *command.Ctx) {
 
 // dropAtOnce is how many pending entries of a consumer go without letting go of the stripe:
 // half a millisecond where none of their leaves is near.
-const dropAtOnce = 20_000
+const dropAtOnce = 10_000
 
 // delConsumerLater is XGROUP DELCONSUMER of a consumer with many pending entries, n of
 // them. They go bit by bit; then the consumer goes, with what it was given meanwhile. Only
@@ -395,28 +393,27 @@ func cmdXNack(c *command.Ctx) {
 		return
 	}
 	force, count := false, int64(-1)
-	var b idBlock
-	if !b.parse(c, 4, func(i int) int {
-		switch {
-		case c.Word(i, "force"):
-			force = true
-			return 1
-		case c.Word(i, "retrycount") && i+1 < len(c.Args):
-			var ok bool
-			if count, ok = c.IntMin(i+1, 0, "ERR Invalid RETRYCOUNT value, must be >= 0"); !ok {
-				return -1
+	a := idsAtATime{counted: true, early: true, open: needGroup}
+	a.read = func(c *command.Ctx) ([]stream.ID, bool) {
+		var b idBlock
+		ok := b.parse(c, 4, func(i int) int {
+			switch {
+			case c.Word(i, "force"):
+				force = true
+				return 1
+			case c.Word(i, "retrycount") && i+1 < len(c.Args):
+				var ok bool
+				if count, ok = c.IntMin(i+1, 0, "ERR Invalid RETRYCOUNT value, must be >= 0"); !ok {
+					return -1
+				}
+				return 2
 			}
-			return 2
-		}
-		return 0
-	}) {
-		return
+			return 0
+		})
+		a.first = b.at
+		return b.ids, ok
 	}
-	s, ok := needGroup(c)
-	if !ok {
-		return
-	}
-	a := idsAtATime{first: b.at, counted: true, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+	a.step = func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
 		g := s.EditGroup(p.args[2])
 		if g == nil {
 			return false
@@ -441,11 +438,11 @@ func cmdXNack(c *command.Ctx) {
 		}
 		closeStream(c, s, false)
 		if p.n > 0 {
-			p.wakeClaims(c, s.k)
+			wakeClaims(c, s.k, p.later)
 		}
 		return true
-	}}
-	a.run(c, &s, b.ids)
+	}
+	a.run(c)
 }
 
 // pendingRange are the arguments of XPENDING for single entries.
@@ -661,21 +658,15 @@ func (o *claiming) parse(c *command.Ctx) (ok bool) {
 }
 
 func cmdXClaim(c *command.Ctx) {
-	s, ok := needGroup(c)
-	if !ok {
-		return
-	}
 	var o claiming
-	if !o.parse(c) {
-		return
-	}
-	c.NoEffect()
-	a := idsAtATime{first: 5, array: true, own: true, step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+	a := idsAtATime{first: 5, array: true, own: true, open: needGroup}
+	a.read = func(c *command.Ctx) ([]stream.ID, bool) { ok := o.parse(c); return o.ids, ok }
+	a.step = func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
 		if s.Group(p.args[2]) == nil {
 			return false
 		}
 		cl := newClaimer(c, s, p)
-		if !p.later {
+		if p.begins {
 			cl.lastID(o.last, o.ids)
 		}
 		for _, id := range p.ids {
@@ -710,8 +701,8 @@ func cmdXClaim(c *command.Ctx) {
 		}
 		cl.end()
 		return true
-	}}
-	a.run(c, &s, o.ids)
+	}
+	a.run(c)
 }
 
 // claimer gives a consumer entries, for XCLAIM and XAUTOCLAIM.
@@ -814,7 +805,7 @@ func (cl *claimer) end() {
 		c.Dirty++
 	}
 	closeStream(c, cl.s, false)
-	cl.p.wakeClaims(c, cl.s.k)
+	wakeClaims(c, cl.s.k, cl.p.later)
 }
 
 const (

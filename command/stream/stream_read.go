@@ -74,6 +74,8 @@ type reading struct {
 	maxSize         int64 // bytes, likewise
 	noAck           bool
 	ids             []command.ReadFrom
+	// most is how many entries a consumer gets without letting go of the stripes; 0: any.
+	most int64
 
 	key int // position of the first key
 }
@@ -238,13 +240,11 @@ func readStreams(c *command.Ctx, r reading) {
 	if !r.parse(c) || !r.resolve(c) || r.aside(c) {
 		return
 	}
-	a := readAnswer{w: c.W}
-	for i := range c.Keys {
-		if e := c.Peek(&c.Keys[i]); e.Exists() {
-			r.serve(c, &a, &c.Keys[i], &e, r.ids[i])
+	if r.groups && (r.count == 0 || r.count*int64(len(r.ids)) > readAtOnce) && c.CanBlock() && !c.Applies() {
+		if r.inPortions(c) {
+			return
 		}
-	}
-	if a.end() {
+	} else if a := (readAnswer{w: c.W}); r.serveAll(c, &a) {
 		return
 	}
 	if r.block < 0 || !c.CanBlock() {
@@ -252,6 +252,79 @@ func readStreams(c *command.Ctx, r reading) {
 		return
 	}
 	r.wait(c)
+}
+
+// serveAll replies with what is wanted of each stream; false: there is nothing.
+func (r *reading) serveAll(c *command.Ctx, a *readAnswer) bool {
+	for i := range c.Keys {
+		if e := c.Peek(&c.Keys[i]); e.Exists() {
+			r.serve(c, a, &c.Keys[i], &e, r.ids[i])
+		}
+	}
+	return a.end()
+}
+
+// readAtOnce is how many entries a consumer is given without letting go of the stripe: half a
+// millisecond.
+const readAtOnce = 256
+
+// inPortions is serveAll of XREADGROUP: after some entries the rest follows bit by bit. That
+// ends with what the streams have at the beginning, and where a stream or group is gone.
+func (r *reading) inPortions(c *command.Ctx) bool {
+	r.most = readAtOnce
+	first := wire.Writer{Proto: c.W.Proto}
+	a := readAnswer{w: &first}
+	i, at := 0, portion{}
+	for ; i < len(c.Keys) && !at.more; i++ {
+		if e := c.Peek(&c.Keys[i]); e.Exists() {
+			at = portion{id: r.ids[i].ID}
+			r.serveSome(c, &a, &c.Keys[i], &e, r.ids[i], &at)
+		}
+	}
+	if !at.more {
+		there := a.end()
+		c.W.Raw(first.Buf)
+		return there
+	}
+	all, db, o := c.Apart(), c.DB(), *r
+	o.group, o.consumer, o.ids = slices.Clone(r.group), slices.Clone(r.consumer), slices.Clone(r.ids)
+	c.Background(func(w *wire.Writer) {
+		w.Raw(first.Buf) // where it was, so that the headers are found
+		a.w = w
+		i--
+		for i < len(all.Keys) {
+			at.more, at.later = false, true
+			all.S.ChangeLater(db, all.Keys[i:i+1], func(c *command.Ctx) {
+				e := c.Peek(&c.Keys[0])
+				if e.Type() == types.TStream && e.Object().(*stream.Stream).Group(o.group) != nil {
+					o.serveSome(c, &a, &c.Keys[0], &e, o.ids[i], &at)
+				}
+			})
+			if at.more {
+				continue
+			}
+			if at.open {
+				w.SetArray(at.mark, int(at.n))
+			}
+			if i++; i < len(all.Keys) {
+				at = portion{id: o.ids[i].ID}
+			}
+		}
+		a.end()
+	})
+	return true
+}
+
+// portion is how far a stream has been read for a consumer.
+type portion struct {
+	more  bool // there is more
+	later bool // it is no part of the command itself. It must make no key ready.
+	begun bool
+	id    stream.ID // of its own, the last that it was given
+	last  stream.ID // of the stream, when it began
+	n     int64     // entries replied
+	open  bool      // mark is the head of the entries' array
+	mark  wire.Mark
 }
 
 // readAnswer is the reply of XREAD while it is made.
@@ -307,12 +380,25 @@ func (a *readAnswer) entry(it *stream.Iter) {
 // serve replies with what is wanted of a stream, if there is anything.
 func (r *reading) serve(c *command.Ctx, a *readAnswer, k *keyspace.Key, e *keyspace.Entry, w command.ReadFrom) {
 	if r.groups {
-		s := openStream(c, k, e)
-		r.serveGroup(c, a, &s, w)
-		closeStream(c, &s, false)
+		at := portion{id: w.ID}
+		r.serveSome(c, a, k, e, w, &at)
+		if at.open {
+			a.w.SetArray(at.mark, int(at.n))
+		}
 		return
 	}
 	r.serveStream(a, k, e.Object().(*stream.Stream), w)
+}
+
+// serveSome is serve for a consumer, and goes on where at is.
+func (r *reading) serveSome(c *command.Ctx, a *readAnswer, k *keyspace.Key, e *keyspace.Entry, w command.ReadFrom, at *portion) {
+	s := openStream(c, k, e)
+	r.serveGroup(c, a, &s, w, at)
+	closeStream(c, &s, false)
+	if at.open && !at.more {
+		a.w.SetArray(at.mark, int(at.n))
+		at.open = false
+	}
 }
 
 func (r *reading) serveStream(a *readAnswer, k *keyspace.Key, s *stream.Stream, w command.ReadFrom) {
@@ -394,8 +480,12 @@ func (r *reading) aside(c *command.Ctx) bool {
 }
 
 // serveGroup is serve for XREADGROUP. The consumer is made if there is none.
-func (r *reading) serveGroup(c *command.Ctx, a *readAnswer, s *streamEdit, w command.ReadFrom) {
-	d := streamDelivery{r: r, c: c, s: s, g: s.EditGroup(r.group)}
+func (r *reading) serveGroup(c *command.Ctx, a *readAnswer, s *streamEdit, w command.ReadFrom, at *portion) {
+	d := streamDelivery{r: r, c: c, s: s, g: s.EditGroup(r.group), portion: at}
+	had, begins := at.n, !at.begun
+	if begins {
+		at.begun, at.last = true, s.LastID()
+	}
 	d.consumer = s.EditConsumer(d.g, r.consumer)
 	made := d.consumer == nil
 	if made {
@@ -410,9 +500,9 @@ func (r *reading) serveGroup(c *command.Ctx, a *readAnswer, s *streamEdit, w com
 	d.consumer.Seen = c.Now
 	switch {
 	case w.Kind == wantHistory:
-		d.history(a, w.ID)
+		d.history(a)
 	case !r.spent(a):
-		if r.claim >= 0 {
+		if r.claim >= 0 && begins {
 			d.claim(a)
 		}
 		d.fresh(a)
@@ -420,15 +510,12 @@ func (r *reading) serveGroup(c *command.Ctx, a *readAnswer, s *streamEdit, w com
 	if made && d.claims == 0 { // what was claimed has made the consumer, too
 		consumerEffect(c, s.k, r.group, r.consumer)
 	}
-	if d.open {
-		a.w.SetArray(d.at, int(d.n))
-	}
-	if d.n > 0 && w.Kind != wantHistory {
+	if d.n > had && w.Kind != wantHistory {
 		c.Dirty++
 		d.consumer.Active = c.Now
 	}
-	if d.n > 0 {
-		readyClaims(c, s.k)
+	if d.n > had {
+		wakeClaims(c, s.k, at.later)
 	}
 }
 
@@ -439,16 +526,14 @@ type streamDelivery struct {
 	s        *streamEdit
 	g        *stream.Group
 	consumer *stream.Consumer
-	n        int64 // entries replied
-	claims   int   // XCLAIMs journaled
-	open     bool  // at is the head of the entries' array
-	at       wire.Mark
+	claims   int // XCLAIMs journaled
+	*portion
 }
 
 func (d *streamDelivery) begin(a *readAnswer) {
 	if !d.open {
 		a.begin(d.s.k)
-		d.at, d.open = a.w.DeferArray(), true
+		d.mark, d.open = a.w.DeferArray(), true
 	}
 }
 
@@ -461,20 +546,27 @@ func (d *streamDelivery) assign(e stream.Pending) {
 }
 
 // history replies with what is pending of the consumer after an ID.
-func (d *streamDelivery) history(a *readAnswer, after stream.ID) {
+func (d *streamDelivery) history(a *readAnswer) {
 	d.begin(a)
-	from, ok := after.Next()
+	from, ok := d.id.Next()
 	if !ok {
 		return
 	}
 	var own []stream.Pending
 	d.g.EachPending(from, d.consumer, func(e *stream.Pending) bool {
+		if d.more = d.r.most > 0 && int64(len(own)) == d.r.most; d.more {
+			return false
+		}
 		own = append(own, *e)
-		return d.r.count == 0 || int64(len(own)) < d.r.count
+		return d.r.count == 0 || d.n+int64(len(own)) < d.r.count
 	})
+	if d.more {
+		d.id = own[len(own)-1].ID
+	}
 	var it stream.Iter
 	for _, e := range own {
 		if d.r.spent(a) {
+			d.more = false
 			break
 		}
 		d.n++
@@ -495,12 +587,16 @@ func (d *streamDelivery) history(a *readAnswer, after stream.ID) {
 // nextCount is a count of deliveries and one more, as far as replies can say it.
 func nextCount(n uint64) uint64 { return min(n+1, math.MaxInt64) }
 
+// claimAtOnce is how many entries CLAIM takes over at most, whatever COUNT says: it is to be
+// called again anyway.
+const claimAtOnce = 400
+
 // claim takes over what is pending and was not touched for long enough, or is
 // nobody's.
 func (d *streamDelivery) claim(a *readAnswer) {
-	most := math.MaxInt
+	most := claimAtOnce
 	if d.r.count > 0 {
-		most = int(min(d.r.count, math.MaxInt32))
+		most = int(min(d.r.count, claimAtOnce))
 	}
 	var it stream.Iter
 	for _, e := range d.g.Due(d.c.Now-d.r.claim, most, nil) {
@@ -543,9 +639,18 @@ func (d *streamDelivery) fresh(a *readAnswer) {
 	if !ok || d.s.Len() == 0 {
 		return
 	}
-	moved := false
+	moved, until := false, int64(math.MaxInt64)
+	if d.r.most > 0 {
+		until = d.n + d.r.most
+	}
 	it := d.s.Seek(from)
 	for !d.r.full(a, d.n) && it.Next() {
+		if d.r.most > 0 && d.last.Less(it.ID) {
+			break
+		}
+		if d.more = d.n == until; d.more {
+			break
+		}
 		d.begin(a)
 		if d.r.claim >= 0 {
 			d.four(a, &it, 0, 0)
@@ -583,6 +688,7 @@ func (r *reading) ready(c *command.Ctx, s *streamEdit, g *stream.Group) bool {
 // claimed, the moment at which the first one can be is waited for, too.
 func (r *reading) wait(c *command.Ctx) {
 	o := *r
+	o.most = 0 // what one transaction adds comes in one reply
 	o.group, o.consumer = slices.Clone(r.group), slices.Clone(r.consumer)
 	o.ids = slices.Clone(r.ids)
 	c.Block(c.Keys, command.Wait{Timeout: r.block, TimedOut: command.NullArray, Gone: r.groups, Claims: r.claim >= 0,
@@ -666,10 +772,14 @@ func (r *reading) wakeForClaim(c *command.Ctx, k *keyspace.Key) {
 	closeStream(c, &s, false)
 }
 
-// readyClaims is Ready for those who wait for pending entries to become idle: the
-// first one may do so earlier than they know.
-func readyClaims(c *command.Ctx, k *keyspace.Key) {
-	if c.WaitedForClaims(k) {
+// wakeClaims is Ready for those who wait for pending entries to become idle: the
+// first one may do so earlier than they know. later: it is no part of the command itself.
+func wakeClaims(c *command.Ctx, k *keyspace.Key, later bool) {
+	switch {
+	case !c.WaitedForClaims(k):
+	case later:
+		c.WakeAt(k, c.Now)
+	default:
 		c.Ready(k)
 	}
 }

@@ -130,9 +130,9 @@ func TestLongPops(t *testing.T) {
 	s.C.Conn = conn
 	const n = command.LongWrite + 1000
 	for _, line := range []string{"zpopdue z * count 1000000", "zpopmin z 1000000", "zpopmax z 1000000"} {
-		for i := 0; i < n; i += 1000 {
+		for i := 0; i < n; i += 400 {
 			args := []string{"zadd", "z"}
-			for k := range min(1000, n-i) {
+			for k := range min(400, n-i) {
 				args = append(args, "1", fmt.Sprint("member", i+k))
 			}
 			s.Do(args...)

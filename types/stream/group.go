@@ -1,10 +1,10 @@
 package stream
 
 import (
+	"container/heap"
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -354,43 +354,41 @@ func (g *Group) Due(before int64, max int, dst []Pending) []Pending {
 	if g.pel.n == 0 || max <= 0 {
 		return dst
 	}
-	var found []Pending
-	if g.nacked > 0 {
-		g.pel.each(ID{}, 0, func(e *Pending) bool { found = append(found, *e); return len(found) < g.nacked })
-		slices.SortFunc(found, func(a, b Pending) int { return int(a.Time - b.Time) })
-		found = found[:min(max, len(found))]
-		dst, max = append(dst, found...), max-len(found)
+	if n := min(max, g.nacked); n > 0 {
+		dst, max = g.earliest(math.MaxInt64, n, false, dst), max-n
 	}
 	if max == 0 {
 		return dst
 	}
-	return g.dueOwned(before, max, dst)
+	return g.earliest(before, max, true, dst)
 }
 
-// dueOwned is Due for entries that belong to somebody. It opens leaves in the
-// order of their earliest time, and stops where no other can have an earlier
-// one than what is found.
-func (g *Group) dueOwned(before int64, most int, dst []Pending) []Pending {
-	order := make([]*pendingLeaf, 0, len(g.pel.leaves))
+// earliest adds the most entries with the earliest times, none after before, of those that
+// belong to somebody or of the others. It opens leaves in the order of their earliest
+// time, and stops where no other can have an earlier one than what is found.
+func (g *Group) earliest(before int64, most int, owned bool, dst []Pending) []Pending {
+	order := make(leafHeap, 0, len(g.pel.leaves))
 	for _, l := range g.pel.leaves {
 		if l.least <= before {
 			order = append(order, l)
 		}
 	}
-	sorted := len(order) <= 1
+	inOrder := most < g.pel.n
+	if inOrder {
+		heap.Init(&order)
+	}
 	var h dueHeap
 	for len(order) > 0 {
-		if !sorted && most < g.pel.n {
-			sort.SliceStable(order, func(i, j int) bool { return order[i].least < order[j].least })
-			sorted = true
-		}
-		l := order[0]
-		order = order[1:]
-		if len(h) == most && sorted && l.least > h[0].Time {
-			break
+		var l *pendingLeaf
+		if inOrder {
+			if l = heap.Pop(&order).(*pendingLeaf); len(h) == most && l.least > h[0].Time {
+				break
+			}
+		} else {
+			l, order = order[0], order[1:]
 		}
 		for i := range l.items {
-			if e := &l.items[i]; e.Consumer != 0 && e.Time <= before {
+			if e := &l.items[i]; (e.Consumer != 0) == owned && e.Time <= before {
 				h.offer(e, most)
 			}
 		}
@@ -405,6 +403,20 @@ func (g *Group) dueOwned(before int64, most int, dst []Pending) []Pending {
 		return a.ID.Compare(b.ID)
 	})
 	return append(dst, h...)
+}
+
+// leafHeap is leaves with the one of the earliest time on top.
+type leafHeap []*pendingLeaf
+
+func (h leafHeap) Len() int           { return len(h) }
+func (h leafHeap) Less(i, j int) bool { return h[i].least < h[j].least }
+func (h leafHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *leafHeap) Push(l any)        { *h = append(*h, l.(*pendingLeaf)) }
+func (h *leafHeap) Pop() any {
+	last := len(*h) - 1
+	l := (*h)[last]
+	*h = (*h)[:last]
+	return l
 }
 
 // dueHeap keeps the earliest entries that it is offered, the latest of them on
