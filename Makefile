@@ -1,4 +1,4 @@
-# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt locks cuts check cross arch release clean.
+# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt console locks cuts check cross arch release clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt locks cuts check cross arch release clean
+.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt console locks cuts check cross arch release clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -127,6 +127,12 @@ CORRUPT ?= 10m
 
 corrupt:
 	go test ./tests/corrupt -count=1 -v -timeout 0 -corrupt $(CORRUPT) -corruptseed $$(date +%s)
+
+# The console in a headless Chromium, which is installed; screenshots of all views are kept in bin/console.
+console:
+	tests/setup/install.sh --console
+	rm -rf bin/console && mkdir -p bin/console
+	KVD_CONSOLE=1 KVD_SHOTS=$(CURDIR)/bin/console go test ./tests/console -count=1 -v
 
 # The order of all locks (lockrank/order.go) is checked while tests run: those of the packages, a storm with four event
 # loops, some of Redis's suite, and the differential runner. Some forty minutes on two cores.

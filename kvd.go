@@ -27,6 +27,7 @@ import (
 	"kvd/command"
 	"kvd/command/families"
 	"kvd/config"
+	"kvd/console"
 	"kvd/keyspace"
 	"kvd/logf"
 	"kvd/memcached"
@@ -216,7 +217,8 @@ func Start(h Host) (_ *Server, err error) {
 		log.Warningf("%v", err)
 		return nil, logged{err}
 	}
-	s.page = metrics.NewPage(srv)
+	page := console.New(srv, s.front)
+	s.page = metrics.NewPage(srv, page, page.Sampled)
 	if err := s.page.Listen(); err != nil {
 		log.Warningf("%v", err)
 		return nil, logged{err}

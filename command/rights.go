@@ -360,6 +360,14 @@ func (s *Server) LoginAs(c *Client, name string) bool {
 	return s.login(c, name, (*acl.User).Enabled)
 }
 
+// HasPassword tells whether there is such a user, and only who knows a password may be him.
+func (s *Server) HasPassword(name string) bool {
+	s.rights.mu.RLock()
+	defer s.rights.mu.RUnlock()
+	u := s.rights.set.Get(name)
+	return u != nil && !u.NoPass()
+}
+
 // login makes a client a user if he passes the test, which fails for nil.
 func (s *Server) login(c *Client, name string, test func(*acl.User) bool) bool {
 	s.rights.mu.RLock()

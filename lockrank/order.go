@@ -13,6 +13,7 @@ type Rank interface{ comparable }
 
 // Ranks, one for each lock of the server.
 type (
+	ConsolePrompt       struct{} // console.session.mu: held while a command runs
 	TransportRunning    struct{} // goroutines.running: a batch of commands runs
 	ReplicaSwitching    struct{} // Follower.switching
 	CommandLate         struct{} // lateServer.mu
@@ -88,6 +89,8 @@ type (
 	SlabRegion          struct{} // region.mu
 	TransportPipe       struct{} // pipeHalf.mu
 	FrontFlush          struct{} // memcached.Protocol.mu
+	ConsoleSessions     struct{} // console.Console.mu
+	ConsoleLive         struct{} // console.live.mu
 	Logf                struct{} // logf.Logger.mu
 	Collector           struct{} // cmd/kvd's collector.mu
 	TransferFailures    struct{} // transfer's failures.mu
@@ -102,6 +105,7 @@ type (
 var Order = []any{
 	RedconOut{},
 	FrontFlush{},
+	ConsolePrompt{},
 	TransportRunning{},
 	ReplicaSwitching{},
 	CommandLate{},
@@ -175,6 +179,8 @@ var Order = []any{
 	LuaIntern{},
 	SlabRegion{},
 	TransportPipe{},
+	ConsoleSessions{},
+	ConsoleLive{},
 	Logf{},
 	Collector{},
 	TransferFailures{},

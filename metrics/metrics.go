@@ -84,8 +84,14 @@ func New(srv *command.Server) *Collector {
 }
 
 // Run samples until stop is closed.
-func (c *Collector) Run(stop <-chan struct{}) {
-	c.srv.SampleFigures(stop, func(f *command.Figures) { c.sample.Store(f) })
+func (c *Collector) Run(stop <-chan struct{}) { c.run(stop, func(*command.Figures) {}) }
+
+// run is Run, and tells of each sample.
+func (c *Collector) run(stop <-chan struct{}, sampled func(*command.Figures)) {
+	c.srv.SampleFigures(stop, func(f *command.Figures) {
+		c.sample.Store(f)
+		sampled(f)
+	})
 }
 
 // Describe describes nothing: which metrics there are depends on what happens.

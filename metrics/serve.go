@@ -16,11 +16,12 @@ import (
 	"kvd/lockrank"
 )
 
-// Page is the page that metrics-port serves: /metrics, and nothing else.
+// Page is what metrics-port serves: /metrics, and beside it what is mounted.
 type Page struct {
 	srv     *command.Server
 	handler http.Handler
 	collect *Collector
+	sampled func(*command.Figures)
 
 	mu      lockrank.Mutex[lockrank.MetricsPage] // protects what follows; nobody waits under it, and no other lock is taken
 	closed  bool
@@ -29,22 +30,26 @@ type Page struct {
 }
 
 // NewPage makes the page of a server, which follows CONFIG SET of metrics-port and
-// metrics-bind; Listen follows.
-func NewPage(srv *command.Server) *Page {
-	p := &Page{srv: srv, collect: New(srv), servers: make(map[string]*http.Server)}
+// metrics-bind; Listen follows. beside serves all paths but /metrics, and asks for no
+// metrics-token; sampled gets each sample of the figures, while somebody listens.
+func NewPage(srv *command.Server, beside http.Handler, sampled func(*command.Figures)) *Page {
+	p := &Page{srv: srv, collect: New(srv), sampled: sampled, servers: make(map[string]*http.Server)}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(p.collect)
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, ErrorHandling: promhttp.ContinueOnError})
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
 	p.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token := srv.Config.MetricsToken.Load()
-		if token != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+token)) != 1 {
+		switch token := srv.Config.MetricsToken.Load(); {
+		case r.URL.Path != "/metrics":
+			beside.ServeHTTP(w, r)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "/metrics is read by GET", http.StatusMethodNotAllowed)
+		case token != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+token)) != 1:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "the token of metrics-token is wanted: Authorization: Bearer ...", http.StatusUnauthorized)
-			return
+		default:
+			metrics.ServeHTTP(w, r)
 		}
-		mux.ServeHTTP(w, r)
 	})
 	for _, name := range []string{"metrics-port", "metrics-bind"} {
 		srv.Config.OnChange(name, p.Listen)
@@ -95,7 +100,7 @@ func (p *Page) Listen() error {
 	switch {
 	case len(wanted) > 0 && p.stop == nil:
 		p.stop = make(chan struct{})
-		go p.collect.Run(p.stop)
+		go p.collect.run(p.stop, p.sampled)
 	case len(wanted) == 0 && p.stop != nil:
 		close(p.stop)
 		p.stop = nil

@@ -42,8 +42,9 @@ var mayImport = map[string][]string{
 	"persist":         {"persist/rdb", "keyspace", "types", "types/stream", "types/array", "resp/wire", "config", "logf"},
 	"replica":         {"persist", "persist/rdb", "keyspace", "types", "resp/wire", "config", "logf"},
 	// The module's root: the wiring of all rooms, for the program and for others.
-	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "tyrant", "resp/wire", "transport", "secure", "persist", "replica", "metrics"},
+	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "tyrant", "resp/wire", "transport", "secure", "persist", "replica", "metrics", "console"},
 	"metrics": {"command", "config"},
+	"console": {"command", "transport", "resp/wire"},
 	"kvdtest": {"."},
 	// What packages hold besides the program is made of the table of directives.
 	"contrib/package/generate": {"config"},

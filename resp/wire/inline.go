@@ -2,6 +2,12 @@ package wire
 
 import "bytes"
 
+// SplitLine splits a line as an inline command is split; false where quotes do not match.
+func SplitLine(line []byte) (args [][]byte, ok bool) {
+	args, _, ok = splitArgs(nil, make([]byte, 0, len(line)), line)
+	return args, ok
+}
+
 // splitArgs splits an inline line as Redis's sdssplitargs does:
 //
 //   - arguments stand between blanks; quotes may open anywhere in one

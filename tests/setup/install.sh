@@ -6,16 +6,19 @@
 #   ioredis and redis of Node                 as tests/clients/node has them locked, into the cache
 #                                             directory; only where node (20 or newer) and npm are
 # With --arch also qemu-aarch64-static, by which `make arch` runs tests for arm64.
+# With --console also chromium, in which `make console` looks at the console.
 # What could not be had is named at the end, and the exit code is 0 all the same: the tests
 # that need it say so themselves. With --strict a missing piece is exit code 1.
 set -uo pipefail
 
 strict=0
 arch=0
+console=0
 for option; do
 	case $option in
 	--strict) strict=1 ;;
 	--arch) arch=1 ;;
+	--console) console=1 ;;
 	esac
 done
 cache=${KVD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kvd}
@@ -84,6 +87,7 @@ if command -v tclsh >/dev/null && ! has_tcl_tls; then
 fi
 need pgrep procps
 [ $arch = 1 ] && need qemu-aarch64-static qemu-user-static
+[ $console = 1 ] && { need chromium chromium; need fc-match fontconfig; apt_install fonts-dejavu-core || lacking+=("fonts-dejavu-core"); }
 for name in redis-server redis-sentinel memcached; do
 	command -v $name >/dev/null && continue
 	# Debian starts the service on installation. It would hold its port and is of no use to
