@@ -287,9 +287,11 @@ func (l *Log) wantOn() bool {
 // switched is CONFIG SET appendonly.
 func (l *Log) switched() {
 	l.state.Lock()
+	was := l.state.wanted
 	l.state.wanted = l.Config.AppendOnly.Load()
 	l.state.scheduled = l.state.wanted && l.Busy()
-	l.state.beginning = l.state.wanted && !l.state.scheduled && l.state.mode == logOff
+	// Where it was just switched off, it may not have ended yet.
+	l.state.beginning = l.state.wanted && !l.state.scheduled && (l.state.mode == logOff || !was)
 	l.state.quitting = !l.state.wanted && l.state.running
 	l.state.Unlock()
 	l.manageNow()
