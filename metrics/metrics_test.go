@@ -163,7 +163,10 @@ func TestPage(t *testing.T) {
 	if code, text := get(a, "/metrics", ""); code != 200 || !slices.Contains(strings.Split(text, "\n"), "redis_up 1") {
 		t.Errorf("%d %s", code, text)
 	}
-	if code, _ := get(a, "/", ""); code != 404 {
+	if code, text := get(a, "/", ""); code != 200 || !strings.Contains(text, "console.js") {
+		t.Errorf("the console: %d", code)
+	}
+	if code, _ := get(a, "/metrics/", ""); code != 404 {
 		t.Errorf("another page: %d", code)
 	}
 	s.Do("CONFIG", "SET", "metrics-token", "secret")
