@@ -110,6 +110,15 @@ var redisGauges = []field{
 	{"migrate_cached_sockets", "migrate_cached_sockets_total", 0, "Connections that MIGRATE keeps."},
 	{"expired_stale_perc", "expired_stale_percentage", 0, "Part of keys that are expired and still there."},
 	{"cluster_enabled", "cluster_enabled", 0, "Whether it is a cluster's: never."},
+	{"cluster_connections", "cluster_connections", 0, "Connections of a cluster, which there are none of."},
+	{"maxclients", "config_maxclients", 0, "maxclients."},
+	{"maxmemory", "config_maxmemory", 0, "maxmemory."},
+	{"active_defrag_hits", "defrag_hits", 0, "Values moved by Redis's defragmentation, which there is none of."},
+	{"active_defrag_misses", "defrag_misses", 0, "Values that it left."},
+	{"active_defrag_key_hits", "defrag_key_hits", 0, "Keys moved by it."},
+	{"active_defrag_key_misses", "defrag_key_misses", 0, "Keys that it left."},
+	{"module_fork_in_progress", "module_fork_in_progress", 0, "Whether a module has forked, which there are none of."},
+	{"module_fork_last_cow_size", "module_fork_last_cow_size", 0, "Memory copied by that."},
 }
 
 // redisCounters are called redis_...
@@ -132,6 +141,11 @@ var redisCounters = []field{
 	{"keyspace_misses", "keyspace_misses_total", 0, "Look-ups that found none."},
 	{"used_cpu_sys", "cpu_sys_seconds_total", 0, "CPU time in the system."},
 	{"used_cpu_user", "cpu_user_seconds_total", 0, "CPU time of the program."},
+	{"dump_payload_sanitizations", "dump_payload_sanitizations", 0, "Payloads of RESTORE that were looked through."},
+	{"io_threaded_reads_processed", "io_threaded_reads_processed", 0, "Reads by Redis's threads, which there are none of."},
+	{"io_threaded_writes_processed", "io_threaded_writes_processed", 0, "Writes by them."},
+	{"used_cpu_sys_main_thread", "cpu_sys_main_thread_seconds_total", 0, "CPU time in the system, of the event loops."},
+	{"used_cpu_user_main_thread", "cpu_user_main_thread_seconds_total", 0, "CPU time of the event loops."},
 	{"used_cpu_sys_children", "cpu_sys_children_seconds_total", 0, "CPU time in the system of children, which there are none of."},
 	{"used_cpu_user_children", "cpu_user_children_seconds_total", 0, "CPU time of children, which there are none of."},
 	{"unexpected_error_replies", "unexpected_error_replies", 0, "Error replies to a leader, which stop the link instead."},

@@ -46,6 +46,8 @@ var mayImport = map[string][]string{
 	"metrics": {"command", "config"},
 	"console": {"command", "transport", "resp/wire"},
 	"kvdtest": {"."},
+	// Programs that show how kvd is used inside others.
+	"examples/redcon": {"."},
 	// What packages hold besides the program is made of the table of directives.
 	"contrib/package/generate": {"config"},
 	// What moves data between servers and files is a client of them.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"kvd/tests/harness"
 )
@@ -53,5 +54,41 @@ func TestRedisPy(t *testing.T) {
 			// Nothing is left in this tree.
 			runSession(t, "", []string{"PYTHONDONTWRITEBYTECODE=1"}, python, args...)
 		})
+	}
+}
+
+// TestRedconExample drives examples/redcon, redcon's own server with kvd mounted in it, by the same session.
+func TestRedconExample(t *testing.T) {
+	t.Parallel()
+	python := pythonWithRedis(t)
+	bin := filepath.Join(t.TempDir(), "redcon")
+	if out, err := exec.Command("go", "build", "-pgo=off", "-o", bin, "../examples/redcon").CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	port, err := harness.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "127.0.0.1:" + strconv.Itoa(port)
+	harness.StartProcess(t, t.TempDir(), bin, "-listen", address)
+	c := dialSoon(t, address)
+	if r := c.MustDo(t, "HELLO.OWN", "world"); r.Str != "hello, world" {
+		t.Errorf("the program's own command replies %s", r)
+	}
+	runSession(t, "", []string{"PYTHONDONTWRITEBYTECODE=1"}, python, filepath.Join("python", "session.py"), strconv.Itoa(port), "--modern")
+}
+
+// dialSoon connects to a program that is about to listen.
+func dialSoon(t *testing.T, address string) *harness.Conn {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		c, err := harness.Dial(address)
+		if err == nil {
+			t.Cleanup(func() { c.Close() })
+			return c
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 }
