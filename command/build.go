@@ -71,7 +71,7 @@ func (c *Ctx) Build(long bool, sources []keyspace.Key, detach func() (free func(
 		defer cl.Conn.Deliver(nil)
 		defer func() {
 			if r := recover(); r != nil {
-				s.logPanic(r, "command '%s' of client %d", name, cl.ID)
+				s.LogPanic(r, "command '%s' of client %d", name, cl.ID)
 				b.state.Store(buildDropped) // the command fails again, under its locks
 			}
 		}()

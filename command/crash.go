@@ -9,7 +9,7 @@ import (
 // logPanic logs what a panic was about, with the stack if crash-log-enabled says so.
 // The stack holds no arguments of commands; the panic's text may, and is left out
 // where hide-user-data-from-log says so.
-func (s *Server) logPanic(r any, format string, args ...any) {
+func (s *Server) LogPanic(r any, format string, args ...any) {
 	what := fmt.Sprintf(format, args...)
 	text := fmt.Sprint(r)
 	if _, harmless := r.(runtime.Error); !harmless && s.Config.HideUserData.Load() {

@@ -14,7 +14,7 @@ func TestLogPanic(t *testing.T) {
 	s.Log = logf.NewWriter(&out, logf.Notice)
 	report := func() string {
 		out.Reset()
-		s.logPanic("secret", "command '%s'", "set")
+		s.LogPanic("secret", "command '%s'", "set")
 		return out.String()
 	}
 	if text := report(); !strings.Contains(text, "Panic in command 'set': secret\n") || !strings.Contains(text, "goroutine") {

@@ -12,10 +12,6 @@ import (
 // figuresEvery is how often the figures are sampled.
 const figuresEvery = time.Second
 
-// figureSections are those of INFO that the figures are taken from.
-var figureSections = []func(*infoWriter){(*infoWriter).server, (*infoWriter).clients, (*infoWriter).memory, (*infoWriter).persistence, (*infoWriter).stats,
-	(*infoWriter).replication, (*infoWriter).cpu, (*infoWriter).errorStats, (*infoWriter).cluster, (*infoWriter).keyspace, (*infoWriter).kvd}
-
 // Figures are INFO's fields at one moment, in INFO's order.
 type Figures struct {
 	At     time.Time
@@ -35,9 +31,11 @@ func (f *Figures) Get(name string) string {
 
 // Figures takes a sample; it locks one stripe after another.
 func (s *Server) Figures() *Figures {
-	w := &infoWriter{s: s, now: s.Keyspace.Now()}
-	for _, write := range figureSections {
-		write(w)
+	w := &InfoWriter{s: s, now: s.Keyspace.Now()}
+	for _, sec := range s.Table.sections {
+		if !sec.Extra {
+			sec.Write(w)
+		}
 	}
 	f := &Figures{At: time.Now()}
 	for line := range strings.SplitSeq(w.String(), "\r\n") {
@@ -81,7 +79,7 @@ type CallTimes struct {
 // EachCommand calls f for every command that was called, in the order of their names. No
 // stripe is locked for it. most are the steps of the histograms.
 func (s *Server) EachCommand(most []time.Duration, f func(CommandFigures)) {
-	w := &infoWriter{s: s}
+	w := &InfoWriter{s: s}
 	w.eachRow(func(r *Row, t *rowTotals) {
 		c := CommandFigures{Name: r.full, Calls: t.calls, Rejected: t.rejected, Failed: t.failed, Took: time.Duration(t.ns)}
 		if sum, n := s.latencies(r.num); n > 0 {

@@ -27,7 +27,7 @@ var sizeFields = []struct {
 // at least that, and less than the next.
 type sizeBins [65]int64
 
-func (w *infoWriter) keySizes() {
+func (w *InfoWriter) keySizes() {
 	ks := w.s.Keyspace
 	for db := range ks.Databases() {
 		if keys, _ := ks.Size(db, w.locked); keys == 0 {
@@ -42,7 +42,7 @@ func (w *infoWriter) keySizes() {
 		})
 		for _, f := range sizeFields {
 			if line := bins[f.t].String(); line != "" {
-				w.field(fmt.Sprintf("db%d_distrib_%s", db, f.name), line)
+				w.Field(fmt.Sprintf("db%d_distrib_%s", db, f.name), line)
 			}
 		}
 	}

@@ -38,7 +38,7 @@ func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
 	start(func() {
 		defer func() {
 			if r := recover(); r != nil {
-				s.logPanic(r, "command '%s' of client %d", name, cl.ID)
+				s.LogPanic(r, "command '%s' of client %d", name, cl.ID)
 				cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
 			}
 		}()
@@ -83,7 +83,7 @@ func (c *Ctx) Assist(f func()) {
 	s.readers.run(func() {
 		defer func() {
 			if r := recover(); r != nil {
-				s.logPanic(r, "a worker of command '%s'", name)
+				s.LogPanic(r, "a worker of command '%s'", name)
 			}
 		}()
 		f()

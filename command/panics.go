@@ -32,7 +32,7 @@ func (x *Exec) recover(c *Client, w *wire.Writer, at int, out *Outcome) {
 	if x.Running.Row != nil {
 		name = x.Running.Row.full
 	}
-	x.s.logPanic(r, "command '%s' of client %d", name, c.ID)
+	x.s.LogPanic(r, "command '%s' of client %d", name, c.ID)
 	w.Buf = append(w.Buf[:at], "-ERR internal error\r\n"...)
 	x.Running.effects, x.Running.ready, x.Running.inExec, x.Running.after = nil, nil, false, nil
 	x.Running.Tx = x.newTx()

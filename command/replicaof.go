@@ -232,7 +232,7 @@ func cmdFailover(c *Ctx) {
 
 // infoFollowing writes what INFO shows of a server that follows, up to the
 // number of its own followers. It returns false if the server does not.
-func (w *infoWriter) infoFollowing() bool {
+func (w *InfoWriter) infoFollowing() bool {
 	f := w.s.followerEnd
 	if f == nil {
 		return false
@@ -243,17 +243,17 @@ func (w *infoWriter) infoFollowing() bool {
 	case next.Host == "":
 		return false
 	case ok && next == config.Address{Host: host, Port: port}:
-		w.field("role", "slave")
-		f.Info(w.field)
+		w.Field("role", "slave")
+		f.Info(w.Field)
 	default: // from the end of this transaction on
-		w.field("role", "slave")
-		w.field("master_host", next.Host)
-		w.field("master_port", next.Port)
-		w.field("master_link_status", "down")
+		w.Field("role", "slave")
+		w.Field("master_host", next.Host)
+		w.Field("master_port", next.Port)
+		w.Field("master_link_status", "down")
 	}
-	w.field("slave_priority", cfg.ReplicaPriority.Load())
-	w.field("slave_read_only", cfg.ReplicaReadOnly.Load())
-	w.field("replica_announced", cfg.ReplicaAnnounced.Load())
+	w.Field("slave_priority", cfg.ReplicaPriority.Load())
+	w.Field("slave_read_only", cfg.ReplicaReadOnly.Load())
+	w.Field("replica_announced", cfg.ReplicaAnnounced.Load())
 	return true
 }
 

@@ -538,12 +538,12 @@ func cmdRole(c *Ctx) {
 	c.W.SetArray(at, n)
 }
 
-func (w *infoWriter) replication() {
+func (w *InfoWriter) replication() {
 	r := &w.s.replication
 	if !w.infoFollowing() {
-		w.field("role", "master")
+		w.Field("role", "master")
 	}
-	r.Info(w.field, w.s.failoverState())
+	r.Info(w.Field, w.s.failoverState())
 }
 
 // noReplication is for servers that tests drive.

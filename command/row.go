@@ -152,6 +152,9 @@ type Row struct {
 	// that protocol runs it with Pending.SetRow.
 	Front string
 
+	// Info is a section of INFO that tells of what the command does; nil mostly.
+	Info *Section
+
 	Sub []*Row // subcommands
 
 	parent *Row

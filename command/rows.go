@@ -5,8 +5,6 @@ import "slices"
 // Rows are the commands that are part of the engine: families has the others.
 func Rows() []*Row {
 	return slices.Concat(
-		throttleRows(),
-		keyjobRows(),
 		multiRows(),
 		scriptRows(),
 		functionRows(),

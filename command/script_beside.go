@@ -207,7 +207,7 @@ func (x *Exec) goOn(r *scriptRun, kept keptArgs, spent int64) {
 		if p == nil {
 			return
 		}
-		s.logPanic(p, "script %s of client %d", r.name, cl.ID)
+		s.LogPanic(p, "script %s of client %d", r.name, cl.ID)
 		x.endPublish()
 		if !ended {
 			x.letGo() // of what a command of the script has locked

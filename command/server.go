@@ -48,11 +48,10 @@ type Server struct {
 
 	clientMem clientMemory
 
-	rates   rates
-	base    totals // what CONFIG RESETSTAT takes for zero
-	memory  memoryGauge
-	pause   pause
-	keyJobs keyJobs
+	rates  rates
+	base   totals // what CONFIG RESETSTAT takes for zero
+	memory memoryGauge
+	pause  pause
 
 	readers readers
 	stall   stall

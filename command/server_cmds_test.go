@@ -104,19 +104,19 @@ func (s *testServer) info(section string) map[string]string {
 func TestInfoSections(t *testing.T) {
 	s := newTestServer(t)
 	all, basic := s.run("info all"), s.run("info")
-	for _, sec := range infoSections {
-		title := "# " + strings.ToUpper(sec.name[:1]) + sec.name[1:] + "\r\n"
-		if sec.name == "cpu" || sec.name == "tls" {
-			title = "# " + strings.ToUpper(sec.name) + "\r\n"
+	for _, sec := range s.Table.sections {
+		title := "# " + strings.ToUpper(sec.Name[:1]) + sec.Name[1:] + "\r\n"
+		if sec.Name == "cpu" || sec.Name == "tls" {
+			title = "# " + strings.ToUpper(sec.Name) + "\r\n"
 		}
-		if n := strings.Count(all, title); n != 1 && sec.name != keySizes || n != 0 && sec.name == keySizes {
-			t.Errorf("all has %s %d times", sec.name, n)
+		if n := strings.Count(all, title); n != 1 && sec.Name != keySizes || n != 0 && sec.Name == keySizes {
+			t.Errorf("all has %s %d times", sec.Name, n)
 		}
-		if got := strings.Contains(basic, title); got == sec.extra {
-			t.Errorf("default has %s: %v", sec.name, got)
+		if got := strings.Contains(basic, title); got == sec.Extra {
+			t.Errorf("default has %s: %v", sec.Name, got)
 		}
-		if !strings.HasPrefix(strings.SplitN(s.run("info "+strings.ToUpper(sec.name)), "\r\n", 2)[1], title) {
-			t.Errorf("INFO %s has another title", sec.name)
+		if !strings.HasPrefix(strings.SplitN(s.run("info "+strings.ToUpper(sec.Name)), "\r\n", 2)[1], title) {
+			t.Errorf("INFO %s has another title", sec.Name)
 		}
 	}
 	s.want("info nonsense", "$0\n\n")

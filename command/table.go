@@ -14,12 +14,14 @@ type Table struct {
 	byName map[string]*Row // by the names that clients use, in lower case
 	rows   []*Row          // containers and subcommands alike, by num
 	hidden map[string]*Row // those with a Front, by their names
+
+	sections []Section // of INFO, in its order
 }
 
 // NewTable makes a table of families' rows. It copies them, so two tables share
 // nothing that changes. An error is a slip in a row, or two of one name.
 func NewTable(families ...[]*Row) (*Table, error) {
-	t := &Table{byName: make(map[string]*Row), hidden: make(map[string]*Row)}
+	t := &Table{byName: make(map[string]*Row), hidden: make(map[string]*Row), sections: infoSections()}
 	for _, rows := range families {
 		for _, r := range rows {
 			if t.byName[r.Name] != nil || t.hidden[r.Name] != nil {
@@ -53,6 +55,12 @@ func (t *Table) enter(of, parent *Row) (*Row, error) {
 		r.Flags |= parent.Flags & KeepsCaching
 	}
 	t.rows = append(t.rows, r)
+	if r.Info != nil {
+		if slices.ContainsFunc(t.sections, func(s Section) bool { return s.Name == r.Info.Name }) {
+			return nil, fmt.Errorf("two sections of INFO are called %s", r.Info.Name)
+		}
+		t.sections = slices.Insert(t.sections, len(t.sections)-1, *r.Info) // keysizes stays the last one
+	}
 	r.notKeys = r.KeyFlags == "not_key"
 	r.reads = r.Flags&CountsReads != 0 || r.Flags&ReadOnly != 0 && parent == nil
 	r.applied = r.effect()

@@ -3,7 +3,6 @@ package command
 import (
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestDelIfEq(t *testing.T) {
@@ -105,37 +104,6 @@ func TestClusterOff(t *testing.T) {
 	}
 	s.want("cluster foo", "-ERR unknown subcommand 'foo'. Try CLUSTER HELP.\n")
 	s.want("cluster", "-ERR wrong number of arguments for 'cluster' command\n")
-}
-
-// The replies are those of redis-cell: limited, limit, remaining, seconds until
-// a retry, seconds until all is forgotten.
-func TestThrottle(t *testing.T) {
-	s := newTestServer(t)
-	s.now = time.UnixMilli(1_900_000_000_000)
-	five := func(a, b, c, d, e string) string {
-		return "*5\n:" + strings.Join([]string{a, b, c, d, e}, "\n:") + "\n"
-	}
-	// Three at once, then one in two seconds.
-	s.want("cl.throttle k 2 30 60", five("0", "3", "2", "-1", "2"))
-	s.want("cl.throttle k 2 30 60 1", five("0", "3", "1", "-1", "4"))
-	s.want("cl.throttle k 2 30 60 0", five("0", "3", "1", "-1", "4"))
-	s.want("cl.throttle k 2 30 60", five("0", "3", "0", "-1", "6"))
-	s.want("cl.throttle k 2 30 60", five("1", "3", "0", "2", "6"))
-	s.want("cl.throttle k 2 30 60 9", five("1", "3", "0", "-1", "6"))
-	s.wantEffects("SET k 1900000002000000000 PXAT 1900000002000", "SET k 1900000004000000000 PXAT 1900000004000", "SET k 1900000006000000000 PXAT 1900000006000")
-	s.now = s.now.Add(2 * time.Second)
-	s.want("cl.throttle k 2 30 60", five("0", "3", "0", "-1", "6"))
-	s.now = s.now.Add(time.Hour)
-	s.want("cl.throttle k 2 30 60", five("0", "3", "2", "-1", "2"))
-	for _, line := range []string{"-1 30 60", "2 0 60", "2 30 0", "2 30 60 -1", "9223372036854775807 30 60", "2 30 9223372036854775807", "9223372036854775806 1 60"} {
-		s.want("cl.throttle k "+line, "-"+ErrNotPositive+"\n")
-	}
-	s.want("cl.throttle k 2 30 x", "-"+ErrNotInt+"\n")
-	s.want("cl.throttle k 2 30 60 1 1", "-ERR wrong number of arguments for 'cl.throttle' command\n")
-	s.want("set k text", "+OK\n")
-	s.want("cl.throttle k 2 30 60", "-"+ErrNotInt+"\n")
-	s.want("lpush l a", ":1\n")
-	s.want("cl.throttle l 2 30 60", "-"+ErrWrongType+"\n")
 }
 
 // EXEC on a condition: where it does not hold nothing runs, and the transaction

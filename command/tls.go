@@ -34,19 +34,19 @@ func (s *Server) Certified(c *Client, name string) {
 }
 
 // tls is INFO's section of that name, of Valkey 9.1, with the days besides.
-func (w *infoWriter) tls() {
+func (w *InfoWriter) tls() {
 	if w.s.TLSExpiries == nil {
 		return
 	}
 	for _, e := range w.s.TLSExpiries() {
-		w.field("tls_"+e.Name+"_cert_serial", e.Serial)
-		w.field("tls_"+e.Name+"_cert_expires_in_seconds", int64(e.In/time.Second))
-		w.field(fmt.Sprintf("tls_%s_cert_expires_in_days", e.Name), int64(e.In/(24*time.Hour)))
+		w.Field("tls_"+e.Name+"_cert_serial", e.Serial)
+		w.Field("tls_"+e.Name+"_cert_expires_in_seconds", int64(e.In/time.Second))
+		w.Field(fmt.Sprintf("tls_%s_cert_expires_in_days", e.Name), int64(e.In/(24*time.Hour)))
 	}
 }
 
 // port is what INFO calls tcp_port: that of plain text, if there is one.
-func (w *infoWriter) port() int64 {
+func (w *InfoWriter) port() int64 {
 	if p := w.s.Config.Port.Load(); p != 0 {
 		return p
 	}

@@ -89,7 +89,7 @@ func (x *Exec) writeBeside(r *keyspace.Reservation, out *wire.Writer) {
 		if p == nil {
 			return
 		}
-		s.logPanic(p, "command '%s' of client %d", name, cl.ID)
+		s.LogPanic(p, "command '%s' of client %d", name, cl.ID)
 		if !ended {
 			for i := range c.Keys { // what it may have changed before it could say so
 				c.Changed(&c.Keys[i])

@@ -17,5 +17,6 @@ func Rows() []*command.Row {
 		sortRows(),
 		dumpRows(),
 		migrateRows(),
+		keyjobRows(),
 	)
 }

@@ -13,5 +13,6 @@ func Rows() []*command.Row {
 		stringRows(),
 		stringNewRows(),
 		lcsRows(),
+		throttleRows(),
 	)
 }

@@ -1,10 +1,11 @@
-package command
+package str
 
 import (
 	"math"
 	"math/bits"
 	"strconv"
 
+	"kvd/command"
 	"kvd/keyspace"
 	"kvd/types"
 )
@@ -14,13 +15,13 @@ import (
 // the time at which all that was allowed so far has been paid for, in
 // nanoseconds since 1970 as a decimal string; the key expires then.
 
-func throttleRows() []*Row {
-	return []*Row{{Name: "cl.throttle", Fn: cmdThrottle, Arity: -5, Flags: Write | DenyOOM | Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
+func throttleRows() []*command.Row {
+	return []*command.Row{{Name: "cl.throttle", Fn: cmdThrottle, Arity: -5, Flags: command.Write | command.DenyOOM | command.Fast, First: 1, Last: 1, Step: 1, KeyFlags: "RW access update",
 		Since: "0.1.0", Group: "generic", Summary: "Allows an action so many times in a period, and some more in a burst (redis-cell).", Complexity: "O(1)",
 		Syntax: "key max-burst count-per-period period [quantity]"}}
 }
 
-func cmdThrottle(c *Ctx) {
+func cmdThrottle(c *command.Ctx) {
 	if len(c.Args) > 6 {
 		c.WrongArity()
 		return
@@ -37,13 +38,13 @@ func cmdThrottle(c *Ctx) {
 	// Times have to fit into 63 bits of nanoseconds with room to add them.
 	const most = math.MaxInt64 / 8
 	if burst < 0 || burst == math.MaxInt64 || count < 1 || period < 1 || quantity < 0 || period > most/1_000_000_000 {
-		c.Err(ErrNotPositive)
+		c.Err(command.ErrNotPositive)
 		return
 	}
 	interval := max(1, period*1e9/count) // of one action
 	tolerance, ok := timesUpTo(interval, burst+1, most)
 	if !ok {
-		c.Err(ErrNotPositive)
+		c.Err(command.ErrNotPositive)
 		return
 	}
 	cost, fits := timesUpTo(interval, quantity, most)
@@ -61,7 +62,7 @@ func cmdThrottle(c *Ctx) {
 			return
 		}
 		if at > now+most {
-			c.Err(ErrNotInt)
+			c.Err(command.ErrNotInt)
 			return
 		}
 		paid = max(paid, at)
@@ -80,7 +81,7 @@ func cmdThrottle(c *Ctx) {
 		c.Notify('$', "set", k)
 		c.Notify('g', "expire", k)
 		if c.Journaling() {
-			c.Effect(WordSet, k.B, strconv.AppendInt(nil, paid, 10), WordPXAT, strconv.AppendInt(nil, deadline, 10))
+			c.Effect(command.WordSet, k.B, strconv.AppendInt(nil, paid, 10), command.WordPXAT, strconv.AppendInt(nil, deadline, 10))
 		} else {
 			c.NoEffect()
 		}

@@ -1,4 +1,4 @@
-package command
+package keys
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kvd/command"
 	"kvd/glob"
 	"kvd/keyspace"
 	"kvd/lockrank"
@@ -20,14 +21,14 @@ import (
 // followers, and what it has not is not done any more after a restart. On a
 // server that becomes a follower it ends.
 
-func keyjobRows() []*Row {
+func keyjobRows() []*command.Row {
 	const cost = "O(1); the job takes O(N) in the number of keys"
-	return []*Row{{Name: "keyjob", Arity: -2, Since: "1.0.0", Group: "generic", Summary: "Does something with all keys that match a pattern, in the background (kvd).", Complexity: "Depends on subcommand", Sub: []*Row{
-		{Name: "start", Fn: cmdKeyJobStart, Arity: -4, Flags: Write, Since: "1.0.0", Summary: "Starts a job and returns its number.", Complexity: cost,
+	return []*command.Row{{Name: "keyjob", Arity: -2, Info: &command.Section{Name: "keyjobs", Extra: true, Write: keyJobsInfo}, Since: "1.0.0", Group: "generic", Summary: "Does something with all keys that match a pattern, in the background (kvd).", Complexity: "Depends on subcommand", Sub: []*command.Row{
+		{Name: "start", Fn: cmdKeyJobStart, Arity: -4, Flags: command.Write, Since: "1.0.0", Summary: "Starts a job and returns its number.", Complexity: cost,
 			Syntax: "<UNLINK pattern | COUNT pattern | EXPIRE pattern seconds>", Categories: "dangerous"},
-		{Name: "status", Fn: cmdKeyJobStatus, Arity: -2, Flags: Loading | Stale, Since: "1.0.0", Summary: "Says how far a job is, or all of them.", Complexity: "O(N) in the number of jobs", Syntax: "[id]"},
-		{Name: "cancel", Fn: cmdKeyJobCancel, Arity: 3, Flags: Loading | Stale, Since: "1.0.0", Summary: "Ends a job.", Complexity: "O(1)", Syntax: "id"},
-		HelpRow("1.0.0",
+		{Name: "status", Fn: cmdKeyJobStatus, Arity: -2, Flags: command.Loading | command.Stale, Since: "1.0.0", Summary: "Says how far a job is, or all of them.", Complexity: "O(N) in the number of jobs", Syntax: "[id]"},
+		{Name: "cancel", Fn: cmdKeyJobCancel, Arity: 3, Flags: command.Loading | command.Stale, Since: "1.0.0", Summary: "Ends a job.", Complexity: "O(1)", Syntax: "id"},
+		command.HelpRow("1.0.0",
 			"START UNLINK <pattern> | COUNT <pattern> | EXPIRE <pattern> <seconds>",
 			"    Start a job on the keys of this database that match; return its number.",
 			"STATUS [<id>]",
@@ -74,6 +75,11 @@ type keyJob struct {
 	matched atomic.Int64 // keys that matched and were counted or changed
 	part    atomic.Int32 // of the keyspace that is walked over, in 1/10,000
 	took    atomic.Int64 // ms, once it has ended
+}
+
+// keyJobsOf are the jobs of a server.
+func keyJobsOf(s *command.Server) *keyJobs {
+	return command.Part(s, func(*command.Server) *keyJobs { return new(keyJobs) })
 }
 
 // keyJobs are the jobs of a server.
@@ -134,7 +140,7 @@ func (k *keyJobs) find(id int64) *keyJob {
 	return nil
 }
 
-func cmdKeyJobStart(c *Ctx) {
+func cmdKeyJobStart(c *command.Ctx) {
 	j := &keyJob{pattern: bytes.Clone(c.Args[3]), db: c.DB(), started: time.Now()}
 	switch {
 	case c.Word(2, "unlink") && len(c.Args) == 4:
@@ -154,23 +160,23 @@ func cmdKeyJobStart(c *Ctx) {
 		// What is in the past is removed; a deadline of 0 would be none.
 		j.deadline = max(1, c.Now+seconds*1000)
 	default:
-		c.Err(ErrSyntax)
+		c.Err(command.ErrSyntax)
 		return
 	}
-	if !c.S.keyJobs.add(j) {
+	if !keyJobsOf(c.S).add(j) {
 		c.Err("ERR too many jobs are running")
 		return
 	}
 	c.W.Int(j.id)
-	go c.S.runKeyJob(j)
+	go j.run(c.S)
 }
 
-func cmdKeyJobCancel(c *Ctx) {
+func cmdKeyJobCancel(c *command.Ctx) {
 	id, ok := c.Int(2)
 	if !ok {
 		return
 	}
-	j := c.S.keyJobs.find(id)
+	j := keyJobsOf(c.S).find(id)
 	switch {
 	case j == nil:
 		c.Err("ERR no such job")
@@ -181,8 +187,8 @@ func cmdKeyJobCancel(c *Ctx) {
 	}
 }
 
-func cmdKeyJobStatus(c *Ctx) {
-	jobs := c.S.keyJobs.list()
+func cmdKeyJobStatus(c *command.Ctx) {
+	jobs := keyJobsOf(c.S).list()
 	if len(c.Args) > 3 {
 		c.WrongArity()
 		return
@@ -192,7 +198,7 @@ func cmdKeyJobStatus(c *Ctx) {
 		if !ok {
 			return
 		}
-		j := c.S.keyJobs.find(id)
+		j := keyJobsOf(c.S).find(id)
 		if j == nil {
 			c.Err("ERR no such job")
 			return
@@ -221,31 +227,31 @@ func (j *keyJob) progress() string {
 	return strconv.FormatFloat(float64(j.part.Load())/100, 'f', 2, 64)
 }
 
-// keyJobs is a section of INFO.
-func (w *infoWriter) keyJobs() {
-	jobs := w.s.keyJobs.list()
+// keyJobsInfo is a section of INFO.
+func keyJobsInfo(w *command.InfoWriter) {
+	jobs := keyJobsOf(w.Server()).list()
 	running := 0
 	for _, j := range jobs {
 		if j.running() {
 			running++
 		}
 	}
-	w.field("keyjobs_running", running)
+	w.Field("keyjobs_running", running)
 	for _, j := range jobs {
 		took := j.took.Load()
 		if j.running() {
 			took = time.Since(j.started).Milliseconds()
 		}
-		w.field(fmt.Sprintf("keyjob_%d", j.id), fmt.Sprintf("op=%s,db=%d,state=%s,seen=%d,matched=%d,progress=%s,ms=%d",
+		w.Field(fmt.Sprintf("keyjob_%d", j.id), fmt.Sprintf("op=%s,db=%d,state=%s,seen=%d,matched=%d,progress=%s,ms=%d",
 			j.op, j.db, keyJobState(j.state.Load()), j.seen.Load(), j.matched.Load(), j.progress(), took))
 	}
 }
 
-// runKeyJob is the goroutine of a job.
-func (s *Server) runKeyJob(j *keyJob) {
+// run is the goroutine of a job.
+func (j *keyJob) run(s *command.Server) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.logPanic(r, "key job %d", j.id)
+			s.LogPanic(r, "key job %d", j.id)
 			j.end(jobFailed)
 		}
 	}()
@@ -276,7 +282,7 @@ func (s *Server) runKeyJob(j *keyJob) {
 			// Keys that crowd one place of a table are visited together.
 			for len(matching) > 0 && j.running() {
 				n := min(len(matching), keyJobTurn)
-				if !s.changeKeys(j, matching[:n]) {
+				if !j.change(s, matching[:n]) {
 					j.end(jobFailed)
 					return
 				}
@@ -298,15 +304,15 @@ var (
 	wordsUnlink1 = [][]byte{wordUnlink}
 )
 
-// changeKeys does what a job does to keys, those of them that are still there;
+// change does what a job does to keys, those of them that are still there;
 // false: the server takes no writes any more.
-func (s *Server) changeKeys(j *keyJob, names [][]byte) bool {
+func (j *keyJob) change(s *command.Server, names [][]byte) bool {
 	keys := make([]keyspace.Key, len(names))
 	for i, name := range names {
 		keys[i].Set(name)
 	}
 	ran := false
-	s.ChangeLater(j.db, keys, func(c *Ctx) {
+	s.ChangeLater(j.db, keys, func(c *command.Ctx) {
 		ran = true
 		if !j.running() {
 			return
@@ -323,7 +329,7 @@ func (s *Server) changeKeys(j *keyJob, names [][]byte) bool {
 			if j.op == "expire" && j.deadline > c.Now {
 				c.SetDeadline(k, j.deadline)
 				c.Notify('g', "expire", k)
-				c.Effect(WordPExpireAt, k.B, strconv.AppendInt(nil, j.deadline, 10))
+				c.Effect(command.WordPExpireAt, k.B, strconv.AppendInt(nil, j.deadline, 10))
 				continue
 			}
 			c.Delete(k)
