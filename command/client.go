@@ -195,6 +195,9 @@ func (c *Client) Monitors() bool { return c.has(stateMonitor) }
 
 func (c *Client) has(bit uint32) bool { return c.state.Load()&bit != 0 }
 
+// Name is what CLIENT SETNAME has called the client.
+func (c *Client) Name() string { return loadString(&c.name) }
+
 // DB is the selected database.
 func (c *Client) DB() int { return int(c.db.Load()) }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"kvd/keyspace"
+	"kvd/observe"
 )
 
 // The way of one command: checks, locks, the function, effects, unlocking.
@@ -306,13 +307,13 @@ func (x *Exec) run(ctx *Ctx) {
 			wt.ns = ns
 		}
 	} else if ns >= x.s.slowness.least.Load() {
-		x.s.noteSlow(ctx.C, ctx.Row, ns, func() keptArgs { return x.s.slowArgs(ctx.Row, ctx.Args) })
+		x.s.noteSlow(ctx.C, ctx.Row, ns, func() observe.Kept { return x.s.slowArgs(ctx.Row, ctx.Args) })
 	}
-	if x.requestMost+int64(len(ctx.W.Buf)-at) >= x.s.logs.least.Load() {
+	if x.requestMost+int64(len(ctx.W.Buf)-at) >= x.s.Logs.Least.Load() {
 		x.s.noteLarge(ctx.C, ctx.Row, ctx.Args, len(ctx.W.Buf)-at)
 	}
-	if h := x.s.hotkeys.noting.Load(); h != nil && ctx.script == nil && ctx.Row.Flags&RunsQueue == 0 {
-		h.note(x.s, ctx, ns, len(ctx.W.Buf)-at)
+	if h := x.s.HotKeys.Noting.Load(); h != nil {
+		x.noteKeys(h, ctx, ns, len(ctx.W.Buf)-at)
 	}
 	if m := x.s.monitors.all.Load(); m != nil && ctx.Row.Flags&(Admin|SkipMonitor) == 0 {
 		x.s.feedMonitors(*m, ctx.C, ctx.script != nil, ctx.Row, ctx.Args)

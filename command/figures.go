@@ -1,6 +1,7 @@
 package command
 
 import (
+	"kvd/observe"
 	"slices"
 	"strings"
 	"time"
@@ -82,11 +83,11 @@ func (s *Server) EachCommand(most []time.Duration, f func(CommandFigures)) {
 	w := &InfoWriter{s: s}
 	w.eachRow(func(r *Row, t *rowTotals) {
 		c := CommandFigures{Name: r.full, Calls: t.calls, Rejected: t.rejected, Failed: t.failed, Took: time.Duration(t.ns)}
-		if sum, n := s.latencies(r.num); n > 0 {
+		if sum, n := s.CallTimes(r); n > 0 {
 			c.Times = make([]CallTimes, len(most)+1)
 			step := 0
 			for i, v := range sum {
-				for step < len(most) && bucketTop(i) > int64(most[step]) {
+				for step < len(most) && observe.BucketTop(i) > int64(most[step]) {
 					step++
 				}
 				c.Times[step].Calls += v
@@ -106,13 +107,10 @@ func (s *Server) ExpiryLag() time.Duration { return s.Keyspace.ExpiryLag() }
 // SlowlogFigures are how many entries the slow log has, the number of the last one, and
 // how long its call took.
 func (s *Server) SlowlogFigures() (n int, id int64, took time.Duration) {
-	l := &s.logs.slow
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, e := range l.entries {
-		if e.id >= id {
-			id, took = e.id, time.Duration(e.value)*time.Microsecond
-		}
+	entries := s.Logs.Slow.Last(-1)
+	if len(entries) == 0 {
+		return 0, 0, 0
 	}
-	return len(l.entries), id, took
+	last := entries[len(entries)-1]
+	return len(entries), last.ID, time.Duration(last.Value) * time.Microsecond
 }

@@ -11,6 +11,7 @@ import (
 
 	"kvd/acl"
 	"kvd/config"
+	"kvd/process"
 )
 
 // The sections of INFO that tell of the engine.
@@ -45,7 +46,7 @@ func (w *InfoWriter) server() {
 	w.Field("redis_version", config.RedisVersion)
 	w.Fields("redis_git_sha1:00000000", "redis_git_dirty:0", "redis_build_id:0", "redis_mode:standalone")
 	w.Field("kvd_version", s.Version)
-	w.Field("os", systemName())
+	w.Field("os", process.SystemName())
 	w.Field("arch_bits", strconv.IntSize)
 	w.Field("monotonic_clock", "Go runtime")
 	w.Field("multiplexing_api", multiplexing)
@@ -139,7 +140,7 @@ func (w *InfoWriter) memory() {
 	w.Field("allocator_allocated", m.used)
 	w.Field("allocator_active", m.active)
 	w.Field("allocator_resident", m.active)
-	size("total_system_memory", systemMemory())
+	size("total_system_memory", process.SystemMemory())
 	size("used_memory_lua", 0) // the machines' memory is the collector's: it is in used_memory
 	cached, texts := s.scripts.size()
 	libraries, functions, libs := s.scripts.functions.memory()
@@ -279,12 +280,12 @@ func (w *InfoWriter) stats() {
 var deniedField = map[acl.Reason]string{acl.Auth: "auth", acl.Cmd: "cmd", acl.Key: "key", acl.Channel: "channel", acl.Database: "db"}
 
 func (w *InfoWriter) cpu() {
-	user, sys := processCPU()
+	user, sys := process.CPU()
 	w.Field("used_cpu_sys", fmt.Sprintf("%.6f", sys.Seconds()))
 	w.Field("used_cpu_user", fmt.Sprintf("%.6f", user.Seconds()))
 	w.Fields("used_cpu_sys_children:0.000000", "used_cpu_user_children:0.000000")
 	// Of the thread that runs this command: on Linux, of the client's event loop.
-	if user, sys, ok := threadCPU(); ok {
+	if user, sys, ok := process.ThreadCPU(); ok {
 		w.Field("used_cpu_sys_main_thread", fmt.Sprintf("%.6f", sys.Seconds()))
 		w.Field("used_cpu_user_main_thread", fmt.Sprintf("%.6f", user.Seconds()))
 	}
@@ -341,7 +342,7 @@ func (w *InfoWriter) latencyStats() {
 	}
 	ps := w.s.Config.LatencyTrackingInfoPercentiles.Load()
 	w.eachRow(func(r *Row, _ *rowTotals) {
-		sum, n := w.s.latencies(r.num)
+		sum, n := w.s.CallTimes(r)
 		if n == 0 {
 			return
 		}
@@ -350,7 +351,7 @@ func (w *InfoWriter) latencyStats() {
 			if i > 0 {
 				w.WriteByte(',')
 			}
-			fmt.Fprintf(w, "p%s=%.3f", strconv.FormatFloat(p, 'g', -1, 64), float64(percentile(sum, n, p))/1000)
+			fmt.Fprintf(w, "p%s=%.3f", strconv.FormatFloat(p, 'g', -1, 64), float64(sum.Percentile(n, p))/1000)
 		}
 		w.WriteString("\r\n")
 	})

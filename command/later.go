@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"kvd/keyspace"
+	"kvd/observe"
 	"kvd/resp/wire"
 )
 
@@ -46,14 +47,14 @@ func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
 		ns := clock() - began
 		x.countWait(row, ns, spent+ns)
 		if spent+ns >= s.slowness.least.Load() {
-			s.noteSlow(cl, row, spent+ns, func() keptArgs { return kept })
+			s.noteSlow(cl, row, spent+ns, func() observe.Kept { return kept })
 		}
 		parts := w.Parts()
 		size := int64(0)
 		for _, p := range parts {
 			size += int64(len(p))
 		}
-		s.noteLargeReply(cl, row, size, func() keptArgs { return kept })
+		s.noteLargeReply(cl, row, size, func() observe.Kept { return kept })
 		cl.Conn.Deliver(parts...)
 	})
 }

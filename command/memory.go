@@ -9,6 +9,7 @@ import (
 
 	"kvd/keyspace"
 	"kvd/lockrank"
+	"kvd/process"
 	"kvd/resp/wire"
 )
 
@@ -147,7 +148,7 @@ func (m *memoryUse) overhead() int64 { return m.used - m.ks.Used() }
 // Go heap; values behind handles and the index of deadlines are in it.
 func (s *Server) memoryUse(locked bool) memoryUse {
 	g := s.memory.read()
-	m := memoryUse{ks: s.Keyspace.Memory(locked), rss: residentMemory(), startup: s.memory.startup, heap: g[6], gcCycles: g[7]}
+	m := memoryUse{ks: s.Keyspace.Memory(locked), rss: process.ResidentMemory(), startup: s.memory.startup, heap: g[6], gcCycles: g[7]}
 	books := m.ks.Objects + m.ks.Index + s.countClients().normal
 	m.garbage = m.heap - s.memory.live(&g, books)
 	m.suspect = m.heap - books - s.memory.known()

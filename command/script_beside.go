@@ -6,6 +6,7 @@ import (
 
 	"kvd/keyspace"
 	"kvd/lockrank"
+	"kvd/observe"
 	"kvd/resp/wire"
 	"kvd/script/lua"
 )
@@ -85,7 +86,7 @@ func (s *Server) busyThreshold() time.Duration {
 func (b *beside) list(r *scriptRun) {
 	b.mu.Lock()
 	r.listed = true
-	r.shown = r.x.s.slowArgs(r.outer.row, r.outer.args).args
+	r.shown = r.x.s.slowArgs(r.outer.row, r.outer.args).Args
 	b.runs = append(b.runs, r)
 	if b.ending && r.mayEnd() {
 		r.killed.Store(true)
@@ -198,7 +199,7 @@ func (b *beside) slow(s *Server, r *scriptRun) {
 }
 
 // goOn runs a script to its end on a worker.
-func (x *Exec) goOn(r *scriptRun, kept keptArgs, spent int64) {
+func (x *Exec) goOn(r *scriptRun, kept observe.Kept, spent int64) {
 	s, c := x.s, &x.Running
 	cl, row := c.C, r.outer.row
 	ended := false // the reservation; x.held has its stripes then
@@ -245,7 +246,7 @@ func (x *Exec) goOn(r *scriptRun, kept keptArgs, spent int64) {
 	ns := clock() - began
 	x.countWait(row, ns, spent+ns)
 	if spent+ns >= s.slowness.least.Load() {
-		s.noteSlow(cl, row, spent+ns, func() keptArgs { return kept })
+		s.noteSlow(cl, row, spent+ns, func() observe.Kept { return kept })
 	}
 	x.enter()
 	if after := c.after; after != nil {

@@ -10,6 +10,7 @@ import (
 	"kvd/keyspace"
 	"kvd/lockrank"
 	"kvd/logf"
+	"kvd/observe"
 )
 
 // Server is what commands share besides the keyspace.
@@ -64,10 +65,12 @@ type Server struct {
 	limit      memoryLimit
 	debug      debugFlags
 
+	// What is noted of commands that have run; slowness is when that is worth a look.
+	Logs     observe.Logs
+	HotKeys  observe.HotKeys
+	Latency  observe.Latency
 	slowness slowness
-	logs     commandLogs
-	hotkeys  hotkeys
-	latency  latencyMonitor
+
 	monitors monitors
 	scripts  scripts
 	rights   rights

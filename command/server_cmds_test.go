@@ -197,27 +197,6 @@ func TestRename(t *testing.T) {
 	}
 }
 
-func TestHistogram(t *testing.T) {
-	for i := 1; i < len(histogram{}); i++ {
-		if lo, hi := bucketTop(i-1)+1, bucketTop(i); hi < lo || bucketOf(lo) != i || bucketOf(hi) != i {
-			t.Fatalf("bucket %d: %d to %d are in %d and %d", i, lo, hi, bucketOf(lo), bucketOf(hi))
-		}
-	}
-	if bucketOf(1<<62) != len(histogram{})-1 || bucketOf(-5) != 0 {
-		t.Error("out of range")
-	}
-	var sum histogram
-	for ns := int64(1); ns <= 10000; ns++ {
-		sum[bucketOf(ns)]++
-	}
-	for _, p := range []float64{0, 50, 99, 100} {
-		got, want := percentile(&sum, 10000, p), max(1, p*100)
-		if f := float64(got) / want; f < 1 || f > 1.04 {
-			t.Errorf("p%v is %d, want %v", p, got, want)
-		}
-	}
-}
-
 func TestRates(t *testing.T) {
 	s := newTestServer(t)
 	for range 30 {

@@ -1,11 +1,11 @@
 package command
 
 import (
-	"math/bits"
 	"sync/atomic"
 	"time"
 
 	"kvd/lockrank"
+	"kvd/observe"
 )
 
 // Counting. Each Exec has its own counters, so that loops share no cache
@@ -22,7 +22,7 @@ type RowStats struct {
 
 	// Under Exec.statMu:
 	calls, ns int64
-	hist      *histogram // nil until a call was counted in it
+	hist      *observe.Histogram // nil until a call was counted in it
 }
 
 // clockBase is what durations are measured from: time.Since reads only the
@@ -99,9 +99,9 @@ func (x *Exec) countServed(wt *waiter, ns int64, reply int) {
 	x.countWait(wt.row, ns, all)
 	x.s.NoteLatency("command-unblocking", ns)
 	if all >= x.s.slowness.least.Load() {
-		x.s.noteSlow(wt.c, wt.row, all, func() keptArgs { return x.s.slowArgs(wt.row, wt.args) })
+		x.s.noteSlow(wt.c, wt.row, all, func() observe.Kept { return x.s.slowArgs(wt.row, wt.args) })
 	}
-	x.s.noteLargeReply(wt.c, wt.row, int64(reply), func() keptArgs { return x.s.slowArgs(wt.row, wt.args) })
+	x.s.noteLargeReply(wt.c, wt.row, int64(reply), func() observe.Kept { return x.s.slowArgs(wt.row, wt.args) })
 }
 
 // note enters durations in the histogram of a row; statMu is held.
@@ -110,45 +110,23 @@ func (x *Exec) note(st *RowStats, times []int64) {
 		return
 	}
 	if st.hist == nil {
-		st.hist = new(histogram)
+		st.hist = new(observe.Histogram)
 	}
 	for _, ns := range times {
-		st.hist[bucketOf(ns)]++
+		st.hist.Add(ns)
 	}
 }
 
-// histogram counts durations in nanoseconds: 32 buckets for each power of two,
-// so a value is known to some 3 percent. Longer than 68 s counts as that.
-type histogram [33 * 32]int64
-
-func bucketOf(ns int64) int {
-	v := uint64(max(ns, 0))
-	if v < 64 {
-		return int(v)
-	}
-	e := bits.Len64(v) - 6
-	return min(e*32+int(v>>e), len(histogram{})-1)
-}
-
-// bucketTop is the highest value that bucket i counts.
-func bucketTop(i int) int64 {
-	if i < 64 {
-		return int64(i)
-	}
-	e := i/32 - 1
-	return int64(i%32+33)<<e - 1
-}
-
-// latencies adds up the histograms of a row, nil if there are none. n is the
+// CallTimes adds up the histograms of a row, nil if there are none. n is the
 // number of calls.
-func (s *Server) latencies(row int) (sum *histogram, n int64) {
+func (s *Server) CallTimes(row *Row) (sum *observe.Histogram, n int64) {
 	s.execs.mu.Lock()
 	defer s.execs.mu.Unlock()
 	for _, x := range s.execs.all {
 		x.statMu.Lock()
-		if h := x.stats[row].hist; h != nil {
+		if h := x.stats[row.num].hist; h != nil {
 			if sum == nil {
-				sum = new(histogram)
+				sum = new(observe.Histogram)
 			}
 			for i, v := range h {
 				sum[i] += v
@@ -158,17 +136,6 @@ func (s *Server) latencies(row int) (sum *histogram, n int64) {
 		x.statMu.Unlock()
 	}
 	return
-}
-
-// percentile is the value below which p percent of n calls stayed, in ns.
-func percentile(sum *histogram, n int64, p float64) int64 {
-	want := max(int64(p/100*float64(n)+0.5), 1)
-	for i, v := range sum {
-		if want -= v; want <= 0 {
-			return bucketTop(i)
-		}
-	}
-	return 0
 }
 
 // rowTotals is RowStats added up over all Execs.

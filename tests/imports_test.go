@@ -24,12 +24,14 @@ var mayImport = map[string][]string{
 	"acl":              {"glob"},
 	"logf":             {},
 	"script/lua":       {},
+	"process":          {},
+	"observe":          {"process", "keyspace"},
 	"persist/rdb":      {"types", "types/stream", "types/array"},
 	"keyspace":         {"types", "types/slab"},
-	"command":          {"keyspace", "types", "types/stream", "types/array", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl"},
+	"command":          {"keyspace", "types", "types/stream", "types/array", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl", "observe", "process"},
 	"command/families": {"command", family},
 	// Families may import what the engine may, and the engine, but nothing of each other.
-	family: {"command", "keyspace", "types", "types/stream", "types/array", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "acl"},
+	family: {"command", "keyspace", "types", "types/stream", "types/array", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "acl", "observe"},
 	// What tests of commands use.
 	"command/commandtest": {"command", "command/families", "keyspace", "types", "resp/wire", "config", "logf"},
 
@@ -52,7 +54,7 @@ var mayImport = map[string][]string{
 	"contrib/package/generate": {"config"},
 	// What moves data between servers and files is a client of them.
 	"transfer": {".", "persist", "replica", "resp/wire"},
-	"cmd/kvd":  {".", "transfer", "command", "command/families", "config", "keyspace", "logf", "persist"},
+	"cmd/kvd":  {".", "process", "transfer", "command", "command/families", "config", "keyspace", "logf", "persist"},
 
 	"types/stream": {"types"},
 	"types/array":  {"types"},
@@ -146,7 +148,7 @@ var osFiles = map[string]bool{
 	"command/keys/migrate.go":    true, // the error of a deadline that has passed
 	"command/memcached/stats.go": true, // the process's number
 	"command/tyrant/stat.go":     true, // the same
-	"command/proc_linux.go":      true, // /proc
+	"process/process_linux.go":   true, // /proc
 	"command/supervisor.go":      true, // the environment says who has started the process
 	"command/users.go":           true, // the file of users
 }

@@ -14,5 +14,8 @@ func Rows() []*command.Row {
 		serverRows(),
 		absentRows(),
 		clusterOffRows(),
+		commandLogRows(),
+		hotkeysRows(),
+		latencyRows(),
 	)
 }

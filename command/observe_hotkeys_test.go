@@ -1,8 +1,6 @@
 package command
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -42,43 +40,4 @@ func TestHotkeys(t *testing.T) {
 	}
 	s.want("hotkeys reset", "+OK\n")
 	s.want("hotkeys get", "$-1\n")
-	s.want("hotkeys start metrics 1 cpu duration 1", "+OK\n")
-	s.hotkeys.noting.Load().began = s.hotkeys.noting.Load().began.Add(-2e9)
-	s.run("get big")
-	got = s.run("hotkeys get")
-	if !strings.Contains(got, "tracking-active\r\n:0\r\n") || !strings.Contains(got, "collection-duration-ms\r\n:1000\r\n") || strings.Contains(got, "by-net") {
-		t.Errorf("after its time: %q", got)
-	}
-	s.want("hotkeys reset", "+OK\n")
-}
-
-// TestTopKeys: of many more keys than there is room for, those with more than their share
-// come out, and no sum is too small.
-func TestTopKeys(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	top := topKeys{room: 100, place: map[string]int{}}
-	sums := map[string]int64{}
-	for range 100_000 {
-		key := fmt.Sprintf("k%d", rng.IntN(10_000))
-		if rng.IntN(5) == 0 {
-			key = fmt.Sprintf("hot%d", rng.IntN(5))
-		}
-		n := int64(rng.IntN(10))
-		sums[key] += n
-		top.add([]byte(key), n)
-	}
-	if len(top.heap) != 100 || len(top.place) != 100 {
-		t.Fatalf("%d keys, %d places", len(top.heap), len(top.place))
-	}
-	got := top.top(5)
-	for i, k := range got {
-		if !strings.HasPrefix(k.key, "hot") || k.sum < sums[k.key] || i > 0 && k.sum > got[i-1].sum {
-			t.Errorf("%d: %v, whose sum is %d", i, k, sums[k.key])
-		}
-	}
-	for key, i := range top.place {
-		if top.heap[i].key != key || i > 0 && top.heap[i].sum < top.heap[(i-1)/2].sum {
-			t.Errorf("place %d of %s: %v", i, key, top.heap[i])
-		}
-	}
 }

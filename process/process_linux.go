@@ -1,4 +1,6 @@
-package command
+// Package process asks the system about this process and its machine: memory, CPU time,
+// names. It is a leaf.
+package process
 
 import (
 	"bytes"
@@ -9,9 +11,9 @@ import (
 	"time"
 )
 
-// residentMemory is what the process holds of the machine's memory, in bytes.
+// ResidentMemory is what the process holds of the machine's memory, in bytes.
 // Source: proc_pid_statm(5).
-func residentMemory() int64 {
+func ResidentMemory() int64 {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0
@@ -24,8 +26,8 @@ func residentMemory() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// systemMemory is the machine's memory, in bytes.
-func systemMemory() int64 {
+// SystemMemory is the machine's memory, in bytes.
+func SystemMemory() int64 {
 	var si syscall.Sysinfo_t
 	if syscall.Sysinfo(&si) != nil {
 		return 0
@@ -33,8 +35,8 @@ func systemMemory() int64 {
 	return int64(uint64(si.Totalram) * uint64(si.Unit))
 }
 
-// processCPU is the CPU time that the process has used.
-func processCPU() (user, sys time.Duration) {
+// CPU is the CPU time that the process has used.
+func CPU() (user, sys time.Duration) {
 	var ru syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &ru) != nil {
 		return
@@ -42,8 +44,8 @@ func processCPU() (user, sys time.Duration) {
 	return time.Duration(ru.Utime.Nano()), time.Duration(ru.Stime.Nano())
 }
 
-// threadCPU is the CPU time that the calling thread has used.
-func threadCPU() (user, sys time.Duration, ok bool) {
+// ThreadCPU is the CPU time that the calling thread has used.
+func ThreadCPU() (user, sys time.Duration, ok bool) {
 	const thisThread = 1 // RUSAGE_THREAD of getrusage(2)
 	var ru syscall.Rusage
 	if syscall.Getrusage(thisThread, &ru) != nil {
@@ -52,8 +54,8 @@ func threadCPU() (user, sys time.Duration, ok bool) {
 	return time.Duration(ru.Utime.Nano()), time.Duration(ru.Stime.Nano()), true
 }
 
-// systemName is what uname(1) says of the system, its release and the machine.
-func systemName() string {
+// SystemName is what uname(1) says of the system, its release and the machine.
+func SystemName() string {
 	var u syscall.Utsname
 	if syscall.Uname(&u) != nil {
 		return runtime.GOOS + " " + runtime.GOARCH

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"kvd/observe"
 	"kvd/resp/wire"
 )
 
@@ -14,8 +15,8 @@ func TestSlowlog(t *testing.T) {
 	s := newTestServer(t)
 	entries := func() []string {
 		var lines []string
-		for _, e := range s.logs.slow.entries {
-			lines = append(lines, strings.Join(e.args, " "))
+		for _, e := range s.Logs.Slow.Last(-1) {
+			lines = append(lines, strings.Join(e.Args, " "))
 		}
 		return lines
 	}
@@ -67,7 +68,7 @@ func TestSlowlog(t *testing.T) {
 	if got := entries(); strings.Join(got, "\n") != "debug sleep 0.03\ndebug sleep 0.021" {
 		t.Errorf("slow log: %q", got)
 	}
-	if us := s.logs.slow.entries[0].value; us < 30000 || us > 2000000 {
+	if us := s.Logs.Slow.Last(-1)[0].Value; us < 30000 || us > 2000000 {
 		t.Errorf("DEBUG SLEEP 0.03 took %d us", us)
 	}
 }
@@ -89,14 +90,14 @@ func TestSlowPipeline(t *testing.T) {
 	for i := range cmds {
 		s.x.RunPending(s.c, &cmds[i], &w)
 	}
-	if len(s.logs.slow.entries) != 1 || s.logs.slow.entries[0].args[0] != "DEBUG" {
-		t.Errorf("slow log: %v", s.logs.slow.entries)
+	if len(s.Logs.Slow.Last(-1)) != 1 || s.Logs.Slow.Last(-1)[0].Args[0] != "DEBUG" {
+		t.Errorf("slow log: %v", s.Logs.Slow.Last(-1))
 	}
 	row := s.Table.Lookup([]byte("get"))
 	if st := s.totals().rows[row.num]; st.calls != 15 || st.ns > 20e6 {
 		t.Errorf("GET: %+v", st)
 	}
-	if _, n := s.latencies(row.num); n != 15 {
+	if _, n := s.CallTimes(row); n != 15 {
 		t.Errorf("GET: %d calls in the histogram", n)
 	}
 }
@@ -127,21 +128,14 @@ func TestLatency(t *testing.T) {
 	s.want("latency reset nothing FAST-command", ":1\n")
 	s.want("latency reset", ":2\n")
 	s.want("latency latest", "*0\n")
-	for i := range latencySamples + 5 {
-		s.NoteLatency("x", 30e6)
-		s.latency.events["x"].samples[min(i, latencySamples-1)].at -= 1000 - int64(i)
-	}
-	if n := len(s.latency.events["x"].samples); n != latencySamples {
-		t.Errorf("%d samples are kept", n)
-	}
 }
 
 func TestLatencyHistogram(t *testing.T) {
 	s := newTestServer(t)
 	s.run("config resetstat")
-	h := new(histogram)
+	h := new(observe.Histogram)
 	for _, ns := range []int64{3, 1024, 1030, 1060, 5000, 5100, 40000} {
-		h[bucketOf(ns)]++
+		h.Add(ns)
 	}
 	s.x.stats[s.Table.Lookup([]byte("get")).num].hist = h
 	s.want("latency histogram get nothing", "*2\n$3\nget\n*4\n$5\ncalls\n:7\n$14\nhistogram_usec\n*8\n:1\n:3\n:2\n:4\n:8\n:6\n:66\n:7\n")

@@ -1,25 +1,22 @@
-package command
+package server
 
 import (
 	"fmt"
-	"maps"
-	"slices"
+	"kvd/command"
 	"strings"
 	"time"
-
-	"kvd/lockrank"
 )
 
 // LATENCY DOCTOR, GRAPH, HELP, HISTOGRAM, HISTORY, LATEST, RESET.
 
-func latencyRows() []*Row {
-	const flags, tips = Admin | NoScript | Loading | Stale, "nondeterministic_output request_policy:all_nodes response_policy:special"
-	return []*Row{{Name: "latency", Arity: -2, Since: "2.8.13", Group: "server",
+func latencyRows() []*command.Row {
+	const flags, tips = command.Admin | command.NoScript | command.Loading | command.Stale, "nondeterministic_output request_policy:all_nodes response_policy:special"
+	return []*command.Row{{Name: "latency", Arity: -2, Since: "2.8.13", Group: "server",
 		Summary: "Commands about what took long.", Complexity: "Depends on the subcommand.",
-		Sub: []*Row{
+		Sub: []*command.Row{
 			{Name: "doctor", Fn: cmdLatencyDoctor, Arity: 2, Flags: flags, Since: "2.8.13", Summary: "Explains what took long.", Complexity: "O(1)", Tips: tips},
 			{Name: "graph", Fn: cmdLatencyGraph, Arity: 3, Flags: flags, Since: "2.8.13", Summary: "Draws the samples of an event.", Complexity: "O(1)", Syntax: "event", Tips: tips},
-			HelpRow("2.8.13",
+			command.HelpRow("2.8.13",
 				"DOCTOR",
 				"    Explain what took long.",
 				"GRAPH <event>",
@@ -43,113 +40,46 @@ func latencyRows() []*Row {
 		}}}
 }
 
-// latencyMonitor keeps, for each kind of event, the samples that reached
-// latency-monitor-threshold.
-type latencyMonitor struct {
-	mu     lockrank.Mutex[lockrank.Latency] // protects events and what is in them
-	events map[string]*latencyEvent
-}
-
-// latencySamples is how many samples of an event are kept: the worst one of
-// each second in which there was any.
-const latencySamples = 160
-
-type latencySample struct{ at, ms int64 } // Unix seconds, milliseconds
-
-type latencyEvent struct {
-	samples []latencySample // oldest first
-	max     int64           // ms, ever
-	sum, n  int64           // of all that were entered, ms
-}
-
-// NoteLatency enters an event that took ns nanoseconds, if the threshold is
-// set and reached. It takes a lock only then.
-func (s *Server) NoteLatency(event string, ns int64) {
-	if ns < s.slowness.monitor.Load() {
-		return
-	}
-	now, ms := time.Now().Unix(), ns/1e6
-	m := &s.latency
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.events[event]
-	if e == nil {
-		if m.events == nil {
-			m.events = make(map[string]*latencyEvent)
-		}
-		e = &latencyEvent{}
-		m.events[event] = e
-	}
-	e.max = max(e.max, ms)
-	e.sum += ms
-	e.n++
-	if n := len(e.samples); n > 0 && e.samples[n-1].at == now {
-		e.samples[n-1].ms = max(e.samples[n-1].ms, ms)
-		return
-	}
-	if len(e.samples) == latencySamples {
-		e.samples = slices.Delete(e.samples, 0, 1)
-	}
-	e.samples = append(e.samples, latencySample{now, ms})
-}
-
-// list is a copy of the events, by name.
-func (m *latencyMonitor) list() (names []string, events map[string]latencyEvent) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	events = make(map[string]latencyEvent, len(m.events))
-	for name, e := range m.events {
-		events[name] = latencyEvent{slices.Clone(e.samples), e.max, e.sum, e.n}
-	}
-	return slices.Sorted(maps.Keys(events)), events
-}
-
-func cmdLatencyHistory(c *Ctx) {
-	_, events := c.S.latency.list()
-	samples := events[string(c.Args[2])].samples
+func cmdLatencyHistory(c *command.Ctx) {
+	_, events := c.S.Latency.List()
+	samples := events[string(c.Args[2])].Samples
 	c.W.Array(len(samples))
 	for _, m := range samples {
 		c.W.Array(2)
-		c.W.Int(m.at)
-		c.W.Int(m.ms)
+		c.W.Int(m.At)
+		c.W.Int(m.Ms)
 	}
 }
 
-func cmdLatencyLatest(c *Ctx) {
-	names, events := c.S.latency.list()
+func cmdLatencyLatest(c *command.Ctx) {
+	names, events := c.S.Latency.List()
 	c.W.Array(len(names))
 	for _, name := range names {
 		e := events[name]
-		last := e.samples[len(e.samples)-1]
+		last := e.Samples[len(e.Samples)-1]
 		c.W.Array(6)
 		c.W.BulkString(name)
-		c.W.Int(last.at)
-		c.W.Int(last.ms)
-		c.W.Int(e.max)
-		c.W.Int(e.sum)
-		c.W.Int(e.n)
+		c.W.Int(last.At)
+		c.W.Int(last.Ms)
+		c.W.Int(e.Max)
+		c.W.Int(e.Sum)
+		c.W.Int(e.N)
 	}
 }
 
-func cmdLatencyReset(c *Ctx) {
-	m := &c.S.latency
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	before := len(m.events)
-	if len(c.Args) == 2 {
-		clear(m.events)
+func cmdLatencyReset(c *command.Ctx) {
+	names := make([]string, 0, len(c.Args)-2)
+	for _, a := range c.Args[2:] {
+		names = append(names, string(a))
 	}
-	for _, name := range c.Args[2:] {
-		maps.DeleteFunc(m.events, func(event string, _ *latencyEvent) bool { return EqualFold(name, event) })
-	}
-	c.W.Int(int64(before - len(m.events)))
+	c.W.Int(int64(c.S.Latency.Reset(names...)))
 }
 
 // cmdLatencyHistogram returns, for each command, how many calls took at most
 // so many microseconds, in steps that double and where there are any more than
 // in the step before.
-func cmdLatencyHistogram(c *Ctx) {
-	rows := c.S.Table.rows
+func cmdLatencyHistogram(c *command.Ctx) {
+	rows := c.S.Table.Rows()
 	if len(c.Args) > 2 {
 		rows = nil
 		for _, a := range c.Args[2:] {
@@ -160,49 +90,24 @@ func cmdLatencyHistogram(c *Ctx) {
 	}
 	at, n := c.W.DeferArray(), 0
 	for _, r := range rows {
-		sum, calls := c.S.latencies(r.num)
+		sum, calls := c.S.CallTimes(r)
 		if sum == nil {
 			continue
 		}
 		n++
-		c.W.BulkString(r.full)
+		c.W.BulkString(r.FullName())
 		c.W.Map(2)
 		c.W.BulkString("calls")
 		c.W.Int(calls)
 		c.W.BulkString("histogram_usec")
-		steps := sum.steps()
+		steps := sum.Steps()
 		c.W.Map(len(steps))
 		for _, s := range steps {
-			c.W.Int(s.us)
-			c.W.Int(s.calls)
+			c.W.Int(s.Us)
+			c.W.Int(s.Count)
 		}
 	}
 	c.W.SetMap(at, n)
-}
-
-// latencyStep says how many calls took at most so many microseconds.
-type latencyStep struct{ us, calls int64 }
-
-// steps adds a histogram up. A step ends with the histogram's bucket of 1024 ns
-// times a power of two; it has the name that Redis's histogram, whose buckets
-// are narrower, gives it: 1, 2, 4, 8, 16, 33, 66, 132 us and so on.
-func (h *histogram) steps() (steps []latencyStep) {
-	sum, end, top := int64(0), bucketTop(bucketOf(1024)), int64(1031)
-	for i, n := range h {
-		for bucketTop(i) > end {
-			end, top = end*2+1, top*2+1
-		}
-		if n == 0 {
-			continue
-		}
-		sum += n
-		if k := len(steps); k > 0 && steps[k-1].us == top/1000 {
-			steps[k-1].calls = sum
-		} else {
-			steps = append(steps, latencyStep{top / 1000, sum})
-		}
-	}
-	return
 }
 
 // latencyAdvice is what to do about an event.
@@ -216,8 +121,8 @@ var latencyAdvice = map[string]string{
 	"aof-write":          "The disk is slow to take the log. Other processes may be using it.",
 }
 
-func cmdLatencyDoctor(c *Ctx) {
-	names, events := c.S.latency.list()
+func cmdLatencyDoctor(c *command.Ctx) {
+	names, events := c.S.Latency.List()
 	threshold := c.S.Config.LatencyMonitorThreshold.Load()
 	var b strings.Builder
 	switch {
@@ -230,14 +135,14 @@ func cmdLatencyDoctor(c *Ctx) {
 	}
 	for i, name := range names {
 		e := events[name]
-		low, high, sum := e.bounds()
-		n := int64(len(e.samples))
+		low, high, sum := e.Bounds()
+		n := int64(len(e.Samples))
 		mean, deviation := sum/n, int64(0)
-		for _, m := range e.samples {
-			deviation += max(m.ms-mean, mean-m.ms)
+		for _, m := range e.Samples {
+			deviation += max(m.Ms-mean, mean-m.Ms)
 		}
 		fmt.Fprintf(&b, "%d. %s: %d seconds with such an event in the last %d (least %d ms, most %d ms, mean %d ms, mean deviation %d ms). Most ever: %d ms.\n",
-			i+1, name, n, time.Now().Unix()-e.samples[0].at+1, low, high, mean, deviation/n, e.max)
+			i+1, name, n, time.Now().Unix()-e.Samples[0].At+1, low, high, mean, deviation/n, e.Max)
 		if advice := latencyAdvice[name]; advice != "" {
 			b.WriteString("   " + advice + "\n")
 		}
@@ -252,15 +157,6 @@ func cmdLatencyDoctor(c *Ctx) {
 	c.W.Verbatim("txt", b.String())
 }
 
-// bounds are the least and the highest sample, and their sum, in ms.
-func (e *latencyEvent) bounds() (low, high, sum int64) {
-	low = e.samples[0].ms
-	for _, m := range e.samples {
-		low, high, sum = min(low, m.ms), max(high, m.ms), sum+m.ms
-	}
-	return
-}
-
 // The picture of LATENCY GRAPH: the last samples as columns, with how long ago
 // each was written downwards under it.
 const (
@@ -268,22 +164,22 @@ const (
 	graphRows    = 4
 )
 
-func cmdLatencyGraph(c *Ctx) {
-	_, events := c.S.latency.list()
+func cmdLatencyGraph(c *command.Ctx) {
+	_, events := c.S.Latency.List()
 	e, ok := events[string(c.Args[2])]
 	if !ok {
-		c.Err("ERR No samples available for event '" + Quote(c.Args[2]) + "'")
+		c.Err("ERR No samples available for event '" + command.Quote(c.Args[2]) + "'")
 		return
 	}
-	low, high, _ := e.bounds()
+	low, high, _ := e.Bounds()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s - high %d ms, low %d ms (all time high %d ms)\n%s\n", c.Args[2], high, low, e.max, strings.Repeat("-", graphColumns))
-	samples := e.samples[max(0, len(e.samples)-graphColumns):]
+	fmt.Fprintf(&b, "%s - high %d ms, low %d ms (all time high %d ms)\n%s\n", c.Args[2], high, low, e.Max, strings.Repeat("-", graphColumns))
+	samples := e.Samples[max(0, len(e.Samples)-graphColumns):]
 	labels := make([]string, len(samples))
 	longest := 0
 	now := time.Now().Unix()
 	for i, m := range samples {
-		labels[i] = ago(now - m.at)
+		labels[i] = ago(now - m.At)
 		longest = max(longest, len(labels[i]))
 	}
 	line := func(mark func(i int) byte) {
@@ -298,7 +194,7 @@ func cmdLatencyGraph(c *Ctx) {
 			// Three marks a row: '_' low, 'o' in the middle, '#' full.
 			level := int64(1)
 			if high > low {
-				level += (samples[i].ms - low) * (3*graphRows - 1) / (high - low)
+				level += (samples[i].Ms - low) * (3*graphRows - 1) / (high - low)
 			}
 			return " _o#"[min(max(level-int64(3*r), 0), 3)]
 		})
