@@ -8,6 +8,7 @@ import (
 	"kvd/acl"
 	"kvd/keyspace"
 	"kvd/lockrank"
+	"kvd/pubsub"
 )
 
 // Conn is what a command may want of a client's transport. All methods may be
@@ -114,8 +115,8 @@ type Client struct {
 	build   *build // what the client's command comes again for; nil mostly
 	multi   *multi // between MULTI and EXEC or DISCARD
 	watched []watchedKey
-	subs    *subscriptions // nil: none; counted in nsub for others
-	nsub    subCounts
+	subs    *pubsub.Subscriptions // nil: none; counted in nsub for others
+	nsub    pubsub.Counts
 	track   trackState
 
 	watching atomic.Int32 // keys watched

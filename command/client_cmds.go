@@ -194,7 +194,7 @@ const clientBytes = 512
 
 // memory is what a client takes, in bytes.
 func (c *Client) memory() int64 {
-	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.memory.Load() + c.watchedMem.Load() + c.prefixMem.Load() + c.fieldsetsMem.Load()
+	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.Memory.Load() + c.watchedMem.Load() + c.prefixMem.Load() + c.fieldsetsMem.Load()
 }
 
 // clientFlag is a letter for a bit of Client.state.
@@ -297,7 +297,7 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s watch=%d "+
 		"io-thread=%d tot-net-in=%d tot-net-out=%d tot-cmds=%d read-events=%d parse-batch-cmd-sum=%d parse-batch-cnt=%d capa=%s%s\n",
 		c.ID, c.Addr, c.LAddr, c.FD, c.Name(), now.Unix()-c.Created.Unix(), max(0, now.UnixMilli()-c.active.Load())/1000, flags, c.DB(),
-		c.nsub.channels.Load(), c.nsub.patterns.Load(), c.nsub.shard.Load(), queued,
+		c.nsub.Channels.Load(), c.nsub.Patterns.Load(), c.nsub.Shard.Load(), queued,
 		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.UserName(), c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer), c.watching.Load(),
 		c.Loop, c.netIn.Load(), c.netOut.Load(), c.commands.Load(), c.reads.Load(), c.parsed.Load(), c.batches.Load(), c.capa(), front)
 }

@@ -148,7 +148,7 @@ func cmdHello(c *Ctx) {
 }
 
 func cmdPing(c *Ctx) {
-	if c.C.subs.total() > 0 && c.W.Proto < 3 && len(c.Args) < 3 {
+	if c.C.subs.Total() > 0 && c.W.Proto < 3 && len(c.Args) < 3 {
 		// A client that gets nothing but messages gets a message.
 		c.W.Array(2)
 		c.W.BulkString("pong")

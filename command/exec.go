@@ -77,7 +77,7 @@ type Exec struct {
 	own    []byte  // messages that it has caused to itself; see tellOwn
 	gift   []byte  // those of serving a blocked client to that one, behind its reply
 
-	publishes bool // holds pubsub.order
+	publishes bool // holds pubsub.Hub.Order
 	toldAll   bool // the command has told all who track that all keys changed
 
 	values values

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"kvd/glob"
+	"kvd/pubsub"
 	"kvd/resp/wire"
 )
 
@@ -65,30 +66,30 @@ func pubsubRows() []*Row {
 // subKind is one of the three kinds of subscriptions.
 type subKind struct {
 	on, off string // what the confirmations are called
-	names   func(*subscriptions) *map[string]struct{}
-	add     func(p *pubsub, name []byte, conn Conn) string
-	remove  func(p *pubsub, name string, conn Conn)
+	names   func(*pubsub.Subscriptions) *map[string]struct{}
+	add     func(p *pubsub.Hub, name []byte, conn pubsub.Conn) string
+	remove  func(p *pubsub.Hub, name string, conn pubsub.Conn)
 	// count is the number that confirmations tell.
-	count func(*subscriptions) int
+	count func(*pubsub.Subscriptions) int
 }
 
 // both is what the confirmations of channels and patterns count.
-func both(s *subscriptions) int { return len(s.channels) + len(s.patterns) }
+func both(s *pubsub.Subscriptions) int { return len(s.Channels) + len(s.Patterns) }
 
 var (
 	channelSubs = subKind{"subscribe", "unsubscribe",
-		func(s *subscriptions) *map[string]struct{} { return &s.channels },
-		func(p *pubsub, name []byte, conn Conn) string { return p.subscribe(&p.channels, name, conn) },
-		func(p *pubsub, name string, conn Conn) { p.unsubscribe(&p.channels, name, conn) }, both}
+		func(s *pubsub.Subscriptions) *map[string]struct{} { return &s.Channels },
+		func(p *pubsub.Hub, name []byte, conn pubsub.Conn) string { return p.Subscribe(&p.Channels, name, conn) },
+		func(p *pubsub.Hub, name string, conn pubsub.Conn) { p.Unsubscribe(&p.Channels, name, conn) }, both}
 	patternSubs = subKind{"psubscribe", "punsubscribe",
-		func(s *subscriptions) *map[string]struct{} { return &s.patterns },
-		func(p *pubsub, name []byte, conn Conn) string { return p.patterns.subscribe(name, conn) },
-		func(p *pubsub, name string, conn Conn) { p.patterns.unsubscribe(name, conn) }, both}
+		func(s *pubsub.Subscriptions) *map[string]struct{} { return &s.Patterns },
+		func(p *pubsub.Hub, name []byte, conn pubsub.Conn) string { return p.Patterns.Subscribe(name, conn) },
+		func(p *pubsub.Hub, name string, conn pubsub.Conn) { p.Patterns.Unsubscribe(name, conn) }, both}
 	shardSubs = subKind{"ssubscribe", "sunsubscribe",
-		func(s *subscriptions) *map[string]struct{} { return &s.shard },
-		func(p *pubsub, name []byte, conn Conn) string { return p.subscribe(&p.shard, name, conn) },
-		func(p *pubsub, name string, conn Conn) { p.unsubscribe(&p.shard, name, conn) },
-		func(s *subscriptions) int { return len(s.shard) }}
+		func(s *pubsub.Subscriptions) *map[string]struct{} { return &s.Shard },
+		func(p *pubsub.Hub, name []byte, conn pubsub.Conn) string { return p.Subscribe(&p.Shard, name, conn) },
+		func(p *pubsub.Hub, name string, conn pubsub.Conn) { p.Unsubscribe(&p.Shard, name, conn) },
+		func(s *pubsub.Subscriptions) int { return len(s.Shard) }}
 )
 
 func cmdSubscribe(c *Ctx)    { c.subscribe(&channelSubs) }
@@ -114,7 +115,7 @@ func (c *Ctx) subscribe(k *subKind) {
 	c.unmuted = true
 	cl := c.C
 	if cl.subs == nil {
-		cl.subs = new(subscriptions)
+		cl.subs = new(pubsub.Subscriptions)
 	}
 	names := k.names(cl.subs)
 	for _, name := range c.Args[1:] {
@@ -123,7 +124,7 @@ func (c *Ctx) subscribe(k *subKind) {
 				*names = make(map[string]struct{})
 			}
 			(*names)[k.add(&c.S.pubsub, name, cl.Conn)] = struct{}{}
-			cl.countSubs(subBytes + len(name))
+			cl.countSubs(pubsub.Bytes + len(name))
 		}
 		c.confirm(k.on, name, k.count(cl.subs))
 	}
@@ -144,8 +145,8 @@ func (c *Ctx) unsubscribe(k *subKind) {
 		}
 		slices.SortFunc(which, slices.Compare)
 	}
-	if cl.subs.total() == 0 {
-		cl.subs = new(subscriptions)
+	if cl.subs.Total() == 0 {
+		cl.subs = new(pubsub.Subscriptions)
 	}
 	names := *k.names(cl.subs)
 	for _, name := range which {
@@ -157,14 +158,14 @@ func (c *Ctx) unsubscribe(k *subKind) {
 	for _, name := range which {
 		if _, known := names[string(name)]; known {
 			delete(names, string(name))
-			cl.countSubs(-subBytes - len(name))
+			cl.countSubs(-pubsub.Bytes - len(name))
 		}
 		c.confirm(k.off, name, k.count(cl.subs))
 	}
 	if len(which) == 0 {
 		c.confirm(k.off, nil, k.count(cl.subs))
 	}
-	if cl.subs.total() == 0 {
+	if cl.subs.Total() == 0 {
 		cl.subs = nil
 	}
 }
@@ -172,7 +173,7 @@ func (c *Ctx) unsubscribe(k *subKind) {
 // subModeOK rejects what a subscribed client of RESP2 may not call: whatever else
 // it gets it would take for messages.
 func (x *Exec) subModeOK(ctx *Ctx) bool {
-	if ctx.C.Proto() != 2 || ctx.C.subs.total() == 0 || ctx.Row.Flags&InSubscribed != 0 {
+	if ctx.C.Proto() != 2 || ctx.C.subs.Total() == 0 || ctx.Row.Flags&InSubscribed != 0 {
 		return true
 	}
 	x.stats[ctx.Row.num].Rejected.Add(1)
@@ -180,13 +181,13 @@ func (x *Exec) subModeOK(ctx *Ctx) bool {
 	return false
 }
 
-func cmdPublish(c *Ctx)  { c.publish(&c.S.pubsub.channels) }
-func cmdSPublish(c *Ctx) { c.publish(&c.S.pubsub.shard) }
+func cmdPublish(c *Ctx)  { c.publish(&c.S.pubsub.Channels) }
+func cmdSPublish(c *Ctx) { c.publish(&c.S.pubsub.Shard) }
 
-func (c *Ctx) publish(t *channelTable) {
+func (c *Ctx) publish(t *pubsub.Names) {
 	var n int
 	if c.script != nil && c.script.undo != nil {
-		n = c.S.pubsub.receivers(t, c.Args[1])
+		n = c.S.pubsub.Receivers(t, c.Args[1])
 		channel, message := bytes.Clone(c.Args[1]), bytes.Clone(c.Args[2])
 		c.script.undo.later = append(c.script.undo.later, func(c *Ctx) { c.send(t, channel, message) })
 	} else {
@@ -197,29 +198,29 @@ func (c *Ctx) publish(t *channelTable) {
 }
 
 // send sends a message to who is subscribed; it returns how many were.
-func (c *Ctx) send(t *channelTable, channel, message []byte) int {
+func (c *Ctx) send(t *pubsub.Names, channel, message []byte) int {
 	if x := c.x; c.Journaling() && !x.publishes {
 		x.publishes = true // until the effect is journaled, for EXEC with all of its own
-		c.S.pubsub.order.Lock()
+		c.S.pubsub.Order.Lock()
 	}
-	return c.S.pubsub.publish(t, channel, message)
+	return c.S.pubsub.Publish(t, channel, message)
 }
 
 // endPublish ends what send began.
 func (x *Exec) endPublish() {
 	if x.publishes {
 		x.publishes = false
-		x.s.pubsub.order.Unlock()
+		x.s.pubsub.Order.Unlock()
 	}
 }
 
 // manyChannels is how many are listed on the loop; more go to a worker.
 const manyChannels = 1000
 
-func cmdPubSubChannels(c *Ctx)      { c.listChannels(&c.S.pubsub.channels) }
-func cmdPubSubShardChannels(c *Ctx) { c.listChannels(&c.S.pubsub.shard) }
+func cmdPubSubChannels(c *Ctx)      { c.listChannels(&c.S.pubsub.Channels) }
+func cmdPubSubShardChannels(c *Ctx) { c.listChannels(&c.S.pubsub.Shard) }
 
-func (c *Ctx) listChannels(t *channelTable) {
+func (c *Ctx) listChannels(t *pubsub.Names) {
 	if len(c.Args) > 3 {
 		c.UnknownForm()
 		return
@@ -230,7 +231,7 @@ func (c *Ctx) listChannels(t *channelTable) {
 	}
 	list := func(w *wire.Writer) {
 		n, at := 0, w.DeferArray()
-		t.each(func(name string) {
+		t.Each(func(name string) {
 			if pattern.Match([]byte(name)) {
 				w.BulkString(name)
 				n++
@@ -238,22 +239,22 @@ func (c *Ctx) listChannels(t *channelTable) {
 		})
 		w.SetArray(at, n)
 	}
-	if t.n.Load() > manyChannels || pattern.Hard() {
+	if t.Len() > manyChannels || pattern.Hard() {
 		c.Background(list)
 	} else {
 		list(c.W)
 	}
 }
 
-func cmdPubSubNumSub(c *Ctx)      { c.numSub(&c.S.pubsub.channels) }
-func cmdPubSubShardNumSub(c *Ctx) { c.numSub(&c.S.pubsub.shard) }
+func cmdPubSubNumSub(c *Ctx)      { c.numSub(&c.S.pubsub.Channels) }
+func cmdPubSubShardNumSub(c *Ctx) { c.numSub(&c.S.pubsub.Shard) }
 
-func (c *Ctx) numSub(t *channelTable) {
+func (c *Ctx) numSub(t *pubsub.Names) {
 	c.W.Array(2 * len(c.Args[2:]))
 	for _, name := range c.Args[2:] {
 		c.W.Bulk(name)
-		c.W.Int(int64(c.S.pubsub.count(t, name)))
+		c.W.Int(int64(c.S.pubsub.Count(t, name)))
 	}
 }
 
-func cmdPubSubNumPat(c *Ctx) { c.W.Int(c.S.pubsub.patterns.n.Load()) }
+func cmdPubSubNumPat(c *Ctx) { c.W.Int(c.S.pubsub.Patterns.Len()) }

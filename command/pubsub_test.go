@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"kvd/pubsub"
 	"kvd/resp/wire"
 )
 
@@ -23,10 +24,10 @@ type pushes struct {
 type testOutlet struct {
 	mu     sync.Mutex // protects got of its connections, and later
 	fanned int
-	later  []func(send func(Conn, []byte))
+	later  []func(send func(pubsub.Conn, []byte))
 }
 
-func (o *testOutlet) Later(f func(send func(Conn, []byte))) {
+func (o *testOutlet) Later(f func(send func(pubsub.Conn, []byte))) {
 	o.mu.Lock()
 	o.later = append(o.later, f)
 	o.mu.Unlock()
@@ -38,11 +39,11 @@ func (o *testOutlet) turn() {
 	o.later = nil
 	o.mu.Unlock()
 	for _, f := range later {
-		f(func(c Conn, b []byte) { c.Push(b) })
+		f(func(c pubsub.Conn, b []byte) { c.Push(b) })
 	}
 }
 
-func (o *testOutlet) Fanout(b []byte, to []Conn) {
+func (o *testOutlet) Fanout(b []byte, to []pubsub.Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.fanned++
@@ -56,7 +57,7 @@ func (p *pushes) Kill(bool)                     {}
 func (p *pushes) Deliver(...[]byte)             {}
 func (p *pushes) Hijack(func(net.Conn, []byte)) {}
 func (p *pushes) Outlet() Outlet                { return p.out }
-func (p *pushes) Push(b []byte)                 { p.out.Fanout(b, []Conn{p}) }
+func (p *pushes) Push(b []byte)                 { p.out.Fanout(b, []pubsub.Conn{p}) }
 func (p *pushes) Settle(w *wire.Writer) {
 	p.out.mu.Lock()
 	defer p.out.mu.Unlock()
@@ -162,7 +163,7 @@ func TestPubSub(t *testing.T) {
 	bp.want(t)
 	cp.want(t)
 	for _, cl := range []*Client{a, b, c} {
-		if n := cl.nsub.memory.Load(); n != 0 || cl.Subscribed() {
+		if n := cl.nsub.Memory.Load(); n != 0 || cl.Subscribed() {
 			t.Errorf("subscriptions take %d bytes", n)
 		}
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"kvd/pubsub"
 	"kvd/resp/wire"
 )
 
@@ -10,16 +11,7 @@ import (
 // protocol it is an array. What begins with another byte is sent as it is.
 
 // Outlet takes a push for many connections at once: an event loop.
-type Outlet interface {
-	// Fanout is Push for each connection of to, all of which have this Outlet.
-	// Calls of one goroutine keep their order, and calls that a lock puts in
-	// order keep that. Neither b nor to may change afterwards.
-	Fanout(b []byte, to []Conn)
-	// Later calls f once, when what was given to the Outlet before has been handed to
-	// its connections. With send f hands further pushes to connections, before what comes
-	// behind f. f is not called with any lock held.
-	Later(f func(send func(c Conn, b []byte)))
-}
+type Outlet = pubsub.Outlet
 
 // pushConn is what connections of the front end can do besides Conn.
 type pushConn interface {

@@ -7,6 +7,7 @@ import (
 
 	"kvd/acl"
 	"kvd/lockrank"
+	"kvd/pubsub"
 )
 
 // Who a client is and what he may do. The rules, and the test of one call, are in
@@ -498,7 +499,7 @@ func (s *Server) rebind(next map[*acl.User]*acl.User, me *Client) {
 	if len(next) == 0 {
 		return
 	}
-	listeners := map[Conn]*Client{}
+	listeners := map[pubsub.Conn]*Client{}
 	for _, c := range s.clients.list() {
 		old := c.user.Load()
 		u, concerned := next[old]
@@ -522,14 +523,12 @@ func (s *Server) rebind(next map[*acl.User]*acl.User, me *Client) {
 	}
 	// Whoever subscribes from now on sees its new rights when it has (see subscribe).
 	lost := map[*Client]bool{}
-	s.pubsub.each(func(ch *channel) {
-		for _, o := range ch.outs {
-			for _, conn := range o.conns {
-				if c := listeners[conn]; c != nil && !lost[c] && !c.user.Load().MaySubscribe([]byte(ch.name), ch.pattern != nil) {
-					lost[c] = true
-				}
+	s.pubsub.Each(func(ch *pubsub.Channel) {
+		ch.EachConn(func(conn pubsub.Conn) {
+			if c := listeners[conn]; c != nil && !lost[c] && !c.user.Load().MaySubscribe([]byte(ch.Name), ch.IsPattern()) {
+				lost[c] = true
 			}
-		}
+		})
 	})
 	for c := range lost {
 		if c == me {

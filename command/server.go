@@ -11,6 +11,7 @@ import (
 	"kvd/lockrank"
 	"kvd/logf"
 	"kvd/observe"
+	"kvd/pubsub"
 )
 
 // Server is what commands share besides the keyspace.
@@ -45,7 +46,7 @@ type Server struct {
 	late     lateServer
 	watches  watchTable
 	tracking tracking
-	pubsub   pubsub
+	pubsub   pubsub.Hub
 
 	clientMem clientMemory
 
@@ -131,9 +132,9 @@ func NewServer(table *Table, cfg *config.Config, ks *keyspace.Keyspace, log *log
 	s.clients.all = make(map[int64]*Client)
 	s.waiters.init(s)
 	s.watches.init(ks)
-	s.pubsub.init()
+	s.pubsub.Init()
 	s.tracking.init(s)
-	s.Publisher = func(channel, message []byte) { s.pubsub.publish(&s.pubsub.channels, channel, message) }
+	s.Publisher = func(channel, message []byte) { s.pubsub.Publish(&s.pubsub.Channels, channel, message) }
 	s.rights.init(s)
 	s.configHooks()
 	s.watchSlowness()

@@ -10,6 +10,7 @@ import (
 	"kvd/acl"
 	"kvd/keyspace"
 	"kvd/lockrank"
+	"kvd/pubsub"
 	"kvd/resp/wire"
 	"kvd/types/slab"
 )
@@ -355,7 +356,7 @@ func (t *tracking) broadcast(x *Exec, key []byte) {
 		switch {
 		case !first:
 		case o.to != nil:
-			o.to.Later(func(send func(c Conn, b []byte)) { t.sendCast(o, send) })
+			o.to.Later(func(send func(c pubsub.Conn, b []byte)) { t.sendCast(o, send) })
 		default:
 			t.postChanged(x, o)
 		}
@@ -374,14 +375,14 @@ func (o *cast) wants(key []byte) bool {
 func hasPrefix(key []byte, p string) bool { return len(key) >= len(p) && string(key[:len(p)]) == p }
 
 // sendCast is called by an outlet when its turn comes.
-func (t *tracking) sendCast(o *cast, send func(c Conn, b []byte)) {
+func (t *tracking) sendCast(o *cast, send func(c pubsub.Conn, b []byte)) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	t.postChanged(pushFunc(send), o)
 }
 
 // pushFunc is a pusher that an outlet gives.
-type pushFunc func(c Conn, b []byte)
+type pushFunc func(c pubsub.Conn, b []byte)
 
 func (f pushFunc) push(c *Client, b []byte) {
 	if c.Conn != nil {
@@ -613,7 +614,7 @@ func (t *tracking) track(c *Client, redirect int64, bits uint32, optIn, optOut b
 	c.set(stateTracking|bits, true)
 	for _, p := range prefixes {
 		if enter(t.prefixes, p, c) {
-			c.prefixMem.Add(int64(subBytes + len(p)))
+			c.prefixMem.Add(int64(pubsub.Bytes + len(p)))
 		}
 	}
 	if bits&stateBroadcast != 0 {
@@ -632,7 +633,7 @@ func (t *tracking) enterCast(c *Client) {
 	if to := t.s.clients.get(c.redirect.Load()); to != nil {
 		getter = to
 	}
-	to := outletOf(getter.Conn)
+	to := pubsub.OutletOf(getter.Conn)
 	var at *cast
 	for _, o := range t.casts {
 		if o.to == to {

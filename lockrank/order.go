@@ -33,10 +33,10 @@ type (
 	Beside              struct{} // beside.mu
 	Scripts             struct{} // scripts.mu
 	Functions           struct{} // functions.mu
-	PubsubOrder         struct{} // pubsub.order
+	PubsubOrder         struct{} // pubsub.Hub.Order
 	Rights              struct{} // rights.mu
-	Channels            struct{} // channelShard.mu
-	Patterns            struct{} // patternTable.mu
+	Channels            struct{} // pubsub.channelShard.mu
+	Patterns            struct{} // pubsub.Patterns.mu
 	Tracking            struct{} // tracking.mu
 	Cast                struct{} // cast.mu
 	Pause               struct{} // pause.mu
@@ -45,16 +45,16 @@ type (
 	ReplicationAcks     struct{} // replication.mu
 	Own                 struct{} // ownKeys.mu
 	KeyJobs             struct{} // keyJobs.mu
-	Hotkeys             struct{} // hotkeys.mu
-	HotSession          struct{} // hotSession.mu
+	Hotkeys             struct{} // observe.HotKeys.mu
+	HotSession          struct{} // observe.HotSession.mu
 	Links               struct{} // links.mu
 	Monitors            struct{} // monitors.mu
 	Rates               struct{} // rates.mu
 	Execs               struct{} // execList.mu
 	ExecStats           struct{} // Exec.statMu
 	Errors              struct{} // errorStats.mu
-	Latency             struct{} // latencyMonitor.mu
-	Slowlog             struct{} // commandLog.mu
+	Latency             struct{} // observe.Latency.mu
+	Slowlog             struct{} // observe.CommandLog.mu
 	MemoryGauge         struct{} // memoryGauge.mu
 	ReplicaFollower     struct{} // Follower.mu
 	ReplicaLink         struct{} // link.connMu

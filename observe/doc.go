@@ -2,5 +2,5 @@
 // slow commands, large requests and large replies, the events that took long, the keys
 // that are used most, and histograms of durations. The engine tells it; the families'
 // commands show it. Nothing here knows a server, a client or a connection, and its locks
-// are held for moments, over no other lock.
+// are held for moments.
 package observe

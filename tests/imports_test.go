@@ -26,9 +26,10 @@ var mayImport = map[string][]string{
 	"script/lua":       {},
 	"process":          {},
 	"observe":          {"process", "keyspace"},
+	"pubsub":           {"glob", "resp/wire"},
 	"persist/rdb":      {"types", "types/stream", "types/array"},
 	"keyspace":         {"types", "types/slab"},
-	"command":          {"keyspace", "types", "types/stream", "types/array", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl", "observe", "process"},
+	"command":          {"keyspace", "types", "types/stream", "types/array", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "script/lua", "acl", "observe", "process", "pubsub"},
 	"command/families": {"command", family},
 	// Families may import what the engine may, and the engine, but nothing of each other.
 	family: {"command", "keyspace", "types", "types/stream", "types/array", "types/slab", "types/geo", "types/hll", "resp/wire", "config", "logf", "persist/rdb", "glob", "acl", "observe"},
@@ -37,7 +38,7 @@ var mayImport = map[string][]string{
 
 	"secure/certtest": {},
 	"secure":          {"config", "logf"},
-	"transport":       {"command", "resp/wire", "config", "logf", "keyspace"},
+	"transport":       {"command", "pubsub", "resp/wire", "config", "logf", "keyspace"},
 	"memcached":       {"transport", "command", "command/*", "resp/wire", "config", "logf", "keyspace"},
 	"tyrant":          {"transport", "command", "command/*", "resp/wire", "config", "logf"},
 	"resp":            {"transport", "command", "resp/wire", "config", "logf"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/pubsub"
 	"kvd/resp/wire"
 )
 
@@ -23,11 +24,11 @@ import (
 // run, a function that makes pushes, or a push to one connection or to many.
 type item struct {
 	f   func()
-	g   func(send func(c command.Conn, b []byte))
+	g   func(send func(c pubsub.Conn, b []byte))
 	b   []byte // shared; nobody changes it
 	c   *conn
-	to  []command.Conn // shared, likewise
-	seq uint64         // grows along the queue
+	to  []pubsub.Conn // shared, likewise
+	seq uint64        // grows along the queue
 }
 
 // pushNode is a push to one connection on its way.
@@ -186,14 +187,14 @@ func (c *conn) Push(b []byte) { c.l.enqueue(item{b: b, c: c}) }
 func (c *conn) Outlet() command.Outlet { return c.l }
 
 // Fanout is Push for many connections of this loop.
-func (l *loop) Fanout(b []byte, to []command.Conn) { l.enqueue(item{b: b, to: to}) }
+func (l *loop) Fanout(b []byte, to []pubsub.Conn) { l.enqueue(item{b: b, to: to}) }
 
 // Later has f called when the queue comes to it.
-func (l *loop) Later(f func(send func(c command.Conn, b []byte))) { l.enqueue(item{g: f}) }
+func (l *loop) Later(f func(send func(c pubsub.Conn, b []byte))) { l.enqueue(item{g: f}) }
 
 // sendNow is what an item's g makes pushes with. Those to a connection of this loop are
 // part of the item that runs; what Settle has sent before knows nothing of them.
-func (l *loop) sendNow(to command.Conn, b []byte) {
+func (l *loop) sendNow(to pubsub.Conn, b []byte) {
 	if c, ok := to.(*conn); ok && c.l == l {
 		c.take(&item{b: b, c: c, seq: math.MaxUint64})
 	} else {
@@ -216,7 +217,7 @@ func (c *conn) Settle(w *wire.Writer) {
 				w.Buf = appendPush(w.Buf, it.b, proto)
 			}
 			for _, to := range it.to {
-				if to == command.Conn(c) {
+				if to == pubsub.Conn(c) {
 					w.Buf = appendPush(w.Buf, it.b, proto)
 				}
 			}

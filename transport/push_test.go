@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kvd/command"
+	"kvd/pubsub"
 	"kvd/transport"
 )
 
@@ -73,7 +74,7 @@ func TestPushOrder(t *testing.T) {
 				for i := range each {
 					msg := fmt.Appendf(nil, "+%d %06d\r\n", s, i)
 					if o := cl.Conn.(interface{ Outlet() command.Outlet }).Outlet(); o != nil && i%2 == 0 {
-						o.Fanout(msg, []command.Conn{cl.Conn})
+						o.Fanout(msg, []pubsub.Conn{cl.Conn})
 					} else {
 						cl.Conn.Push(msg)
 					}

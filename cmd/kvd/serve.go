@@ -8,9 +8,9 @@ import (
 	"syscall"
 
 	"kvd"
-	"kvd/command"
 	"kvd/config"
 	"kvd/logf"
+	"kvd/process"
 )
 
 // serve runs the server until SHUTDOWN, SIGINT or SIGTERM.
@@ -47,7 +47,7 @@ func serve(cfg *config.Config, log *logf.Logger) error {
 	srv := s.Engine()
 	holding := make(chan struct{})
 	defer close(holding)
-	go holdHeap(cfg, srv.Keyspace, command.Resident, holding)
+	go holdHeap(cfg, srv.Keyspace, process.ResidentMemory, holding)
 	if cfg.Ephemeral.Load() {
 		fmt.Println(cfg.Port.Load())
 	}
