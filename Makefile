@@ -1,4 +1,4 @@
-# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt console locks cuts check cross arch release clean.
+# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt console locks cuts check cross arch release clean
+.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -145,6 +145,17 @@ locks:
 	KVD_BIN=$(CURDIR)/bin/kvd-locks go test ./tests/storm -count=1 -v -timeout 0 -run 'TestStorm/4' -args -storm 5m
 	KVD_BIN=$(CURDIR)/bin/kvd-locks go test ./tests/differ -count=1 -short
 	KVD_BIN=$(CURDIR)/bin/kvd-locks go run ./tests/conformance $(LOCK_UNITS)
+
+# Every value is checked after the command that has touched it: unit tests, some of Redis's suite, the differential
+# runner. Half an hour on two cores.
+INVARIANT_UNITS ?= unit/type/string unit/type/list unit/type/set unit/type/hash unit/type/zset unit/type/stream unit/sort unit/dump unit/expire
+
+invariants:
+	tests/setup/install.sh
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -pgo=off -tags invariants -o bin/kvd-invariants ./cmd/kvd
+	go test -pgo=off -tags invariants -timeout 30m ./command/... ./script/lua
+	KVD_BIN=$(CURDIR)/bin/kvd-invariants go test ./tests/differ -count=1 -short
+	KVD_BIN=$(CURDIR)/bin/kvd-invariants go run ./tests/conformance $(INVARIANT_UNITS)
 
 # Binaries for each platform, .deb and .rpm, lists of what is in them, and checksums, in release/VERSION.
 # PLATFORMS="linux/amd64" makes fewer.

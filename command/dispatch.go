@@ -347,6 +347,7 @@ func (x *Exec) countFailure(row *Row, reply []byte) {
 
 // finish journals the command's effects and serves blocked clients.
 func (x *Exec) finish(ctx *Ctx) {
+	checkKeys(ctx)
 	if ctx.Dirty > 0 && ctx.Row.Flags&(Write|MayReplicate) != 0 {
 		x.s.Stats.DirtySinceSave.Add(int64(ctx.Dirty))
 		if !ctx.explicit && x.s.Keyspace.Journal.Active() {

@@ -185,7 +185,7 @@ func (p *Hub) Subscribe(t *Names, name []byte, conn Conn) string {
 }
 
 // Unsubscribe takes a subscriber of a channel out. When it returns, nothing
-// more will be pushed to it on account of this Channel.
+// more will be pushed to it on account of this channel.
 func (p *Hub) Unsubscribe(t *Names, name string, conn Conn) {
 	sh := p.at(t, []byte(name))
 	sh.mu.Lock()
