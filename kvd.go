@@ -264,24 +264,33 @@ func Start(h Host) (_ *Server, err error) {
 		}
 		ready()
 	}
+	if loading {
+		go func() {
+			defer close(s.loading)
+			err := s.aof.Load()
+			if err == nil && !srv.Ending() { // else what was loaded is not needed any more
+				ready()
+			}
+			s.loaded <- err
+		}()
+		select { // clients may connect, but wait
+		case <-s.loading:
+		case <-time.After(loadUnseen):
+		}
+	}
 	if err := s.front.Accept(); err != nil {
 		log.Warningf("%v", err)
 		return nil, logged{err}
 	}
 	if !loading {
 		s.loaded <- nil
-		return s, nil
 	}
-	go func() {
-		defer close(s.loading)
-		err := s.aof.Load()
-		if err == nil && !srv.Ending() { // else what was loaded is not needed any more
-			ready()
-		}
-		s.loaded <- err
-	}()
 	return s, nil
 }
+
+// loadUnseen is how long loading may take without that clients are told of it: they are
+// served when it is done, as Redis does it with a short file.
+const loadUnseen = 100 * time.Millisecond
 
 // listen makes the front end, and binds what the configuration says.
 func (s *Server) listen(tls *secure.Source, embedded bool) error {

@@ -192,3 +192,44 @@ func TestStopWhileStarting(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestStartShortFile: who connects while a file is loaded that takes no time to speak of waits for that, and is not told
+// that the data is being loaded.
+func TestStartShortFile(t *testing.T) {
+	s := harness.StartKVD(t, "--save", "3600 1", "--key-load-delay", "30000")
+	s.MustDial(t).MustDo(t, "SET", "k", "v")
+	told := 0
+	const rounds = 8
+	for range rounds {
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		answer := make(chan string, 1)
+		go func() {
+			for {
+				c, err := s.Dial()
+				if err != nil {
+					time.Sleep(time.Millisecond)
+					continue
+				}
+				r, err := c.Do("GET", "k")
+				c.Close()
+				if err != nil {
+					r.Str = err.Error()
+				}
+				answer <- r.Str
+				return
+			}
+		}()
+		if err := s.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-answer; got != "v" {
+			t.Log(got)
+			told++
+		}
+	}
+	if told > rounds/2 { // some may have been, where the machine has much else to do
+		t.Errorf("%d of %d clients were told something else", told, rounds)
+	}
+}
