@@ -145,3 +145,22 @@ func TestDelConsumerInParts(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLagAsStated: a group that was told what it has read goes by that, as in Redis 8, but for
+// more than was ever added.
+func TestLagAsStated(t *testing.T) {
+	s := commandtest.New(t)
+	s.Run("XADD s 1-0 f v")
+	s.Run("XADD s 2-0 f v")
+	s.Run("XGROUP CREATE s g 0")
+	for _, c := range []struct {
+		read       string
+		read1, lag int
+	}{{"5", 2, 0}, {"2", 2, 0}, {"1", 1, 1}, {"-1", -1, 1}} {
+		s.Run("XGROUP SETID s g 1-0 ENTRIESREAD " + c.read)
+		reply := s.Run("XINFO GROUPS s")
+		if c.read1 >= 0 && !strings.Contains(reply, fmt.Sprintf("entries-read\r\n:%d\r\n", c.read1)) || !strings.Contains(reply, fmt.Sprintf("lag\r\n:%d\r\n", c.lag)) {
+			t.Errorf("ENTRIESREAD %s: %q", c.read, reply)
+		}
+	}
+}

@@ -530,15 +530,17 @@ func (s *Stream) Distance(id ID) int64 {
 }
 
 // Lag is the number of entries that a group has still to be given; false: where
-// Redis cannot tell it. Nothing but entries that are there is counted, so what
-// Read says does not matter.
+// Redis cannot tell it. Where nothing behind Last was deleted it goes by Read, as in Redis:
+// XGROUP SETID may have said that, and is believed. Else entries that are there are counted.
 func (s *Stream) Lag(g *Group) (int, bool) {
 	switch {
 	case s.added == 0 || s.n == 0:
 		return 0, true
 	case g.Last.Less(s.first) && (s.maxDeleted.IsZero() || s.maxDeleted.Less(s.first)):
 		return s.n, true
-	case g.Read != ReadUnknown && !s.tombstones(g.Last) || s.Distance(g.Last) != ReadUnknown:
+	case g.Read != ReadUnknown && !s.tombstones(g.Last):
+		return max(int(s.added)-int(g.Read), 0), true
+	case s.Distance(g.Last) != ReadUnknown:
 		return s.Count(g.Last), true
 	}
 	return 0, false
