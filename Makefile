@@ -55,6 +55,8 @@ SCRIPTS ?= 100000
 scripts:
 	tests/setup/install.sh
 	go test ./tests -count=1 -timeout 0 -v -run 'TestRandomScripts|TestHostileScripts' -args -random-scripts $(SCRIPTS)
+	CGO_ENABLED=1 go build -race -pgo=off -o bin/kvd-race ./cmd/kvd
+	KVD_BIN=$(CURDIR)/bin/kvd-race go test ./tests -count=1 -v -run TestHostileScripts -args -hostile-race
 
 # Sentinel fails over from leaders that are killed, ten times.
 sentinel:

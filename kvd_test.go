@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -427,4 +428,35 @@ func benchClient(b *testing.B) (c *kvd.Client, key, value []byte) {
 	}
 	b.ReportAllocs()
 	return c, []byte("key:0000000001"), make([]byte, 64)
+}
+
+// BenchmarkScriptsInParallel: with two loops and two clients a script should take little more than half the time, since
+// each client's scripts declare a key of their own.
+func BenchmarkScriptsInParallel(b *testing.B) {
+	for _, loops := range []int{1, 2} {
+		b.Run(strconv.Itoa(loops), func(b *testing.B) {
+			s, err := kvd.Open(kvd.Options{Directives: []string{"dir " + b.TempDir(), "event-loops " + strconv.Itoa(loops)}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			var clients sync.WaitGroup
+			b.ResetTimer()
+			for i := range loops {
+				c := client(b, s)
+				clients.Add(1)
+				go func() {
+					defer clients.Done()
+					for range b.N / loops {
+						r := c.Do("EVAL", "for i = 1, 20 do redis.call('INCR', KEYS[1]) end return redis.call('GET', KEYS[1])", "1", "key:"+strconv.Itoa(i))
+						if err := r.Err(); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				}()
+			}
+			clients.Wait()
+		})
+	}
 }

@@ -151,7 +151,10 @@ func (x *Exec) leaveLoop(r *scriptRun) {
 	s, c := x.s, &x.Running
 	cl, row := c.C, r.outer.row
 	w := s.scriptWorker()
-	r.reserved = s.Keyspace.Reserve(&x.held)
+	reserved := s.Keyspace.Reserve(&x.held)
+	s.scripts.beside.mu.Lock() // the run is listed: behindScript may be looking at it
+	r.reserved = reserved
+	s.scripts.beside.mu.Unlock()
 	r.x = w
 	w.now, w.nowMs, w.clock, w.client = x.now, x.nowMs, x.clock, cl
 	if r.function == nil { // functions have one machine for all Execs

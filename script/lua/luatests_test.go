@@ -23,7 +23,7 @@ var luaTestFiles = []struct {
 	{"big", nil},                                //
 	{"calls", [][2]int{{243, 246}, {270, 286}}}, // string.dump
 	{"checktable", nil},                         // needs testC, and does nothing without
-	{"closure", [][2]int{{24, 29}, {38, 38}, {332, 332}, {276, 277}, {416, 418}}}, // weak tables, debug
+	{"closure", [][2]int{{24, 29}, {38, 38}, {332, 332}, {276, 277}, {416, 419}}}, // weak tables, debug
 	{"code", nil},                                       // needs testC
 	{"constructs", [][2]int{{189, 189}}},                // debug
 	{"errors", [][2]int{{111, 111}, {156, 167}}},        // io.stdin, debug.traceback
