@@ -47,24 +47,29 @@ func TestReservationHolds(t *testing.T) {
 	}
 	tx.Use(0)
 	tx.Delete(&mine) // it is of that moment what is told
-	if n, v := ks.Size(0, false); n != 2 || v != 1 {
-		t.Errorf("Size says %d and %d", n, v)
-	}
-	if n := ks.Memory(false).Used(); n != wantMemory {
-		t.Errorf("Memory says %d, not %d", n, wantMemory)
-	}
-	if n := ks.Bytes(0, false); n != wantBytes {
-		t.Errorf("Bytes says %d, not %d", n, wantBytes)
-	}
-	if ks.MeanDeadline(0, false) == 0 {
-		t.Error("MeanDeadline knows of no deadline")
-	}
-	for _, keys := range [][]Key{{mine}, {mine, other}, {other, mine}} {
-		var h Held
-		if ks.AcquireKeys(keys, &h) || h != (Held{}) {
-			t.Error("a reserved stripe was acquired")
+	looked := make(chan bool)
+	go func() { // who holds stripes must not look
+		defer close(looked)
+		if n, v := ks.Size(0, false); n != 2 || v != 1 {
+			t.Errorf("Size says %d and %d", n, v)
 		}
-	}
+		if n := ks.Memory(false).Used(); n != wantMemory {
+			t.Errorf("Memory says %d, not %d", n, wantMemory)
+		}
+		if n := ks.Bytes(0, false); n != wantBytes {
+			t.Errorf("Bytes says %d, not %d", n, wantBytes)
+		}
+		if ks.MeanDeadline(0, false) == 0 {
+			t.Error("MeanDeadline knows of no deadline")
+		}
+		for _, keys := range [][]Key{{mine}, {mine, other}, {other, mine}} {
+			var h Held
+			if ks.AcquireKeys(keys, &h) || h != (Held{}) {
+				t.Error("a reserved stripe was acquired")
+			}
+		}
+	}()
+	<-looked
 	ended.Stop()
 	r.EndLocked(&h)
 	ks.Unlock(&h)
