@@ -305,7 +305,7 @@ func (s *Server) listen(tls *secure.Source, embedded bool) error {
 		}
 	}})
 	cache := memcached.New(s.srv)
-	s.front.Add(transport.Endpoint{Protocol: cache, Directive: "memcached-port", Port: func() int { return int(cfg.MemcachedPort.Load()) }, Kind: "memcached"})
+	s.front.Add(transport.Endpoint{Protocol: cache, Directive: "memcached-port", Port: func() int { return int(cfg.MemcachedPort.Load()) }, Unix: cfg.MemcachedUnixSocket.Load, Kind: "memcached"})
 	s.front.Add(transport.Endpoint{Protocol: tyrant.New(s.srv, cache.Text), Directive: "tyrant-port", Port: func() int { return int(cfg.TyrantPort.Load()) }, Kind: "Tokyo Tyrant"})
 	for directive, db := range map[string]*config.Int{"memcached-db": cfg.MemcachedDB, "tyrant-db": cfg.TyrantDB} {
 		check := func() error {

@@ -91,6 +91,14 @@ func cmdConfigSet(c *Ctx) {
 	for i := 2; i < len(c.Args); i += 2 {
 		pairs = append(pairs, config.Pair{Name: string(c.Args[i]), Value: string(c.Args[i+1])})
 	}
+	if c.SetConfig(pairs) {
+		c.W.OK()
+	}
+}
+
+// SetConfig is CONFIG SET. It returns false after replying with an error; else the caller
+// replies, and the reply may leave a moment later.
+func (c *Ctx) SetConfig(pairs []config.Pair) bool {
 	switch err := c.S.Config.Set(pairs, config.Caller{Local: c.C.Local(), Loading: c.S.persist.Loading()}); {
 	case err == nil:
 		if shrink, limit := c.S.tracking.over(), c.S.limit.stale.Load(); shrink || limit {
@@ -103,12 +111,13 @@ func cmdConfigSet(c *Ctx) {
 				}
 			})
 		}
-		c.W.OK()
+		return true
 	case errors.Is(err, config.ErrLoading):
 		c.Err(err.Error())
 	default:
 		c.Err("ERR " + err.Error())
 	}
+	return false
 }
 
 func cmdConfigRewrite(c *Ctx) {

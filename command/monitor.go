@@ -181,7 +181,7 @@ func (s *Server) monitorLine(now time.Time, c *Client, byScript bool, secret []i
 		line = append(line, "lua"...)
 	} else if c.Unix {
 		line = append(line, "unix:"...)
-		line = append(line, s.Config.UnixSocket.Load()...)
+		line = append(line, strings.TrimSuffix(c.Addr, ":0")...)
 	} else {
 		line = append(line, c.Addr...)
 	}

@@ -107,6 +107,11 @@ type ServerStats struct {
 	DirtySinceSave   atomic.Int64
 	QueryBufferLimit atomic.Int64 // clients closed for it
 	KeptLinks        atomic.Int64 // connections that MIGRATE keeps for the next time
+	IdleClosed       atomic.Int64 // connections that the timeout directive has ended
+
+	// ByPrefix: memcached's clients have asked for figures by prefixes of keys (stats
+	// detail). Each of their requests loads it.
+	ByPrefix atomic.Bool
 }
 
 // Received counts a read of n bytes from a client.

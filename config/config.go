@@ -68,12 +68,13 @@ type Config struct {
 	ReplicaAnnouncePort   *Int       `directive:"replica-announce-port"`
 	ReplDisklessLoad      *Enum      `directive:"repl-diskless-load"`
 
-	MemcachedPort        *Int  `directive:"memcached-port"`
-	MemcachedDB          *Int  `directive:"memcached-db"`
-	MemcachedItemSizeMax *Int  `directive:"memcached-item-size-max"` // bytes
-	MemcachedFlushAll    *Bool `directive:"memcached-flush-all"`
-	MemcachedDump        *Bool `directive:"memcached-dump"`
-	MemcachedShutdown    *Bool `directive:"memcached-shutdown"`
+	MemcachedPort        *Int    `directive:"memcached-port"`
+	MemcachedUnixSocket  *String `directive:"memcached-unixsocket"`
+	MemcachedDB          *Int    `directive:"memcached-db"`
+	MemcachedItemSizeMax *Int    `directive:"memcached-item-size-max"` // bytes
+	MemcachedFlushAll    *Bool   `directive:"memcached-flush-all"`
+	MemcachedDump        *Bool   `directive:"memcached-dump"`
+	MemcachedShutdown    *Bool   `directive:"memcached-shutdown"`
 
 	TyrantPort     *Int    `directive:"tyrant-port"`
 	TyrantDB       *Int    `directive:"tyrant-db"`

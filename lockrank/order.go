@@ -45,6 +45,7 @@ type (
 	ReplicationAcks     struct{} // replication.mu
 	Own                 struct{} // ownKeys.mu
 	KeyJobs             struct{} // keyJobs.mu
+	MemcachedDetail     struct{} // detail.mu of command/memcached
 	Hotkeys             struct{} // observe.HotKeys.mu
 	HotSession          struct{} // observe.HotSession.mu
 	Links               struct{} // links.mu
@@ -139,6 +140,7 @@ var Order = []any{
 	Own{},
 	HashOrders{},
 	KeyJobs{},
+	MemcachedDetail{},
 	Hotkeys{},
 	HotSession{},
 	Links{},

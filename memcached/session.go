@@ -65,7 +65,6 @@ const (
 	actDrop           // the value was too long: the item goes, or stays, and the value is swallowed
 	actSwallow        // n bytes are swallowed
 	actFlush          // n is when to flush, in seconds from now
-	actConfig         // the arguments are CONFIG SET's
 	actEnd            // end the server
 	actError          // a binary request that is answered with the state n
 	actReply          // a binary request that is answered with text
@@ -230,10 +229,6 @@ func (s *session) answer(x *command.Exec, w *wire.Writer, at int, r *request, p 
 	case actFlush:
 		s.p.flushLater(s.st.Client.DB(), time.Duration(r.n)*time.Second)
 		s.p.cmd.Log.Verbosef("memcached: flush_all in %d seconds", r.n)
-	case actConfig:
-		if s.run(x, w, p.Args...); len(w.Buf) > at && w.Buf[at] == '+' {
-			w.Buf = append(w.Buf[:at], "OK\r\n"...)
-		}
 	case actEnd:
 		s.p.cmd.Shutdown()
 		st.Closing = true

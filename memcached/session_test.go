@@ -93,6 +93,11 @@ func TestText(t *testing.T) {
 		{"set z 0 0 1\nx\nflush_all\nget z\nflush_all noreply\nflush_all x\n", "STORED\nOK\nEND\nCLIENT_ERROR invalid exptime argument\n"},
 		{"cache_memlimit 1\ncache_memlimit 100\ncache_memlimit x\n", "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\nOK\nERROR\n"},
 		{"shutdown\n", "ERROR: shutdown not enabled\n"},
+		{"stats detail dump\nget d:1\nstats detail on\nset d:1 0 0 1\nx\nget d:1 d:2 plain\ndelete d:3\nmg d:1\nms e:1 1\ny\nmd e:1\n",
+			"END\nEND\nOK\nSTORED\nVALUE d:1 0 1\nx\nEND\nNOT_FOUND\nHD\nHD\nHD\n"},
+		{"stats detail dump\nstats detail off\nget d:1\nstats detail dump\n", "PREFIX d get 3 hit 2 set 1 del 1\nPREFIX e get 0 hit 0 set 1 del 1\nEND\nOK\nVALUE d:1 0 1\nx\nEND\n" +
+			"PREFIX d get 3 hit 2 set 1 del 1\nPREFIX e get 0 hit 0 set 1 del 1\nEND\n"},
+		{"stats reset\nstats detail dump\nstats detail\n", "RESET\nEND\nCLIENT_ERROR usage: stats detail on|off|dump\n"},
 		{"lru_crawler enable\nlru_crawler metadump x\n", "OK\nBADCLASS invalid class id\n"},
 		{"get " + strings.Repeat("k", 250) + "\nget " + strings.Repeat("k", 251) + "\n", "END\nCLIENT_ERROR bad command line format\n"},
 	} {
@@ -305,7 +310,7 @@ func TestFlushLater(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	p := memcached.New(commandtest.New(t).Server)
 	for in, want := range map[string]string{"LOADING x": "SERVER_ERROR loading", "READONLY x": "SERVER_ERROR read only replica", "OOM x": "SERVER_ERROR out of memory storing object",
-		"ERR max number of clients reached": "SERVER_ERROR max number of clients reached", "MISCONF Errors": "SERVER_ERROR MISCONF Errors"} {
+		"ERR max number of clients reached": "ERROR Too many open connections", "MISCONF Errors": "SERVER_ERROR MISCONF Errors"} {
 		if got := string(p.Refusal(in)); got != want+"\r\n" {
 			t.Errorf("%s: %q", in, got)
 		}

@@ -131,6 +131,7 @@ var (
 	nameTouch    = []byte("mc.touch")
 	nameFlush    = []byte("mc.flush_all")
 	nameStats    = []byte("mc.stats")
+	nameConfig   = []byte("mc.config")
 	nameMetadump = []byte("mc.metadump")
 	nameMGDump   = []byte("mc.mgdump")
 )
@@ -290,9 +291,8 @@ func (s *session) scanAdmin(tok [][]byte, used int, args [][]byte, r *request) [
 			break
 		}
 		levels := [...]string{"notice", "verbose", "debug"}
-		s.text(r, "")
-		r.after = actConfig
-		return append(args, []byte("config"), []byte("set"), []byte("loglevel"), []byte(levels[min(level, 2)]))
+		r.row = s.p.rows.config
+		return append(args, nameConfig, []byte("loglevel"), []byte(levels[min(level, 2)]))
 	case "cache_memlimit":
 		if n != 2 && n != 3 {
 			break
@@ -306,9 +306,12 @@ func (s *session) scanAdmin(tok [][]byte, used int, args [][]byte, r *request) [
 		case mb > 1000000000:
 			s.text(r, "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n")
 		default:
-			s.text(r, "")
-			r.after = actConfig
-			return append(args, []byte("config"), []byte("set"), []byte("maxmemory"), append(bytes.Clone(tok[1]), "mb"...))
+			r.row = s.p.rows.config
+			args = append(args, nameConfig, []byte("maxmemory"), append(bytes.Clone(tok[1]), "mb"...))
+			if r.quiet { // the reply may come later
+				args = append(args, []byte("noreply"))
+			}
+			return args
 		}
 	case "shutdown":
 		switch {

@@ -202,8 +202,8 @@ func (t *goroutines) accept(nc net.Conn, ep *endpoint, unix bool) {
 	}
 	c := &goConn{t: t, nc: nc}
 	addr, laddr := nc.RemoteAddr().String(), nc.LocalAddr().String()
-	if unix && ep == t.srv.unix {
-		addr = t.srv.cfg.UnixSocket.Load() + ":0" // LocalAddr may be where it was made
+	if path := ep.path(); unix && path != "" {
+		addr = path + ":0" // LocalAddr may be where it was made
 		laddr = addr
 	}
 	t.srv.cmd.Accept(c, addr, laddr, 0, func(cl *command.Client) {
@@ -341,6 +341,7 @@ func (c *goConn) serve() {
 		}
 		if !c.hasMail() && c.t.srv.idleTooLong(&c.peer, time.Now()) {
 			c.t.srv.cmd.Log.Verbosef("Closing idle client")
+			c.t.srv.cmd.Stats.IdleClosed.Add(1)
 			break
 		}
 	}

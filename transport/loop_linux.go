@@ -415,6 +415,7 @@ func (l *loop) sweep() {
 	for _, c := range l.conns {
 		if len(c.unsynced.waits) == 0 && l.srv.idleTooLong(&c.peer, now) {
 			l.srv.cmd.Log.Verbosef("Closing idle client")
+			l.srv.cmd.Stats.IdleClosed.Add(1)
 			c.close()
 		} else {
 			c.over(0)
@@ -474,7 +475,7 @@ func (l *loop) admit(c *conn, sa syscall.Sockaddr, ep *endpoint) {
 	to := l.t.all[number]
 	l.t.next++
 	c.l = to
-	addr, laddr := l.addresses(c.fd, sa, unix)
+	addr, laddr := l.addresses(c.fd, sa, ep, unix)
 	l.srv.cmd.Accept(c, addr, laddr, c.fd, func(cl *command.Client) {
 		cl.Unix, cl.Loop = unix, number+1
 		c.open(ep, cl)
@@ -556,9 +557,9 @@ func (l *loop) outOfFiles(fd int, proto Protocol) {
 	l.t.spare, _ = os.Open(os.DevNull)
 }
 
-func (l *loop) addresses(fd int, sa syscall.Sockaddr, unix bool) (addr, laddr string) {
+func (l *loop) addresses(fd int, sa syscall.Sockaddr, ep *endpoint, unix bool) (addr, laddr string) {
 	if unix {
-		path := l.srv.cfg.UnixSocket.Load() + ":0"
+		path := ep.path() + ":0"
 		return path, path
 	}
 	local, _ := syscall.Getsockname(fd)

@@ -77,6 +77,8 @@ type Endpoint struct {
 	// its value, 0 for none.
 	Directive string
 	Port      func() int
+	// Unix is the path of a Unix socket on which it listens, too; nil or "": none.
+	Unix func() string
 	// Kind stands for the endpoint in what the log says: "TCP".
 	Kind string
 

@@ -78,7 +78,8 @@ type transport interface {
 // New makes a server on whose unix socket the protocol is spoken; calls of Add,
 // then Listen, Start and Accept follow.
 func New(cmd *command.Server, unix Protocol) *Server {
-	s := &Server{cmd: cmd, cfg: cmd.Config, unix: &endpoint{Endpoint: Endpoint{Protocol: unix}}, ended: make(chan struct{})}
+	s := &Server{cmd: cmd, cfg: cmd.Config, ended: make(chan struct{})}
+	s.unix = &endpoint{Endpoint: Endpoint{Protocol: unix, Unix: s.cfg.UnixSocket.Load}}
 	s.queryBufferLimit.Store(int64(s.cfg.ClientQueryBufferLimit.Load()))
 	s.cfg.OnChange("client-query-buffer-limit", func() error {
 		s.queryBufferLimit.Store(int64(s.cfg.ClientQueryBufferLimit.Load()))
@@ -119,7 +120,7 @@ func (s *Server) Listen() error {
 		ep.tcp = ls
 		listens = listens || len(ls) > 0
 	}
-	if path := s.cfg.UnixSocket.Load(); path != "" {
+	err := s.eachUnix(func(ep *endpoint, path string) error {
 		_ = os.Remove(path) // a socket that an earlier server left
 		rights, err := unixRightsOf(s.cfg)
 		if err != nil {
@@ -129,12 +130,36 @@ func (s *Server) Listen() error {
 		if err != nil {
 			return fmt.Errorf("Failed opening Unix socket: bind: %w", err)
 		}
-		s.listeners = append(s.listeners, bound{l, s.unix})
+		s.listeners = append(s.listeners, bound{l, ep})
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if len(s.listeners) == 0 && !listens && !s.Embedded {
 		return errors.New("Configured to not listen anywhere, exiting.")
 	}
 	return nil
+}
+
+// eachUnix calls f for every Unix socket, until it fails.
+func (s *Server) eachUnix(f func(ep *endpoint, path string) error) error {
+	for _, ep := range append([]*endpoint{s.unix}, s.endpoints...) {
+		if path := ep.path(); path != "" {
+			if err := f(ep, path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// path is that of the endpoint's Unix socket, "": it has none.
+func (e *endpoint) path() string {
+	if e.Unix == nil {
+		return ""
+	}
+	return e.Unix()
 }
 
 // unixRights says who may use a unix socket.
@@ -381,9 +406,10 @@ func (s *Server) Close() {
 	}
 	s.wg.Wait()
 	close(s.ended)
-	if path := s.cfg.UnixSocket.Load(); path != "" {
-		os.Remove(path)
-	}
+	_ = s.eachUnix(func(_ *endpoint, path string) error {
+		_ = os.Remove(path)
+		return nil
+	})
 }
 
 // Synced is told by the append-only log that more of it lasts, or that replies
@@ -415,7 +441,7 @@ func (s *Server) Failed() {
 
 const (
 	deniedText = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside."
-	fullText   = "ERR max number of clients reached"
+	fullText   = TooManyClients
 )
 
 // refuse says why a new connection is not served; "" serves it.
@@ -436,6 +462,9 @@ func (s *Server) tooMuchInput(c *command.Client) {
 	s.cmd.Stats.QueryBufferLimit.Add(1)
 	s.cmd.Log.Warningf("Closing client that reached max query buffer length: %s", c.Info())
 }
+
+// TooManyClients is what a client is told that maxclients refuses; see Protocol.Refusal.
+const TooManyClients = "ERR max number of clients reached"
 
 // smallOut is output that no limit is so low as to forbid.
 const smallOut = 16 << 10

@@ -16,7 +16,7 @@ func memcachedCommand(stdin io.Reader, start func(*config.Config) error) *cli.Co
 	return &cli.Command{
 		Name:      "memcached",
 		Usage:     "start as memcached is started: a cache without a disk",
-		UsageText: "kvd memcached [-p PORT] [-l ADDRESS] [-m MEGABYTES] [-I SIZE] [-c CONNECTIONS] [-b BACKLOG] [-t THREADS] [-d] [-P FILE] [-M] [-F] [-X] [-A] [-v] [--directive value ...]",
+		UsageText: "kvd memcached [-p PORT | -s SOCKET] [-l ADDRESS] [-m MEGABYTES] [-I SIZE] [-c CONNECTIONS] [-b BACKLOG] [-t THREADS] [-d] [-P FILE] [-M] [-F] [-X] [-A] [-v] [--directive value ...]",
 		Description: "The memory is limited (-m, 64 MB), what was used least recently is evicted, nothing is written to a disk, and only clients of memcached\n" +
 			"are served. Directives of kvd may follow, and say more: --port 6379 lets clients of Redis in.",
 		SkipFlagParsing: true,
@@ -42,7 +42,7 @@ func memcachedCommand(stdin io.Reader, start func(*config.Config) error) *cli.Co
 // memcachedFlags are memcached's flags of one letter that take a value, with the directive
 // that each is.
 var memcachedFlags = map[string]string{"-p": "memcached-port", "-m": "maxmemory", "-I": "memcached-item-size-max", "-c": "maxclients", "-b": "tcp-backlog", "-t": "io-threads",
-	"-P": "pidfile", "-l": "bind"}
+	"-P": "pidfile", "-l": "bind", "-s": "memcached-unixsocket"}
 
 // memcachedBare are those without a value.
 var memcachedBare = map[string][]string{"-M": {"--maxmemory-policy", "noeviction"}, "-F": {"--memcached-flush-all", "no"}, "-X": {"--memcached-dump", "no"},
@@ -82,6 +82,8 @@ func memcachedArgs(args []string) ([]string, error) {
 			if strings.HasSuffix(value, "k") || strings.HasSuffix(value, "m") {
 				value += "b" // memcached's units are of 1,024
 			}
+		case name == "-s": // it listens on no port then
+			out = append(out, "--memcached-port", "0")
 		case name == "-l":
 			out = append(append(out, "--bind"), strings.Split(value, ",")...)
 			continue

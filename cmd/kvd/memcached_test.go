@@ -22,6 +22,9 @@ func TestMemcachedFlags(t *testing.T) {
 	if cfg, err = loadConfig(must(memcachedArgs(nil)), strings.NewReader("")); err != nil || cfg.MaxMemoryPolicy.Load() != "allkeys-lru" || cfg.MaxMemory.Load() != 64<<20 || cfg.AppendOnly.Load() {
 		t.Error("the defaults:", err)
 	}
+	if cfg, err = loadConfig(must(memcachedArgs(strings.Fields("-s /tmp/x"))), strings.NewReader("")); err != nil || cfg.MemcachedPort.Load() != 0 || cfg.MemcachedUnixSocket.Load() != "/tmp/x" {
+		t.Error("-s:", err)
+	}
 	for _, bad := range []string{"-Z", "-m", "-U 11211", "-o modern", "x", "-m 0"} {
 		if _, err := memcachedArgs(strings.Fields(bad)); err == nil {
 			t.Errorf("%s is taken", bad)

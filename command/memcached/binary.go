@@ -139,7 +139,8 @@ func binGet(c *command.Ctx) {
 	key := o == OpGetK || o == OpGetKQ
 	c.Tally(cmdGet, 1)
 	var e keyspace.Entry
-	if !find(c, k, &e) {
+	hit := find(c, k, &e)
+	if noteGet(c, k.B, hit); !hit {
 		c.Tally(getMisses, 1)
 		binMiss(c, k, head, o == OpGetQ || o == OpGetKQ, key)
 		return
@@ -245,6 +246,7 @@ func binIncr(c *command.Ctx) {
 func binDelete(c *command.Ctx) {
 	k, head := &c.Keys[0], c.Args[2]
 	c.NoEffect()
+	noteDelete(c, k.B)
 	e := c.Peek(k)
 	switch compare := compareOf(head); {
 	case !e.Exists():

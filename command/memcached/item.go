@@ -185,6 +185,7 @@ type change struct {
 
 func (ch *change) run(c *command.Ctx, k *keyspace.Key) result {
 	c.Tally(cmdSet, 1)
+	noteSet(c, k.B)
 	c.NoEffect()
 	e := c.Peek(k)
 	var res result

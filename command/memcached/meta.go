@@ -213,6 +213,7 @@ func metaGet(c *command.Ctx) {
 	} else {
 		c.Tally(cmdGet, 1)
 	}
+	noteGet(c, k.B, e.Exists())
 	if !e.Exists() {
 		if f.hasTTL {
 			c.Tally(touchMisses, 1)
@@ -344,6 +345,7 @@ func metaDelete(c *command.Ctx) {
 	var f MetaFlags
 	f.Parse(tokens)
 	c.NoEffect()
+	noteDelete(c, k.B)
 	word := "HD"
 	e := c.Peek(k)
 	m := keyspace.Marks{}

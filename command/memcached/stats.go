@@ -1,6 +1,7 @@
 package memcached
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -64,6 +65,7 @@ func stats(c *command.Ctx) {
 	switch section := string(words[0]); section {
 	case "reset":
 		c.S.ResetTallies()
+		detailOf(c.S).reset()
 		if len(r.head) > 0 {
 			r.end()
 			return
@@ -84,7 +86,7 @@ func stats(c *command.Ctx) {
 		r.cachedump(words[1:])
 		return
 	case "detail":
-		r.refuse("CLIENT_ERROR stats detail is not supported", StatusNotFound)
+		r.detail(words[1:])
 		return
 	default:
 		r.refuse("ERROR", StatusNotFound)
@@ -196,6 +198,9 @@ func (r report) general() {
 	} {
 		r.stat(x.name, x.value)
 	}
+	if s.Config.Timeout.Load() > 0 {
+		r.stat("idle_kicks", s.Stats.IdleClosed.Load())
+	}
 }
 
 func onOff(b bool, on, off string) string {
@@ -220,12 +225,12 @@ func (r report) settings() {
 		{"verbosity", map[string]int{"debug": 2, "verbose": 1}[cfg.LogLevel.Load()]},
 		{"oldest", 0},
 		{"evictions", onOff(cfg.MaxMemoryPolicy.Load() != "noeviction", "on", "off")},
-		{"domain_socket", "NULL"},
+		{"domain_socket", cmp.Or(cfg.MemcachedUnixSocket.Load(), "NULL")},
 		{"umask", "0"},
 		{"shutdown_command", onOff(cfg.MemcachedShutdown.Load(), "yes", "no")},
 		{"num_threads", max(1, cfg.IOThreads.Load())},
 		{"stat_key_prefix", ":"},
-		{"detail_enabled", "no"},
+		{"detail_enabled", onOff(r.c.S.Stats.ByPrefix.Load(), "yes", "no")},
 		{"cas_enabled", "yes"},
 		{"tcp_backlog", cfg.TCPBacklog.Load()},
 		{"binding_protocol", "auto-negotiate"},
@@ -310,8 +315,12 @@ func (r report) conns() {
 		} else if c.QueryLen.Load() > 0 {
 			state = "conn_nread"
 		}
-		r.stat(id+":addr", kind+c.Addr)
-		r.stat(id+":listen_addr", kind+c.LAddr)
+		addr, laddr := c.Addr, c.LAddr
+		if c.Unix { // where CLIENT LIST has a port
+			addr, laddr = strings.TrimSuffix(addr, ":0"), strings.TrimSuffix(laddr, ":0")
+		}
+		r.stat(id+":addr", kind+addr)
+		r.stat(id+":listen_addr", kind+laddr)
 		r.stat(id+":state", state)
 		r.stat(id+":secs_since_last_cmd", max(0, now-c.IdleSince())/1000)
 	})

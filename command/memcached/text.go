@@ -16,7 +16,8 @@ func get(numbered bool) func(c *command.Ctx) {
 		hits := 0
 		for i := range c.Keys {
 			k := &c.Keys[i]
-			if find(c, k, &e) {
+			hit := find(c, k, &e)
+			if noteGet(c, k.B, hit); hit {
 				hits++
 				value(c, k, &e, numbered)
 			}
@@ -124,6 +125,7 @@ const nonNumericText = "CLIENT_ERROR cannot increment or decrement non-numeric v
 func del(c *command.Ctx) {
 	k := &c.Keys[0]
 	c.NoEffect()
+	noteDelete(c, k.B)
 	e := c.Peek(k)
 	if !e.Exists() {
 		c.Tally(deleteMisses, 1)
