@@ -1,4 +1,4 @@
-# Targets: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean.
+# Targets: build run test race lua scripts sentinel replication tracking conformance memcached bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua scripts sentinel replication tracking conformance bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean
+.PHONY: build run test race lua scripts sentinel replication tracking conformance memcached bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -76,6 +76,10 @@ tracking:
 conformance: $(if $(KVD_BIN),,build)
 	tests/setup/install.sh
 	go run ./tests/conformance $(CONFORMANCE_FLAGS) $(UNITS)
+
+# memcached's own tests, four minutes; tests/memcachedsuite/floor says what has to pass, and why other things do not.
+memcached: $(if $(KVD_BIN),,build)
+	go run ./tests/memcachedsuite
 
 # What the benchmark is to do, such as BENCH="-suite throughput -rounds 5"; see -h. BENCH="-json bench/history/DATE.json"
 # keeps the figures, BENCH="-against bench/history" tells which stand worse beside Redis's than in the last that were kept.
