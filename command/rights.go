@@ -125,6 +125,25 @@ func (x *Exec) mayCall(u *acl.User, row *Row, args [][]byte, db int) (why acl.Re
 	return why, args[at]
 }
 
+// MayCall tells whether the client's user may make another call than the one that runs: of
+// a command by its full name, as clients of Redis know it, with these arguments behind the name.
+func (c *Ctx) MayCall(name string, args [][]byte) bool {
+	row := c.S.Table.ByFullName([]byte(name))
+	if row == nil { // it was renamed away
+		return false
+	}
+	u := c.C.limits.Load()
+	if u == nil {
+		return true
+	}
+	call := make([][]byte, 0, len(args)+2)
+	for _, w := range strings.Split(name, "|") {
+		call = append(call, []byte(w))
+	}
+	why, _ := c.x.mayCall(u, row, append(call, args...), c.DB())
+	return why == acl.None
+}
+
 // ask describes a call for the test.
 func (x *Exec) ask(u *acl.User, row *Row, args [][]byte, db int) *acl.Call {
 	rr, a := &x.s.rights.rows[row.num], &x.asked

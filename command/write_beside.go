@@ -101,7 +101,7 @@ func (x *Exec) writeBeside(r *keyspace.Reservation, out *wire.Writer) {
 		done([]byte("-ERR internal error\r\n"))
 	}()
 	x.lap = clock()
-	r.LockAll(&x.held)
+	r.LockLong(&x.held)
 	x.start(c)
 	x.run(c)
 	c.inExec = false

@@ -169,6 +169,7 @@ const (
 	EvictEnough EvictResult = iota // the memory is within its limit
 	EvictMore                      // the time is over, and there is more to do
 	EvictNone                      // nothing is left that may go
+	EvictLater                     // a stripe is to be looked at that somebody keeps for long
 )
 
 // Evict removes keys for as long as most at most, or until the memory is within its
@@ -182,8 +183,11 @@ func (ks *Keyspace) Evict(tx *Tx, db int, most time.Duration) EvictResult {
 		need, from := u.excess()
 		if sparse := u.sparse(); need <= 0 && sparse > 0 {
 			if !dense {
-				dense = !ks.tidySparsest()
-				if time.Since(began) > most {
+				gained, looked := ks.tidySparsest()
+				if !looked { // no reason to evict
+					return EvictLater
+				}
+				if dense = !gained; time.Since(began) > most {
 					return EvictMore
 				}
 				continue
@@ -237,8 +241,9 @@ func (ks *Keyspace) Evict(tx *Tx, db int, most time.Duration) EvictResult {
 }
 
 // tidySparsest moves entries of the stripe that loses most in half-empty pages together,
-// and gives pages back; false: there was nothing to gain.
-func (ks *Keyspace) tidySparsest() bool {
+// and gives pages back. looked is false where its lock cannot be had soon; gained is false
+// where there was nothing to gain.
+func (ks *Keyspace) tidySparsest() (gained, looked bool) {
 	st, lost := &ks.stripes[0], int64(math.MinInt64)
 	for i := range ks.stripes {
 		if n := ks.stripes[i].reported.loose.Load(); n > lost {
@@ -246,7 +251,7 @@ func (ks *Keyspace) tidySparsest() bool {
 		}
 	}
 	if !st.lockSoon() {
-		return false
+		return false, false
 	}
 	defer st.unlock()
 	before := st.kept()
@@ -254,7 +259,7 @@ func (ks *Keyspace) tidySparsest() bool {
 	if st.tables.Release(4, 4) {
 		more = true
 	}
-	return more || st.kept() < before
+	return more || st.kept() < before, true
 }
 
 // chooseStripe is where to look for keys first: where the nearest deadline is, or of

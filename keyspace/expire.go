@@ -155,7 +155,8 @@ func (x *expirer) run() {
 		x.wakeAt.Store(earliest)
 		// A deadline that came in between has seen the old wakeAt.
 		for i := range x.ks.stripes {
-			if n := x.ks.stripes[i].next.Load(); n != 0 && n < earliest && !x.off.Load() {
+			// Of a reserved stripe nothing goes by itself, and the end of that wakes the expirer.
+			if n := x.ks.stripes[i].next.Load(); n != 0 && n < earliest && !x.off.Load() && !x.ks.stripes[i].reserved.Load() {
 				earliest = n
 				x.wakeAt.Store(n)
 			}

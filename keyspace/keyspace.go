@@ -214,10 +214,13 @@ type stripe struct {
 	// reserved: a Reservation has this stripe. It changes under mu, and is read also
 	// without: who has a Reservation may hold mu for long.
 	reserved atomic.Bool
-	// reservedAt are the figures of that moment, for who does not wait for mu.
-	reservedAt atomic.Pointer[figures]
+	// busy: a Reservation's user has mu, or is about to take it, and keeps it for long (see
+	// LockLong). He sets it before he looks at coming.
+	busy atomic.Bool
+	// busyAt are the figures of when he took it, for who does not wait for mu.
+	busyAt atomic.Pointer[figures]
 	// coming counts who is about to wait for mu, and has seen after that that the stripe is
-	// not reserved. A Reservation's user who takes mu for long lets them go first.
+	// not busy. Who takes mu for long lets them go first.
 	coming atomic.Int32
 
 	// since is when mu was taken, on the holding thread's CPU clock; only
@@ -369,12 +372,12 @@ func (st *stripe) lock() {
 }
 
 // lockSoon is lock for who must not wait long: it is false, with nothing locked, where the
-// lock is the user's of a reservation.
+// user of a reservation keeps the lock for long.
 func (st *stripe) lockSoon() bool {
 	if !st.mu.TryLockAt(st.number) {
 		st.ks.Stats.Contended.Add(1)
 		st.coming.Add(1)
-		if st.reserved.Load() {
+		if st.busy.Load() {
 			st.coming.Add(-1)
 			return false
 		}
@@ -469,7 +472,7 @@ func (ks *Keyspace) Size(db int, locked bool) (keys, volatile int) {
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
 		if !locked && !st.lockSoon() {
-			if all := st.reservedAt.Load(); db < len(all.dbs) {
+			if all := st.busyAt.Load(); db < len(all.dbs) {
 				keys, volatile = keys+all.dbs[db].keys, volatile+all.dbs[db].volatile
 			}
 			continue
@@ -526,7 +529,7 @@ func (ks *Keyspace) Bytes(db int, locked bool) (n int64) {
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
 		if !locked && !st.lockSoon() {
-			if all := st.reservedAt.Load(); db < len(all.dbs) {
+			if all := st.busyAt.Load(); db < len(all.dbs) {
 				n += all.dbs[db].bytes
 			}
 			continue
@@ -591,7 +594,7 @@ func (ks *Keyspace) Memory(locked bool) (m Memory) {
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
 		if !locked && !st.lockSoon() {
-			m.add(st.reservedAt.Load().memory)
+			m.add(st.busyAt.Load().memory)
 			continue
 		}
 		m.add(st.memory())

@@ -14,7 +14,7 @@ import (
 // free, but AcquireKeys and AcquireAll find the stripes taken, LockKeys and
 // LockAll wait for the end, and nothing expires there by itself. What only
 // reads sizes, moves entries within their arena or changes lists of clients
-// goes on. A user who holds the locks for long nevertheless (LockAll, EndLocked) has
+// goes on. A user who holds the locks for long nevertheless (LockLong, EndLocked) has
 // that wait, but nobody else.
 //
 // Invariant: stripe.reserved changes under the stripe's lock, and is true
@@ -42,7 +42,6 @@ func (ks *Keyspace) Reserve(h *Held) *Reservation {
 	r := &Reservation{ks: ks, held: *h}
 	ks.reserved.n.Add(1)
 	for st := range ks.each(&r.held) {
-		st.reservedAt.Store(st.figures())
 		st.reserved.Store(true)
 	}
 	ks.Unlock(h)
@@ -61,16 +60,34 @@ func (r *Reservation) Lock(keys []Key, h *Held) {
 	r.ks.lock(h)
 }
 
-// LockAll locks all stripes of the reservation. Who did not wait for it, but for a lock
-// that others had, goes first: it may last.
+// LockAll locks all stripes of the reservation for a moment. Unlock ends it.
 func (r *Reservation) LockAll(h *Held) {
 	*h = r.held
+	r.ks.lock(h)
+}
+
+// LockLong is LockAll for a user who keeps the locks until EndLocked, which may last: from
+// now on nobody waits for them but who must (see lockSoon). Who waits already goes first.
+func (r *Reservation) LockLong(h *Held) {
+	*h = r.held
 	for st := range r.ks.each(h) {
+		st.busyAt.Store(st.lockedFigures()) // until the lock is there
+		st.busy.Store(true)
 		for st.coming.Load() > 0 {
 			time.Sleep(10 * time.Microsecond)
 		}
 	}
 	r.ks.lock(h)
+	for st := range r.ks.each(h) {
+		st.busyAt.Store(st.figures())
+	}
+}
+
+// lockedFigures are the figures, for who does not have the lock.
+func (st *stripe) lockedFigures() *figures {
+	st.lock()
+	defer st.unlock()
+	return st.figures()
 }
 
 // End ends the reservation: its stripes are locked, and noted in h.
@@ -83,6 +100,7 @@ func (r *Reservation) End(h *Held) {
 func (r *Reservation) EndLocked(h *Held) {
 	for st := range r.ks.each(h) {
 		st.reserved.Store(false)
+		st.busy.Store(false)
 	}
 	r.ks.reserved.mu.Lock()
 	r.ks.reserved.n.Add(-1)

@@ -40,7 +40,7 @@ func TestReservationHolds(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	r := ks.Reserve(&h)
-	r.LockAll(&h)
+	r.LockLong(&h)
 	ended := time.AfterFunc(20*time.Second, func() { panic("somebody waits for the lock") })
 	for range 2 * waiters {
 		<-done
@@ -142,4 +142,68 @@ func TestReservation(t *testing.T) {
 	if ks.Reserved() {
 		t.Error("a reservation is left")
 	}
+}
+
+// TestLongHolds: while somebody keeps the stripe that has most to gain from being moved
+// together, no key goes in its stead; and what waits for a stripe does not run meanwhile.
+func TestLongHolds(t *testing.T) {
+	ks := New(Options{Databases: 1, Stripes: 16})
+	defer ks.Close()
+	ks.SetActiveExpire(false)
+	tx := ks.NewTx()
+	tx.Use(0)
+	// Every second of many entries goes, so that pages are half empty.
+	keys := make([]Key, 4000)
+	for i := range keys {
+		keys[i] = MakeKey(append([]byte("{a}"), byte(i), byte(i>>8)))
+	}
+	h := ks.LockKeys(keys[:1])
+	for i := range keys {
+		tx.Put(&keys[i], types.TString, types.EncRaw, make([]byte, 500), 0)
+	}
+	for i := 0; i < len(keys); i += 2 {
+		tx.Delete(&keys[i])
+	}
+	ks.stripes[int(keys[0].Slot)>>ks.shift].reported.loose.Store(1 << 20)
+	r := ks.Reserve(&h)
+	r.LockLong(&h)
+	looked := make(chan bool)
+	go func() { // who holds stripes must not look
+		defer close(looked)
+		if gained, looked := ks.tidySparsest(); gained || looked {
+			t.Errorf("a stripe that is kept is tidied: %v, %v", gained, looked)
+		}
+		if ks.tidy() {
+			t.Error("a stripe that is kept is tidied")
+		}
+	}()
+	select {
+	case <-looked:
+	case <-time.After(20 * time.Second):
+		t.Fatal("somebody waits for a stripe that is kept")
+	}
+	r.EndLocked(&h)
+	ks.Unlock(&h)
+	// A reservation whose user holds the lock for moments only is waited for.
+	h = ks.LockKeys(keys[:1])
+	r = ks.Reserve(&h)
+	held := make(chan bool)
+	go func() {
+		var h Held
+		r.LockAll(&h)
+		close(held)
+		time.Sleep(20 * time.Millisecond)
+		ks.Unlock(&h)
+	}()
+	<-held
+	if n, _ := ks.Size(0, false); n != len(keys)/2 {
+		t.Errorf("Size says %d", n)
+	}
+	tx.Delete(&keys[1])
+	if n, _ := ks.Size(0, false); n != len(keys)/2-1 {
+		t.Errorf("Size says %d: not what is there", n)
+	}
+	var end Held
+	r.End(&end)
+	ks.Unlock(&end)
 }

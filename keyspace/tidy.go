@@ -17,7 +17,9 @@ func (ks *Keyspace) tidy() (more bool) {
 	for i := range ks.stripes {
 		st := &ks.stripes[i]
 		for left := tidyRound / len(ks.stripes); left > 0; left -= tidyBytes {
-			st.lock()
+			if !st.lockSoon() {
+				break
+			}
 			again := st.entries.Tidy(tidyBytes, st.moved)
 			if st.tables.Release(4, 4) {
 				again = true
@@ -116,7 +118,9 @@ func (ks *Keyspace) freeRetired(r *freeing) bool {
 		return false
 	}
 	if r.db == nil {
-		ks.stripes[0].lock()
+		if !ks.stripes[0].lockSoon() {
+			return true
+		}
 		for _, db := range ks.retired {
 			if !db.kept && !(ks.active && ks.snap.pins(db)) {
 				*r = freeing{db: db}
@@ -129,14 +133,22 @@ func (ks *Keyspace) freeRetired(r *freeing) bool {
 		}
 	}
 	for began := time.Now(); r.stripe < len(ks.stripes); {
-		if !ks.stripes[r.stripe].freeSome(r) {
+		st := &ks.stripes[r.stripe]
+		if !st.lockSoon() {
+			return true
+		}
+		if !st.freeSome(r) {
 			r.stripe++
 		}
+		st.unlock()
 		if time.Since(began) > freeTurn {
 			return true
 		}
 	}
-	h := ks.LockAll()
+	var h Held
+	if !ks.AcquireAll(&h) {
+		return true // a script may last
+	}
 	for i, db := range ks.retired {
 		if db == r.db {
 			ks.retired = append(ks.retired[:i:i], ks.retired[i+1:]...)
@@ -152,8 +164,6 @@ func (ks *Keyspace) freeRetired(r *freeing) bool {
 // freeSome frees some of a stripe's part of a flushed database under the lock;
 // false: nothing was left.
 func (st *stripe) freeSome(r *freeing) bool {
-	st.lock()
-	defer st.unlock()
 	sh := &r.db.shards[st.number]
 	st.leaving -= st.dropOrder(sh)
 	had := st.held()

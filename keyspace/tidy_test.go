@@ -72,7 +72,7 @@ func TestFreeSteps(t *testing.T) {
 	sl := &ks.dbs[0].shards[st.number].slots[int(k.Slot)&(1<<ks.shift-1)]
 	depth := sl.depth
 	r := freeing{db: ks.dbs[0], stripe: st.number}
-	for last, steps := 0, 0; st.freeSome(&r); steps++ {
+	for last, steps := 0, 0; freeLocked(st, &r); steps++ {
 		if r.word < last && sl.n > 0 {
 			t.Fatalf("step %d begins anew at word %d after %d", steps, r.word, last)
 		}
@@ -87,4 +87,11 @@ func TestFreeSteps(t *testing.T) {
 			t.Errorf("half way it is at word %d of %d", r.word, 1<<depth)
 		}
 	}
+}
+
+// freeLocked is freeSome under the stripe's lock.
+func freeLocked(st *stripe, r *freeing) bool {
+	st.lock()
+	defer st.unlock()
+	return st.freeSome(r)
 }

@@ -14,6 +14,7 @@ type Rank interface{ comparable }
 // Ranks, one for each lock of the server.
 type (
 	ConsolePrompt       struct{} // console.session.mu: held while a command runs
+	ConsoleLive         struct{} // console.live.mu: over the figures of commands
 	TransportRunning    struct{} // goroutines.running: a batch of commands runs
 	ReplicaSwitching    struct{} // Follower.switching
 	CommandLate         struct{} // lateServer.mu
@@ -91,7 +92,6 @@ type (
 	TransportPipe       struct{} // pipeHalf.mu
 	FrontFlush          struct{} // memcached.Protocol.mu
 	ConsoleSessions     struct{} // console.Console.mu
-	ConsoleLive         struct{} // console.live.mu
 	Logf                struct{} // logf.Logger.mu
 	Collector           struct{} // cmd/kvd's collector.mu
 	TransferFailures    struct{} // transfer's failures.mu
@@ -107,6 +107,7 @@ var Order = []any{
 	RedconOut{},
 	FrontFlush{},
 	ConsolePrompt{},
+	ConsoleLive{},
 	TransportRunning{},
 	ReplicaSwitching{},
 	CommandLate{},
@@ -182,7 +183,6 @@ var Order = []any{
 	SlabRegion{},
 	TransportPipe{},
 	ConsoleSessions{},
-	ConsoleLive{},
 	Logf{},
 	Collector{},
 	TransferFailures{},

@@ -26,6 +26,10 @@ func TestMemcachedUnixSocket(t *testing.T) {
 	exchangeRaw(t, c, "cache_memlimit 200 noreply\r\nget a\r\n", "VALUE a 5 1\r\nx\r\nEND\r\n")
 	exchangeRaw(t, c, "verbosity 1\r\nverbosity 0 noreply\r\nget a\r\n", "OK\r\nVALUE a 5 1\r\nx\r\nEND\r\n")
 	r := s.MustDial(t)
+	// Who may not use CONFIG SET may not do so by other words.
+	r.MustDo(t, "ACL", "SETUSER", "default", "-config|set")
+	exchangeRaw(t, c, "cache_memlimit 300\r\n", "SERVER_ERROR NOPERM this user has no permissions to run the 'config|set' command\r\n")
+	r.MustDo(t, "ACL", "SETUSER", "default", "+config|set")
 	if got := r.MustDo(t, "CONFIG", "GET", "maxmemory").Strings(); len(got) != 2 || got[1] != "209715200" {
 		t.Errorf("maxmemory: %v", got)
 	}

@@ -120,7 +120,12 @@ func (s *Server) Listen() error {
 		ep.tcp = ls
 		listens = listens || len(ls) > 0
 	}
+	paths := map[string]bool{}
 	err := s.eachUnix(func(ep *endpoint, path string) error {
+		if paths[path] {
+			return fmt.Errorf("Failed opening Unix socket: two protocols are to listen on %s", path)
+		}
+		paths[path] = true
 		_ = os.Remove(path) // a socket that an earlier server left
 		rights, err := unixRightsOf(s.cfg)
 		if err != nil {

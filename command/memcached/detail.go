@@ -88,11 +88,15 @@ func (r report) detail(words [][]byte) {
 	case "dump":
 		d := detailOf(c.S)
 		d.mu.Lock()
-		var lines []string
+		all := make(map[string]prefixCounts, len(d.all))
 		for prefix, n := range d.all {
-			lines = append(lines, "PREFIX "+prefix+" get "+strconv.Itoa(n.get)+" hit "+strconv.Itoa(n.hit)+" set "+strconv.Itoa(n.set)+" del "+strconv.Itoa(n.del)+"\r\n")
+			all[prefix] = *n
 		}
 		d.mu.Unlock()
+		var lines []string
+		for prefix, n := range all {
+			lines = append(lines, "PREFIX "+prefix+" get "+strconv.Itoa(n.get)+" hit "+strconv.Itoa(n.hit)+" set "+strconv.Itoa(n.set)+" del "+strconv.Itoa(n.del)+"\r\n")
+		}
 		slices.Sort(lines)
 		say(strings.Join(lines, "") + "END\r\n")
 	default:

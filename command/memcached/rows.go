@@ -65,6 +65,10 @@ func Rows() []*command.Row {
 
 // configSet is CONFIG SET of one directive, with memcached's reply.
 func configSet(c *command.Ctx) {
+	if !c.MayCall("config|set", c.Args[1:3]) {
+		c.Err("NOPERM this user has no permissions to run the 'config|set' command")
+		return
+	}
 	if c.SetConfig([]config.Pair{{Name: string(c.Args[1]), Value: string(c.Args[2])}}) && len(c.Args) == 3 {
 		c.W.Buf = append(c.W.Buf, "OK\r\n"...)
 	}

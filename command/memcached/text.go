@@ -69,7 +69,8 @@ func gat(numbered bool) func(c *command.Ctx) {
 		for i := range c.Keys {
 			k := &c.Keys[i]
 			c.Tally(cmdTouch, 1)
-			if !find(c, k, &e) {
+			hit := find(c, k, &e)
+			if noteGet(c, k.B, hit); !hit {
 				c.Tally(touchMisses, 1)
 				continue
 			}
