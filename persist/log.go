@@ -222,7 +222,7 @@ func (l *Log) Synced() int64 {
 func (l *Log) Fsynced() int64 {
 	l.state.Lock()
 	defer l.state.Unlock()
-	if l.state.mode != logOn || l.state.err != nil {
+	if !l.state.lasts() {
 		return -1
 	}
 	// The state changes before synced is set to claim that all is synced.
@@ -235,8 +235,12 @@ func (l *Log) Lasting() (at int64, ok bool) {
 	at = l.synced.Load() // before the state: after a failure it is set last
 	l.state.Lock()
 	defer l.state.Unlock()
-	return at, l.state.mode == logOn && l.state.err == nil
+	return at, l.state.lasts()
 }
+
+// lasts tells whether what the log has on the disk would be loaded: a log that was switched
+// off is ended a moment later, but counts no more.
+func (s *logState) lasts() bool { return s.mode == logOn && s.wanted && s.err == nil }
 
 // Stalled tells whether writes have to wait for the disk. At once.
 func (l *Log) Stalled() bool { return l.stalled.Load() }

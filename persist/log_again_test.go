@@ -18,6 +18,9 @@ func TestLogOnAgain(t *testing.T) {
 	d.slow.Store(int64(500 * time.Millisecond))
 	n.must("config set appendonly no")
 	time.Sleep(50 * time.Millisecond) // it is ending
+	if _, ok := n.aof.Lasting(); ok || n.aof.Fsynced() >= 0 {
+		t.Error("what is written is promised to last in a log that was switched off")
+	}
 	n.must("config set appendonly yes")
 	if n.info("aof_rewrite_in_progress") != "1" {
 		t.Error("no rewrite is shown")

@@ -75,6 +75,9 @@ func TestHostileScripts(t *testing.T) {
 		case "*":
 			text = ""
 		}
+		if expect == "memory" && strings.Contains(string(r.Raw), "busy-reply-threshold") {
+			text = "busy-reply-threshold" // a busy machine has come to that bound first
+		}
 		if !strings.Contains(string(r.Raw), text) || text != "" && expect != "limit" && r.Err() == "" {
 			t.Errorf("%s\nreplied %.300s, want %s", script, got, text)
 		}
