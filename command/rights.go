@@ -315,6 +315,9 @@ func (c *Ctx) MayReadAll() bool {
 // invalidations do.
 func maySee(limits *acl.User, key []byte) bool { return limits == nil || limits.MayKey(key, acl.Read) }
 
+// MaySee tells whether the client's user has a right to read the key. Nothing is noted.
+func (c *Client) MaySee(key []byte) bool { return maySee(c.limits.Load(), key) }
+
 // user finds a user by name; nil if there is none.
 func (s *Server) user(name string) *acl.User {
 	s.rights.mu.RLock()
@@ -387,6 +390,18 @@ func (s *Server) HasPassword(name string) bool {
 	u := s.rights.set.Get(name)
 	return u != nil && !u.NoPass()
 }
+
+// Proves tells whether to know the password of this hash (see acl.Hash) proves that one is
+// the user: there is one of that name, he is on, it is a password of his, and one is needed.
+func (s *Server) Proves(name, hash string) bool { return proves(s.user(name), hash) }
+
+// LoginProved makes a client a user whose password's hash was proved before, as far as it
+// still does. It may be called when LoginAs may.
+func (s *Server) LoginProved(c *Client, name, hash string) bool {
+	return s.login(c, name, func(u *acl.User) bool { return proves(u, hash) })
+}
+
+func proves(u *acl.User, hash string) bool { return u.Admits(hash) && !u.NoPass() }
 
 // login makes a client a user if he passes the test, which fails for nil.
 func (s *Server) login(c *Client, name string, test func(*acl.User) bool) bool {

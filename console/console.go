@@ -18,8 +18,10 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"kvd/acl"
 	"kvd/command"
 	"kvd/lockrank"
 	"kvd/resp/wire"
@@ -27,12 +29,19 @@ import (
 )
 
 const (
-	maxSessions = 256              // the one that was used longest ago goes
+	maxSessions = 256              // of each kind: the one that was used longest ago goes
 	idleSession = 30 * time.Minute // a session that nobody uses ends
 	oldSession  = 12 * time.Hour   // and any, after this
-	maxRequest  = 4 << 20          // bytes of a request
+	maxRequest  = 128 << 10        // bytes of a request: a key of maxName fits
+	maxLine     = 4 << 20          // likewise, of a line at the prompt of who has signed in
+	maxAtOnce   = 64               // requests at work, of those who have signed in, and of others
 	// commandTime is how long a blocking command waits.
 	commandTime = 5 * time.Second
+	// Tries to sign in are made one after the other. One waits so long for its turn,
+	tryTime = 10 * time.Second
+	// and one that fails takes the first time, then twice as long each, up to the longest.
+	firstFailure   = 50 * time.Millisecond
+	longestFailure = time.Second
 )
 
 //go:embed assets
@@ -45,6 +54,10 @@ type Console struct {
 	mux   *http.ServeMux
 	cross *http.CrossOriginProtection
 	live  live
+	busy  [2]atomic.Int32 // requests at work: of others, and of those who have signed in
+
+	trying   chan struct{} // has an item while somebody tries to sign in, who may use failures
+	failures int           // one after the other
 
 	mu       lockrank.Mutex[lockrank.ConsoleSessions] // protects sessions, and what of them says so; held for map operations
 	sessions map[string]*session                      // by what the cookie holds
@@ -55,17 +68,28 @@ type session struct {
 	id    string
 	token string // what a request must show besides the cookie
 	began time.Time
+	proof
 
-	user   string                                 // "": nobody has signed in; Console.mu protects it, and what follows
-	admits bool                                   // metrics-token was shown
-	used   time.Time                              // last
-	mu     lockrank.Mutex[lockrank.ConsolePrompt] // held while the prompt's command runs; protects prompt
+	used   time.Time                              // last; Console.mu protects it
+	mu     lockrank.Mutex[lockrank.ConsolePrompt] // held while the prompt's command runs; protects what follows
 	prompt *transport.Local                       // nil: none yet, or not any more
+	ended  bool                                   // there must be no prompt any more
 }
+
+// proof is what was shown when the session began. It does not change, and is compared with
+// what is right whenever the session is used.
+type proof struct {
+	user  string // "": nobody has signed in
+	hash  string // of the user's password, see acl.Hash
+	shown string // metrics-token
+}
+
+// signed tells whether something was shown.
+func (p proof) signed() bool { return p.user != "" || p.shown != "" }
 
 // New makes the console of a server; front is where its clients are made.
 func New(srv *command.Server, front *transport.Server) *Console {
-	c := &Console{srv: srv, front: front, mux: http.NewServeMux(), cross: http.NewCrossOriginProtection(), sessions: make(map[string]*session)}
+	c := &Console{srv: srv, front: front, mux: http.NewServeMux(), cross: http.NewCrossOriginProtection(), sessions: make(map[string]*session), trying: make(chan struct{}, 1)}
 	c.live.init(srv)
 	for path, kind := range map[string]string{"console.html": "text/html; charset=utf-8", "console.css": "text/css; charset=utf-8", "console.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		body, err := assets.ReadFile("assets/" + path)
@@ -85,11 +109,11 @@ func New(srv *command.Server, front *transport.Server) *Console {
 	c.mux.HandleFunc("GET /api/session", c.getSession)
 	c.mux.HandleFunc("GET /api/live", c.getLive)
 	c.mux.HandleFunc("GET /api/commands", c.getCommands)
-	for path, f := range map[string]func(*call) (any, error){
-		"signin": c.signIn, "signout": c.signOut, "clients": c.clients, "slowlog": c.slowlog, "hotkeys": c.hotkeys,
-		"keys": c.keys, "value": c.value, "weigh": c.weigh, "run": c.run,
+	for path, e := range map[string]endpoint{
+		"signin": {f: c.signIn, open: true}, "signout": {f: c.signOut, open: true}, "clients": {f: c.clients}, "slowlog": {f: c.slowlog}, "hotkeys": {f: c.hotkeys},
+		"keys": {f: c.keys}, "value": {f: c.value}, "weigh": {f: c.weigh}, "act": {f: c.act}, "run": {f: c.run, lines: true},
 	} {
-		c.mux.HandleFunc("POST /api/"+path, func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, f) })
+		c.mux.HandleFunc("POST /api/"+path, func(w http.ResponseWriter, r *http.Request) { c.serve(w, r, e) })
 	}
 	return c
 }
@@ -142,38 +166,61 @@ func named(r *http.Request) bool {
 	return err == nil
 }
 
-// sessionOf is the session that a request belongs to, nil if there is none.
+// sessionOf is the session that a request belongs to, nil if there is none. It is ended
+// here where it is too old, or what was shown at its begin is not right any more.
 func (c *Console) sessionOf(r *http.Request) *session {
 	k, err := r.Cookie(cookie(r))
 	if err != nil {
 		return nil
 	}
-	now := time.Now()
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	s := c.sessions[k.Value]
-	if s == nil || now.Sub(s.used) > idleSession || now.Sub(s.began) > oldSession {
+	old := s != nil && s.old(time.Now())
+	c.mu.Unlock()
+	if s != nil && (old || !c.holds(s)) {
+		c.drop(s)
 		return nil
 	}
-	s.used = now
 	return s
 }
 
-// begin makes a session.
-func (c *Console) begin(w http.ResponseWriter, r *http.Request) *session {
+// old tells whether a session has ended by itself; Console.mu is held.
+func (s *session) old(now time.Time) bool {
+	return now.Sub(s.used) > idleSession || now.Sub(s.began) > oldSession
+}
+
+// holds tells whether what was shown at the session's begin is still right.
+func (c *Console) holds(s *session) bool {
+	return (s.user == "" || c.srv.Proves(s.user, s.hash)) && (s.shown == "" || s.shown == c.srv.Config.MetricsToken.Load())
+}
+
+// touch notes that somebody uses the session, and does not only look on.
+func (c *Console) touch(s *session) {
+	c.mu.Lock()
+	s.used = time.Now()
+	c.mu.Unlock()
+}
+
+// begin makes a session. Those that nobody has signed in to are counted by themselves:
+// anybody can make such.
+func (c *Console) begin(w http.ResponseWriter, r *http.Request, p proof) *session {
 	now := time.Now()
-	s := &session{id: rand.Text(), token: rand.Text(), began: now, used: now}
+	s := &session{id: rand.Text(), token: rand.Text(), began: now, proof: p, used: now}
 	c.mu.Lock()
 	var over []*session
 	var oldest *session
+	alike := 0
 	for _, o := range c.sessions {
-		if now.Sub(o.used) > idleSession || now.Sub(o.began) > oldSession {
+		switch {
+		case o.old(now):
 			over = append(over, o)
-		} else if oldest == nil || o.used.Before(oldest.used) {
-			oldest = o
+		case o.signed() == s.signed():
+			if alike++; oldest == nil || o.used.Before(oldest.used) {
+				oldest = o
+			}
 		}
 	}
-	if len(c.sessions)-len(over) >= maxSessions {
+	if alike >= maxSessions {
 		over = append(over, oldest)
 	}
 	for _, o := range over {
@@ -188,42 +235,40 @@ func (c *Console) begin(w http.ResponseWriter, r *http.Request) *session {
 	return s
 }
 
-// end gives the prompt's client up.
+// drop ends a session.
+func (c *Console) drop(s *session) {
+	c.mu.Lock()
+	delete(c.sessions, s.id)
+	c.mu.Unlock()
+	go s.end() // its prompt may be at work
+}
+
+// end gives the prompt's client up, for good.
 func (s *session) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ended = true
 	if s.prompt != nil {
 		s.prompt.Close()
 		s.prompt = nil
 	}
 }
 
-// who is the user of a session, and whether metrics-token was shown.
-func (c *Console) who(s *session) (user string, admitted bool) {
-	if s == nil {
-		return "", false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return s.user, s.admits
-}
-
 // admits tells whether a request may see figures: who asks has signed in, or shown
 // metrics-token, or none is wanted.
 func (c *Console) admits(r *http.Request, s *session) bool {
-	user, shown := c.who(s)
-	return user != "" || shown || c.srv.Config.MetricsToken.Load() == "" && named(r)
+	return s != nil && s.signed() || c.srv.Config.MetricsToken.Load() == "" && named(r)
 }
 
 // getSession tells the page who it is for.
 func (c *Console) getSession(w http.ResponseWriter, r *http.Request) {
 	s := c.sessionOf(r)
 	if s == nil {
-		s = c.begin(w, r)
+		s = c.begin(w, r, proof{})
 	}
-	user, _ := c.who(s)
+	c.touch(s)
 	send(w, map[string]any{
-		"token": s.token, "user": user, "admitted": c.admits(r, s), "tokenWanted": c.srv.Config.MetricsToken.Load() != "",
+		"token": s.token, "user": s.user, "admitted": c.admits(r, s), "tokenWanted": c.srv.Config.MetricsToken.Load() != "",
 		"version": c.srv.Version, "databases": c.srv.Keyspace.Databases(),
 	})
 }
@@ -233,7 +278,6 @@ type call struct {
 	r     *http.Request
 	reply http.ResponseWriter
 	s     *session
-	user  string
 	body  []byte
 	l     *transport.Local // what its commands run as, nil: none yet
 	w     wire.Writer
@@ -251,26 +295,58 @@ var (
 	errSignIn = &refused{http.StatusUnauthorized, "sign in to see this"}
 	errReads  = &refused{http.StatusForbidden, "only reading is allowed to who has not signed in"}
 	errKey    = &refused{http.StatusNotFound, "there is no such key any more"}
+	errOver   = &refused{http.StatusUnauthorized, "the session is over"}
 )
 
-// serve runs a request of the page.
-func (c *Console) serve(w http.ResponseWriter, r *http.Request, f func(*call) (any, error)) {
+// endpoint is what the page may ask for.
+type endpoint struct {
+	f     func(*call) (any, error)
+	open  bool // to everybody
+	lines bool // who has signed in may send long ones
+}
+
+// serve runs a request of the page. Who may not make it sends nothing that is kept.
+func (c *Console) serve(w http.ResponseWriter, r *http.Request, e endpoint) {
 	s := c.sessionOf(r)
 	if s == nil || subtle.ConstantTimeCompare([]byte(r.Header.Get("Kvd-Token")), []byte(s.token)) != 1 {
-		fail(w, http.StatusUnauthorized, "the session is over")
+		fail(w, errOver.status, errOver.text)
 		return
 	}
+	if !e.open && (!c.admits(r, s) || s.user == "" && c.srv.HasPassword("default")) {
+		fail(w, errSignIn.status, errSignIn.text)
+		return
+	}
+	busy, most := &c.busy[0], int64(maxRequest)
+	if s.signed() {
+		busy = &c.busy[1]
+	}
+	if e.lines && s.user != "" {
+		most = maxLine
+	}
+	defer busy.Add(-1)
+	if busy.Add(1) > maxAtOnce {
+		fail(w, http.StatusServiceUnavailable, "too many requests at once")
+		return
+	}
+	if r.Header.Get("Kvd-Again") == "" { // else the page asks by itself
+		c.touch(s)
+	}
 	k := &call{r: r, reply: w, s: s}
-	k.user, _ = c.who(s)
 	var err error
-	if k.body, err = read(w, r); err != nil {
+	if k.body, err = read(w, r, most); err != nil {
 		fail(w, http.StatusRequestEntityTooLarge, err.Error())
 		return
 	}
-	out, err := f(k)
-	if k.l != nil {
-		k.l.Close()
+	if c.sessionOf(r) != s { // it took its time
+		fail(w, errOver.status, errOver.text)
+		return
 	}
+	defer func() {
+		if k.l != nil {
+			k.l.Close()
+		}
+	}()
+	out, err := e.f(k)
 	var no *refused
 	var replied wire.ReplyError
 	switch {
@@ -287,14 +363,21 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request, f func(*call) (a
 	}
 }
 
-// local makes a client that has a session's rights.
-func (c *Console) local(r *http.Request, user string) (*transport.Local, error) {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	l, err := c.front.NewLocal(r.RemoteAddr, r.Host, net.ParseIP(host), nil)
+// local makes a client that has a session's rights, or for nil those of a new connection.
+func (c *Console) local(r *http.Request, s *session) (*transport.Local, error) {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil { // protected-mode could not tell where it comes from
+		return nil, &refused{http.StatusForbidden, "requests come from an address"}
+	}
+	to := ""
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		to = a.String()
+	}
+	l, err := c.front.NewLocal(r.RemoteAddr, to, from.Addr().WithZone("").Unmap().AsSlice(), nil)
 	if err != nil {
 		return nil, err
 	}
-	if user != "" && !c.srv.LoginAs(l.Client, user) { // he is there no more
+	if s != nil && s.user != "" && !c.srv.LoginProved(l.Client, s.user, s.hash) { // he is there no more
 		l.Close()
 		return nil, errSignIn
 	}
@@ -304,15 +387,12 @@ func (c *Console) local(r *http.Request, user string) (*transport.Local, error) 
 // do runs a command as who has called.
 func (c *Console) do(k *call, args ...string) wire.Reply {
 	if k.l == nil {
-		if !c.admits(k.r, k.s) {
-			return wire.Failed(errSignIn)
-		}
-		l, err := c.local(k.r, k.user)
+		l, err := c.local(k.r, k.s)
 		if err != nil {
 			return wire.Failed(err)
 		}
 		k.l = l
-		c.do(k, "CLIENT", "NO-TOUCH", "ON") // to look is not to use; where that is forbidden it is
+		l.Client.NoTouch = true // to look is not to use
 	}
 	words := make([][]byte, len(args))
 	for i, a := range args {
@@ -327,8 +407,13 @@ func (c *Console) do(k *call, args ...string) wire.Reply {
 	return wire.ReplyIn(k.w.Buf)
 }
 
-// in chooses the database.
-func (c *Console) in(k *call, db int) error { return c.do(k, "SELECT", strconv.Itoa(db)).Err() }
+// in chooses the database. A client begins in the first one, where SELECT is not needed.
+func (c *Console) in(k *call, db int) error {
+	if db == 0 {
+		return nil
+	}
+	return c.do(k, "SELECT", strconv.Itoa(db)).Err()
+}
 
 // signIn makes the session a user's. One without a password stays out: anybody could be
 // him, and do more than read.
@@ -337,59 +422,79 @@ func (c *Console) signIn(k *call) (any, error) {
 	if err := json.Unmarshal(k.body, &in); err != nil {
 		return nil, err
 	}
-	if in.Token != "" {
-		want := c.srv.Config.MetricsToken.Load()
-		if want == "" || subtle.ConstantTimeCompare([]byte(in.Token), []byte(want)) != 1 {
-			return nil, &refused{http.StatusForbidden, "that is not metrics-token"}
-		}
-		s := c.begin(k.reply, k.r)
-		c.mu.Lock()
-		s.admits = true
-		delete(c.sessions, k.s.id)
-		c.mu.Unlock()
-		return map[string]any{}, nil
-	}
 	if in.User == "" {
 		in.User = "default"
 	}
-	l, err := c.local(k.r, "")
-	if err != nil {
+	shown := proof{user: in.User, hash: acl.Hash([]byte(in.Password))}
+	if in.Token != "" {
+		shown = proof{shown: in.Token}
+	}
+	if err := c.try(k.r.Context(), func() error { return c.right(k, shown, in.Password) }); err != nil {
 		return nil, err
+	}
+	// The cookie is a new one: somebody may know that of before.
+	c.begin(k.reply, k.r, shown)
+	c.drop(k.s)
+	return map[string]any{}, nil
+}
+
+// right tests what is shown to sign in.
+func (c *Console) right(k *call, p proof, password string) error {
+	if p.shown != "" {
+		want := c.srv.Config.MetricsToken.Load()
+		if want == "" || subtle.ConstantTimeCompare([]byte(p.shown), []byte(want)) != 1 {
+			return &refused{http.StatusForbidden, "that is not metrics-token"}
+		}
+		return nil
+	}
+	l, err := c.local(k.r, nil)
+	if err != nil {
+		return err
 	}
 	defer l.Close()
 	var w wire.Writer
-	if err := l.Call(k.r.Context(), [][]byte{[]byte("AUTH"), []byte(in.User), []byte(in.Password)}, &w, nil); err != nil {
-		return nil, err
+	if err := l.Call(k.r.Context(), [][]byte{[]byte("AUTH"), []byte(p.user), []byte(password)}, &w, nil); err != nil {
+		return err
 	}
 	if err := wire.ReplyIn(w.Buf).Err(); err != nil {
-		return nil, &refused{http.StatusForbidden, err.Error()}
+		return &refused{http.StatusForbidden, err.Error()}
 	}
-	if !c.srv.HasPassword(in.User) {
-		return nil, &refused{http.StatusForbidden, "a user without a password only reads here: set requirepass, or make a user with a password"}
+	if !c.srv.Proves(p.user, p.hash) {
+		return &refused{http.StatusForbidden, "a user without a password only reads here: set requirepass, or make a user with a password"}
 	}
-	// The cookie is a new one: somebody may know that of before.
-	s := c.begin(k.reply, k.r)
-	c.mu.Lock()
-	s.user = in.User
-	delete(c.sessions, k.s.id)
-	c.mu.Unlock()
-	k.s.end()
-	return map[string]any{}, nil
+	return nil
+}
+
+// try makes a try to sign in when its turn comes. Those that fail take their time, so that
+// passwords are not found by trying many.
+func (c *Console) try(ctx context.Context, right func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTime)
+	defer cancel()
+	select {
+	case c.trying <- struct{}{}:
+	case <-ctx.Done():
+		return &refused{http.StatusTooManyRequests, "many try to sign in: try again"}
+	}
+	defer func() { <-c.trying }()
+	if err := right(); err != nil {
+		time.Sleep(min(firstFailure<<min(c.failures, 10), longestFailure)) // also where who has asked is gone
+		c.failures++
+		return err
+	}
+	c.failures = 0
+	return nil
 }
 
 // signOut ends the session.
 func (c *Console) signOut(k *call) (any, error) {
-	c.mu.Lock()
-	delete(c.sessions, k.s.id)
-	c.mu.Unlock()
-	k.s.end()
+	c.drop(k.s)
 	return map[string]any{}, nil
 }
 
 // read is the body of a request.
-func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func read(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
 	var body json.RawMessage
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&body)
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, most)).Decode(&body)
 	return body, err
 }
 

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"kvd/acl"
 	"kvd/command"
 	"kvd/resp/wire"
 )
@@ -20,6 +23,9 @@ const (
 	shownBytes   = 4 << 10 // of an element, and of a key; the rest is cut off
 	maxName      = 64 << 10
 	maxClients   = 100 // shown
+	slowEntries  = 50  // of the slow log; one has 32 arguments of some 128 bytes at most,
+	slowElements = 40  // and its other parts
+	slowBytes    = 16 << 10
 	// searchTime is how long one request looks for keys: the page asks again.
 	searchTime = 20 * time.Millisecond
 	scanCount  = "500"
@@ -40,6 +46,8 @@ func textOf(b []byte) text {
 
 // page is what a request is for.
 type page struct {
+	Act    string
+	MS     int64 // to live
 	DB     int
 	Key    []byte
 	Match  string
@@ -97,6 +105,10 @@ func scanned(r wire.Reply) (cursor string, out [][]byte, err error) {
 	return cursor, out, err
 }
 
+// errForeign is the reply about a key that a command may not be used for. Names of most
+// of those are known before (MaySee); some of a user's rights may be for other commands.
+var errForeign error = wire.ReplyError("NOPERM " + acl.Key.Text("", ""))
+
 // keyShown is a key in the list.
 type keyShown struct {
 	Key  text   `json:"key"`
@@ -137,16 +149,23 @@ func (c *Console) keys(k *call) (any, error) {
 			return nil, err
 		}
 		for _, name := range names {
+			if !k.l.Client.MaySee(name) {
+				continue
+			}
 			shown := keyShown{Key: textOf(name), Open: len(name) <= maxName, Type: p.Type}
 			if shown.Open {
 				shown.Key = text{Bytes: name}
 			}
 			if p.Type == "" {
-				if shown.Type, err = c.do(k, "TYPE", string(name)).Text(); err != nil {
-					return nil, err
-				}
+				shown.Type, err = c.do(k, "TYPE", string(name)).Text()
 			}
-			if shown.TTL, err = c.do(k, "PTTL", string(name)).Int(); err != nil {
+			if err == nil {
+				shown.TTL, err = c.do(k, "PTTL", string(name)).Int()
+			}
+			if err == errForeign {
+				continue
+			}
+			if err != nil {
 				return nil, err
 			}
 			if shown.Type != "none" && shown.TTL != -2 { // else it has just gone
@@ -374,12 +393,15 @@ func (c *Console) weigh(k *call) (any, error) {
 			return nil, err
 		}
 		for _, name := range names {
-			kind, err := c.do(k, "TYPE", string(name)).Text()
-			if err != nil {
-				return nil, err
+			if !k.l.Client.MaySee(name) {
+				continue
 			}
-			n, err := c.do(k, "MEMORY", "USAGE", string(name)).Int()
-			if err == wire.ErrNil {
+			kind, err := c.do(k, "TYPE", string(name)).Text()
+			n := int64(0)
+			if err == nil {
+				n, err = c.do(k, "MEMORY", "USAGE", string(name)).Int()
+			}
+			if err == wire.ErrNil || err == errForeign {
 				continue
 			}
 			if err != nil {
@@ -411,26 +433,34 @@ func (c *Console) clients(k *call) (any, error) {
 		return nil, err
 	}
 	type client struct {
-		mem    int64
+		line string
+		mem  int64
+	}
+	type fields struct {
 		Fields map[string]string `json:"fields"`
 	}
 	var all []client
 	for line := range strings.Lines(list) {
-		m := map[string]string{}
-		for field := range strings.FieldsSeq(line) {
-			name, value, _ := strings.Cut(field, "=")
-			m[name] = value
-		}
-		n, _ := strconv.ParseInt(m["tot-mem"], 10, 64)
-		all = append(all, client{n, m})
+		_, text, _ := strings.Cut(line, " tot-mem=") // no value has a space
+		text, _, _ = strings.Cut(text, " ")
+		n, _ := strconv.ParseInt(text, 10, 64)
+		all = append(all, client{line, n})
 	}
-	slices.SortStableFunc(all, func(a, b client) int { return int(min(max(b.mem-a.mem, -1), 1)) })
-	return map[string]any{"total": len(all), "clients": all[:min(len(all), maxClients)]}, nil
+	slices.SortStableFunc(all, func(a, b client) int { return cmp.Compare(b.mem, a.mem) })
+	shown := make([]fields, min(len(all), maxClients))
+	for i := range shown {
+		shown[i].Fields = map[string]string{}
+		for field := range strings.FieldsSeq(all[i].line) {
+			name, value, _ := strings.Cut(field, "=")
+			shown[i].Fields[name] = value
+		}
+	}
+	return map[string]any{"total": len(all), "clients": shown}, nil
 }
 
 // slowlog are the last entries of the slow log.
 func (c *Console) slowlog(k *call) (any, error) {
-	return c.reply(c.do(k, "SLOWLOG", "GET", "50"))
+	return c.replyIn(&room{slowEntries * slowElements, slowEntries * slowBytes}, c.do(k, "SLOWLOG", "GET", strconv.Itoa(slowEntries)))
 }
 
 // hotkeys is what HOTKEYS has noted.
@@ -446,7 +476,8 @@ func (c *Console) getCommands(w http.ResponseWriter, _ *http.Request) {
 	}
 	hints := []hint{}
 	for _, r := range c.srv.Table.Rows() {
-		if len(r.Sub) == 0 {
+		words := bytes.Split([]byte(r.FullName()), []byte("|"))
+		if len(r.Sub) == 0 && r.Front == "" && c.srv.Table.Find(words) == r { // else clients cannot call it by that name
 			hints = append(hints, hint{strings.ReplaceAll(r.FullName(), "|", " "), r.Syntax, r.Summary, reads(r)})
 		}
 	}
@@ -482,24 +513,26 @@ func (c *Console) run(k *call) (any, error) {
 	if len(args) == 0 {
 		return nil, &refused{http.StatusBadRequest, "a command has at least a name"}
 	}
-	if row := c.srv.Table.Find(args); k.user == "" && row != nil && !reads(row) {
+	row := c.srv.Table.Find(args)
+	switch {
+	case row == nil:
+	case k.s.user == "" && !reads(row):
 		return nil, errReads
-	}
-	if !c.admits(k.r, k.s) || k.user == "" && c.srv.HasPassword("default") {
-		return nil, errSignIn
+	case changesUser(row, args):
+		return nil, &refused{http.StatusForbidden, "the prompt is of who has signed in: sign in as somebody else"}
 	}
 	k.s.mu.Lock()
 	defer k.s.mu.Unlock()
-	if k.s.prompt == nil || k.s.prompt.Dead() {
-		if k.s.prompt != nil {
-			k.s.prompt.Close()
-		}
-		if k.s.prompt, err = c.local(k.r, k.user); err != nil {
-			k.s.prompt = nil
+	if k.s.ended || !c.holds(k.s) { // while another command was waited for
+		return nil, errOver
+	}
+	if k.s.prompt != nil && k.s.prompt.Dead() {
+		k.s.prompt.Close()
+		k.s.prompt = nil
+	}
+	if k.s.prompt == nil {
+		if err := c.newPrompt(k, p.DB); err != nil {
 			return nil, err
-		}
-		if p.DB != 0 {
-			_ = k.s.prompt.Call(k.r.Context(), [][]byte{[]byte("SELECT"), strconv.AppendInt(nil, int64(p.DB), 10)}, &k.w, nil)
 		}
 	}
 	l := k.s.prompt
@@ -516,4 +549,61 @@ func (c *Console) run(k *call) (any, error) {
 	}
 	out, err := c.reply(wire.ReplyIn(k.w.Buf))
 	return map[string]any{"db": l.Client.DB(), "reply": out}, err
+}
+
+// newPrompt makes the session's prompt, which works in the database or not at all. The
+// session's lock is held.
+func (c *Console) newPrompt(k *call, db int) error {
+	l, err := c.local(k.r, k.s)
+	if err != nil {
+		return err
+	}
+	if db != 0 {
+		k.w.Buf = k.w.Buf[:0]
+		err := l.Call(k.r.Context(), [][]byte{[]byte("SELECT"), strconv.AppendInt(nil, int64(db), 10)}, &k.w, nil)
+		if err == nil {
+			err = wire.ReplyIn(k.w.Buf).Err()
+		}
+		if err != nil {
+			l.Close()
+			return err
+		}
+	}
+	k.s.prompt = l
+	return nil
+}
+
+// changesUser tells whether a call could make the prompt another user's, of one without a
+// password, say.
+func changesUser(row *command.Row, args [][]byte) bool {
+	switch row.FullName() {
+	case "auth", "reset":
+		return true
+	case "hello":
+		return slices.ContainsFunc(args[1:], func(a []byte) bool { return strings.EqualFold(string(a), "auth") })
+	}
+	return false
+}
+
+// act is what the page's buttons do. It has nothing to do with the prompt, where a
+// transaction may be open, and another database chosen.
+func (c *Console) act(k *call) (any, error) {
+	p, err := k.page()
+	if err != nil {
+		return nil, err
+	}
+	if k.s.user == "" {
+		return nil, errReads
+	}
+	args, known := map[string][]string{
+		"delete": {"UNLINK", string(p.Key)}, "expire": {"PEXPIRE", string(p.Key), strconv.FormatInt(p.MS, 10)}, "persist": {"PERSIST", string(p.Key)},
+		"hot-start": {"HOTKEYS", "START", "METRICS", "2", "CPU", "NET", "COUNT", "20", "DURATION", "60"}, "hot-stop": {"HOTKEYS", "STOP"},
+	}[p.Act]
+	if !known {
+		return nil, &refused{http.StatusBadRequest, "the page asks for something that is nothing"}
+	}
+	if err := c.in(k, p.DB); err != nil {
+		return nil, err
+	}
+	return c.reply(c.do(k, args...))
 }

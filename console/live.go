@@ -31,7 +31,8 @@ type live struct {
 
 	mu       lockrank.Mutex[lockrank.ConsoleLive] // protects what follows; held while an event is made
 	watchers map[chan []byte]struct{}
-	state    event // what was told so far
+	state    event            // what was told so far
+	last     *command.Figures // nil: none were sampled yet
 }
 
 // event is what has changed, or with All everything.
@@ -42,6 +43,7 @@ type event struct {
 	Commands map[string][2]float64 `json:"commands,omitempty"` // calls, and seconds that they took
 	Heat     []int64               `json:"heat"`               // calls by how long they took, since the start
 	Lag      float64               `json:"lag"`                // of expiry, in seconds
+	Timed    bool                  `json:"timed"`              // latency-tracking is on, without which Heat stands still
 }
 
 func (l *live) init(srv *command.Server) {
@@ -53,6 +55,7 @@ func (c *Console) Sampled(f *command.Figures) {
 	l := &c.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.last = f
 	if len(l.watchers) == 0 {
 		l.state.Fields = nil
 		return
@@ -75,11 +78,17 @@ func (l *live) drop(w chan []byte) {
 	}
 }
 
+// paths are fields that tell where things are on the machine: figures do not need them.
+var paths = map[string]bool{"config_file": true, "executable": true}
+
 // next is the event of a sample; l.mu is held.
 func (l *live) next(f *command.Figures) []byte {
-	was, now := l.state, event{At: f.At.UnixMilli(), Fields: map[string]string{}, Commands: map[string][2]float64{}, Heat: make([]int64, len(heatSteps)+1), Lag: l.srv.ExpiryLag().Seconds()}
-	e := event{At: now.At, Fields: map[string]string{}, Commands: map[string][2]float64{}, Heat: now.Heat, Lag: now.Lag}
+	was, now := l.state, event{At: f.At.UnixMilli(), Fields: map[string]string{}, Commands: map[string][2]float64{}, Heat: make([]int64, len(heatSteps)+1), Lag: l.srv.ExpiryLag().Seconds(), Timed: l.srv.Config.LatencyTracking.Load()}
+	e := event{At: now.At, Fields: map[string]string{}, Commands: map[string][2]float64{}, Heat: now.Heat, Lag: now.Lag, Timed: now.Timed}
 	for _, g := range f.Fields {
+		if paths[g.Name] {
+			continue
+		}
 		now.Fields[g.Name] = g.Value
 		if old, there := was.Fields[g.Name]; !there || old != g.Value {
 			e.Fields[g.Name] = g.Value
@@ -109,15 +118,25 @@ func encode(e event) []byte {
 }
 
 // watch adds a watcher, and returns what it is to be told first; false: there are enough.
-func (l *live) watch(f *command.Figures) (w chan []byte, first []byte, ok bool) {
+func (l *live) watch() (w chan []byte, first []byte, ok bool) {
+	l.mu.Lock()
+	sampled := l.last != nil
+	l.mu.Unlock()
+	var f *command.Figures
+	if !sampled {
+		f = l.srv.Figures() // it takes locks that come before
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.watchers) >= maxWatchers {
 		return nil, nil, false
 	}
+	if l.last == nil {
+		l.last = f
+	}
 	if l.state.Fields == nil { // nobody has watched
 		l.state = event{}
-		l.next(f)
+		l.next(l.last)
 	}
 	all := l.state
 	all.All = true
@@ -132,7 +151,7 @@ func (c *Console) getLive(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusUnauthorized, errSignIn.text)
 		return
 	}
-	events, text, ok := c.live.watch(c.srv.Figures())
+	events, text, ok := c.live.watch()
 	if !ok {
 		fail(w, http.StatusServiceUnavailable, "too many look at this server already")
 		return

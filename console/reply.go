@@ -24,6 +24,11 @@ type room struct{ elements, bytes int }
 
 // reply is a reply for the page: an error is one like others, and what is too much is cut off.
 func (c *Console) reply(r wire.Reply) (any, error) {
+	return c.replyIn(&room{replyElements, replyBytes}, r)
+}
+
+// replyIn is reply with another room.
+func (c *Console) replyIn(left *room, r wire.Reply) (any, error) {
 	switch r.Kind() {
 	case 0:
 		return nil, r.Err()
@@ -32,7 +37,6 @@ func (c *Console) reply(r wire.Reply) (any, error) {
 			return nil, e
 		}
 	}
-	left := &room{replyElements, replyBytes}
 	return left.shown(r), nil
 }
 

@@ -101,10 +101,19 @@ const textNodeOrNothing = (t) => t && t.b ? textNode(t) : '';
 // Talking with the server.
 let session = { user: '', token: '', admitted: false };
 
-async function post(path, body) {
-	const r = await fetch('api/' + path, { method: 'POST', headers: { 'Content-Type': 'application/json', 'Kvd-Token': session.token }, body: JSON.stringify(body || {}) });
+// post asks for something; by itself is what nobody has asked for just now, which does not keep a
+// session alive. A session of nobody's that is over is made anew.
+async function post(path, body, byItself, anew) {
+	const headers = { 'Content-Type': 'application/json', 'Kvd-Token': session.token };
+	if (byItself) headers['Kvd-Again'] = '1';
+	const r = await fetch('api/' + path, { method: 'POST', headers, body: JSON.stringify(body || {}) });
 	const out = await r.json();
 	if (!r.ok) {
+		if (out.error === 'the session is over' && !anew) {
+			const user = session.user;
+			await renew();
+			if (session.user === user || path === 'signin') return post(path, body, byItself, true);
+		}
 		const e = new Error(out.error);
 		e.status = r.status;
 		throw e;
@@ -128,10 +137,14 @@ async function attempt(f) {
 	}
 }
 
-async function begin() {
+async function renew() {
 	session = await (await fetch('api/session')).json();
-	$('about').textContent = session.version || '';
 	$('sign').textContent = session.user ? 'Sign out ' + session.user : 'Sign in';
+}
+
+async function begin() {
+	await renew();
+	$('about').textContent = session.version || '';
 	$('s-db').max = session.databases - 1;
 	if (session.admitted) connect();
 	else ask('Sign in to look at this server.');
@@ -161,7 +174,7 @@ function onEvent(e) {
 	if (e.all) { fields = {}; commands = {}; last = null; history = []; }
 	for (const [k, v] of Object.entries(e.fields || {})) if (v === '') delete fields[k]; else fields[k] = v;
 	Object.assign(commands, e.commands);
-	const now = { at: e.at, fields: { ...fields }, commands: { ...commands }, heat: e.heat, lag: e.lag };
+	const now = { at: e.at, fields: { ...fields }, commands: { ...commands }, heat: e.heat, lag: e.lag, timed: e.timed };
 	if (last) {
 		const s = Math.max((now.at - last.at) / 1000, 0.001);
 		const lastOf = last;
@@ -317,7 +330,7 @@ function heatMap() {
 	const now = shown.length ? shown[shown.length - 1].heat : null;
 	const middle = now && percentile(now, 0.5), high = now && percentile(now, 0.99);
 	const upTo = (i) => i === steps.length - 1 ? 'more than 100 ms' : 'up to ' + steps[i];
-	$('heat-said').textContent = now && middle !== null ? 'half take ' + upTo(middle) + ', 99% ' + upTo(high) : 'no calls in the last second';
+	$('heat-said').textContent = now && middle !== null ? 'half take ' + upTo(middle) + ', 99% ' + upTo(high) : last.timed ? 'no calls in the last second' : 'latency-tracking is off, so calls are not timed';
 }
 
 function rates() {
@@ -404,8 +417,8 @@ function keyLink(b) {
 }
 
 // Clients, slow log, hot keys.
-async function clients() {
-	const r = await post('clients');
+async function clients(byItself) {
+	const r = await post('clients', {}, byItself);
 	$('clients-said').textContent = r.total > r.clients.length ? 'the ' + r.clients.length + ' of ' + count(r.total) + ' that take most memory' : count(r.total);
 	table('clients', ['address', 'user', 'name', 'database', 'last command', right('age'), right('idle'), right('memory'), 'library'], r.clients.map((c) => {
 		const f = c.fields;
@@ -415,10 +428,10 @@ async function clients() {
 const data2 = (text) => text && text.trim() ? data(new TextEncoder().encode(text)) : '';
 const intOf = (t) => Number(new TextDecoder().decode(bytesOf(t.b)));
 
-async function slow() {
-	const r = await post('slowlog');
+async function slow(byItself) {
+	const r = await post('slowlog', {}, byItself);
 	if (!r.items && r.kind === '-') throw new Error(new TextDecoder().decode(bytesOf(r.text.b)));
-	table('slow', ['when', right('took'), 'command', 'client'], (r.items || []).map((e) => {
+	table('slow', ['when', right('took'), 'command', 'client'], (r.items || []).filter((e) => e.items && !e.len).map((e) => {
 		const [, at, took, args, from, name] = e.items;
 		const words = el('span', {});
 		for (const a of args.items || []) words.append(a.kind === '_' ? '' : textNode(a.text), ' ');
@@ -426,8 +439,8 @@ async function slow() {
 	}), 'No slow calls.');
 }
 
-async function hot() {
-	let r = await post('hotkeys');
+async function hot(byItself) {
+	let r = await post('hotkeys', {}, byItself);
 	while (r && r.items && r.items.length === 1 && r.items[0].items) r = r.items[0];
 	if (r && r.kind === '-') throw new Error(new TextDecoder().decode(bytesOf(r.text.b)));
 	const m = {};
@@ -520,7 +533,7 @@ async function openKey(db, key, focus) {
 	const said = el('p', { class: 'quiet' }, v.type + ' (' + v.encoding + '), ' + (v.type === 'string' ? count(v.len) + ' bytes' : count(v.len) + ' elements') + (v.memory ? ', ' + size(v.memory) + ' of memory' : '') + ', ' + (v.ttl < 0 ? 'no deadline' : time(v.ttl / 1000) + ' to live'));
 	const acts = el('div', { class: 'acts' }, el('button', { type: 'button', click: () => attempt(() => openKey(db, key)) }, 'Look again'));
 	if (session.user) {
-		acts.append(el('button', { type: 'button', click: () => attempt(() => change(db, name, 'PEXPIRE')) }, 'Set time to live'), el('button', { type: 'button', click: () => attempt(() => change(db, name, 'UNLINK')) }, 'Delete'));
+		acts.append(el('button', { type: 'button', click: () => attempt(() => change(db, name, 'expire')) }, 'Set time to live'), el('button', { type: 'button', click: () => attempt(() => change(db, name, 'delete')) }, 'Delete'));
 	}
 	const put = (page) => {
 		if (page.type === 'string') body.append(...page.rows.map((r) => el('div', {}, textNode(r[0]))));
@@ -538,21 +551,21 @@ async function openKey(db, key, focus) {
 	put(v);
 	if (focus) $('value').focus({ preventScroll: window.innerWidth > 720 });
 }
-const quoted = (bytes) => '"' + Array.from(bytes, (b) => '\\x' + b.toString(16).padStart(2, '0')).join('') + '"';
+async function act(what) {
+	const r = await post('act', what);
+	if (r.kind === '-') throw new Error(new TextDecoder().decode(bytesOf(r.text.b)));
+}
 async function change(db, name, what) {
-	let line = what + ' ' + quoted(name);
-	if (what === 'PEXPIRE') {
+	let ms = 0;
+	if (what === 'expire') {
 		const s = window.prompt('Seconds to live; nothing keeps it for ever', '3600');
 		if (s === null) return;
-		if (s.trim() === '') line = 'PERSIST ' + quoted(name);
+		if (s.trim() === '') what = 'persist';
 		else if (!(Number(s) > 0)) throw new Error('that is no time');
-		else line += ' ' + Math.round(Number(s) * 1000);
+		else ms = Math.max(Math.round(Number(s) * 1000), 1);
 	} else if (!window.confirm('Delete this key?')) return;
-	await post('run', { line: 'SELECT ' + db });
-	const r = await post('run', { line });
-	if (r.reply.kind === '-') throw new Error(new TextDecoder().decode(bytesOf(r.reply.text.b)));
-	promptDB(db);
-	if (what === 'UNLINK') {
+	await act({ act: what, db, key: base64(name), ms });
+	if (what === 'delete') {
 		$('value').replaceChildren(el('p', { class: 'quiet' }, 'It is deleted.'));
 		const b = $('keylist').querySelector('[aria-current]');
 		if (b) b.parentNode.remove();
@@ -625,11 +638,12 @@ function show(name) {
 	}
 	clearInterval(timer);
 	weighing++;
+	search = { ...search }; // one that finds nothing stops
 	problem('');
 	draw();
 	if (!session.admitted) return;
-	if (loads[view]) attempt(loads[view]);
-	if (again[view]) timer = setInterval(() => { if (!document.hidden) attempt(loads[view]); }, again[view] * 1000);
+	if (loads[view]) attempt(() => loads[view]());
+	if (again[view]) timer = setInterval(() => { if (!document.hidden) attempt(() => loads[view](true)); }, again[view] * 1000);
 }
 const history_ = (v) => window.history.replaceState(null, '', '#' + v);
 
@@ -674,12 +688,8 @@ $('weigh').onclick = () => attempt(async () => {
 	if ($('weigh').textContent === 'Stop') { weighing++; $('weigh').textContent = 'Weigh all keys'; return; }
 	try { await weigh(true); } catch (e) { $('weigh').textContent = 'Weigh all keys'; throw e; }
 });
-$('hot-start').onclick = () => attempt(async () => { await say('HOTKEYS START METRICS 2 CPU NET COUNT 20 DURATION 60'); await hot(); });
-$('hot-stop').onclick = () => attempt(async () => { await say('HOTKEYS STOP'); await hot(); });
-async function say(line) {
-	const r = await post('run', { line });
-	if (r.reply.kind === '-') throw new Error(new TextDecoder().decode(bytesOf(r.reply.text.b)));
-}
+$('hot-start').onclick = () => attempt(async () => { await act({ act: 'hot-start' }); await hot(); });
+$('hot-stop').onclick = () => attempt(async () => { await act({ act: 'hot-stop' }); await hot(); });
 $('keylist').onkeydown = (e) => {
 	const all = [...$('keylist').querySelectorAll('button')], at = all.indexOf(document.activeElement);
 	const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[e.key];
