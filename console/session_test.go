@@ -190,10 +190,11 @@ func TestRequestsAreBounded(t *testing.T) {
 	q.want(413, "too large", "keys", map[string]any{"match": strings.Repeat("*", console.MaxRequest)})
 	q.want(413, "too large", "signin", map[string]any{"password": strings.Repeat("*", console.MaxRequest)})
 
-	// Bodies that do not end.
+	// Bodies that do not end. Some of the requests are too many.
+	const many = 2 * console.MaxAtOnce
 	var open []*io.PipeWriter
-	replied := make(chan int, console.MaxAtOnce)
-	for range console.MaxAtOnce {
+	replied := make(chan int, many)
+	for range many {
 		body, w := io.Pipe()
 		open = append(open, w)
 		r, _ := http.NewRequest("POST", p.url+"/api/run", body)
@@ -218,10 +219,18 @@ func TestRequestsAreBounded(t *testing.T) {
 		io.WriteString(w, `"PING"}`)
 		w.Close()
 	}
+	done := 0
 	for range open {
-		if got := <-replied; got != 200 && got != 503 {
+		switch got := <-replied; got {
+		case 200:
+			done++
+		case 503, 0: // 0: the reply came before the body, and the connection was closed
+		default:
 			t.Errorf("one of them got %d", got)
 		}
+	}
+	if done == 0 { // one that came late may have found a place
+		t.Errorf("none of them was done")
 	}
 	p.want(200, b64("v"), "run", line("GET k"))
 
