@@ -470,6 +470,9 @@ func (x *Exec) serveOne(ctx *Ctx, wt *waiter, k *keyspace.Key) bool {
 	if !left {
 		x.served = append(x.served, wt)
 	}
+	if wt.row.Flags&Write != 0 && x.s.persist.Losing() {
+		wt.c.Conn.Kill(false) // it may be a worker who serves, of whom no loop knows
+	}
 	wt.release(x.s, x.answer.Buf)
 	if x.gift != nil {
 		wt.c.Conn.Push(x.gift)
@@ -655,7 +658,13 @@ func (s *Server) serveLater(db int, k keyspace.Key) {
 	keys := []keyspace.Key{k}
 	s.Keyspace.LockKeysInto(keys, &x.held)
 	x.widen(keys)
-	if l := s.waiters.list(&k); l != nil && s.gate.Load()&gateReadOnly == 0 {
+	l, gate := s.waiters.list(&k), s.gate.Load()
+	switch {
+	case l == nil || gate&gateReadOnly != 0:
+	case gate&gateLog != 0: // writes are refused, and it may be one
+		delete(l.wake, db)
+		s.wakeAt(db, &k, s.Keyspace.Now().Add(lateAgain).UnixMilli())
+	default:
 		delete(l.wake, db)
 		ctx := &x.Running
 		ctx.Now, ctx.Clock = x.nowMs, x.clock
@@ -667,6 +676,9 @@ func (s *Server) serveLater(db int, k keyspace.Key) {
 	x.leaveServed()
 	x.enter()
 }
+
+// lateAgain is how long serveLater waits before it tries again while writes are refused.
+const lateAgain = 100 * time.Millisecond
 
 // DueTurn is how many waiters for a key are served in one go, with its stripe locked.
 const DueTurn = 64

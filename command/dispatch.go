@@ -333,16 +333,33 @@ func (x *Exec) countFailure(row *Row, reply []byte) {
 	if len(reply) == 0 || reply[0] != '-' {
 		return
 	}
-	st := &x.stats[row.num]
-	st.Failed.Store(st.Failed.Load() + 1)
-	line, _, _ := bytes.Cut(reply[1:], []byte("\r"))
+	x.stats[row.num].Failed.Add(1)
+	line := errorLine(reply)
 	if x.Running.C.applies && x.failure == "" {
-		x.failure = string(line)
+		x.failure = line
 	}
 	if counted {
 		return
 	}
-	x.s.CountError(string(line))
+	x.s.CountError(line)
+}
+
+// countLateFailure is countFailure of a reply that a worker has made, which may count
+// for the Exec of a loop.
+func (x *Exec) countLateFailure(row *Row, reply []byte, counted bool) {
+	if len(reply) == 0 || reply[0] != '-' {
+		return
+	}
+	x.stats[row.num].Failed.Add(1)
+	if !counted {
+		x.s.CountError(errorLine(reply))
+	}
+}
+
+// errorLine is what an error replies, without the protocol's signs.
+func errorLine(reply []byte) string {
+	line, _, _ := bytes.Cut(reply[1:], []byte("\r"))
+	return string(line)
 }
 
 // finish journals the command's effects and serves blocked clients.
@@ -373,14 +390,20 @@ func (x *Exec) finish(ctx *Ctx) {
 	}
 }
 
+// noteWritten notes how far stream and log are with a client's changes, for WAIT and
+// WAITAOF. They have just been journaled, and their stripes are locked.
+func (s *Server) noteWritten(c *Client) {
+	if c != nil {
+		c.written.Store(s.replication.Offset())
+		c.logged.Store(s.persist.Appended())
+	}
+}
+
 // journal appends the effects said so far as one unit.
 func (x *Exec) journal(ctx *Ctx) {
 	if len(ctx.effects) > 0 {
 		x.s.Keyspace.Journal.AppendAll(ctx.effects)
-		if ctx.C != nil {
-			ctx.C.written.Store(x.s.replication.Offset())
-			ctx.C.logged.Store(x.s.persist.Appended())
-		}
+		x.s.noteWritten(ctx.C)
 		clear(ctx.effects)
 		ctx.effects = ctx.effects[:0]
 	}

@@ -102,7 +102,7 @@ func (x *Exec) gateText(ctx *Ctx, gate uint32) string {
 	case broken != nil:
 		return "MISCONF Errors writing to the AOF file: " + reason(broken)
 	case gate&gateReadOnly != 0 && ctx.has(Write):
-		return errReadOnly
+		return ErrReadOnly
 	case gate&gateStale != 0 && !ctx.all(Stale):
 		return errMasterDown
 	case gate&gateBehind != 0 && ctx.has(NoAsyncLoading):
@@ -119,7 +119,8 @@ const errLoading = "LOADING Redis is loading the dataset in memory"
 
 const errMasterDown = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 
-const errReadOnly = "READONLY You can't write against a read only replica."
+// ErrReadOnly is what a follower says that takes no writes.
+const ErrReadOnly = "READONLY You can't write against a read only replica."
 
 // overtaken keeps back a command that was admitted before a state began in which it is
 // not, and got its locks after that. Who loads other contents has emptied these, or a
@@ -141,7 +142,7 @@ func (x *Exec) overtaken(ctx *Ctx) bool {
 	}
 	if gate&gateReadOnly != 0 && ctx.has(Write) {
 		x.stats[ctx.Row.num].Rejected.Add(1)
-		x.reject(ctx, errReadOnly)
+		x.reject(ctx, ErrReadOnly)
 		return true
 	}
 	return gate&gatePaused != 0 && x.paused(ctx)

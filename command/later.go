@@ -36,11 +36,12 @@ func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
 	began := clock()
 	spent := began - x.lap
 	kept := s.slowArgs(row, c.Args)
+	writes := c.Flags&Write != 0
 	start(func() {
 		defer func() {
 			if r := recover(); r != nil {
 				s.LogPanic(r, "command '%s' of client %d", name, cl.ID)
-				cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
+				s.answer(cl, writes, []byte("-ERR internal error\r\n"))
 			}
 		}()
 		f(w)
@@ -55,8 +56,33 @@ func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
 			size += int64(len(p))
 		}
 		s.noteLargeReply(cl, row, size, func() observe.Kept { return kept })
-		cl.Conn.Deliver(parts...)
+		x.countLateFailure(row, parts[0], false)
+		s.answer(cl, writes, parts...)
 	})
+}
+
+// waitForAnswers returns when those have delivered who were told before that the log is
+// well: see answer.
+func (s *Server) waitForAnswers() {
+	s.answers.Lock()
+	defer s.answers.Unlock()
+}
+
+// answer has a worker deliver the reply to a command. Where that may have changed
+// something, and replies wait for the log but it has failed, the client is closed, as
+// those are whose replies wait on the loops: what it was promised may be lost.
+//
+// Invariant: whoever is not told that the log is Losing delivers before the clients whose
+// replies wait are closed: see PersistenceChanged.
+func (s *Server) answer(c *Client, writes bool, parts ...[]byte) {
+	if writes {
+		s.answers.RLock()
+		defer s.answers.RUnlock()
+		if s.persist.Losing() {
+			c.Conn.Kill(false)
+		}
+	}
+	c.Conn.Deliver(parts...)
 }
 
 // Apart is a copy of c for what Background runs: it has the arguments, the keys and the
@@ -104,13 +130,14 @@ func (x *Exec) runAfter(ctx *Ctx) {
 		f()
 		return
 	}
+	s, writes := x.s, ctx.Row.Flags&(Write|RunsQueue) != 0
 	cl, reply := ctx.C, slices.Concat(ctx.W.Buf[x.replyAt:], x.own)
 	x.own = x.own[:0]
 	ctx.W.Buf = ctx.W.Buf[:x.replyAt]
 	ctx.outcome = Parked
 	go func() {
 		f()
-		cl.Conn.Deliver(reply)
+		s.answer(cl, writes, reply)
 	}()
 }
 
@@ -119,13 +146,14 @@ func (x *Exec) runAfter(ctx *Ctx) {
 // moment, with which f looks up, changes, counts Dirty, says Effects and
 // notifies as a command does. What f says is journaled as one unit before the
 // locks are free. While writes are paused it waits for the end of the pause; f is
-// not called where the server has become a follower that takes no writes.
+// not called where the server has become a follower that takes no writes. by is the
+// client on whose behalf it is done, whose WAIT then covers it, nil: nobody's.
 //
 // f has no client, no row, no arguments and no reply; it must touch no other keys, do no
 // I/O, and make no key ready for waiters. The caller must hold no stripe,
 // so it must not be inside EXEC (where a background function is told that it
 // runs locked, and has the command's own Ctx).
-func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
+func (s *Server) ChangeLater(by *Client, db int, keys []keyspace.Key, f func(c *Ctx)) {
 	h := s.Keyspace.LockKeys(keys)
 	for s.pause.mode.Load() != pauseOff && s.gate.Load()&gateReadOnly == 0 {
 		s.Keyspace.Unlock(&h)
@@ -153,8 +181,15 @@ func (s *Server) ChangeLater(db int, keys []keyspace.Key, f func(c *Ctx)) {
 		panic("command: a key was made ready after its command")
 	}
 	s.Stats.DirtySinceSave.Add(int64(c.Dirty))
-	s.Keyspace.Journal.AppendAll(c.effects)
+	if len(c.effects) > 0 {
+		s.Keyspace.Journal.AppendAll(c.effects)
+		s.noteWritten(by)
+	}
 }
+
+// TakesWrites tells whether clients may write. What changes keys bit by bit ends where it
+// is false.
+func (s *Server) TakesWrites() bool { return s.gate.Load()&(gateReadOnly|gateLog) == 0 }
 
 // laterRow stands for the command in ChangeLater: its look-ups are not counted.
 var laterRow Row

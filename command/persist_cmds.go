@@ -80,7 +80,11 @@ func (s *Server) SetPersistence(p Persistence) {
 func (s *Server) PersistenceChanged() {
 	s.persistMu.Lock()
 	defer s.persistMu.Unlock()
-	s.setGate(gateLog, s.persist.Broken() != nil)
+	broken := s.persist.Broken() != nil
+	s.setGate(gateLog, broken)
+	if broken {
+		s.waitForAnswers()
+	}
 	s.setStalled(s.persist.Stalled())
 	s.setGate(gateLoading, s.persist.Loading())
 	s.setGate(gateBehind, s.persist.LoadingBehind())

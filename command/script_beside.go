@@ -223,7 +223,7 @@ func (x *Exec) goOn(r *scriptRun, kept observe.Kept, spent int64) {
 		x.letGo()
 		r.m.run, r.m.st.Host = nil, nil
 		s.scripts.beside.unlist(r)
-		cl.Conn.Deliver([]byte("-ERR internal error\r\n"))
+		s.answer(cl, r.wrote.Load(), []byte("-ERR internal error\r\n"))
 	}()
 	began := clock()
 	var results []lua.Value
@@ -238,12 +238,10 @@ func (x *Exec) goOn(r *scriptRun, kept observe.Kept, spent int64) {
 	ended = true
 	db := c.DB()
 	r.end(results, err)
+	counted := x.errorCounted
 	x.errorCounted = false
 	c.Use(db)
 	x.finish(c)
-	// No loop's turn is this, so those who close clients after the log has failed do
-	// not know of this one.
-	lost := r.wrote.Load() && s.persist.Losing()
 	x.letGo()
 	x.deliverServed()
 	ns := clock() - began
@@ -258,10 +256,9 @@ func (x *Exec) goOn(r *scriptRun, kept observe.Kept, spent int64) {
 	}
 	out.Raw(x.own)
 	x.own = x.own[:0]
-	if lost {
-		cl.Conn.Kill(false)
-	}
-	cl.Conn.Deliver(out.Parts()...)
+	parts := out.Parts()
+	x.countLateFailure(row, parts[0], counted)
+	s.answer(cl, r.wrote.Load(), parts...)
 	b := &s.scripts.beside
 	b.mu.Lock()
 	b.spare = append(b.spare, x)

@@ -410,14 +410,21 @@ func TestScriptErrorsCounted(t *testing.T) {
 	}
 }
 
-// brokenLog is a Persistence that panics where a script that ran beside the loops asks it.
+// brokenLog is a Persistence that panics where what a script beside the loops did is journaled.
 type brokenLog struct {
 	noPersistence
-	distrusted bool
+	asked, distrusted bool
 }
 
-func (p *brokenLog) Losing() bool   { panic("a fault") }
 func (p *brokenLog) Distrust(error) { p.distrusted = true }
+
+func (p *brokenLog) Appended() int64 {
+	if !p.asked {
+		p.asked = true
+		panic("a fault")
+	}
+	return 0
+}
 
 // TestPanicBesideLoops: a fault in the server while a script ends beside the loops leaves
 // no stripe locked or reserved, and log and followers are not trusted any more.

@@ -76,8 +76,11 @@ type Server struct {
 	scripts  scripts
 	rights   rights
 
-	persist     Persistence
-	persistMu   lockrank.Mutex[lockrank.CommandPersist] // one PersistenceChanged at a time
+	persist   Persistence
+	persistMu lockrank.Mutex[lockrank.CommandPersist] // one PersistenceChanged at a time
+	// answers is read-locked from when a worker asks whether the log is well until it has
+	// delivered; see answer.
+	answers     lockrank.RWMutex[lockrank.CommandAnswers]
 	replication replication
 	// followerEnd is nil in servers without replication, such as tests drive.
 	followerEnd Following

@@ -41,6 +41,9 @@ func (g *Guard) Changed() bool { return g.c.has(stateDirtyWatch) }
 // Release ends the watching. The key's stripe is locked.
 func (g *Guard) Release(s *Server) { s.watches.forget(&g.c) }
 
+// End is Release where no stripe is locked.
+func (g *Guard) End(s *Server) { s.unwatch(&g.c) }
+
 // add watches a key, whose stripe is locked.
 func (t *watchTable) add(c *Client, db int, k *keyspace.Key) {
 	name := waitName(db, k)

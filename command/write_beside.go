@@ -74,14 +74,14 @@ func (x *Exec) goBeside(ctx *Ctx) {
 // others look whether they are reserved before they lock them.
 func (x *Exec) writeBeside(r *keyspace.Reservation, out *wire.Writer) {
 	s, c := x.s, &x.Running
-	cl, name := c.C, c.Row.full
+	cl, name, writes := c.C, c.Row.full, c.Row.Flags&Write != 0
 	done := func(reply []byte) {
 		b := &s.scripts.beside
 		b.mu.Lock()
 		b.writes--
 		b.wake()
 		b.mu.Unlock()
-		cl.Conn.Deliver(reply)
+		s.answer(cl, writes, reply)
 	}
 	ended := false
 	defer func() {
@@ -106,8 +106,6 @@ func (x *Exec) writeBeside(r *keyspace.Reservation, out *wire.Writer) {
 	x.run(c)
 	c.inExec = false
 	x.finish(c)
-	// As at a script's end: no loop's turn is this.
-	lost := s.persist.Losing()
 	ended = true
 	r.EndLocked(&x.held)
 	x.letGo()
@@ -121,8 +119,5 @@ func (x *Exec) writeBeside(r *keyspace.Reservation, out *wire.Writer) {
 	x.own = x.own[:0]
 	c.W, c.Args, c.Keys, c.C = nil, nil, nil, nil
 	s.scripts.beside.giveBack(x)
-	if lost {
-		cl.Conn.Kill(false)
-	}
 	done(reply)
 }

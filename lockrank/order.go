@@ -22,6 +22,7 @@ type (
 	Config              struct{} // config.Config.mu: hooks run under it, also those of a CONFIG SET in EXEC: with stripes locked
 	TransportServer     struct{} // Server.mu: sockets to listen on
 	CommandPersist      struct{} // Server.persistMu
+	CommandAnswers      struct{} // Server.answers: read-locked while a worker answers
 	CommandFollow       struct{} // Server.followMu
 	MemoryApply         struct{} // memoryLimit.applying
 	MetricsPage         struct{} // metrics.Page.mu
@@ -121,6 +122,7 @@ var Order = []any{
 	Config{},
 	TransportServer{},
 	CommandPersist{},
+	CommandAnswers{},
 	CommandFollow{},
 	MetricsPage{},
 	Usage{},

@@ -312,8 +312,10 @@ func (j *keyJob) change(s *command.Server, names [][]byte) bool {
 		keys[i].Set(name)
 	}
 	ran := false
-	s.ChangeLater(j.db, keys, func(c *command.Ctx) {
-		ran = true
+	s.ChangeLater(nil, j.db, keys, func(c *command.Ctx) {
+		if ran = s.TakesWrites(); !ran {
+			return
+		}
 		if !j.running() {
 			return
 		}

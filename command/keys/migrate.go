@@ -73,6 +73,7 @@ func migrateKeys(args [][]byte, dst []int) ([]int, bool) {
 // migration is one MIGRATE. Its memory is its own: it outlives the command.
 type migration struct {
 	s             *command.Server
+	by            *command.Client
 	db            int // the keys' database here
 	host, port    string
 	to            int64 // and there
@@ -122,7 +123,7 @@ func cmdMigrate(c *command.Ctx) {
 
 // parseMigration parses the arguments, except for the keys.
 func parseMigration(c *command.Ctx) (*migration, bool) {
-	m := &migration{s: c.S, db: c.DB(), host: string(c.Args[1]), port: string(c.Args[2])}
+	m := &migration{s: c.S, by: c.C, db: c.DB(), host: string(c.Args[1]), port: string(c.Args[2])}
 options:
 	for i := 6; i < len(c.Args); i++ {
 		left := len(c.Args) - i - 1
@@ -180,17 +181,19 @@ func (p *parcel) unpack() {
 	p.v = command.Taken{}
 }
 
-// change runs f with the parcels' stripes locked.
-func (m *migration) change(parcels []*parcel, f func(c *command.Ctx)) {
+// change runs f with the parcels' stripes locked; false: the server is a follower now
+// that takes no writes, and f has not run.
+func (m *migration) change(parcels []*parcel, f func(c *command.Ctx)) (ran bool) {
 	if m.within != nil {
 		f(m.within)
-		return
+		return true
 	}
 	keys := make([]keyspace.Key, len(parcels))
 	for i, p := range parcels {
 		keys[i] = p.key
 	}
-	m.s.ChangeLater(m.db, keys, f)
+	m.s.ChangeLater(m.by, m.db, keys, func(c *command.Ctx) { ran = true; f(c) })
+	return ran
 }
 
 // fail makes text the reply, unless there is one.
@@ -215,9 +218,6 @@ func (m *migration) run(w *wire.Writer) {
 		return
 	}
 	w.Error(m.failure)
-	if m.within == nil {
-		m.s.CountError(m.failure)
-	}
 }
 
 // settle deletes what the target has, and returns what changed meanwhile: that
@@ -229,7 +229,7 @@ func (m *migration) settle(sent []*parcel) (again []*parcel) {
 	for _, p := range sent {
 		p.unpack()
 	}
-	m.change(sent, func(c *command.Ctx) {
+	ran := m.change(sent, func(c *command.Ctx) {
 		changed := make([]bool, len(sent))
 		for i, p := range sent { // all before the first deletion: a key may be named twice
 			if p.guard != nil {
@@ -262,6 +262,9 @@ func (m *migration) settle(sent []*parcel) (again []*parcel) {
 			c.Dirty += n
 		}
 	})
+	if !ran {
+		m.fail(command.ErrReadOnly) // the target has them, and they are still here
+	}
 	return again
 }
 
@@ -269,15 +272,14 @@ var delArg = []byte("DEL")
 
 // end gives back what a migration holds, wherever it stopped.
 func (m *migration) end() {
-	guarded := slices.DeleteFunc(slices.Clone(m.parcels), func(p *parcel) bool { return p.guard == nil })
-	if len(guarded) > 0 {
-		m.change(guarded, func(c *command.Ctx) {
-			for _, p := range guarded {
-				p.guard.Release(c.S)
-			}
-		})
-	}
 	for _, p := range m.parcels {
+		switch {
+		case p.guard == nil:
+		case m.within != nil:
+			p.guard.Release(m.s)
+		default:
+			p.guard.End(m.s)
+		}
 		p.unpack()
 	}
 }

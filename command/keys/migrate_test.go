@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -448,6 +449,39 @@ func TestMigratePaused(t *testing.T) {
 	}
 	migrated(s, "+OK", g, "k", "9", "5000")
 	s.Want("EXISTS k", ":0\n")
+}
+
+type otherEnd = command.Following
+
+// follows is a Following that begins to follow when it is told.
+type follows struct {
+	otherEnd
+	on atomic.Bool
+}
+
+func (f *follows) Up() bool { return true }
+
+func (f *follows) Following() (string, int, bool) { return "127.0.0.1", 1, f.on.Load() }
+
+// TestMigrateDemoted: where the server becomes a follower that takes no writes, the keys are
+// still here, and that is replied; nothing watches them any more.
+func TestMigrateDemoted(t *testing.T) {
+	s, g := commandtest.New(t), newTarget(t)
+	s.Run("SET k v")
+	var f follows
+	s.SetFollowing(&f)
+	g.answer = func(args []string) string {
+		if args[0] == "RESTORE" {
+			f.on.Store(true)
+			s.FollowingChanged()
+		}
+		return ""
+	}
+	migrated(s, "-READONLY You can't write against a read only replica.", g, "k", "9", "5000")
+	s.Want("EXISTS k", ":1\n")
+	if err := s.CheckIdle(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestMigrateExec(t *testing.T) {

@@ -888,10 +888,10 @@ func (a *idsAtATime) runLong(c *command.Ctx) {
 		}
 		refused := wire.Writer{Proto: w.Proto}
 		n, answers, at := 0, 0, 0
-		for there := true; at < len(ids) && there; {
+		for there := true; at < len(ids) && there && (at == 0 || all.S.TakesWrites()); {
 			there = false
 			p := idsPart{args: all.Args, ids: ids[at:min(at+idsAtOnce, len(ids))], w: w, begins: at == 0, later: true}
-			all.S.ChangeLater(db, all.Keys, func(c *command.Ctx) {
+			all.S.ChangeLater(all.C, db, all.Keys, func(c *command.Ctx) {
 				var s streamEdit
 				if c.Args, c.W = all.Args, &refused; at == 0 && a.early {
 					if s, ok = a.open(c); !ok {
@@ -1101,14 +1101,14 @@ func (o *adding) bound(c *command.Ctx, s *streamEdit) {
 // ends early where the stream is another one, or gone. reply is told how many more
 // entries went.
 func trimOn(c *command.Ctx, k *keyspace.Key, t *stream.Trim, reply func(w *wire.Writer, n int)) {
-	srv, db, trim := c.S, c.DB(), *t
+	srv, by, db, trim := c.S, c.C, c.DB(), *t
 	key := *k
 	key.B = slices.Clone(k.B)
 	c.Background(func(w *wire.Writer) {
 		keys, n := []keyspace.Key{key}, 0
-		for more := true; more; {
+		for more := true; more && srv.TakesWrites(); {
 			more = false
-			srv.ChangeLater(db, keys, func(c *command.Ctx) {
+			srv.ChangeLater(by, db, keys, func(c *command.Ctx) {
 				e := c.Peek(&keys[0])
 				if e.Type() != types.TStream {
 					return

@@ -357,13 +357,13 @@ const dropAtOnce = 10_000
 // that is journaled: until then nobody is told that the entries are gone, so whoever
 // starts or follows from before has them still, and loses them with the consumer.
 func delConsumerLater(c *command.Ctx, n int) {
-	srv, db, keys := c.S, c.DB(), []keyspace.Key{keyspace.MakeKey(slices.Clone(c.Keys[0].B))}
+	srv, by, db, keys := c.S, c.C, c.DB(), []keyspace.Key{keyspace.MakeKey(slices.Clone(c.Keys[0].B))}
 	group, name := slices.Clone(c.Args[3]), slices.Clone(c.Args[4])
 	c.Background(func(w *wire.Writer) {
 		from := stream.ID{}
 		for more := true; more; {
 			more = false
-			srv.ChangeLater(db, keys, func(c *command.Ctx) {
+			srv.ChangeLater(by, db, keys, func(c *command.Ctx) {
 				e := c.Peek(&keys[0])
 				if e.Type() != types.TStream {
 					return
@@ -736,12 +736,15 @@ func (cl *claimer) lastID(last stream.ID, ids []stream.ID) {
 	if !cl.g.Last.Less(last) {
 		return
 	}
-	cl.moved = true
 	if len(ids) == 1 && ids[0] == last && cl.s.Has(last) {
+		cl.moved = true
 		cl.s.Delivered(cl.g, last)
-	} else {
-		cl.g.Last = last
+		return
 	}
+	cl.g.Last = last
+	// Each entry that is claimed is journaled alone, and would count as read if it is the last.
+	groupEffect(cl.c, cl.s.k, cl.g, cl.p.args[2])
+	cl.c.Dirty++
 }
 
 // there tells whether an entry is in the stream, and leaves cl.it at it. Those

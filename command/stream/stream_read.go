@@ -240,7 +240,7 @@ func readStreams(c *command.Ctx, r reading) {
 	if !r.parse(c) || !r.resolve(c) || r.aside(c) {
 		return
 	}
-	if r.groups && (r.count == 0 || r.count*int64(len(r.ids)) > readAtOnce) && c.CanBlock() && !c.Applies() {
+	if r.groups && (r.count == 0 || r.count > readAtOnce/int64(len(r.ids))) && c.CanBlock() && !c.Applies() {
 		if r.inPortions(c) {
 			return
 		}
@@ -271,30 +271,36 @@ const readAtOnce = 256
 // inPortions is serveAll of XREADGROUP: after some entries the rest follows bit by bit. That
 // ends with what the streams have at the beginning, and where a stream or group is gone.
 func (r *reading) inPortions(c *command.Ctx) bool {
-	r.most = readAtOnce
 	first := wire.Writer{Proto: c.W.Proto}
 	a := readAnswer{w: &first}
-	i, at := 0, portion{}
-	for ; i < len(c.Keys) && !at.more; i++ {
+	i, n, at := 0, int64(0), portion{}
+	for ; i < len(c.Keys) && n < readAtOnce; i++ {
+		at = portion{id: r.ids[i].ID}
 		if e := c.Peek(&c.Keys[i]); e.Exists() {
-			at = portion{id: r.ids[i].ID}
+			r.most = readAtOnce - n
 			r.serveSome(c, &a, &c.Keys[i], &e, r.ids[i], &at)
 		}
+		if n += at.n; at.more {
+			break
+		}
 	}
-	if !at.more {
+	if i == len(c.Keys) {
 		there := a.end()
 		c.W.Raw(first.Buf)
 		return there
 	}
+	if !at.more {
+		at = portion{id: r.ids[i].ID}
+	}
+	r.most = readAtOnce
 	all, db, o := c.Apart(), c.DB(), *r
 	o.group, o.consumer, o.ids = slices.Clone(r.group), slices.Clone(r.consumer), slices.Clone(r.ids)
 	c.Background(func(w *wire.Writer) {
 		w.Raw(first.Buf) // where it was, so that the headers are found
 		a.w = w
-		i--
-		for i < len(all.Keys) {
+		for i < len(all.Keys) && all.S.TakesWrites() {
 			at.more, at.later = false, true
-			all.S.ChangeLater(db, all.Keys[i:i+1], func(c *command.Ctx) {
+			all.S.ChangeLater(all.C, db, all.Keys[i:i+1], func(c *command.Ctx) {
 				e := c.Peek(&c.Keys[0])
 				if e.Type() == types.TStream && e.Object().(*stream.Stream).Group(o.group) != nil {
 					o.serveSome(c, &a, &c.Keys[0], &e, o.ids[i], &at)
@@ -305,10 +311,14 @@ func (r *reading) inPortions(c *command.Ctx) bool {
 			}
 			if at.open {
 				w.SetArray(at.mark, int(at.n))
+				at.open = false
 			}
 			if i++; i < len(all.Keys) {
 				at = portion{id: o.ids[i].ID}
 			}
+		}
+		if at.open { // writes are refused now
+			w.SetArray(at.mark, int(at.n))
 		}
 		a.end()
 	})
@@ -433,7 +443,7 @@ func (r *reading) serveStream(a *readAnswer, k *keyspace.Key, s *stream.Stream, 
 
 // aside has a long reply of XREAD made from copies.
 func (r *reading) aside(c *command.Ctx) bool {
-	if r.groups || r.count > 0 && r.count*int64(len(r.ids)) <= command.LongRead/10 {
+	if r.groups || r.count > 0 && r.count <= command.LongRead/10/int64(len(r.ids)) {
 		return false
 	}
 	type view struct {
@@ -488,6 +498,9 @@ func (r *reading) serveGroup(c *command.Ctx, a *readAnswer, s *streamEdit, w com
 	}
 	d.consumer = s.EditConsumer(d.g, r.consumer)
 	made := d.consumer == nil
+	if made && !begins {
+		return // it was deleted meanwhile, or the group is another one
+	}
 	if made {
 		d.consumer = s.AddConsumer(d.g, r.consumer, c.Now)
 		c.Notify('t', "xgroup-createconsumer", s.k)
@@ -505,7 +518,7 @@ func (r *reading) serveGroup(c *command.Ctx, a *readAnswer, s *streamEdit, w com
 		if r.claim >= 0 && begins {
 			d.claim(a)
 		}
-		d.fresh(a)
+		d.fresh(a, had)
 	}
 	if made && d.claims == 0 { // what was claimed has made the consumer, too
 		consumerEffect(c, s.k, r.group, r.consumer)
@@ -633,22 +646,23 @@ func (d *streamDelivery) four(a *readAnswer, it *stream.Iter, idle int64, count 
 	a.w.Int(int64(count))
 }
 
-// fresh replies with what the group has not been given.
-func (d *streamDelivery) fresh(a *readAnswer) {
+// fresh replies with what the group has not been given. had is how many entries were replied
+// before this portion.
+func (d *streamDelivery) fresh(a *readAnswer, had int64) {
 	from, ok := d.g.Last.Next()
 	if !ok || d.s.Len() == 0 {
 		return
 	}
 	moved, until := false, int64(math.MaxInt64)
 	if d.r.most > 0 {
-		until = d.n + d.r.most
+		until = had + d.r.most
 	}
 	it := d.s.Seek(from)
 	for !d.r.full(a, d.n) && it.Next() {
 		if d.r.most > 0 && d.last.Less(it.ID) {
 			break
 		}
-		if d.more = d.n == until; d.more {
+		if d.more = d.n >= until; d.more {
 			break
 		}
 		d.begin(a)
