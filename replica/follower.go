@@ -67,13 +67,16 @@ type follower struct {
 	acks   sync.Once
 
 	// Under Leader.mu.
-	state   state
-	since   time.Time // of the request
-	acked   int64
-	synced  int64
-	ackTime time.Time
-	reader  *Reader // also read by its own goroutine
-	removed bool
+	state  state
+	since  time.Time // of the request
+	acked  int64
+	synced int64
+	// loaded: it has acknowledged something, so it has what came before the stream, too;
+	// lasts: it has told likewise what is on its disk.
+	loaded, lasts bool
+	ackTime       time.Time
+	reader        *Reader // also read by its own goroutine
+	removed       bool
 
 	file *os.File // the snapshot on disk, once it is whole; see transfer.finish
 }
@@ -396,10 +399,10 @@ func (f *follower) heard(args [][]byte) {
 		case !ok:
 		case bytes.EqualFold(args[i], ackWord):
 			ack = true
-			f.acked = max(f.acked, n)
+			f.acked, f.loaded = max(f.acked, n), true
 			f.ackTime = time.Now()
 		case bytes.EqualFold(args[i], fackWord):
-			f.synced = max(f.synced, n)
+			f.synced, f.lasts = max(f.synced, n), true
 		}
 	}
 	l.mu.Unlock()

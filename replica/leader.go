@@ -169,12 +169,14 @@ func (l *Leader) EndTurn() { l.Stream.EndTurn() }
 // Offset is the number of the stream's last byte.
 func (l *Leader) Offset() int64 { return l.Stream.Offset() }
 
-// AckedBy is the number of followers that have acknowledged all bytes up to offset.
+// AckedBy is the number of followers that have acknowledged all bytes up to offset. One
+// that has been sent the snapshot, but has not said that it is loaded, is none of them,
+// not even for an offset of 0: what was written before there was a stream is in there.
 func (l *Leader) AckedBy(offset int64) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.followers {
-		if f.state == online && f.acked >= offset {
+		if f.state == online && f.loaded && f.acked >= offset {
 			n++
 		}
 	}
@@ -187,7 +189,7 @@ func (l *Leader) SyncedBy(offset int64) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.followers {
-		if f.state == online && f.synced >= offset {
+		if f.state == online && f.lasts && f.synced >= offset {
 			n++
 		}
 	}

@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	// The module's root: the wiring of all rooms, for the program and for others.
 	".":       {"command", "command/families", "config", "keyspace", "logf", "resp", "memcached", "tyrant", "resp/wire", "transport", "secure", "persist", "replica", "metrics", "console"},
 	"metrics": {"command", "config"},
-	"console": {"command", "transport", "resp/wire"},
+	"console": {"command", "transport", "resp/wire", "acl"},
 	"kvdtest": {"."},
 	// Programs that show how kvd is used inside others.
 	"examples/redcon": {"."},
