@@ -103,7 +103,7 @@ func (f *clientFilter) cond(c *Ctx, word string, i int) (holds func(cl *Client) 
 			return at >= 0 && strings.Trim(cl.Addr[:at], "[]") == strings.Trim(v, "[]")
 		}, 1
 	case "name":
-		return func(cl *Client) bool { return loadString(&cl.name) == v }, 1
+		return func(cl *Client) bool { return cl.Name() == v }, 1
 	case "lib-name":
 		return func(cl *Client) bool { return loadString(&cl.libName) == v }, 1
 	case "lib-ver":

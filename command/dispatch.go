@@ -306,7 +306,7 @@ func (x *Exec) run(ctx *Ctx) {
 		if wt := ctx.C.blocked.Load(); wt != nil {
 			wt.ns = ns
 		}
-	} else if ns >= x.s.slowness.least.Load() {
+	} else if ns >= x.s.slowLeast.Load() {
 		x.s.noteSlow(ctx.C, ctx.Row, ns, func() observe.Kept { return x.s.slowArgs(ctx.Row, ctx.Args) })
 	}
 	if x.requestMost+int64(len(ctx.W.Buf)-at) >= x.s.Logs.Least.Load() {

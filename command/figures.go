@@ -107,10 +107,8 @@ func (s *Server) ExpiryLag() time.Duration { return s.Keyspace.ExpiryLag() }
 // SlowlogFigures are how many entries the slow log has, the number of the last one, and
 // how long its call took.
 func (s *Server) SlowlogFigures() (n int, id int64, took time.Duration) {
-	entries := s.Logs.Slow.Last(-1)
-	if len(entries) == 0 {
-		return 0, 0, 0
+	for _, e := range s.Logs.Slow.Last(1) {
+		id, took = e.ID, time.Duration(e.Value)*time.Microsecond
 	}
-	last := entries[len(entries)-1]
-	return len(entries), last.ID, time.Duration(last.Value) * time.Microsecond
+	return int(s.Logs.Slow.Len()), id, took
 }

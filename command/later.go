@@ -47,7 +47,7 @@ func (c *Ctx) background(f func(w *wire.Writer), start func(work func())) {
 		f(w)
 		ns := clock() - began
 		x.countWait(row, ns, spent+ns)
-		if spent+ns >= s.slowness.least.Load() {
+		if spent+ns >= s.slowLeast.Load() {
 			s.noteSlow(cl, row, spent+ns, func() observe.Kept { return kept })
 		}
 		parts := w.Parts()

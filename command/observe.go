@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync/atomic"
 
 	"kvd/config"
 	"kvd/observe"
@@ -12,10 +11,6 @@ import (
 
 // What the dispatcher notes of commands that it has run (package observe), and what hides
 // secrets from those who look at it and from MONITOR.
-
-// slowness is from how many nanoseconds on a command is worth a look: it may
-// be one for the slow log or for the latency monitor. Every command loads it.
-type slowness struct{ least atomic.Int64 }
 
 // watchSlowness takes the thresholds from the configuration.
 func (s *Server) watchSlowness() {
@@ -29,7 +24,7 @@ func (s *Server) watchSlowness() {
 		}
 		s.Logs.Slow.Least.Store(slow)
 		s.Latency.Least.Store(latency)
-		s.slowness.least.Store(min(slow, latency))
+		s.slowLeast.Store(min(slow, latency))
 		return nil
 	}
 	s.Config.OnChange("slowlog-log-slower-than", set)

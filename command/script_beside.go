@@ -246,7 +246,7 @@ func (x *Exec) goOn(r *scriptRun, kept observe.Kept, spent int64) {
 	x.deliverServed()
 	ns := clock() - began
 	x.countWait(row, ns, spent+ns)
-	if spent+ns >= s.slowness.least.Load() {
+	if spent+ns >= s.slowLeast.Load() {
 		s.noteSlow(cl, row, spent+ns, func() observe.Kept { return kept })
 	}
 	x.enter()

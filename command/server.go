@@ -66,11 +66,13 @@ type Server struct {
 	limit      memoryLimit
 	debug      debugFlags
 
-	// What is noted of commands that have run; slowness is when that is worth a look.
-	Logs     observe.Logs
-	HotKeys  observe.HotKeys
-	Latency  observe.Latency
-	slowness slowness
+	// What is noted of commands that have run.
+	Logs    observe.Logs
+	HotKeys observe.HotKeys
+	Latency observe.Latency
+	// slowLeast is from how many nanoseconds on a command is worth a look: it may be
+	// one for the slow log or for the latency monitor. Every command loads it.
+	slowLeast atomic.Int64
 
 	monitors monitors
 	scripts  scripts

@@ -98,7 +98,7 @@ func (x *Exec) countServed(wt *waiter, ns int64, reply int) {
 	all := wt.ns + ns
 	x.countWait(wt.row, ns, all)
 	x.s.NoteLatency("command-unblocking", ns)
-	if all >= x.s.slowness.least.Load() {
+	if all >= x.s.slowLeast.Load() {
 		x.s.noteSlow(wt.c, wt.row, all, func() observe.Kept { return x.s.slowArgs(wt.row, wt.args) })
 	}
 	x.s.noteLargeReply(wt.c, wt.row, int64(reply), func() observe.Kept { return x.s.slowArgs(wt.row, wt.args) })

@@ -399,7 +399,7 @@ func (c *Console) do(k *call, args ...string) wire.Reply {
 		words[i] = []byte(a)
 	}
 	k.w.Buf = k.w.Buf[:0]
-	ctx, cancel := context.WithTimeout(k.r.Context(), commandTime)
+	ctx, cancel := contextFor(k)
 	defer cancel()
 	if err := k.l.Call(ctx, words, &k.w, nil); err != nil {
 		return wire.Failed(err)

@@ -66,6 +66,23 @@ func (k *call) page() (p page, err error) {
 	return p, nil
 }
 
+// open is page, and chooses the database that it is of.
+func (c *Console) open(k *call) (page, error) {
+	p, err := k.page()
+	if err == nil {
+		err = c.in(k, p.DB)
+	}
+	return p, err
+}
+
+// nameOf is what the page shows of a key's name, and whether it can ask for the key by it.
+func nameOf(name []byte) (shown text, open bool) {
+	if len(name) <= maxName {
+		return text{Bytes: name}, true
+	}
+	return textOf(name), false
+}
+
 // elements are the parts of an array that is read before the next command.
 func elements(r wire.Reply) (out [][]byte, err error) {
 	var bad error
@@ -119,11 +136,8 @@ type keyShown struct {
 
 // keys is a page of the database's keys.
 func (c *Console) keys(k *call) (any, error) {
-	p, err := k.page()
+	p, err := c.open(k)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.in(k, p.DB); err != nil {
 		return nil, err
 	}
 	var out struct {
@@ -152,10 +166,8 @@ func (c *Console) keys(k *call) (any, error) {
 			if !k.l.Client.MaySee(name) {
 				continue
 			}
-			shown := keyShown{Key: textOf(name), Open: len(name) <= maxName, Type: p.Type}
-			if shown.Open {
-				shown.Key = text{Bytes: name}
-			}
+			shown := keyShown{Type: p.Type}
+			shown.Key, shown.Open = nameOf(name)
 			if p.Type == "" {
 				shown.Type, err = c.do(k, "TYPE", string(name)).Text()
 			}
@@ -192,11 +204,8 @@ type valueShown struct {
 
 // value is a page of a key's value.
 func (c *Console) value(k *call) (any, error) {
-	p, err := k.page()
+	p, err := c.open(k)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.in(k, p.DB); err != nil {
 		return nil, err
 	}
 	key := string(p.Key)
@@ -373,11 +382,8 @@ const weighedKept = 20
 // weigh adds up what some of the database's keys take, by type, and names the biggest
 // ones. Keys come in the order of their hashes, so the first ones stand for all.
 func (c *Console) weigh(k *call) (any, error) {
-	p, err := k.page()
+	p, err := c.open(k)
 	if err != nil {
-		return nil, err
-	}
-	if err := c.in(k, p.DB); err != nil {
 		return nil, err
 	}
 	var out struct {
@@ -410,10 +416,8 @@ func (c *Console) weigh(k *call) (any, error) {
 			t := out.Types[kind]
 			out.Types[kind] = [2]int64{t[0] + 1, t[1] + n}
 			out.Keys++
-			big := weighed{textOf(name), len(name) <= maxName, kind, n}
-			if big.Open {
-				big.Key = text{Bytes: name}
-			}
+			big := weighed{Type: kind, Bytes: n}
+			big.Key, big.Open = nameOf(name)
 			at, _ := slices.BinarySearchFunc(out.Big, n, func(w weighed, n int64) int { return int(min(max(n-w.Bytes, -1), 1)) })
 			if at < weighedKept {
 				out.Big = slices.Insert(out.Big, at, big)

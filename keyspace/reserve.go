@@ -71,23 +71,16 @@ func (r *Reservation) LockAll(h *Held) {
 func (r *Reservation) LockLong(h *Held) {
 	*h = r.held
 	for st := range r.ks.each(h) {
-		st.busyAt.Store(st.lockedFigures()) // until the lock is there
+		// Of a reserved stripe they stay so until its user changes it.
+		st.lock()
+		st.busyAt.Store(st.figures())
+		st.unlock()
 		st.busy.Store(true)
 		for st.coming.Load() > 0 {
 			time.Sleep(10 * time.Microsecond)
 		}
 	}
 	r.ks.lock(h)
-	for st := range r.ks.each(h) {
-		st.busyAt.Store(st.figures())
-	}
-}
-
-// lockedFigures are the figures, for who does not have the lock.
-func (st *stripe) lockedFigures() *figures {
-	st.lock()
-	defer st.unlock()
-	return st.figures()
 }
 
 // End ends the reservation: its stripes are locked, and noted in h.

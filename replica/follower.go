@@ -67,18 +67,26 @@ type follower struct {
 	acks   sync.Once
 
 	// Under Leader.mu.
-	state  state
-	since  time.Time // of the request
-	acked  int64
-	synced int64
-	// loaded: it has acknowledged something, so it has what came before the stream, too;
-	// lasts: it has told likewise what is on its disk.
-	loaded, lasts bool
-	ackTime       time.Time
-	reader        *Reader // also read by its own goroutine
-	removed       bool
+	state   state
+	since   time.Time // of the request
+	acked   int64
+	synced  int64 // -1: it has not told what is on its disk
+	ackTime time.Time
+	reader  *Reader // also read by its own goroutine
+	removed bool
 
 	file *os.File // the snapshot on disk, once it is whole; see transfer.finish
+}
+
+// answered tells whether it has acknowledged something, so that it has what came before the
+// stream, too.
+func (f *follower) answered() bool {
+	select {
+	case <-f.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 // host is the address that INFO and ROLE show.
@@ -121,7 +129,7 @@ func (f *follower) isGone() bool {
 // Serve makes a connection a follower's, and returns when it has ended. rest is
 // what it has sent after its request.
 func (l *Leader) Serve(p Peer, nc net.Conn, rest []byte) {
-	f := &follower{Peer: p, l: l, nc: nc, begin: make(chan *transfer, 1), headed: make(chan struct{}), ready: make(chan struct{}), gone: make(chan struct{}), since: time.Now()}
+	f := &follower{Peer: p, l: l, nc: nc, begin: make(chan *transfer, 1), headed: make(chan struct{}), ready: make(chan struct{}), gone: make(chan struct{}), since: time.Now(), synced: -1}
 	defer func() {
 		f.close()
 		l.remove(f)
@@ -399,10 +407,10 @@ func (f *follower) heard(args [][]byte) {
 		case !ok:
 		case bytes.EqualFold(args[i], ackWord):
 			ack = true
-			f.acked, f.loaded = max(f.acked, n), true
+			f.acked = max(f.acked, n)
 			f.ackTime = time.Now()
 		case bytes.EqualFold(args[i], fackWord):
-			f.synced, f.lasts = max(f.synced, n), true
+			f.synced = max(f.synced, n)
 		}
 	}
 	l.mu.Unlock()

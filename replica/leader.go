@@ -176,7 +176,7 @@ func (l *Leader) AckedBy(offset int64) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.followers {
-		if f.state == online && f.loaded && f.acked >= offset {
+		if f.state == online && f.answered() && f.acked >= offset {
 			n++
 		}
 	}
@@ -189,7 +189,7 @@ func (l *Leader) SyncedBy(offset int64) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.followers {
-		if f.state == online && f.lasts && f.synced >= offset {
+		if f.state == online && f.synced >= offset {
 			n++
 		}
 	}

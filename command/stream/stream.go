@@ -776,21 +776,16 @@ func (r *streamRange) write(w *wire.Writer, s *stream.Stream) {
 }
 
 func cmdXDel(c *command.Ctx) {
-	told := false
-	a := idsAtATime{first: 2, open: editOrZero, read: func(c *command.Ctx) ([]stream.ID, bool) { return streamIDs(c, 2, len(c.Args)) },
-		step: func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
-			for _, id := range p.ids {
-				if s.Delete(id) {
-					p.n++
-				}
+	a := idsAtATime{first: 2, open: editOrZero, read: func(c *command.Ctx) ([]stream.ID, bool) { return streamIDs(c, 2, len(c.Args)) }}
+	a.step = func(c *command.Ctx, s *streamEdit, p *idsPart) bool {
+		for _, id := range p.ids {
+			if s.Delete(id) {
+				p.n++
 			}
-			closeStream(c, s, p.n > 0)
-			if p.n > 0 && !told {
-				told = true
-				c.Notify('t', "xdel", s.k)
-			}
-			return true
-		}}
+		}
+		a.close(c, s, p.n > 0)
+		return true
+	}
 	a.run(c)
 }
 
@@ -817,6 +812,16 @@ type idsAtATime struct {
 	step func(c *command.Ctx, s *streamEdit, p *idsPart) bool
 	// rest replies to IDs that nothing is done to any more; nil: with nothing.
 	rest func(w *wire.Writer, n int)
+	told bool // that entries were deleted: once, whatever the parts
+}
+
+// close closes the stream after a part, which has deleted entries or has not.
+func (a *idsAtATime) close(c *command.Ctx, s *streamEdit, deleted bool) {
+	closeStream(c, s, deleted)
+	if deleted && !a.told {
+		a.told = true
+		c.Notify('t', "xdel", s.k)
+	}
 }
 
 // idsPart is a part of an idsAtATime.
@@ -1008,7 +1013,6 @@ const (
 
 func cmdXDelEx(c *command.Ctx) {
 	var b idBlock
-	told := false
 	a := idsAtATime{counted: true, array: true, early: true, rest: allMissing}
 	a.read = func(c *command.Ctx) ([]stream.ID, bool) {
 		ok := b.parse(c, 2, nil)
@@ -1039,11 +1043,7 @@ func cmdXDelEx(c *command.Ctx) {
 			p.w.Int(answer)
 		}
 		p.answers = len(p.ids)
-		closeStream(c, s, p.n > 0)
-		if p.n > 0 && !told {
-			told = true
-			c.Notify('t', "xdel", s.k)
-		}
+		a.close(c, s, p.n > 0)
 		return true
 	}
 	a.run(c)

@@ -117,7 +117,6 @@ func cmdXAck(c *command.Ctx) {
 
 func cmdXAckDel(c *command.Ctx) {
 	var b idBlock
-	told := false
 	a := idsAtATime{counted: true, array: true, early: true, rest: allMissing}
 	a.read = func(c *command.Ctx) ([]stream.ID, bool) {
 		ok := b.parse(c, 3, nil)
@@ -155,11 +154,7 @@ func cmdXAckDel(c *command.Ctx) {
 			p.w.Int(answer)
 		}
 		p.answers = len(p.ids)
-		closeStream(c, s, deleted)
-		if deleted && !told {
-			told = true
-			c.Notify('t', "xdel", s.k)
-		}
+		a.close(c, s, deleted)
 		return true
 	}
 	a.run(c)

@@ -390,11 +390,7 @@ func (a *readAnswer) entry(it *stream.Iter) {
 // serve replies with what is wanted of a stream, if there is anything.
 func (r *reading) serve(c *command.Ctx, a *readAnswer, k *keyspace.Key, e *keyspace.Entry, w command.ReadFrom) {
 	if r.groups {
-		at := portion{id: w.ID}
-		r.serveSome(c, a, k, e, w, &at)
-		if at.open {
-			a.w.SetArray(at.mark, int(at.n))
-		}
+		r.serveSome(c, a, k, e, w, &portion{id: w.ID})
 		return
 	}
 	r.serveStream(a, k, e.Object().(*stream.Stream), w)
