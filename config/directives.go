@@ -303,7 +303,7 @@ var directives = []Directive{
 
 	// Other protocols on the same keys.
 	integer("memcached-port", "0", 0, 65535, 0, Acts, groupFronts, "TCP port for clients of memcached; 0 listens on none."),
-	text("memcached-unixsocket", "", Immutable|EmptyIsUnset, Acts, groupFronts, "Path of a Unix socket for clients of memcached (memcached's -s); unixsocketperm and unixsocketgroup hold for it."),
+	text("memcached-unixsocket", "", Immutable|ByName|EmptyIsUnset, Acts, groupFronts, "Path of a Unix socket for clients of memcached (memcached's -s); unixsocketperm and unixsocketgroup hold for it."),
 	integer("memcached-db", "0", 0, maxInt, 0, Acts, groupFronts, "Database that clients of memcached work in; those that are connected stay in theirs."),
 	memory("memcached-item-size-max", "1mb", 1<<10, maxLong, 0, Acts, groupFronts, "Longest item that clients of memcached may store, key and memcached's overhead included."),
 	yesno("memcached-flush-all", "yes", 0, Acts, groupFronts, "Let clients of memcached empty their database (memcached's -F: no)."),
