@@ -297,9 +297,10 @@ type loader struct {
 	// rest is what it is told of the key.
 	each  func(*SnapshotKey) error
 	given SnapshotKey
-	names rdb.Reader
-	idle  int64
-	freq  int
+	// names and values read what each looks at.
+	names, values rdb.Reader
+	idle          int64
+	freq          int
 }
 
 // read reads the whole file; at is where the error is.

@@ -23,6 +23,18 @@ type SnapshotKey struct {
 
 	typ  byte
 	body []byte
+	read *rdb.Reader // for the body
+}
+
+// PlainString is the value of a string as it is, valid as long as Name; false for any other
+// type, and for one that cannot be read, of which AppendPayload makes what a server judges.
+func (k *SnapshotKey) PlainString() ([]byte, bool) {
+	if k.typ != rdb.TypeString {
+		return nil, false
+	}
+	k.read.Reset(k.body)
+	value := k.read.String()
+	return value, k.read.Err() == nil
 }
 
 // AppendPayload appends the value as RESTORE takes it. The error says that it cannot be
@@ -105,7 +117,7 @@ func (l *loader) give(typ byte) error {
 		}
 		return err
 	}
-	l.given = SnapshotKey{DB: l.db, Deadline: l.deadline, Idle: l.idle, Freq: l.freq, typ: typ, body: raw[name:]}
+	l.given = SnapshotKey{DB: l.db, Deadline: l.deadline, Idle: l.idle, Freq: l.freq, typ: typ, body: raw[name:], read: &l.values}
 	l.names.Reset(raw[:name])
 	l.given.Name = l.names.String()
 	if err := l.names.Err(); err != nil {

@@ -45,11 +45,23 @@ func Backup(o BackupOptions) (*persist.FileReport, error) {
 	}
 	path := filepath.Join(o.Dir, "dump.rdb")
 	temp := path + ".part"
-	if err := link.receiveSnapshot(temp, func(done, total int64) {
+	body, total, err := link.snapshotBody()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = receiveSnapshot(body, &spool{File: f}, func(done int64) {
 		if o.Progress != nil {
 			o.Progress(Progress{Stage: "snapshot", Done: done, Total: total})
 		}
-	}); err != nil {
+	})
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
 		return nil, err
 	}
 	// What is not whole does not get the name.

@@ -42,8 +42,8 @@ type commandWriter struct {
 	first  int   // the database that the run begins in
 
 	buf   []byte // the run
-	names []string
-	multi bool // the source is in the middle of a transaction
+	ends  []int  // of its commands
+	multi bool   // the source is in the middle of a transaction
 
 	applied int64
 }
@@ -107,7 +107,7 @@ func (w *commandWriter) add(args [][]byte, at int64) error {
 	default:
 		w.put(args)
 	}
-	if !w.multi && (len(w.names) >= unitCommands || len(w.buf) >= batchBytes) {
+	if !w.multi && (len(w.ends) >= unitCommands || len(w.buf) >= batchBytes) {
 		return w.commit()
 	}
 	return nil
@@ -138,47 +138,64 @@ func withoutLimit(args [][]byte) [][]byte {
 // own puts a command of this client's into the run.
 func (w *commandWriter) own(args ...string) {
 	w.buf = wire.AppendCommand(w.buf, args...)
-	w.names = append(w.names, args[0])
+	w.ends = append(w.ends, len(w.buf))
 }
 
 // drop forgets the run.
 func (w *commandWriter) drop() {
-	w.buf, w.names, w.multi, w.at.db = w.buf[:0], w.names[:0], false, w.first
+	w.buf, w.ends, w.multi, w.at.db = w.buf[:0], w.ends[:0], false, w.first
 }
 
 func (w *commandWriter) put(args [][]byte) {
 	w.buf = wire.AppendCommand(w.buf, args...)
-	name := string(args[0])
-	if len(args) > 1 {
-		name = fmt.Sprintf("%s %.80q", name, args[1])
+	w.ends = append(w.ends, len(w.buf))
+}
+
+// named is how a command is told of: with its first argument.
+func named(command []byte) string {
+	var scan wire.Scanner
+	lim := wire.Limits{MaxBulk: 1 << 40, Authenticated: true}
+	if _, status, _ := scan.Scan(command, &lim); status != wire.Complete || len(scan.Args) == 0 {
+		return fmt.Sprintf("%.80q", command)
 	}
-	w.names = append(w.names, name)
+	if len(scan.Args) == 1 {
+		return string(scan.Args[0])
+	}
+	return fmt.Sprintf("%s %.80q", scan.Args[0], scan.Args[1])
+}
+
+// commandOf is one of the commands of a run, which end where ends says.
+func commandOf(run []byte, ends []int, i int) []byte {
+	if i == 0 {
+		return run[:ends[0]]
+	}
+	return run[ends[i-1]:ends[i]]
 }
 
 // commit applies the run.
 func (w *commandWriter) commit() error {
-	if len(w.names) == 0 {
+	if len(w.ends) == 0 {
 		return nil
 	}
-	refused, err := w.run(w.buf, w.names)
+	refused, err := w.run(w.buf, w.ends)
 	if err == nil && len(refused) > 0 {
 		err = w.without(refused)
 	}
 	if err != nil {
 		return err
 	}
-	w.applied += int64(len(w.names))
-	w.first, w.buf, w.names, w.db = w.at.db, w.buf[:0], w.names[:0], 0
+	w.applied += int64(len(w.ends))
+	w.first, w.buf, w.ends, w.db = w.at.db, w.buf[:0], w.ends[:0], 0
 	if cap(w.buf) > 4*batchBytes {
 		w.buf = nil
 	}
 	return w.failed.fatal()
 }
 
-// run sends commands with their names as one transaction, and counts those that fail in it.
-// refused are those that the server does not even take, by their number; nothing of the
+// run sends commands, which end where ends says, as one transaction, and counts those that
+// fail in it. refused are those that the server does not even take, by their number; nothing of the
 // transaction has happened then.
-func (w *commandWriter) run(commands []byte, names []string) (refused map[int]error, err error) {
+func (w *commandWriter) run(commands []byte, ends []int) (refused map[int]error, err error) {
 	head := append([]byte(wire.Multi), wire.AppendSelect(nil, w.first)...)
 	tail := wire.AppendSelect(nil, 0)
 	tail = wire.AppendCommand(tail, "SET", w.mark, w.at.String())
@@ -192,7 +209,7 @@ func (w *commandWriter) run(commands []byte, names []string) (refused map[int]er
 		return nil, err
 	}
 	refused = map[int]error{}
-	for i := range len(names) + 4 {
+	for i := range len(ends) + 4 {
 		r, err := w.receive()
 		if err != nil {
 			return nil, err
@@ -212,8 +229,8 @@ func (w *commandWriter) run(commands []byte, names []string) (refused map[int]er
 		return nil, fmt.Errorf("the target refuses a run of commands: %w", err)
 	}
 	for i := range r.elems {
-		if err := r.elems[i].err(); err != nil && i > 0 && i <= len(names) {
-			w.failed.note(names[i-1], err)
+		if err := r.elems[i].err(); err != nil && i > 0 && i <= len(ends) {
+			w.failed.note(named(commandOf(commands, ends, i-1)), err)
 		}
 	}
 	return refused, nil
@@ -222,24 +239,18 @@ func (w *commandWriter) run(commands []byte, names []string) (refused map[int]er
 // without applies the run without those commands that the server refuses to take into a
 // transaction: it refuses all of it because of one.
 func (w *commandWriter) without(refused map[int]error) error {
-	var scan wire.Scanner
-	lim := wire.Limits{MaxBulk: 1 << 40, Authenticated: true}
 	var commands []byte
-	var names []string
-	for i, rest := 0, w.buf; len(rest) > 0; i++ {
-		n, status, err := scan.Scan(rest, &lim)
-		if status != wire.Complete || err != nil {
-			return errors.New("a run of commands cannot be read again")
-		}
+	var ends []int
+	for i := range w.ends {
+		c := commandOf(w.buf, w.ends, i)
 		if err := refused[i]; err != nil {
-			w.failed.note(w.names[i], err)
-		} else {
-			commands = append(commands, rest[:n]...)
-			names = append(names, w.names[i])
+			w.failed.note(named(c), err)
+			continue
 		}
-		rest = rest[n:]
+		commands = append(commands, c...)
+		ends = append(ends, len(commands))
 	}
-	again, err := w.run(commands, names)
+	again, err := w.run(commands, ends)
 	for _, err := range again {
 		return fmt.Errorf("the target refuses a run of commands: %w", err)
 	}

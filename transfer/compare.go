@@ -11,6 +11,8 @@ import (
 
 	"kvd"
 	"kvd/persist"
+	"kvd/persist/rdb"
+	"kvd/resp/wire"
 )
 
 // CompareOptions say what Compare does.
@@ -226,6 +228,24 @@ func (c *comparer) unknown(db int, keys [][]byte) (out [][]byte, err error) {
 	if err := a.use(db); err != nil {
 		return nil, err
 	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	// Mostly it has all.
+	ask := append([][]byte{[]byte("EXISTS")}, keys...)
+	if _, err := a.bw.Write(wire.AppendCommand(nil, ask...)); err != nil {
+		return nil, err
+	}
+	if err := a.flush(); err != nil {
+		return nil, err
+	}
+	r, err := a.receive()
+	if err == nil {
+		err = r.err()
+	}
+	if err != nil || r.n == int64(len(keys)) {
+		return nil, err
+	}
 	for _, k := range keys {
 		if err := a.send("EXISTS", string(k)); err != nil {
 			return nil, err
@@ -275,13 +295,20 @@ func (c *comparer) keys(db int, keys [][]byte) (suspects []suspect, err error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
+	var b []value
+	ask := make(chan error, 1)
+	go func() { // both sides at a time
+		var err error
+		b, err = c.b.keys.values(db, keys)
+		ask <- err
+	}()
 	a, err := c.a.keys.values(db, keys)
+	berr := <-ask
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.A, err)
 	}
-	b, err := c.b.keys.values(db, keys)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.B, err)
+	if berr != nil {
+		return nil, fmt.Errorf("%s: %w", c.B, berr)
 	}
 	allowed := int64(0)
 	if !c.a.keys.millis || !c.b.keys.millis {
@@ -385,7 +412,7 @@ func (j *judge) take(key string, payload []byte) error {
 
 // differ tells how two values differ; "": they do not.
 func (j *judge) differ(a, b []byte) (what string, err error) {
-	if bytes.Equal(a, b) {
+	if samePayload(a, b) {
 		return "", nil
 	}
 	if err := j.take("a", a); err != nil {
@@ -446,6 +473,28 @@ func flatten(dst []byte, r *reply, without map[string]bool) []byte {
 		dst = flatten(dst, &r.elems[i], without)
 	}
 	return dst
+}
+
+// payloadEnd is how long the version and the checksum at the end of a payload are.
+const payloadEnd = 2 + 8
+
+// samePayload tells whether two payloads are the same value at first sight: the same bytes,
+// but for the version of the format, or the same string in another coding. Others may
+// still be.
+func samePayload(a, b []byte) bool {
+	if len(a) < payloadEnd || len(b) < payloadEnd {
+		return bytes.Equal(a, b)
+	}
+	a, b = a[:len(a)-payloadEnd], b[:len(b)-payloadEnd]
+	if bytes.Equal(a, b) {
+		return true
+	}
+	if len(a) == 0 || len(b) == 0 || a[0] != rdb.TypeString || b[0] != rdb.TypeString {
+		return false
+	}
+	ra, rb := rdb.NewBytes(a[1:]), rdb.NewBytes(b[1:])
+	same := bytes.Equal(ra.String(), rb.String())
+	return same && ra.Err() == nil && rb.Err() == nil
 }
 
 // typeOf is the type of a value, in TYPE's words.

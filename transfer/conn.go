@@ -196,6 +196,8 @@ func (c *conn) receive() (reply, error) {
 	return c.value(0)
 }
 
+var textOK, textQueued = []byte("OK"), []byte("QUEUED")
+
 var errReply = errors.New("the server's reply is not understood")
 
 func (c *conn) value(depth int) (r reply, err error) {
@@ -208,7 +210,14 @@ func (c *conn) value(depth int) (r reply, err error) {
 	}
 	r.kind, line = line[0], line[1:len(line)-2]
 	if r.kind == '+' || r.kind == '-' {
-		r.str = append([]byte(nil), line...)
+		switch string(line) { // what comes for every key and command is not copied each time
+		case "OK":
+			r.str = textOK
+		case "QUEUED":
+			r.str = textQueued
+		default:
+			r.str = append([]byte(nil), line...)
+		}
 		return r, nil
 	}
 	n, ok := wire.ParseInt(line)
@@ -232,6 +241,9 @@ func (c *conn) value(depth int) (r reply, err error) {
 		return r, err
 	case '*':
 		r.null = n < 0
+		if n > 0 {
+			r.elems = make([]reply, 0, min(n, unitCommands+4))
+		}
 		for ; n > 0; n-- {
 			e, err := c.value(depth + 1)
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +16,10 @@ const (
 	aliveEvery = time.Second
 	// silence is how long such a server may send nothing: it sends a PING every 10 seconds.
 	silence = time.Minute
-	// syncEvery is how much of a file is written between two syncs, in bytes.
-	syncEvery = 32 << 20
 )
+
+// syncEvery is how much of a file is written between two syncs, in bytes. Tests have less.
+var syncEvery int64 = 32 << 20
 
 // sourceLink is a server that this client follows.
 type sourceLink struct {
@@ -87,40 +87,44 @@ func (p patientReader) Read(b []byte) (int, error) {
 	return p.Conn.Read(b)
 }
 
-// receiveSnapshot brings the snapshot into a file, synced.
-func (l *sourceLink) receiveSnapshot(path string, told func(done, total int64)) error {
+// snapshotBody begins the snapshot, and returns how long it is; 0: that is not known yet.
+func (l *sourceLink) snapshotBody() (body io.Reader, total int64, err error) {
 	head, err := l.line()
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	body, total, err := replica.SnapshotBody(l.br, head)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
+	return replica.SnapshotBody(l.br, head)
+}
+
+// receiveSnapshot brings a snapshot into a file, which readers may follow: of what they
+// see nothing is lost with the machine. It ends the file with io.EOF if all is there. told,
+// if not nil, is called with how much there is.
+func receiveSnapshot(body io.Reader, s *spool, told func(done int64)) error {
 	buf := make([]byte, connBuffer)
-	done, synced := int64(0), int64(0)
+	done, unsynced := int64(0), int64(0)
+	var err error
 	for err == nil {
 		var n int
 		n, err = body.Read(buf)
-		if _, werr := f.Write(buf[:n]); werr != nil {
+		if _, werr := s.Write(buf[:n]); werr != nil {
 			err = werr
 			break
 		}
-		done += int64(n)
-		told(done, total)
-		if err == nil && done-synced >= syncEvery {
-			synced, err = done, f.Sync()
+		if done += int64(n); told != nil {
+			told(done)
+		}
+		if unsynced += int64(n); err == io.EOF || err == nil && unsynced >= syncEvery {
+			if serr := s.Sync(); serr != nil {
+				err = serr
+				break
+			}
+			s.grow(unsynced)
+			unsynced = 0
 		}
 	}
+	s.end(err)
 	if err == io.EOF {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
+		return nil
 	}
 	return err
 }

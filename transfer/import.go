@@ -67,7 +67,8 @@ type state struct {
 	// Of a server that is followed: its history, and the place of the snapshot in it.
 	History  string
 	Offset   int64
-	Received bool  // the snapshot is whole
+	Begun    bool  // the target may have keys of a snapshot
+	Received bool  // which is whole
 	Keys     int64 // of the snapshot that the target has
 	Loaded   bool  // it has all of them
 	Mode     bool  // this import has turned the target's import-mode on
@@ -389,6 +390,9 @@ func (m *importer) snapshot(r io.Reader, name string, at func(int64)) (end int64
 			}
 		}
 		m.report.Keys++
+		if value, ok := plain(k); ok {
+			return w.set(k, value)
+		}
 		if payload, err = k.AppendPayload(payload[:0]); err != nil {
 			m.failed.note(fmt.Sprintf("database %d, key %.80q", k.DB, k.Name), replyError(err.Error()))
 			return nil
@@ -434,7 +438,8 @@ func (c *countingReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// spool is the stream of a server on its way through a file. One goroutine writes.
+// spool is the snapshot or the stream of a server on its way through a file. One
+// goroutine writes, and one reads.
 type spool struct {
 	*os.File
 	mu   lockrank.Mutex[lockrank.TransferSpool] // protects size and err
@@ -445,11 +450,16 @@ type spool struct {
 
 func (s *spool) put(b []byte) error {
 	_, err := s.Write(b)
+	s.grow(int64(len(b)))
+	return err
+}
+
+// grow lets readers see n bytes more.
+func (s *spool) grow(n int64) {
 	s.mu.Lock()
-	s.size += int64(len(b))
+	s.size += n
 	s.mu.Unlock()
 	s.wake()
-	return err
 }
 
 func (s *spool) end(err error) {
@@ -488,21 +498,7 @@ func (m *importer) live() error {
 		return err
 	}
 	s := &spool{File: stream, size: st.Size(), more: make(chan struct{}, 1)}
-	path := filepath.Join(m.Work, snapshotName)
-	link, err := m.connect(source, s, path)
-	if err != nil {
-		return err
-	}
-	ended := make(chan struct{})
-	defer func() { // whoever receives is not left behind with a closed file
-		link.Close()
-		<-ended
-	}()
-	go func() {
-		defer close(ended)
-		s.end(link.receiveStream(s))
-	}()
-	f, err := os.Open(path)
+	f, err := os.OpenFile(filepath.Join(m.Work, snapshotName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
@@ -511,12 +507,63 @@ func (m *importer) live() error {
 	if err != nil {
 		return err
 	}
-	_, err = m.snapshot(f, path, func(at int64) {
-		size, _ := s.state()
-		m.show(Progress{Stage: "keys", Done: at, Total: fst.Size(), Behind: size})
-	})
+	snapshot := &spool{File: f, size: fst.Size(), err: io.EOF, more: make(chan struct{}, 1)}
+	if m.Begun && !m.Received {
+		if err := m.undo(snapshot); err != nil {
+			return err
+		}
+	}
+	link, body, total, err := m.connect(source, s, snapshot)
 	if err != nil {
 		return err
+	}
+	ended, received := make(chan struct{}), make(chan struct{})
+	defer func() { // whoever receives is not left behind with a closed file
+		link.Close()
+		<-ended
+	}()
+	go func() {
+		defer close(ended)
+		if body != nil {
+			if err := receiveSnapshot(body, snapshot, nil); err != nil {
+				s.end(err)
+				return
+			}
+			close(received)
+		}
+		s.end(link.receiveStream(s))
+	}()
+	// Keys are brought into the target while others come.
+	r := &spoolReader{s: snapshot, wait: func(at int64) error {
+		m.show(Progress{Stage: "keys", Done: at, Total: total})
+		if m.stopped() {
+			return errStopped
+		}
+		return nil
+	}}
+	_, err = m.snapshot(r, f.Name(), func(at int64) {
+		if !m.Received {
+			select {
+			case <-received:
+				m.Received, total = true, snapshot.whole()
+			default:
+			}
+		}
+		size, _ := s.state()
+		m.show(Progress{Stage: "keys", Done: at, Total: total, Behind: size})
+	})
+	switch {
+	case r.err != nil:
+		return r.err
+	case err != nil:
+		return err
+	}
+	if !m.Received {
+		<-received
+		m.Received = true
+		if err := m.save(); err != nil {
+			return err
+		}
 	}
 	w, err := newCommandWriter(m.target, m.mark(), &m.failed)
 	if err != nil {
@@ -526,48 +573,123 @@ func (m *importer) live() error {
 	return m.stream(w, s, source)
 }
 
-// connect has the source send what is missing: the snapshot, which is received into the
-// file, or only what follows what is there.
-func (m *importer) connect(source *Address, s *spool, path string) (*sourceLink, error) {
+// spoolReader reads a file that may still be growing, and waits for more.
+type spoolReader struct {
+	s    *spool
+	at   int64
+	wait func(at int64) error // called now and then meanwhile; an error ends that
+	err  error                // why there is no more, besides that it is the end
+}
+
+func (r *spoolReader) Read(b []byte) (int, error) {
+	for {
+		size, end := r.s.state()
+		if left := size - r.at; left > 0 {
+			n, err := r.s.ReadAt(b[:min(int64(len(b)), left)], r.at)
+			r.at += int64(n)
+			return n, err
+		}
+		if end == nil {
+			select {
+			case <-r.s.more:
+			case <-time.After(showEvery):
+			}
+			end = r.wait(r.at)
+		}
+		if end != nil {
+			if end != io.EOF {
+				r.err = end
+			}
+			return 0, end
+		}
+	}
+}
+
+// whole is how much there is in all.
+func (s *spool) whole() int64 {
+	size, _ := s.state()
+	return size
+}
+
+// undo removes the keys that an interrupted import has brought into the target of a
+// snapshot that was not whole: the next one may be without them.
+func (m *importer) undo(snapshot *spool) error {
+	m.Log("Removing what the target has of a snapshot that was not whole")
+	w, err := newKeyWriter(m.target, m.Lanes, &m.failed)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	var own error
+	// The error is that it ends in the middle.
+	_, _ = persist.ReadSnapshot(io.NewSectionReader(snapshot, 0, snapshot.whole()), snapshot.Name(), func(k *persist.SnapshotKey) error {
+		own = w.command(k, append(w.args[:0], wordDel, k.Name))
+		return own
+	})
+	if own == nil {
+		own = w.drain()
+	}
+	if own != nil {
+		return own
+	}
+	m.Begun, m.Keys = false, 0
+	return m.save()
+}
+
+// connect has the source send what is missing: the snapshot, whose body of total bytes (0:
+// nobody knows) is to be received, or only what follows what is there (body is nil then).
+func (m *importer) connect(source *Address, s, snapshot *spool) (link *sourceLink, body io.Reader, total int64, err error) {
 	size, _ := s.state()
 	history, offset := "?", int64(-1)
 	if m.Received {
 		history, offset = m.History, m.Offset+size+1
 	}
-	link, err := follow(source, history, offset)
-	if err != nil {
-		return nil, err
+	if link, err = follow(source, history, offset); err != nil {
+		return nil, nil, 0, err
 	}
 	if link.history == "" {
-		return link, nil
+		return link, nil, snapshot.whole(), nil
 	}
-	if m.Received {
-		link.Close()
-		return nil, fmt.Errorf("%s has forgotten what came after the place where this import was. Empty the target, remove %s and begin again", source, m.Work)
-	}
-	if size > 0 { // of a connection that was lost before the snapshot was whole
-		if err := s.Truncate(0); err != nil {
-			return nil, err
+	defer func() {
+		if err != nil {
+			link.Close()
 		}
-		s.size = 0
+	}()
+	if m.Received {
+		return nil, nil, 0, fmt.Errorf("%s has forgotten what came after the place where this import was. Empty the target, remove %s and begin again", source, m.Work)
 	}
 	m.Log("Receiving a snapshot of %s", source)
-	err = link.receiveSnapshot(path, func(done, total int64) { m.show(Progress{Stage: "snapshot", Done: done, Total: total}) })
-	if err == nil {
-		m.History, m.Offset, m.Received = link.history, link.offset, true
-		err = m.save()
+	if body, total, err = link.snapshotBody(); err != nil {
+		return nil, nil, 0, err
 	}
-	if err != nil {
-		link.Close()
-		return nil, err
+	for _, f := range []*spool{s, snapshot} { // what is of a connection that was lost
+		if err = f.Truncate(0); err != nil {
+			return nil, nil, 0, err
+		}
+		if _, err = f.Seek(0, io.SeekStart); err != nil {
+			return nil, nil, 0, err
+		}
+		f.size, f.err = 0, nil
 	}
-	return link, nil
+	m.History, m.Offset, m.Begun, m.Keys = link.history, link.offset, true, 0
+	if err = m.save(); err != nil {
+		return nil, nil, 0, err
+	}
+	return link, body, total, nil
 }
 
 // stream applies what changes at the source until it is the end.
 func (m *importer) stream(w *commandWriter, s *spool, source *Address) error {
 	r := &commandReader{r: s, offset: w.at.offset}
 	goal := int64(-1) // offset in the stream at which it ends
+	if !m.Follow {
+		// Where the source is now, and not where it is once the import has come up with it,
+		// which could be never.
+		var err error
+		if goal, err = m.goal(source); err != nil {
+			return err
+		}
+	}
 	for {
 		args, err := r.next()
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTorn) {
@@ -580,7 +702,9 @@ func (m *importer) stream(w *commandWriter, s *spool, source *Address) error {
 			if err := w.add(args, r.offset); err != nil {
 				return err
 			}
-			continue
+			if goal < 0 || r.offset < goal || w.multi {
+				continue
+			}
 		}
 		if !w.multi {
 			if err := w.commit(); err != nil {
@@ -591,7 +715,7 @@ func (m *importer) stream(w *commandWriter, s *spool, source *Address) error {
 		switch {
 		case goal >= 0 && r.offset >= goal && !w.multi:
 			return w.forget()
-		case goal < 0 && (!m.Follow || m.stopped()):
+		case goal < 0 && m.stopped():
 			if goal, err = m.goal(source); err != nil {
 				return err
 			}

@@ -15,13 +15,14 @@ const (
 	// lanesDefault is over how many connections keys are brought into a server: one for each
 	// event loop that takes them.
 	lanesDefault = 4
-	// batchBytes is how much is sent before its replies are read.
-	batchBytes = 256 << 10
 	// batchesAhead is how many batches of a connection are under way.
 	batchesAhead = 4
 	// failuresNamed is how many of the commands that failed are named in the report.
 	failuresNamed = 10
 )
+
+// batchBytes is how much is sent before its replies are read. Tests have less.
+var batchBytes = 256 << 10
 
 // failures counts what a server has refused.
 type failures struct {
@@ -73,7 +74,7 @@ type lane struct {
 	broken bool // of the goroutine that receives
 }
 
-// batch is a run of RESTORE commands.
+// batch is a run of commands, each about one key.
 type batch struct {
 	buf   []byte
 	names []byte // of the keys, one behind the other
@@ -152,20 +153,11 @@ func (w *keyWriter) receiver(l *lane) {
 var (
 	wordRestore, wordReplace, wordAbsTTL = []byte("RESTORE"), []byte("REPLACE"), []byte("ABSTTL")
 	wordFreq, wordIdle                   = []byte("FREQ"), []byte("IDLETIME")
+	wordSet, wordDel                     = []byte("SET"), []byte("DEL")
 )
 
 // put has a key restored, in place of one that is there.
 func (w *keyWriter) put(k *persist.SnapshotKey, payload []byte) error {
-	if w.lanes[0].db != k.DB {
-		if err := w.use(k.DB); err != nil {
-			return err
-		}
-	}
-	l := w.lanes[w.next]
-	b := l.batch
-	b.db = k.DB
-	b.names = append(b.names, k.Name...)
-	b.ends = append(b.ends, len(b.names))
 	var deadline, used [20]byte
 	args := append(w.args[:0], wordRestore, k.Name, strconv.AppendInt(deadline[:0], k.Deadline, 10), payload, wordReplace)
 	if k.Deadline != 0 {
@@ -177,6 +169,35 @@ func (w *keyWriter) put(k *persist.SnapshotKey, payload []byte) error {
 	case k.Idle >= 0:
 		args = append(args, wordIdle, strconv.AppendInt(used[:0], k.Idle, 10))
 	}
+	return w.command(k, args)
+}
+
+// plain tells whether SET with the value is all that a key needs. A SET costs both sides
+// half of what a RESTORE does.
+func plain(k *persist.SnapshotKey) (value []byte, ok bool) {
+	if k.Deadline != 0 || k.Freq >= 0 || k.Idle >= 0 {
+		return nil, false
+	}
+	return k.PlainString()
+}
+
+// set has a key set to a string.
+func (w *keyWriter) set(k *persist.SnapshotKey, value []byte) error {
+	return w.command(k, append(w.args[:0], wordSet, k.Name, value))
+}
+
+// command puts a command about a key into the next batch.
+func (w *keyWriter) command(k *persist.SnapshotKey, args [][]byte) error {
+	if w.lanes[0].db != k.DB {
+		if err := w.use(k.DB); err != nil {
+			return err
+		}
+	}
+	l := w.lanes[w.next]
+	b := l.batch
+	b.db = k.DB
+	b.names = append(b.names, k.Name...)
+	b.ends = append(b.ends, len(b.names))
 	b.buf = wire.AppendCommand(b.buf, args...)
 	w.args = args
 	if len(b.buf) >= batchBytes {

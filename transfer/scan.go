@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kvd/persist"
+	"kvd/resp/wire"
 )
 
 // scanCount is how many keys are asked for at once.
@@ -15,6 +16,7 @@ const scanCount = 500
 type keyReader struct {
 	*conn
 	millis bool // it knows PEXPIRETIME
+	buf    []byte
 }
 
 func newKeyReader(a *Address) (*keyReader, error) {
@@ -64,13 +66,15 @@ func (k *keyReader) values(db int, keys [][]byte) ([]value, error) {
 	if !k.millis {
 		when = "PTTL"
 	}
+	dump, ask := []byte("DUMP"), []byte(when)
+	buf := k.buf[:0]
 	for _, key := range keys {
-		if err := k.send("DUMP", string(key)); err != nil {
-			return nil, err
-		}
-		if err := k.send(when, string(key)); err != nil {
-			return nil, err
-		}
+		buf = wire.AppendCommand(buf, dump, key)
+		buf = wire.AppendCommand(buf, ask, key)
+	}
+	k.buf = buf
+	if _, err := k.bw.Write(buf); err != nil {
+		return nil, err
 	}
 	// The replies may be more than sockets hold, but the server takes all commands first.
 	if err := k.flush(); err != nil {

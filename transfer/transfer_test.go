@@ -1,10 +1,13 @@
 package transfer
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -219,6 +222,90 @@ func TestImportUnderLoad(t *testing.T) {
 	equal(t, from, to)
 	if r := dial(t, to).run("KEYS kvd:import:*"); len(r.elems) > 0 {
 		t.Errorf("%q is left behind", r.elems[0].str)
+	}
+}
+
+// TestImportBeginsAnew: the link breaks in the middle of a snapshot of which the target has
+// keys already. Those that the source has deleted since are not in the target at the end.
+func TestImportBeginsAnew(t *testing.T) {
+	sync, batch := syncEvery, batchBytes
+	syncEvery, batchBytes = 1, 1
+	defer func() { syncEvery, batchBytes = sync, batch }()
+	_, from := open(t)
+	_, to := open(t)
+	c := dial(t, from)
+	fill(c, 400)
+	dir := filepath.Join(t.TempDir(), "backup")
+	if _, err := Backup(BackupOptions{Source: from, Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := os.ReadFile(filepath.Join(dir, "dump.rdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	target := dial(t, to)
+	// The first connection is served here: a part of the snapshot. Others go to the source.
+	go func() {
+		for first := true; ; first = false {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if !first {
+				up, err := net.Dial("unix", strings.TrimPrefix(from, "unix://"))
+				if err != nil {
+					nc.Close()
+					continue
+				}
+				go func() { io.Copy(up, nc); up.Close() }()
+				go func() { io.Copy(nc, up); nc.Close() }()
+				continue
+			}
+			for r := bufio.NewReader(nc); ; {
+				line, err := r.ReadString('\n')
+				if err != nil {
+					break
+				}
+				switch strings.TrimSpace(line) {
+				case "PING", "REPLCONF":
+					io.WriteString(nc, "+OK\r\n")
+				case "PSYNC":
+					fmt.Fprintf(nc, "+FULLRESYNC %040d 0\r\n$%d\r\n", 1, len(snapshot))
+					nc.Write(snapshot[:len(snapshot)*3/4])
+					for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+						r, err := target.do("INFO", "keyspace")
+						if err != nil || bytes.Contains(r.str, []byte("db0:")) || time.Now().After(end) {
+							break
+						}
+					}
+					nc.Close()
+				}
+			}
+		}
+	}()
+	o := options(t, "unix://"+socket, to)
+	if _, err := Import(o); err == nil {
+		t.Fatal("half a snapshot is no error")
+	} else {
+		t.Log(err)
+	}
+	if dbs, err := databases(target.conn); err != nil || len(dbs) == 0 {
+		t.Fatalf("the target has nothing of the half snapshot: %v", err)
+	}
+	for _, db := range []string{"0", "3"} {
+		c.run("SELECT " + db)
+		c.run("FLUSHDB")
+	}
+	fill(c, 40)
+	importAll(t, o)
+	if r := equal(t, from, to); r.Keys != 45 {
+		t.Errorf("%d keys were compared", r.Keys)
 	}
 }
 
