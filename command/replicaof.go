@@ -90,6 +90,35 @@ func (s *Server) followingGates() (follows bool) {
 	return follows
 }
 
+// NotReady is why clients are better sent elsewhere now, "" if they are not: the data is
+// being loaded, or comes from a leader for the first time or anew, or the leader is not
+// there and what this server has is not to be read then.
+func (s *Server) NotReady() string {
+	gate := s.gate.Load()
+	switch {
+	case gate&gateLoading != 0:
+		return "the data is being loaded"
+	case gate&gateStale != 0:
+		return "the link to the leader is down, and replica-serve-stale-data is no"
+	case !s.following.Load() || s.followerEnd.Up():
+		return ""
+	}
+	had, syncing := false, false
+	s.followerEnd.Info(func(name string, value any) {
+		switch name {
+		case "master_sync_in_progress":
+			syncing, _ = value.(bool)
+		case "master_link_down_since_seconds":
+			n, _ := value.(int64)
+			had = n >= 0
+		}
+	})
+	if !had || syncing {
+		return "the leader's data has not come yet"
+	}
+	return ""
+}
+
 // unblockAll ends the waits of all clients in blocking commands, and their
 // connections: what they wait for will not come to a follower.
 func (s *Server) unblockAll() {

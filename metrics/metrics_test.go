@@ -175,6 +175,20 @@ func TestPage(t *testing.T) {
 			t.Errorf("token %q: %d, want %d", token, code, want)
 		}
 	}
+	// /ready: a follower that has not got its leader's data is not, and says so without a token.
+	ready := func(want int, text string) {
+		t.Helper()
+		if code, got := get(a, "/ready", ""); code != want || !strings.Contains(got, text) {
+			t.Errorf("/ready: %d %q, want %d", code, got, want)
+		}
+	}
+	ready(200, "ready")
+	s.Do("REPLICAOF", "127.0.0.1", b) // nobody is there
+	ready(503, "has not come yet")
+	s.Do("CONFIG", "SET", "replica-serve-stale-data", "no")
+	ready(503, "replica-serve-stale-data is no")
+	s.Do("REPLICAOF", "NO", "ONE")
+	ready(200, "ready")
 	s.Do("CONFIG", "SET", "metrics-port", b)
 	if code, _ := get(a, "/metrics", "secret"); code != 0 {
 		t.Errorf("the old port: %d", code)

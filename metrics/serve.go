@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -16,7 +17,8 @@ import (
 	"kvd/lockrank"
 )
 
-// Page is what metrics-port serves: /metrics, and beside it what is mounted.
+// Page is what metrics-port serves: /metrics, /ready, which tells whoever sends clients
+// here whether they are served, and beside them what is mounted.
 type Page struct {
 	srv     *command.Server
 	handler http.Handler
@@ -30,7 +32,7 @@ type Page struct {
 }
 
 // NewPage makes the page of a server, which follows CONFIG SET of metrics-port and
-// metrics-bind; Listen follows. beside serves all paths but /metrics, and asks for no
+// metrics-bind; Listen follows. beside serves all other paths, and asks for no
 // metrics-token; sampled gets each sample of the figures, while somebody listens.
 func NewPage(srv *command.Server, beside http.Handler, sampled func(*command.Figures)) *Page {
 	p := &Page{srv: srv, collect: New(srv), sampled: sampled, servers: make(map[string]*http.Server)}
@@ -39,6 +41,12 @@ func NewPage(srv *command.Server, beside http.Handler, sampled func(*command.Fig
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, ErrorHandling: promhttp.ContinueOnError})
 	p.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch token := srv.Config.MetricsToken.Load(); {
+		case r.URL.Path == "/ready" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+			if why := srv.NotReady(); why != "" {
+				http.Error(w, why, http.StatusServiceUnavailable)
+				return
+			}
+			io.WriteString(w, "ready\n")
 		case r.URL.Path != "/metrics":
 			beside.ServeHTTP(w, r)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
