@@ -239,10 +239,10 @@ func (h *Hash) OrderedView() Object {
 	return c
 }
 
-// EachInRange calls fn for the fields of a range in their order, or backwards, with their
-// values, but for the first offset ones and until fn returns false. Where there is no
-// order, the fields are put in order for that.
-func (h *Hash) EachInRange(r *LexRange, reverse bool, offset int, now int64, fn func(field, value Elem) bool) {
+// EachInRange calls fn for the fields of a range in their order, or backwards, but for the
+// first offset ones and until fn returns false. values: fn wants their values; else what it
+// gets of them means nothing. Where there is no order, the fields are put in order for that.
+func (h *Hash) EachInRange(r *LexRange, reverse bool, offset int, now int64, values bool, fn func(field, value Elem) bool) {
 	if offset < 0 {
 		return
 	}
@@ -255,19 +255,41 @@ func (h *Hash) EachInRange(r *LexRange, reverse bool, offset int, now int64, fn 
 	if due {
 		skip, offset = offset, 0 // which of them count is known by looking at them
 	}
-	for c := h.big.order.fields.Cursor(r, reverse, offset); ; {
-		field, ok := c.Next()
-		if !ok {
-			return
+	// Their records are looked up some at a time; see Foresee.
+	var batch [ForeseeMax][]byte
+	c := h.big.order.fields.Cursor(r, reverse, offset)
+	for most := ForeseeMax / 4; ; most = ForeseeMax {
+		n := 0
+		for n < most {
+			field, ok := c.Next()
+			if !ok {
+				break
+			}
+			batch[n] = field
+			n++
 		}
-		rec, there := h.big.get(hashOf(field), field)
-		switch {
-		case !there:
-			panic("types: a field in order that is not in its hash")
-		case due && isDue(rec.deadline, now):
-		case skip > 0:
-			skip--
-		case !fn(BytesElem(field), BytesElem(rec.val)):
+		if values || due {
+			h.big.Foresee(batch[:n])
+		}
+		for _, field := range batch[:n] {
+			if !values && !due {
+				if !fn(BytesElem(field), Elem{}) {
+					return
+				}
+				continue
+			}
+			rec, there := h.big.get(hashOf(field), field)
+			switch {
+			case !there:
+				panic("types: a field in order that is not in its hash")
+			case due && isDue(rec.deadline, now):
+			case skip > 0:
+				skip--
+			case !fn(BytesElem(field), BytesElem(rec.val)):
+				return
+			}
+		}
+		if n < most {
 			return
 		}
 	}

@@ -78,7 +78,7 @@ func (q *rangeQuery) write(w *wire.Writer, h *types.Hash) {
 	at := w.DeferArray()
 	n, left := 0, q.Limit
 	if left != 0 {
-		h.EachInRange(&q.Range, q.Reverse, q.Offset, q.now, func(field, value types.Elem) bool {
+		h.EachInRange(&q.Range, q.Reverse, q.Offset, q.now, !q.noValues, func(field, value types.Elem) bool {
 			command.WriteElem(w, field)
 			n++
 			if !q.noValues {
@@ -116,7 +116,7 @@ func cmdHRemRangeByLex(c *command.Ctx) {
 		return
 	}
 	var gone [][]byte
-	h.EachInRange(&r, false, 0, h.now, func(field, _ types.Elem) bool {
+	h.EachInRange(&r, false, 0, h.now, false, func(field, _ types.Elem) bool {
 		gone = append(gone, field.Append(nil))
 		return true
 	})

@@ -322,7 +322,7 @@ func treeNext(pair bool) func(c *command.Ctx, t *tree) {
 			return
 		}
 		found := false
-		t.EachInRange(&types.LexRange{Min: st.from, Max: types.LexBound{Inf: 1}}, false, 0, c.Now, func(field, value types.Elem) bool {
+		t.EachInRange(&types.LexRange{Min: st.from, Max: types.LexBound{Inf: 1}}, false, 0, c.Now, true, func(field, value types.Elem) bool {
 			if value.Len() > math.MaxInt32 {
 				return true
 			}
@@ -353,7 +353,7 @@ func eachInTree(c *command.Ctx, t *tree, r types.LexRange, most int64, per int, 
 	list := func(w *wire.Writer, h *types.Hash) {
 		l := newList(s, w, most)
 		if !l.full() {
-			h.EachInRange(&r, false, 0, now, func(field, value types.Elem) bool {
+			h.EachInRange(&r, false, 0, now, true, func(field, value types.Elem) bool {
 				if value.Len() > math.MaxInt32 {
 					return true
 				}
