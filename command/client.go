@@ -140,6 +140,7 @@ const (
 	stateReplica
 	stateMaster // the link to the leader
 	stateMonitor
+	stateWatcher // gets lines about keys; see watchers.go
 	statePubSub
 	stateTracking
 	stateBroadcast // tracks prefixes instead of what it reads

@@ -75,6 +75,7 @@ type Server struct {
 	slowLeast atomic.Int64
 
 	monitors monitors
+	watchers watchers
 	scripts  scripts
 	rights   rights
 
@@ -152,7 +153,7 @@ func NewServer(table *Table, cfg *config.Config, ks *keyspace.Keyspace, log *log
 	ks.AddObserver(&s.watches)
 	ks.AddObserver(&s.waiters)
 	ks.AddObserver(&s.tracking)
-	ks.SetHooks(keyspace.Hooks{Created: s.created, Expired: s.keyExpired, Evicted: s.keyEvicted, Over: s.memoryOver, FieldsExpired: s.fieldsExpired,
+	ks.SetHooks(keyspace.Hooks{Created: s.created, Expired: s.keyExpired, Evicted: s.keyEvicted, Evicting: s.keyEvicting, Over: s.memoryOver, FieldsExpired: s.fieldsExpired,
 		ExpireCycle: func(took time.Duration) { s.NoteLatency("expire-cycle", int64(took)) },
 		EvictCycle:  func(took time.Duration) { s.NoteLatency("eviction-cycle", int64(took)) }})
 	s.access.init(s)
@@ -183,6 +184,7 @@ func (s *Server) DropClient(c *Client) {
 	s.unwatch(c)
 	s.dropBuild(c)
 	s.unmonitor(c)
+	s.unwatchAll(c)
 	s.unsubscribeAll(c)
 	s.tracking.drop(c)
 	s.clients.remove(c)

@@ -74,6 +74,7 @@ type Config struct {
 	MemcachedItemSizeMax *Int    `directive:"memcached-item-size-max"` // bytes
 	MemcachedFlushAll    *Bool   `directive:"memcached-flush-all"`
 	MemcachedDump        *Bool   `directive:"memcached-dump"`
+	MemcachedWatch       *Bool   `directive:"memcached-watch"`
 	MemcachedShutdown    *Bool   `directive:"memcached-shutdown"`
 
 	TyrantPort     *Int    `directive:"tyrant-port"`

@@ -308,6 +308,7 @@ var directives = []Directive{
 	memory("memcached-item-size-max", "1mb", 1<<10, maxLong, 0, Acts, groupFronts, "Longest item that clients of memcached may store, key and memcached's overhead included."),
 	yesno("memcached-flush-all", "yes", 0, Acts, groupFronts, "Let clients of memcached empty their database (memcached's -F: no)."),
 	yesno("memcached-dump", "yes", 0, Acts, groupFronts, "Let clients of memcached list all keys (memcached's -X: no)."),
+	yesno("memcached-watch", "yes", 0, Acts, groupFronts, "Let clients of memcached watch what others do (memcached's -W: no)."),
 	yesno("memcached-shutdown", "no", Immutable|ByName, Acts, groupFronts, "Let clients of memcached end the server (memcached's -A: yes)."),
 	integer("tyrant-port", "0", 0, 65535, 0, Acts, groupFronts, "TCP port for clients of Tokyo Tyrant; 0 listens on none."),
 	text("tyrant-database", "*", 0, Acts, groupFronts, "What clients of Tokyo Tyrant work on: *, the strings of tyrant-db; NAME.tcb, the fields of the hash NAME.tcb there, in order. Those that are connected stay with theirs.").valid(tyrantDatabase),

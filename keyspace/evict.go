@@ -601,6 +601,12 @@ func (t *Tx) evict(key []byte) {
 	t.name = append(t.name[:0], key...) // it stands in the entry
 	t.due = MakeKey(t.name)
 	t.By = nil
+	if t.ks.TellEvicting.Load() {
+		var e Entry
+		if t.PeekInto(&t.due, &e); e.Exists() {
+			t.ks.hooks.Evicting(t.num, t.name, &e)
+		}
+	}
 	if !t.remove(&t.due) {
 		panic("keyspace: a key that was to go is not there")
 	}

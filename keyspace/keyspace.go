@@ -65,6 +65,8 @@ type Keyspace struct {
 	lazy     lazyFree
 	reserved reservations
 	hooks    Hooks
+	// TellEvicting: the hook Evicting is wanted.
+	TellEvicting atomic.Bool
 	// observers are told in this order of what changes.
 	observers []Observer
 	// observed: somebody wants to be told. Set with the stripes locked whose
@@ -146,6 +148,8 @@ type Hooks struct {
 	// Evicted: the key was removed because memory is short. key is valid until the
 	// hook returns.
 	Evicted func(db int, key []byte)
+	// Evicting, if TellEvicting is set, gets the entry of such a key before that.
+	Evicting func(db int, key []byte, e *Entry)
 	// Over: the memory in use has passed its limit, or is within it again. It is
 	// called with nothing locked.
 	Over func(on bool)

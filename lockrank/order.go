@@ -52,6 +52,7 @@ type (
 	HotSession          struct{} // observe.HotSession.mu
 	Links               struct{} // links.mu
 	Monitors            struct{} // monitors.mu
+	Watchers            struct{} // watchers.mu
 	Rates               struct{} // rates.mu
 	Execs               struct{} // execList.mu
 	ExecStats           struct{} // Exec.statMu
@@ -148,6 +149,7 @@ var Order = []any{
 	HotSession{},
 	Links{},
 	Monitors{},
+	Watchers{},
 	Rates{},
 	Execs{},
 	ExecStats{},

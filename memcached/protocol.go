@@ -33,7 +33,7 @@ type rows struct {
 	store                                           [len(stores)]*command.Row
 	mg, mgt, ms, md, ma, me                         *command.Row
 	bget, btouch, bset, bincr, bdelete              *command.Row
-	flush, stats, config, metadump, mgdump          *command.Row
+	flush, stats, watch, config, metadump, mgdump   *command.Row
 }
 
 // New makes the protocol of a server.
@@ -43,7 +43,7 @@ func New(cmd *command.Server) *Protocol {
 	p.rows = rows{get: row("get"), gets: row("gets"), gat: row("gat"), gats: row("gats"), incr: row("incr"), decr: row("decr"), delete: row("delete"), touch: row("touch"),
 		mg: row("mg"), mgt: row("mgt"), ms: row("ms"), md: row("md"), ma: row("ma"), me: row("me"),
 		bget: row("bget"), btouch: row("btouch"), bset: row("bset"), bincr: row("bincr"), bdelete: row("bdelete"),
-		flush: row("flush_all"), stats: row("stats"), config: row("config"), metadump: row("metadump"), mgdump: row("mgdump")}
+		flush: row("flush_all"), stats: row("stats"), watch: row("watch"), config: row("config"), metadump: row("metadump"), mgdump: row("mgdump")}
 	for i, name := range stores {
 		p.rows.store[i] = row(string(name[len("mc."):]))
 	}

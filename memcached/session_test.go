@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,8 @@ func TestText(t *testing.T) {
 		{"stats detail dump\nstats detail off\nget d:1\nstats detail dump\n", "PREFIX d get 3 hit 2 set 1 del 1\nPREFIX e get 0 hit 0 set 1 del 1\nEND\nOK\nVALUE d:1 0 1\nx\nEND\n" +
 			"PREFIX d get 3 hit 2 set 1 del 1\nPREFIX e get 0 hit 0 set 1 del 1\nEND\n"},
 		{"stats reset\nstats detail dump\nstats detail\n", "RESET\nEND\nCLIENT_ERROR usage: stats detail on|off|dump\n"},
+		{"slabs automove 0\nslabs automove 1\nslabs automove 3\nslabs automove x\nslabs automove ratio 0.5\nslabs reassign 1 2\nslabs\n",
+			"OK\nCLIENT_ERROR slab reassignment disabled\nERROR\nCLIENT_ERROR bad command line format\nCLIENT_ERROR slab reassignment disabled\nCLIENT_ERROR slab reassignment disabled\nERROR\n"},
 		{"lru_crawler enable\nlru_crawler metadump x\n", "OK\nBADCLASS invalid class id\n"},
 		{"get " + strings.Repeat("k", 250) + "\nget " + strings.Repeat("k", 251) + "\n", "END\nCLIENT_ERROR bad command line format\n"},
 	} {
@@ -367,6 +370,133 @@ func TestServed(t *testing.T) {
 		t.Errorf("%d bytes, wanted %d: %v", len(got), len(want), err)
 	}
 }
+
+// TestWatch: who watches is told what others fetch and store and what is evicted, and
+// stats how many watch.
+func TestWatch(t *testing.T) {
+	s := commandtest.New(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	for name, value := range map[string]string{"port": "0", "memcached-port": fmt.Sprint(port), "bind": "127.0.0.1"} {
+		if err := s.Config.SetInitial(name, []string{value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := memcached.New(s.Server)
+	front := transport.New(s.Server, p)
+	front.Add(transport.Endpoint{Protocol: p, Directive: "memcached-port", Port: func() int { return port }, Kind: "memcached"})
+	for _, step := range []func() error{front.Listen, front.Start, front.Accept} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer front.Close()
+	type client struct {
+		net.Conn
+		r *bufio.Reader
+	}
+	dial := func() client {
+		c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(60 * time.Second))
+		return client{c, bufio.NewReader(c)}
+	}
+	line := func(c client) string {
+		text, err := c.r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	ask := func(c client, request, last string) (got string) {
+		io.WriteString(c, request)
+		for !strings.HasSuffix(got, last) {
+			got += line(c)
+		}
+		return got
+	}
+	expect := func(c client, want string) {
+		t.Helper()
+		if got := line(c); !regexp.MustCompile(`^ts=\d+\.\d+ gid=\d+ ` + want + `\n$`).MatchString(got) {
+			t.Errorf("a watcher is told %q, and not %q", got, want)
+		}
+	}
+	all, some, user := dial(), dial(), dial()
+	ask(all, "watch mutations fetchers evictions\r\n", "OK\r\n")
+	ask(some, "watch\r\n", "OK\r\n") // fetches
+	if got := ask(user, "watch nothing\r\n", "\r\n"); got != "ERROR\r\n" {
+		t.Errorf("an unknown topic: %q", got)
+	}
+	if got := ask(user, "stats\r\n", "END\r\n"); !strings.Contains(got, "STAT log_watchers 2\r\n") {
+		t.Error("stats do not tell of two watchers", got)
+	}
+	ask(user, "get a#\r\n", "END\r\n")
+	ask(user, "set a# 0 100 3\r\nabc\r\nget a#\r\nmg a# v\r\n", "VA 3\r\nabc\r\n")
+	ask(user, "add a# 0 0 1\r\nx\r\nms b 2 MA\r\nxy\r\n", "NS\r\n")
+	expect(all, `type=item_get key=a%23 status=not_found clsid=1 cfd=\d+ size=0`)
+	expect(all, `type=item_store key=a%23 status=stored cmd=set ttl=100 clsid=1 cfd=\d+ size=3`)
+	expect(all, `type=item_get key=a%23 status=found clsid=1 cfd=\d+ size=3`)
+	expect(all, `type=item_get key=a%23 status=found clsid=1 cfd=\d+ size=3`)
+	expect(all, `type=item_store key=a%23 status=not_stored cmd=add ttl=0 clsid=1 cfd=\d+ size=1`)
+	expect(all, `type=item_store key=b status=not_stored cmd=append ttl=0 clsid=1 cfd=\d+ size=2`)
+	expect(some, `type=item_get key=a%23 status=not_found clsid=1 cfd=\d+ size=0`)
+	expect(some, `type=item_get key=a%23 status=found clsid=1 cfd=\d+ size=3`)
+	s.Run("CONFIG SET maxmemory-policy allkeys-lru maxmemory 1")
+	io.WriteString(user, "set c 0 0 1\r\nx\r\n")
+	expect(all, `type=eviction key=a%23 fetch=yes ttl=\d+ la=\d+ clsid=1 size=\d+`)
+	some.Close()
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		other := dial()
+		if strings.Contains(ask(other, "stats\r\n", "END\r\n"), "STAT log_watchers 1\r\n") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a watcher that has gone is still there")
+		}
+	}
+	s.Run("CONFIG SET memcached-watch no")
+	if got := ask(dial(), "watch\r\n", "\r\n"); got != "CLIENT_ERROR watch commands not allowed\r\n" {
+		t.Errorf("where watching is not allowed: %q", got)
+	}
+}
+
+// TestSlowWatcher: what a watcher does not read is skipped beyond some bytes, and counted.
+func TestSlowWatcher(t *testing.T) {
+	f := newFeed(t)
+	w := &slowConn{}
+	c := f.NewClient(w, "127.0.0.1:9", "127.0.0.1:8", 7)
+	user := f.st
+	f.st = transport.State{Client: c, Most: 1 << 20}
+	f.s = f.p.Open(&f.st)
+	f.want(t, "watch\n", "OK\n")
+	f.st = user
+	f.s = f.p.Open(&f.st)
+	c.OutLen.Store(1 << 20)
+	f.want(t, "get a\nget a\n", "END\nEND\n")
+	if len(w.lines) != 0 {
+		t.Errorf("a watcher that does not read gets %q", w.lines)
+	}
+	c.OutLen.Store(0)
+	f.want(t, "get a\n", "END\n")
+	if len(w.lines) != 2 || w.lines[0] != "skipped=2\n" || !strings.Contains(w.lines[1], "type=item_get") {
+		t.Errorf("behind what it has missed it gets %q", w.lines)
+	}
+}
+
+// slowConn is a connection that keeps what is pushed.
+type slowConn struct{ lines []string }
+
+func (c *slowConn) Kill(bool)                     {}
+func (c *slowConn) Deliver(...[]byte)             {}
+func (c *slowConn) Push(b []byte)                 { c.lines = append(c.lines, string(b)) }
+func (c *slowConn) Hijack(func(net.Conn, []byte)) {}
 
 // FuzzRequests: any bytes, cut anywhere, are answered alike.
 func FuzzRequests(f *testing.F) {

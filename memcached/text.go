@@ -3,6 +3,7 @@ package memcached
 import (
 	"bytes"
 	"encoding/base64"
+	"strconv"
 	"time"
 
 	mc "kvd/command/memcached"
@@ -131,6 +132,7 @@ var (
 	nameTouch    = []byte("mc.touch")
 	nameFlush    = []byte("mc.flush_all")
 	nameStats    = []byte("mc.stats")
+	nameWatch    = []byte("mc.watch")
 	nameConfig   = []byte("mc.config")
 	nameMetadump = []byte("mc.metadump")
 	nameMGDump   = []byte("mc.mgdump")
@@ -329,13 +331,50 @@ func (s *session) scanAdmin(tok [][]byte, used int, args [][]byte, r *request) [
 	case "lru_crawler":
 		return s.crawler(tok, args, r)
 	case "watch":
-		s.text(r, "CLIENT_ERROR watch commands not allowed\r\n")
+		if !s.p.cmd.Config.MemcachedWatch.Load() {
+			s.text(r, "CLIENT_ERROR watch commands not allowed\r\n")
+			break
+		}
+		r.row = s.p.rows.watch
+		return append(append(args, nameWatch), tok[1:]...)
+	case "slabs":
+		s.text(r, slabs(tok))
 	default:
 		if bytes.HasPrefix(tok[n-1], []byte("HTTP/")) {
 			r.after = actAbort
 		}
 	}
 	return args
+}
+
+// slabs is the answer to slabs, as a memcached gives it that moves no memory between
+// classes: kvd has one.
+func slabs(tok [][]byte) string {
+	const disabled = "CLIENT_ERROR slab reassignment disabled\r\n"
+	switch n := len(tok); {
+	case n == 4 && string(tok[1]) == "reassign":
+		return disabled
+	case n < 3 || string(tok[1]) != "automove":
+		return textError
+	case string(tok[2]) == "ratio":
+		if n < 4 {
+			return textError
+		}
+		if _, err := strconv.ParseFloat(string(tok[3]), 64); err != nil {
+			return textError
+		}
+		return disabled
+	}
+	level, ok := mc.ParseUint(tok[2], 32)
+	switch {
+	case !ok:
+		return textFormat
+	case level == 0:
+		return textOK
+	case level <= 2:
+		return disabled
+	}
+	return textError
 }
 
 // flush scans flush_all [delay] [noreply].

@@ -45,7 +45,7 @@ var memcachedFlags = map[string]string{"-p": "memcached-port", "-m": "maxmemory"
 	"-P": "pidfile", "-l": "bind", "-s": "memcached-unixsocket"}
 
 // memcachedBare are those without a value.
-var memcachedBare = map[string][]string{"-M": {"--maxmemory-policy", "noeviction"}, "-F": {"--memcached-flush-all", "no"}, "-X": {"--memcached-dump", "no"},
+var memcachedBare = map[string][]string{"-M": {"--maxmemory-policy", "noeviction"}, "-F": {"--memcached-flush-all", "no"}, "-X": {"--memcached-dump", "no"}, "-W": {"--memcached-watch", "no"},
 	"-A": {"--memcached-shutdown", "yes"}, "-d": {"--daemonize", "yes"}, "-v": {"--loglevel", "verbose"}, "-vv": {"--loglevel", "debug"}, "-vvv": {"--loglevel", "debug"}}
 
 // memcachedArgs are the directives that memcached's flags stand for.

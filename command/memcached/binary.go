@@ -140,7 +140,7 @@ func binGet(c *command.Ctx) {
 	c.Tally(cmdGet, 1)
 	var e keyspace.Entry
 	hit := find(c, k, &e)
-	if noteGet(c, k.B, hit); !hit {
+	if noteGet(c, k.B, hit, &e); !hit {
 		c.Tally(getMisses, 1)
 		binMiss(c, k, head, o == OpGetQ || o == OpGetKQ, key)
 		return

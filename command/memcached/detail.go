@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"kvd/command"
+	"kvd/keyspace"
 	"kvd/lockrank"
 )
 
@@ -52,7 +53,10 @@ func note(c *command.Ctx, key []byte, count func(*prefixCounts)) {
 	count(n)
 }
 
-func noteGet(c *command.Ctx, key []byte, hit bool) {
+func noteGet(c *command.Ctx, key []byte, hit bool, e *keyspace.Entry) {
+	if c.S.Watched(command.WatchFetches) {
+		tellFetch(c, key, hit, e)
+	}
 	note(c, key, func(n *prefixCounts) {
 		if n.get++; hit {
 			n.hit++

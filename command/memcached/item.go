@@ -194,6 +194,9 @@ func (ch *change) run(c *command.Ctx, k *keyspace.Key) result {
 	} else {
 		res = ch.anew(c, k)
 	}
+	if res != failed && c.S.Watched(command.WatchMutations) {
+		ch.tell(c, k.B, res)
+	}
 	return res
 }
 

@@ -3,6 +3,7 @@ package memcached
 import (
 	"encoding/base64"
 	"strconv"
+	"time"
 
 	"kvd/command"
 	"kvd/keyspace"
@@ -179,10 +180,15 @@ func appendFlag(b []byte, letter byte, n uint64) []byte {
 
 // idle is since how many seconds an item was not asked for.
 func idle(c *command.Ctx, e *keyspace.Entry) uint64 {
-	if c.LFU != nil { // its clock has minutes
-		return uint64((uint32(c.Now/60000)-e.Clock()>>8)&0xffff) * 60
+	return idleAt(time.UnixMilli(c.Now), c.LFU != nil, e)
+}
+
+// idleAt is for how many seconds an item was not used. lfu: its clock has minutes.
+func idleAt(now time.Time, lfu bool, e *keyspace.Entry) uint64 {
+	if lfu {
+		return uint64((uint32(now.Unix()/60)-e.Clock()>>8)&0xffff) * 60
 	}
-	return uint64((c.Clock - e.Clock()) & command.ClockMask)
+	return uint64((uint32(now.Unix()) - e.Clock()) & command.ClockMask)
 }
 
 func metaGet(c *command.Ctx) {
@@ -213,7 +219,7 @@ func metaGet(c *command.Ctx) {
 	} else {
 		c.Tally(cmdGet, 1)
 	}
-	noteGet(c, k.B, e.Exists())
+	noteGet(c, k.B, e.Exists(), &e)
 	if !e.Exists() {
 		if f.hasTTL {
 			c.Tally(touchMisses, 1)

@@ -57,6 +57,7 @@ func Rows() []*command.Row {
 		one("mc.bdelete", binDelete, 3, write, "RW delete", "DELETE of the binary protocol.", "key header"),
 		plain(one("mc.flush_all", flushAll, 1, command.Write|command.LockAll, "", "flush_all: removes all keys of the database.", ""), "server"),
 		plain(one("mc.stats", stats, -1, state, "", "stats of both protocols.", "[section [argument ...]]"), "server"),
+		plain(one("mc.watch", watch, -1, state|command.Admin|command.NoScript, "", "watch: lines about what others do.", "[topic ...]"), "server"),
 		plain(one("mc.config", configSet, -3, state|command.Admin|command.NoScript, "", "verbosity and cache_memlimit: sets a directive.", "directive value [noreply]"), "server"),
 		plain(one("mc.metadump", metadump, 2, command.ReadOnly|command.Walks, "", "lru_crawler metadump: the keys with what is known of them.", "class"), "keyspace"),
 		plain(one("mc.mgdump", mgdump, 2, command.ReadOnly|command.Walks, "", "lru_crawler mgdump: the keys as mg commands.", "class"), "keyspace"),

@@ -101,6 +101,7 @@ func (r report) general() {
 	now := time.Now()
 	user, system := cpuTimes()
 	keys, _ := s.Keyspace.Size(r.c.DB(), r.c.HoldsAll())
+	watchers, sent, skipped := s.Watchers()
 	for _, x := range []struct {
 		name  string
 		value any
@@ -175,9 +176,9 @@ func (r report) general() {
 		{"malloc_fails", 0},
 		{"log_worker_dropped", 0},
 		{"log_worker_written", 0},
-		{"log_watcher_skipped", 0},
-		{"log_watcher_sent", 0},
-		{"log_watchers", 0},
+		{"log_watcher_skipped", skipped},
+		{"log_watcher_sent", sent},
+		{"log_watchers", watchers},
 		{"bytes", s.Keyspace.Used()},
 		{"curr_items", keys},
 		{"total_items", t[totalItems]},

@@ -17,7 +17,7 @@ func get(numbered bool) func(c *command.Ctx) {
 		for i := range c.Keys {
 			k := &c.Keys[i]
 			hit := find(c, k, &e)
-			if noteGet(c, k.B, hit); hit {
+			if noteGet(c, k.B, hit, &e); hit {
 				hits++
 				value(c, k, &e, numbered)
 			}
@@ -70,7 +70,7 @@ func gat(numbered bool) func(c *command.Ctx) {
 			k := &c.Keys[i]
 			c.Tally(cmdTouch, 1)
 			hit := find(c, k, &e)
-			if noteGet(c, k.B, hit); !hit {
+			if noteGet(c, k.B, hit, &e); !hit {
 				c.Tally(touchMisses, 1)
 				continue
 			}
