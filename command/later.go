@@ -191,6 +191,20 @@ func (s *Server) ChangeLater(by *Client, db int, keys []keyspace.Key, f func(c *
 // is false.
 func (s *Server) TakesWrites() bool { return s.gate.Load()&(gateReadOnly|gateLog) == 0 }
 
+// WritesRefused is what a client that writes is told while TakesWrites is false, else "".
+func (s *Server) WritesRefused() string {
+	gate := s.gate.Load()
+	if gate&gateReadOnly != 0 {
+		return ErrReadOnly
+	}
+	if gate&gateLog != 0 {
+		if broken := s.persist.Broken(); broken != nil { // nil where the log has just been mended
+			return "MISCONF Errors writing to the AOF file: " + reason(broken)
+		}
+	}
+	return ""
+}
+
 // laterRow stands for the command in ChangeLater: its look-ups are not counted.
 var laterRow Row
 

@@ -37,6 +37,12 @@ func TestChanges(t *testing.T) {
 			keymiss := func(e string) bool { return strings.HasPrefix(e, "keymiss ") }
 			got.events, want.events = slices.DeleteFunc(got.events, keymiss), slices.DeleteFunc(want.events, keymiss)
 		}
+		if row.as == row.cmd && strings.HasPrefix(row.cmd, "XREAD") { // Redis looks each key up twice, unless something is wrong
+			want.events = slices.Compact(want.events)
+			var n [2]int
+			fmt.Sscan(want.hits, &n[0], &n[1])
+			want.hits = fmt.Sprint((n[0]+1)/2, (n[1]+1)/2)
+		}
 		for _, f := range []struct{ name, got, want string }{
 			{"reply", got.reply, want.reply},
 			{"events", strings.Join(got.events, ", "), strings.Join(want.events, ", ")},
@@ -71,6 +77,12 @@ var changesOtherwise = map[string]string{
 	"SET newk x PXAT 1": "events: WATCH: invalidations: changes: journal:",
 	// In Redis the string grows, but its followers and its log do not hear of it.
 	"BITFIELD newk OVERFLOW FAIL INCRBY u8 0 300": "events: WATCH: invalidations: changes: journal:",
+	// Redis counts what is read again of a consumer's own as a change.
+	"XREADGROUP GROUP g c STREAMS st 0":   "changes:",
+	"XREADGROUP GROUP g c STREAMS st 9-9": "changes:",
+	// In Redis followers do not hear of the consumer that is made (redis#14963).
+	"XREADGROUP GROUP g e STREAMS st 0":           "changes: journal:",
+	"XREADGROUP GROUP g e BLOCK 1 STREAMS st 9-9": "changes: journal:",
 	// In Redis, whoever keeps what was read in one of the databases is not told.
 	"SWAPDB 0 1": "invalidations:",
 }

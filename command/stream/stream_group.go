@@ -347,18 +347,26 @@ func cmdXGroupDelConsumer(c *command.Ctx) {
 // half a millisecond where none of their leaves is near.
 const dropAtOnce = 10_000
 
+// dropBitByBit is how many pending entries are looked at in one go, and journaled at most,
+// where a consumer goes bit by bit.
+const dropBitByBit = 1000
+
 // delConsumerLater is XGROUP DELCONSUMER of a consumer with many pending entries, n of
-// them. They go bit by bit; then the consumer goes, with what it was given meanwhile. Only
-// that is journaled: until then nobody is told that the entries are gone, so whoever
-// starts or follows from before has them still, and loses them with the consumer.
+// them. They go bit by bit, acknowledged as the journal has it; then the consumer goes, with
+// what it was given meanwhile. Where writes are refused before that, it stays with the rest.
 func delConsumerLater(c *command.Ctx, n int) {
 	srv, by, db, keys := c.S, c.C, c.DB(), []keyspace.Key{keyspace.MakeKey(slices.Clone(c.Keys[0].B))}
 	group, name := slices.Clone(c.Args[3]), slices.Clone(c.Args[4])
 	c.Background(func(w *wire.Writer) {
 		from := stream.ID{}
 		for more := true; more; {
-			more = false
+			if refused := srv.WritesRefused(); refused != "" {
+				w.Error(refused)
+				return
+			}
+			// Where it is not called the server follows by now, which is refused next.
 			srv.ChangeLater(by, db, keys, func(c *command.Ctx) {
+				more = false
 				e := c.Peek(&keys[0])
 				if e.Type() != types.TStream {
 					return
@@ -368,11 +376,16 @@ func delConsumerLater(c *command.Ctx, n int) {
 				if g == nil || g.Consumer(name) == nil {
 					return
 				}
-				if from, more = s.DropPending(g, name, from, dropAtOnce); !more {
+				gone := [][]byte{[]byte("XACK"), s.k.B, group}
+				from, more = s.DropPending(g, name, from, dropBitByBit, func(id stream.ID) { gone = append(gone, id.Append(nil)) })
+				if !more {
 					s.RemoveConsumer(g, name)
 					c.Notify('t', "xgroup-delconsumer", s.k)
 					c.Dirty++
 					c.Effect([]byte("XGROUP"), []byte("DELCONSUMER"), s.k.B, group, name)
+				} else if len(gone) > 3 {
+					c.Dirty++
+					c.Effect(gone...)
 				}
 				closeStream(c, &s, false)
 			})

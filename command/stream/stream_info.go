@@ -11,9 +11,9 @@ import (
 func streamInfoRows() []*command.Row {
 	return []*command.Row{{Name: "xinfo", Arity: -2, Since: "5.0.0", Group: "stream", Summary: "Commands that tell about streams.", Complexity: "Depends on the subcommand.",
 		Sub: []*command.Row{
-			{Name: "consumers", Fn: cmdXInfoConsumers, Arity: 4, Flags: command.ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO access",
+			{Name: "consumers", Fn: cmdXInfoConsumers, Arity: 4, Flags: command.ReadOnly | command.CountsReads, First: 2, Last: 2, Step: 1, KeyFlags: "RO access",
 				Since: "5.0.0", Summary: "Tells about the consumers of a group.", Complexity: "O(N) in the number of consumers", Syntax: "key group", Tips: "nondeterministic_output"},
-			{Name: "groups", Fn: cmdXInfoGroups, Arity: 3, Flags: command.ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO access",
+			{Name: "groups", Fn: cmdXInfoGroups, Arity: 3, Flags: command.ReadOnly | command.CountsReads, First: 2, Last: 2, Step: 1, KeyFlags: "RO access",
 				Since: "5.0.0", Summary: "Tells about the groups of a stream.", Complexity: "O(N) in the number of groups", Syntax: "key"},
 			command.HelpRow("5.0.0",
 				"CONSUMERS <key> <groupname>",
@@ -22,7 +22,7 @@ func streamInfoRows() []*command.Row {
 				"    Tell about the groups of a stream.",
 				"STREAM <key> [FULL [COUNT <count>]",
 				"    Tell about a stream."),
-			{Name: "stream", Fn: cmdXInfoStream, Arity: -3, Flags: command.ReadOnly, First: 2, Last: 2, Step: 1, KeyFlags: "RO access",
+			{Name: "stream", Fn: cmdXInfoStream, Arity: -3, Flags: command.ReadOnly | command.CountsReads, First: 2, Last: 2, Step: 1, KeyFlags: "RO access",
 				Since: "5.0.0", Summary: "Tells about a stream.", Complexity: "O(1); O(N) in the numbers of entries and pending entries with FULL", Syntax: "key [FULL [COUNT count]]"},
 		}}}
 }

@@ -117,8 +117,8 @@ func TestInParts(t *testing.T) {
 	}
 }
 
-// TestDelConsumerInParts: a consumer with many pending entries goes bit by bit, and only
-// its end is journaled.
+// TestDelConsumerInParts: a consumer with many pending entries goes bit by bit, and each bit
+// is journaled: who leads next, or has this server follow, has the same entries pending.
 func TestDelConsumerInParts(t *testing.T) {
 	const n = 45_000
 	s := commandtest.New(t)
@@ -138,7 +138,35 @@ func TestDelConsumerInParts(t *testing.T) {
 		t.Errorf("replied %q", got)
 	}
 	s.C.Conn, s.C.Working = nil, false
-	s.WantEffects("XGROUP DELCONSUMER s g a")
+	again := commandtest.New(t)
+	for i := 1; i <= n; i++ {
+		again.Do("XADD", "s", fmt.Sprintf("%d-1", i), "f", "v")
+	}
+	again.Run("XGROUP CREATE s g 0")
+	again.Run(fmt.Sprintf("XREADGROUP GROUP g a COUNT %d STREAMS s >", n-10))
+	again.Run("XREADGROUP GROUP g b COUNT 3 STREAMS s >")
+	again.Run("XCLAIM s g b 0 7-1 30000-1 JUSTID")
+	left := n - 12
+	for i, e := range s.Effects {
+		words := strings.Fields(e)
+		if i == len(s.Effects)-1 {
+			if e != "XGROUP DELCONSUMER s g a" || left > 1100 {
+				t.Errorf("with %d entries left the end was %.80q", left, e)
+			}
+			again.Do(words...)
+			break
+		}
+		acked := len(words) - 3
+		if words[0] != "XACK" || acked > 1100 {
+			t.Fatalf("%.80q of %d entries: the stripe was held for so long", e, acked)
+		}
+		if left -= acked; again.Do(words...) != fmt.Sprintf(":%d\r\n", acked) {
+			t.Errorf("%.80q: not all of them were pending", e)
+		}
+	}
+	if got, want := again.Run("XPENDING s g"), s.Run("XPENDING s g"); got != want {
+		t.Errorf("the effects make %q of %q", got, want)
+	}
 	s.Want("XPENDING s g", fmt.Sprintf("*4\n:5\n$3\n7-1\n$7\n%d-1\n*1\n*2\n$1\nb\n$1\n5\n", n-7))
 	s.Want("XINFO CONSUMERS s none", "-NOGROUP No such consumer group 'none' for key name 's'\n")
 	if err := s.Keyspace.Check(); err != nil {
@@ -163,4 +191,15 @@ func TestLagAsStated(t *testing.T) {
 			t.Errorf("ENTRIESREAD %s: %q", c.read, reply)
 		}
 	}
+}
+
+// TestHighestIDIsNew: where a consumer reads from the highest ID there is, that is >, as in Redis.
+func TestHighestIDIsNew(t *testing.T) {
+	s := commandtest.New(t)
+	s.Run("XADD s 1-1 f v")
+	s.Run("XGROUP CREATE s g 0")
+	s.Want("XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551614", "*1\n*2\n$1\ns\n*0\n")
+	s.Want("XREADGROUP GROUP g c STREAMS s 18446744073709551615", "*1\n*2\n$1\ns\n*0\n")
+	s.Want("XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551615", "*1\n*2\n$1\ns\n*1\n*2\n$3\n1-1\n*2\n$1\nf\n$1\nv\n")
+	s.Want("XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551615", "*-1\n")
 }

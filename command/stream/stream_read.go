@@ -23,7 +23,7 @@ func streamReadRows() []*command.Row {
 		{Name: "xread", Fn: cmdXRead, Arity: -4, Flags: command.ReadOnly | command.Blocking | command.MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
 			Since: "5.0.0", Group: "stream", Summary: "Returns the entries of streams after an ID; waits for some if need be.", Complexity: "O(log(N)+M) for each stream, in the number of nodes and of entries returned",
 			Syntax: "[COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]"},
-		{Name: "xreadgroup", Fn: cmdXReadGroup, Arity: -7, Flags: command.Write | command.Blocking | command.MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
+		{Name: "xreadgroup", Fn: cmdXReadGroup, Arity: -7, Flags: command.Write | command.CountsReads | command.Blocking | command.MovableKeys, KeysFn: streamKeys, KeyFlags: "RO access",
 			Since: "5.0.0", Group: "stream", Summary: "Returns entries of streams that a group has not been given yet, or those that are pending of a consumer; waits for some if need be.",
 			Complexity: "O(log(N)+M) for each stream, in the number of nodes and of entries returned",
 			Syntax:     "GROUP group consumer [COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]"},
@@ -226,6 +226,9 @@ func (r *reading) resolve(c *command.Ctx) bool {
 			}
 			if r.groups {
 				w.Kind = wantHistory
+			}
+			if r.groups && w.ID == stream.MaxID {
+				*w = command.ReadFrom{Kind: wantNew} // in Redis > stands for that ID
 			}
 		}
 	}

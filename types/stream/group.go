@@ -213,9 +213,9 @@ func (s *Stream) RemoveConsumer(g *Group, name []byte) {
 }
 
 // DropPending removes pending entries of a consumer, from an ID on: those of leaves that
-// hold at most most entries together. It returns from where to go on; more: there are
-// leaves left.
-func (s *Stream) DropPending(g *Group, name []byte, from ID, most int) (next ID, more bool) {
+// hold at most most entries together. gone is told each that goes. It returns from where
+// to go on; more: there are leaves left.
+func (s *Stream) DropPending(g *Group, name []byte, from ID, most int, gone func(ID)) (next ID, more bool) {
 	c := s.EditConsumer(g, name)
 	p := &g.pel
 	li, _, _ := p.place(from)
@@ -226,7 +226,13 @@ func (s *Stream) DropPending(g *Group, name []byte, from ID, most int) (next ID,
 		if l.who&bit(c.number) != 0 {
 			l = s.ownPending(p, to)
 			was := len(l.items)
-			l.items = slices.DeleteFunc(l.items, func(e Pending) bool { return e.Consumer == c.number })
+			l.items = slices.DeleteFunc(l.items, func(e Pending) bool {
+				if e.Consumer != c.number {
+					return false
+				}
+				gone(e.ID)
+				return true
+			})
 			p.n -= was - len(l.items)
 			c.Pending -= was - len(l.items)
 			if len(l.items) == 0 {
