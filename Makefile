@@ -1,4 +1,4 @@
-# Targets: build run test race lua scripts sentinel replication tracking conformance memcached bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean.
+# Targets: build run test units servers race lua scripts sentinel replication tracking conformance memcached bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean.
 # Everything a target fetches goes to $(CACHE), never into this tree.
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,7 +17,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 export KVD_CACHE := $(CACHE)
 
-.PHONY: build run test race lua scripts sentinel replication tracking conformance memcached bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean
+.PHONY: build run test units servers race lua scripts sentinel replication tracking conformance memcached bench profile fuzz kill restarts storm corrupt console locks cuts invariants check cross arch release clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.Version=$(VERSION)' -o bin/kvd ./cmd/kvd
@@ -26,11 +26,16 @@ run: build
 	mkdir -p data
 	./bin/kvd --port 6379 --dir ./data
 
-# install.sh says what it could not get; the tests that need it then say that they were skipped. Whole servers are tested
-# one package after the other: beside each other they wait for processors, and time says little.
-test:
+# install.sh says what it could not get; the tests that need it then say that they were skipped.
+test: units servers
+
+units:
 	tests/setup/install.sh
 	go test $$(go list ./... | grep -v kvd/tests)
+
+# Whole servers are tested one package after the other: beside each other they wait for processors, and time says little.
+servers:
+	tests/setup/install.sh
 	go test -p 1 ./tests/...
 
 # The whole-server tests run without -race in `test`: they are long, and most of what they run is another process.
