@@ -507,13 +507,10 @@ func (wt *waiter) stop(s *Server) {
 	wt.c.blocked.Store(nil)
 }
 
-// leave takes an ended waiter out of its lists; no stripe is locked.
+// leave takes an ended waiter out of its lists, out of some perhaps later; no stripe is
+// locked.
 func (s *Server) leave(wt *waiter) {
-	h := s.Keyspace.LockKeysAnyway(wt.keys)
-	for i := range wt.keys {
-		s.waiters.forget(&wt.keys[i], wt)
-	}
-	s.Keyspace.Unlock(&h)
+	s.eachSoon(len(wt.keys), func(i int) uint16 { return wt.keys[i].Slot }, func(i int) { s.waiters.forget(&wt.keys[i], wt) })
 }
 
 // claim claims a waiter for anything but a writer. It returns false if the wait has ended.

@@ -63,7 +63,7 @@ func (c *Ctx) Build(long bool, sources []keyspace.Key, detach func() (free func(
 	}
 	b := &build{row: c.Row}
 	for i := range sources {
-		c.S.watches.add(&b.guard.c, c.DB(), &sources[i])
+		c.S.watches.add(&b.guard.w, c.DB(), &sources[i])
 	}
 	free, cl, s, name := detach(), c.C, c.S, c.Row.full
 	cl.build, cl.Working, c.outcome = b, true, Again
@@ -96,7 +96,7 @@ func (b *build) drop() {
 func (s *Server) dropBuild(c *Client) {
 	if b := c.build; b != nil {
 		c.build = nil
-		s.unwatch(&b.guard.c)
+		b.guard.End(s)
 		b.drop()
 	}
 }

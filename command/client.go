@@ -66,7 +66,6 @@ type Client struct {
 	state   atomic.Uint32
 
 	queued, queuedMem atomic.Int64 // commands queued since MULTI, and their bytes
-	watchedMem        atomic.Int64 // bytes of the watched keys
 	prefixMem         atomic.Int64 // bytes of the prefixes of CLIENT TRACKING
 
 	// What CLIENT LIST shows of the buffers, in bytes; the transport keeps it.
@@ -112,14 +111,13 @@ type Client struct {
 	Fieldsets    map[string][][]byte
 	fieldsetsMem atomic.Int64 // their bytes
 
-	build   *build // what the client's command comes again for; nil mostly
-	multi   *multi // between MULTI and EXEC or DISCARD
-	watched []watchedKey
-	subs    *pubsub.Subscriptions // nil: none; counted in nsub for others
-	nsub    pubsub.Counts
-	track   trackState
+	build *build                // what the client's command comes again for; nil mostly
+	multi *multi                // between MULTI and EXEC or DISCARD
+	watch atomic.Pointer[watch] // what it watches; nil: nothing. Its own goroutine changes it
+	subs  *pubsub.Subscriptions // nil: none; counted in nsub for others
+	nsub  pubsub.Counts
+	track trackState
 
-	watching atomic.Int32 // keys watched
 	redirect atomic.Int64 // the client that gets this one's invalidations; 0 means itself
 
 	overSoft time.Time    // since when the soft output limit is exceeded; see OverOutputLimit
@@ -136,7 +134,6 @@ const (
 	stateNoTouch
 	stateClosing
 	stateBlocked
-	stateDirtyWatch // a watched key has changed
 	stateReplica
 	stateMaster // the link to the leader
 	stateMonitor
@@ -286,12 +283,6 @@ type longArg struct {
 
 // queued says how far the arguments and keys of a command reach in multi.
 type queued struct{ args, keys int }
-
-// watchedKey is one key that a client watches.
-type watchedKey struct {
-	db  int
-	key keyspace.Key
-}
 
 // Filter is what CLIENT REPLY leaves of a reply that comes after a wait.
 func (c *Client) Filter(reply []byte) []byte {

@@ -194,10 +194,18 @@ const clientBytes = 512
 
 // memory is what a client takes, in bytes.
 func (c *Client) memory() int64 {
-	return clientBytes + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.Memory.Load() + c.watchedMem.Load() + c.prefixMem.Load() + c.fieldsetsMem.Load()
+	watched := int64(0)
+	if w := c.watch.Load(); w != nil {
+		watched = w.mem.Load()
+	}
+	return clientBytes + watched + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.Memory.Load() + c.prefixMem.Load() + c.fieldsetsMem.Load()
 }
 
-// clientFlag is a letter for a bit of Client.state.
+// shownDirty is no bit of Client.state, but joins those that flags looks at: a watched key
+// has changed.
+const shownDirty uint32 = 1 << 31
+
+// clientFlag is a letter for a bit of Client.state, or shownDirty.
 type clientFlag struct {
 	bit  uint32
 	char byte
@@ -205,7 +213,7 @@ type clientFlag struct {
 
 var clientFlags = []clientFlag{
 	{stateMaster, 'M'}, {stateReplica, 'S'}, {stateMonitor, 'O'}, {statePubSub, 'P'}, {stateMulti, 'x'}, {stateBlocked, 'b'},
-	{stateTracking, 't'}, {stateBrokenRedirect, 'R'}, {stateBroadcast, 'B'}, {stateDirtyWatch, 'd'}, {stateClosing, 'A'},
+	{stateTracking, 't'}, {stateBrokenRedirect, 'R'}, {stateBroadcast, 'B'}, {shownDirty, 'd'}, {stateClosing, 'A'},
 }
 
 // laterFlags stand behind U.
@@ -241,6 +249,9 @@ func (c *Client) Info() string { return strings.TrimSuffix(string(c.appendInfo(n
 // flags are the client's flags, as CLIENT LIST shows them.
 func (c *Client) flags() []byte {
 	state := c.state.Load()
+	if c.watchDirty() {
+		state |= shownDirty
+	}
 	var flags []byte
 	for _, f := range clientFlags {
 		if state&f.bit != 0 {
@@ -277,6 +288,10 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 	if state&stateMulti != 0 {
 		queued, queuedMem = c.queued.Load(), c.queuedMem.Load()
 	}
+	watching := int32(0)
+	if w := c.watch.Load(); w != nil {
+		watching = w.count.Load()
+	}
 	out, events := c.OutLen.Load(), "r"
 	buffered := min(out, freeOutput)
 	blocks, counted := countedOutput(out)
@@ -298,7 +313,7 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 		"io-thread=%d tot-net-in=%d tot-net-out=%d tot-cmds=%d read-events=%d parse-batch-cmd-sum=%d parse-batch-cnt=%d capa=%s%s\n",
 		c.ID, c.Addr, c.LAddr, c.FD, c.Name(), now.Unix()-c.Created.Unix(), max(0, now.UnixMilli()-c.active.Load())/1000, flags, c.DB(),
 		c.nsub.Channels.Load(), c.nsub.Patterns.Load(), c.nsub.Shard.Load(), queued,
-		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.UserName(), c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer), c.watching.Load(),
+		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.UserName(), c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer), watching,
 		c.Loop, c.netIn.Load(), c.netOut.Load(), c.commands.Load(), c.reads.Load(), c.parsed.Load(), c.batches.Load(), c.capa(), front)
 }
 

@@ -124,7 +124,7 @@ func (x *Exec) rejectAs(ctx *Ctx, text string) {
 			if x.held == (keyspace.Held{}) {
 				x.s.unwatch(ctx.C)
 			} else { // those of the watched keys are locked, too
-				x.s.watches.forget(ctx.C)
+				x.s.forgetWatch(ctx.C)
 			}
 		}
 	}
@@ -370,13 +370,7 @@ func (x *Exec) finish(ctx *Ctx) {
 		if !ctx.explicit && x.s.Keyspace.Journal.Active() {
 			ctx.addEffect(ctx.DB(), ctx.Args)
 		}
-		if x.s.following.Load() {
-			if ctx.C.applies {
-				x.s.forgetOwn(ctx)
-			} else {
-				x.s.noteOwn(ctx)
-			}
-		}
+		x.s.noteWhose(ctx, ctx.C.applies)
 	}
 	if ctx.inExec {
 		return // EXEC does the rest at its end

@@ -121,6 +121,23 @@ func TestOwnKeysEnd(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a change that comes later", func(t *testing.T) {
+		s := begin()
+		s.run("SET k v")
+		keys := []keyspace.Key{keyspace.MakeKey([]byte("k"))}
+		expire := func(c *Ctx) {
+			c.SetDeadline(&keys[0], time.Now().UnixMilli()+100000)
+			c.Dirty++
+		}
+		s.ChangeLater(nil, 0, keys, expire)
+		if n := s.own.count(); n != 1 {
+			t.Errorf("%d keys are its own after a change for a client", n)
+		}
+		s.ChangeLater(&Client{applies: true}, 0, keys, expire)
+		if n := s.own.count(); n != 0 {
+			t.Errorf("%d keys are its own after a change for the leader", n)
+		}
+	})
 	t.Run("contents are replaced", func(t *testing.T) {
 		s := begin()
 		s.run("SET k v PX 100000")

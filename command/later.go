@@ -181,6 +181,9 @@ func (s *Server) ChangeLater(by *Client, db int, keys []keyspace.Key, f func(c *
 		panic("command: a key was made ready after its command")
 	}
 	s.Stats.DirtySinceSave.Add(int64(c.Dirty))
+	if c.Dirty > 0 {
+		s.noteWhose(c, by != nil && by.applies)
+	}
 	if len(c.effects) > 0 {
 		s.Keyspace.Journal.AppendAll(c.effects)
 		s.noteWritten(by)

@@ -138,10 +138,10 @@ func cmdWatch(c *Ctx) {
 		c.Err("ERR WATCH inside MULTI is not allowed")
 		return
 	}
-	if !c.C.has(stateDirtyWatch) { // else EXEC fails whatever happens
+	if !c.C.watchDirty() { // else EXEC fails whatever happens
 		for i := range c.Keys {
 			c.LookupNoTouch(&c.Keys[i]) // a key whose time is over counts as missing from now on
-			c.S.watches.add(c.C, c.DB(), &c.Keys[i])
+			c.C.watchKey(&c.S.watches, c.DB(), &c.Keys[i])
 		}
 	}
 	c.W.OK()
@@ -181,14 +181,15 @@ func cmdExec(c *Ctx) {
 		return // an EXEC that was not rejected comes again
 	}
 	c.C.endMulti()
-	for i := range c.C.watched {
-		w := &c.C.watched[i]
+	watched := c.C.watched()
+	for i := range watched {
+		w := &watched[i]
 		c.Use(w.db)
 		c.Now = x.nowMs
 		c.LookupNoTouch(&w.key) // marks the client if the key's time is over
 	}
-	dirty := c.C.has(stateDirtyWatch)
-	c.S.watches.forget(c.C)
+	dirty := c.C.watchDirty()
+	c.S.forgetWatch(c.C)
 	if dirty {
 		c.W.NullArray()
 		return
@@ -293,7 +294,7 @@ func (x *Exec) lockQueue(c *Ctx, m *multi, cond *execIf) bool {
 			return x.acquireAll(c)
 		}
 	}
-	keys, watched := m.keys, c.C.watched
+	keys, watched := m.keys, c.C.watched()
 	if len(watched) > 0 || cond != nil {
 		keys = x.keys[:0]
 		if cond != nil {

@@ -22,7 +22,7 @@ func TestExecRejected(t *testing.T) {
 		}
 		s.setGate(gateSnapshots, false)
 		s.want("exec", "-ERR EXEC without MULTI\n")
-		if len(s.c.watched) != 0 {
+		if len(s.c.watched()) != 0 {
 			t.Error("keys are watched still")
 		}
 	}

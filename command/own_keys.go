@@ -28,6 +28,18 @@ type ownKey struct {
 // ownEvery is how often those keys are looked at.
 const ownEvery = 100 * time.Millisecond
 
+// noteWhose is called when a command has changed something, with its keys' stripes locked:
+// on a follower it notes whether the keys are its own now, or its leader's.
+func (s *Server) noteWhose(c *Ctx, leaders bool) {
+	switch {
+	case !s.following.Load():
+	case leaders:
+		s.forgetOwn(c)
+	default:
+		s.noteOwn(c)
+	}
+}
+
 // noteOwn notes the keys of a command that has changed something on a follower.
 // Their stripes are locked.
 func (s *Server) noteOwn(c *Ctx) {

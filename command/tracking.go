@@ -235,18 +235,24 @@ func (t *tracking) over() bool {
 // their stripe.
 const shrinkAtOnce = 64
 
-// shrink forgets keys anywhere until their number is what the directive allows.
+// shrink forgets keys anywhere until their number is what the directive allows. Those of
+// stripes that are kept for long are left to evict.
 func (t *tracking) shrink() {
-	for t.over() {
+	for some := true; some && t.over(); {
+		some = false
 		for i := range t.stripes {
 			st := &t.stripes[i]
-			h := t.s.Keyspace.LockKeysAnyway([]keyspace.Key{{Slot: uint16(i * keyspace.Slots / len(t.stripes))}})
+			h, ok := t.s.Keyspace.LockAnywaySoon(uint16(i * keyspace.Slots / len(t.stripes)))
+			if !ok {
+				continue
+			}
 			n := 0
 			for hash, l := range st.places {
 				if n++; n > shrinkAtOnce || !t.over() {
 					break
 				}
 				t.forget(nil, st, hash, l, true)
+				some = true
 			}
 			t.s.Keyspace.Unlock(&h)
 		}

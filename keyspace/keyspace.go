@@ -330,15 +330,23 @@ func (ks *Keyspace) LockKeysInto(keys []Key, h *Held) {
 	}
 }
 
-// LockKeysAnyway is LockKeys that takes no notice of reservations. It is for
-// what touches no contents: the lists of clients that wait for keys or watch
-// them.
-func (ks *Keyspace) LockKeysAnyway(keys []Key) (h Held) {
-	for i := range keys {
-		h.add(int(keys[i].Slot) >> ks.shift)
-	}
-	ks.lock(&h)
+// LockAnyway locks the stripe of a slot, and takes no notice of reservations. It is for
+// what touches no contents: the lists of clients that wait for keys or watch them.
+func (ks *Keyspace) LockAnyway(slot uint16) (h Held) {
+	st := &ks.stripes[int(slot)>>ks.shift]
+	st.lock()
+	h.add(st.number)
 	return h
+}
+
+// LockAnywaySoon is LockAnyway for who must not wait long: ok is false, with nothing
+// locked, where the user of a reservation keeps the stripe for long.
+func (ks *Keyspace) LockAnywaySoon(slot uint16) (h Held, ok bool) {
+	st := &ks.stripes[int(slot)>>ks.shift]
+	if ok = st.lockSoon(); ok {
+		h.add(st.number)
+	}
+	return h, ok
 }
 
 // LockAll locks all stripes. It waits for the end of all reservations.
