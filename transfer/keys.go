@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"sync"
@@ -19,6 +20,9 @@ const (
 	batchesAhead = 4
 	// failuresNamed is how many of the commands that failed are named in the report.
 	failuresNamed = 10
+	// setsAtOnce is how many strings one MSET brings, and setsBytes how long it gets.
+	setsAtOnce = 32
+	setsBytes  = 16 << 10
 )
 
 // batchBytes is how much is sent before its replies are read. Tests have less.
@@ -58,6 +62,7 @@ func (f *failures) fatal() error {
 type keyWriter struct {
 	lanes  []*lane
 	next   int
+	apart  bool     // a command may name one key only: the server is a part of a cluster
 	args   [][]byte // memory for those of a command
 	failed *failures
 	flying sync.WaitGroup // batches whose replies have not come
@@ -68,18 +73,27 @@ type keyWriter struct {
 type lane struct {
 	*conn
 	batch  *batch
+	sets   []byte      // names and values for the next MSET, as a command has them,
+	first  []byte      // the first of the names,
+	count  int         // and how many there are
 	full   chan *batch // to be sent
 	sent   chan *batch // whose replies are to come
 	spare  chan *batch
 	broken bool // of the goroutine that receives
 }
 
-// batch is a run of commands, each about one key.
+// batch is a run of commands.
 type batch struct {
 	buf   []byte
-	names []byte // of the keys, one behind the other
-	ends  []int  // where they end
+	names []byte // of the first key of each, one behind the other
+	about []about
 	db    int
+}
+
+// about is what a command is about.
+type about struct {
+	end  int // of its name in names
+	keys int // how many there are
 }
 
 func newKeyWriter(a *Address, lanes int, failed *failures) (*keyWriter, error) {
@@ -95,6 +109,8 @@ func newKeyWriter(a *Address, lanes int, failed *failures) (*keyWriter, error) {
 		w.wait.Go(func() { w.sender(l) })
 		w.wait.Go(func() { w.receiver(l) })
 	}
+	r, err := w.lanes[0].do("INFO", "cluster")
+	w.apart = err != nil || bytes.Contains(r.str, []byte("cluster_enabled:1"))
 	return w, nil
 }
 
@@ -125,7 +141,7 @@ func (w *keyWriter) receiver(l *lane) {
 	for b := range l.sent {
 		from := 0
 		l.SetReadDeadline(time.Now().Add(replyTimeout))
-		for _, end := range b.ends {
+		for _, a := range b.about {
 			if l.broken {
 				break
 			}
@@ -134,11 +150,14 @@ func (w *keyWriter) receiver(l *lane) {
 				l.broken = true
 				w.failed.note("the connection to the target", err)
 			} else if err := r.err(); err != nil {
-				w.failed.note(fmt.Sprintf("database %d, key %.80q", b.db, b.names[from:end]), err)
+				w.failed.note(fmt.Sprintf("database %d, key %.80q", b.db, b.names[from:a.end]), err)
+				for range a.keys - 1 {
+					w.failed.note(fmt.Sprintf("database %d, a key with %.80q", b.db, b.names[from:a.end]), err)
+				}
 			}
-			from = end
+			from = a.end
 		}
-		*b = batch{buf: b.buf[:0], names: b.names[:0], ends: b.ends[:0]}
+		*b = batch{buf: b.buf[:0], names: b.names[:0], about: b.about[:0]}
 		if cap(b.buf) > 4*batchBytes {
 			b.buf = nil
 		}
@@ -172,8 +191,8 @@ func (w *keyWriter) put(k *persist.SnapshotKey, payload []byte) error {
 	return w.command(k, args)
 }
 
-// plain tells whether SET with the value is all that a key needs. A SET costs both sides
-// half of what a RESTORE does.
+// plain tells whether SET with the value is all that a key needs. A string of an MSET costs
+// both sides a third of what a RESTORE does.
 func plain(k *persist.SnapshotKey) (value []byte, ok bool) {
 	if k.Deadline != 0 || k.Freq >= 0 || k.Idle >= 0 {
 		return nil, false
@@ -183,24 +202,64 @@ func plain(k *persist.SnapshotKey) (value []byte, ok bool) {
 
 // set has a key set to a string.
 func (w *keyWriter) set(k *persist.SnapshotKey, value []byte) error {
-	return w.command(k, append(w.args[:0], wordSet, k.Name, value))
+	if w.apart {
+		return w.command(k, append(w.args[:0], wordSet, k.Name, value))
+	}
+	if err := w.in(k.DB); err != nil {
+		return err
+	}
+	l := w.lanes[w.next]
+	if l.count == 0 {
+		l.first = append(l.first[:0], k.Name...)
+	}
+	for _, b := range [...][]byte{k.Name, value} {
+		l.sets = append(append(wire.AppendHeader(l.sets, '$', int64(len(b))), b...), "\r\n"...)
+	}
+	if l.count++; l.count >= setsAtOnce || len(l.sets) >= setsBytes {
+		l.gather()
+	}
+	return w.sent(l, k.DB)
+}
+
+// gather makes a command of the strings that are set at once.
+func (l *lane) gather() {
+	if l.count == 0 {
+		return
+	}
+	b := l.batch
+	b.names = append(b.names, l.first...)
+	b.about = append(b.about, about{len(b.names), l.count})
+	b.buf = append(append(wire.AppendHeader(b.buf, '*', int64(1+2*l.count)), "$4\r\nMSET\r\n"...), l.sets...)
+	if l.count, l.sets = 0, l.sets[:0]; cap(l.sets) > 4*setsBytes {
+		l.sets = nil
+	}
 }
 
 // command puts a command about a key into the next batch.
 func (w *keyWriter) command(k *persist.SnapshotKey, args [][]byte) error {
-	if w.lanes[0].db != k.DB {
-		if err := w.use(k.DB); err != nil {
-			return err
-		}
+	if err := w.in(k.DB); err != nil {
+		return err
 	}
 	l := w.lanes[w.next]
 	b := l.batch
-	b.db = k.DB
 	b.names = append(b.names, k.Name...)
-	b.ends = append(b.ends, len(b.names))
+	b.about = append(b.about, about{len(b.names), 1})
 	b.buf = wire.AppendCommand(b.buf, args...)
 	w.args = args
-	if len(b.buf) >= batchBytes {
+	return w.sent(l, k.DB)
+}
+
+// in selects a database, if it is another one.
+func (w *keyWriter) in(db int) error {
+	if w.lanes[0].db == db {
+		return nil
+	}
+	return w.use(db)
+}
+
+// sent hands over what a lane has, if it is enough, and goes on with the next lane.
+func (w *keyWriter) sent(l *lane, db int) error {
+	if l.batch.db = db; len(l.batch.buf)+len(l.sets) >= batchBytes {
 		w.hand(l)
 		if w.next++; w.next == len(w.lanes) {
 			w.next = 0
@@ -211,7 +270,8 @@ func (w *keyWriter) command(k *persist.SnapshotKey, args [][]byte) error {
 
 // hand sends what a lane has.
 func (w *keyWriter) hand(l *lane) {
-	if len(l.batch.ends) == 0 {
+	l.gather()
+	if len(l.batch.about) == 0 {
 		return
 	}
 	w.flying.Add(1)
