@@ -3,6 +3,7 @@ package lua
 import (
 	endian "encoding/binary"
 	"math"
+	"math/bits"
 )
 
 // OpenCmsgpack makes the table cmsgpack: MessagePack as lua-cmsgpack 0.4.0 writes and
@@ -246,15 +247,16 @@ func unpackFull(s *State, w []Value, n, used int, limit, offset int64) (int, err
 	if all {
 		limit = math.MaxInt32
 	}
-	u := unpacker{s: s, data: data, pos: int(offset)}
+	u := unpacker{s: s, data: data, pos: int(offset), spare: len(data)}
 	first := 0
 	if !all {
 		first = 1
 	}
-	count := 0
+	count, base := 0, len(s.building)
 	for u.pos < len(data) && int64(count) < limit {
 		v, err := u.value(used + count)
 		if err != nil {
+			s.built(base)
 			return 0, err
 		}
 		if first+count >= len(w) {
@@ -285,6 +287,7 @@ type unpacker struct {
 	data  string
 	pos   int
 	steps int
+	spare int // see room
 }
 
 // need fails where less than n bytes are left.
@@ -300,9 +303,7 @@ func (u *unpacker) uint(size int) (v uint64, err error) {
 	if err := u.need(1 + size); err != nil {
 		return 0, err
 	}
-	for _, c := range []byte(u.data[u.pos+1 : u.pos+1+size]) {
-		v = v<<8 | uint64(c)
-	}
+	v = readInteger(u.data[u.pos+1:u.pos+1+size], true)
 	u.pos += 1 + size
 	return v, nil
 }
@@ -410,19 +411,67 @@ func (u *unpacker) array(n, used int) (Value, error) {
 	if used+2 > maxFrame {
 		return Nil, u.s.Errorf("stack overflow (in function mp_decode_to_lua_array)")
 	}
-	base := len(u.s.building)
-	for range n {
+	t, err := u.begin(u.room(n, 1), 0)
+	if err != nil {
+		return Nil, err
+	}
+	even := true
+	for i := range n {
 		v, err := u.value(used + 2)
 		if err != nil {
 			return Nil, err
 		}
-		if err := u.s.build(v); err != nil {
+		if even && i < len(t.arr) && !v.IsNil() {
+			t.arr[i] = v
+			continue
+		}
+		if even {
+			even = false
+			if err := t.resize(u.s, sizeOf(i), 0); err != nil {
+				return Nil, err
+			}
+		}
+		if err := u.s.RawSetInt(t, i+1, v); err != nil {
 			return Nil, err
 		}
 	}
-	t, err := u.s.newArray(u.s.building[base:])
-	u.s.building = u.s.building[:base]
-	return t, err
+	u.end()
+	return t.Value(), nil
+}
+
+// room is for how many of n elements, which take so many bytes at least, a table gets room before they
+// are read. Heads that promise more than there is make no table large: all tables together
+// get room for no more elements than the input has bytes.
+func (u *unpacker) room(n, bytes int) int {
+	if n > min(u.spare, len(u.data)-u.pos)/bytes {
+		return 0
+	}
+	u.spare -= n * bytes
+	return n
+}
+
+// begin makes a table whose elements are read next, and end follows when it has them. Meanwhile
+// the walk at the bound of memory finds it in State.building.
+func (u *unpacker) begin(array, fields int) (*Table, error) {
+	t, err := u.s.NewTable(sizeOf(array), fields)
+	if err != nil {
+		return nil, err
+	}
+	return t, u.s.build(t.Value())
+}
+
+func (u *unpacker) end() {
+	b := u.s.building
+	b[len(b)-1] = Nil
+	u.s.building = b[:len(b)-1]
+}
+
+// sizeOf is how long the array part is that n values make which are set one after the other.
+func sizeOf(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return 1 << bits.Len(uint(n-1))
 }
 
 // newArray makes a table as it is when values are set one after the other.
@@ -441,12 +490,7 @@ func (s *State) newArray(values []Value) (Value, error) {
 			return t.Value(), nil
 		}
 	}
-	size := 0
-	if len(values) > 0 {
-		for size = 1; size < len(values); size *= 2 {
-		}
-	}
-	t, err := s.NewTable(size, 0)
+	t, err := s.NewTable(sizeOf(len(values)), 0)
 	if err != nil {
 		return Nil, err
 	}
@@ -454,14 +498,15 @@ func (s *State) newArray(values []Value) (Value, error) {
 }
 
 func (u *unpacker) table(n, used int) (Value, error) {
-	t, err := u.s.NewTable(0, 0)
+	s := u.s
+	t, err := u.begin(0, u.room(n, 2))
 	if err != nil {
 		return Nil, err
 	}
-	base := len(u.s.building)
-	if err := u.s.build(t.Value()); err != nil {
-		return Nil, err
-	}
+	// As long as keys are strings that are new and values are not nil, it does not matter that the nodes
+	// are as many from the start. Before anything else is set they are made as many as PUC
+	// has by then.
+	even := true
 	for range n {
 		k, err := u.value(used + 1)
 		if err != nil {
@@ -471,11 +516,26 @@ func (u *unpacker) table(n, used int) (Value, error) {
 		if err != nil {
 			return Nil, err
 		}
-		if err := u.s.RawSet(t, k, v); err != nil {
+		if even && len(t.nodes) < cap(t.nodes) && k.isKind(KindString) && !v.IsNil() {
+			h := hashString(k.str())
+			if t.findHashed(k, h) < 0 {
+				t.appendNode(k, h, v)
+				continue
+			}
+		}
+		if even {
+			even = false
+			if cap(t.nodes) != sizeOf(len(t.nodes)) {
+				if err := t.resize(s, 0, len(t.nodes)); err != nil {
+					return Nil, err
+				}
+			}
+		}
+		if err := s.RawSet(t, k, v); err != nil {
 			return Nil, err
 		}
 	}
-	u.s.building = u.s.building[:base]
+	u.end()
 	return t.Value(), nil
 }
 

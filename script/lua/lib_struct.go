@@ -82,7 +82,7 @@ func (f *structFormat) next() (opt byte, size int, err error) {
 
 // padding is how many bytes go before an element of the size at the position.
 func (f *structFormat) padding(pos int64, opt byte, size int) int64 {
-	if size == 0 || opt == 'c' {
+	if f.align == 1 || size == 0 || opt == 'c' {
 		return 0
 	}
 	n := int64(min(size, f.align))
@@ -260,10 +260,23 @@ func readInteger(data string, big bool) (u uint64) {
 	switch len(data) {
 	case 1:
 		return uint64(data[0])
-	case 4:
-		u = uint64(data[0]) | uint64(data[1])<<8 | uint64(data[2])<<16 | uint64(data[3])<<24
+	case 2:
+		n := uint16(data[0]) | uint16(data[1])<<8
 		if big {
-			u = uint64(bits.ReverseBytes32(uint32(u)))
+			n = bits.ReverseBytes16(n)
+		}
+		return uint64(n)
+	case 4:
+		n := uint32(data[0]) | uint32(data[1])<<8 | uint32(data[2])<<16 | uint32(data[3])<<24
+		if big {
+			n = bits.ReverseBytes32(n)
+		}
+		return uint64(n)
+	case 8:
+		u = uint64(data[0]) | uint64(data[1])<<8 | uint64(data[2])<<16 | uint64(data[3])<<24 |
+			uint64(data[4])<<32 | uint64(data[5])<<40 | uint64(data[6])<<48 | uint64(data[7])<<56
+		if big {
+			u = bits.ReverseBytes64(u)
 		}
 		return u
 	}

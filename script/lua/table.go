@@ -349,8 +349,13 @@ func (t *Table) insert(s *State, k Value, h uint32, v Value) error {
 
 func (t *Table) appendNode(k Value, h uint32, v Value) {
 	head := &t.heads[h&uint32(len(t.heads)-1)]
-	t.nodes = append(t.nodes, node{k, v, h, *head})
-	*head = int32(len(t.nodes))
+	// Field by field: a literal would be made elsewhere and then copied.
+	i := len(t.nodes)
+	t.nodes = t.nodes[:i+1]
+	n := &t.nodes[i]
+	n.key, n.val = k, v
+	n.hash, n.next = h, *head
+	*head = int32(i + 1)
 }
 
 // rehash makes room for the key k: it counts the whole numbers among the keys,
