@@ -114,6 +114,7 @@ type Exec struct {
 
 	lua    *machine // for scripts; nil until the first
 	recent recentScripts
+	fresh  *script // of an EVAL that has not run yet, compiled by scriptFinder.flags
 	// errorCounted: the error that a script has just ended with is in the counts already.
 	errorCounted bool
 	spareRun     *scriptRun // memory for the next one

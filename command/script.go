@@ -314,7 +314,8 @@ const (
 	bySHA  scriptFinder = true
 )
 
-// find finds the script of a command among what is known, nil if it is not there.
+// find finds the script of a command: among what is known, or what flags has just compiled; nil if
+// it is not there.
 func (by scriptFinder) find(x *Exec, args [][]byte) *script {
 	known := &x.s.scripts
 	changes := known.changes.Load() // before looking: what is found may be forgotten at once
@@ -327,6 +328,9 @@ func (by scriptFinder) find(x *Exec, args [][]byte) *script {
 		sha = []byte(shaOf(args[1]))
 	}
 	sc := known.find(sha)
+	if sc == nil && by == byText && x.fresh != nil && x.fresh.body == string(args[1]) {
+		return x.fresh
+	}
 	if sc != nil && len(sc.body) <= recentScriptMax {
 		*slot = recentScript{sc, changes}
 	}
@@ -374,19 +378,18 @@ func (by scriptFinder) allKeys(x *Exec, args [][]byte) bool {
 	if sc := by.find(x, args); sc != nil {
 		return sc.allKeys
 	}
-	// A SHA1 that is not known is not run. A text that is not known although
-	// flags has seen it was forgotten since, and will be compiled again.
+	// A SHA1 that is not known is not run. A text that is not known is one of EXEC's queue, and
+	// will be compiled.
 	return by == byText
 }
 
-// flags is Row.FlagsFn. It comes before all else, so it makes the script of an
-// EVAL known, if that can be compiled.
+// flags is Row.FlagsFn. It comes before all else, so it compiles the script of an EVAL. The
+// script becomes known when it runs: the command may still be refused, or be discarded.
 func (by scriptFinder) flags(c *Ctx) Flag {
 	sc := by.find(c.x, c.Args)
 	if sc == nil && by == byText {
-		if sc, _ = compileScript(c.S.Table, c.Args[1]); sc != nil {
-			sc = c.S.scripts.add(sc, true)
-		}
+		sc, _ = compileScript(c.S.Table, c.Args[1])
+		c.x.fresh = sc
 	}
 	if sc == nil {
 		return c.Row.Flags
@@ -402,16 +405,20 @@ func (by scriptFinder) eval(c *Ctx) {
 		return
 	}
 	sc := by.find(c.x, c.Args)
+	if sc == nil && by == bySHA {
+		c.Err(errNoScript)
+		return
+	}
 	if sc == nil {
-		if by == bySHA {
-			c.Err(errNoScript)
-			return
-		}
 		var refusal string
 		if sc, refusal = compileScript(c.S.Table, c.Args[1]); sc == nil {
 			c.Err(refusal)
 			return
 		}
+		c.x.fresh = sc
+	}
+	if sc == c.x.fresh {
+		c.x.fresh = nil
 		sc = c.S.scripts.add(sc, true)
 	}
 	readOnly := c.Row.Flags&ReadOnly != 0

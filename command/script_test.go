@@ -461,3 +461,37 @@ func TestPanicBesideLoops(t *testing.T) {
 		other.want("flushall", "+OK\n")
 	}
 }
+
+// TestScriptKnownOnceRun: an EVAL that is refused or discarded leaves no script behind.
+func TestScriptKnownOnceRun(t *testing.T) {
+	s := newTestServer(t)
+	known := func(want string) {
+		t.Helper()
+		if got := s.do("script", "exists", shaOf([]byte("return 42"))); got != "*1\r\n:"+want+"\r\n" {
+			t.Errorf("SCRIPT EXISTS: %q, want %s", got, want)
+		}
+	}
+	for _, count := range []string{"x", "-1", "1"} {
+		if got := s.do("eval", "return 42", count); got[0] != '-' {
+			t.Fatalf("%s keys: %q", count, got)
+		}
+		known("0")
+	}
+	s.do("multi")
+	s.do("eval", "return 42", "0")
+	s.do("discard")
+	known("0")
+	s.do("multi")
+	s.do("eval", "return 42", "0")
+	if got := s.do("exec"); got != "*1\r\n:42\r\n" {
+		t.Errorf("EXEC: %q", got)
+	}
+	known("1")
+	s.do("script", "flush")
+	s.eval("return 42", ":42\n")
+	known("1")
+	s.do("script", "flush")
+	known("0")
+	s.eval("return 42", ":42\n")
+	known("1")
+}
