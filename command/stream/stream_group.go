@@ -758,6 +758,10 @@ func (cl *claimer) lastID(last stream.ID, ids []stream.ID) {
 // there tells whether an entry is in the stream, and leaves cl.it at it. Those
 // that follow each other closely are found by going on.
 func (cl *claimer) there(id stream.ID) bool {
+	if cl.on && cl.it.ID == id { // it is named twice, and its fields may have been read
+		cl.it.Again()
+		return true
+	}
 	for range 16 {
 		if !cl.on || !cl.it.ID.Less(id) {
 			break

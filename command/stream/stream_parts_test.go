@@ -203,3 +203,22 @@ func TestHighestIDIsNew(t *testing.T) {
 	s.Want("XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551615", "*1\n*2\n$1\ns\n*1\n*2\n$3\n1-1\n*2\n$1\nf\n$1\nv\n")
 	s.Want("XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551615", "*-1\n")
 }
+
+// TestClaimTwice: an entry that is claimed twice in one command is replied twice, all of it.
+func TestClaimTwice(t *testing.T) {
+	s := commandtest.New(t)
+	s.Run("XADD s 1-1 f v")
+	s.Run("XADD s 2-1 other fields in it")
+	s.Run("XADD s 3-1 f v")
+	s.Run("XGROUP CREATE s g 0")
+	const (
+		one = "*2\n$3\n1-1\n*2\n$1\nf\n$1\nv\n"
+		two = "*2\n$3\n2-1\n*4\n$5\nother\n$6\nfields\n$2\nin\n$2\nit\n"
+		end = "*2\n$3\n3-1\n*2\n$1\nf\n$1\nv\n"
+	)
+	s.Want("XCLAIM s g c 0 1-1 1-1 2-1 2-1 1-1 3-1 3-1 3-1 FORCE", "*8\n"+one+one+two+two+one+end+end+end)
+	s.Want("XCLAIM s g c 0 3-1 3-1 2-1 9-9 2-1", "*4\n"+end+end+two+two)
+	if err := s.Keyspace.Check(); err != nil {
+		t.Error(err)
+	}
+}

@@ -18,7 +18,7 @@ type streamWork struct {
 }
 
 // Entries of the streams s and g have the IDs 0-0 and so on up to the number of keys, and three fields; the members of
-// pos stand in a line, 1.57 m from each other.
+// pos stand in a line, 1.57 m from each other. Those of geo do so at first; placeholders of one command are drawn apart.
 var streamWorks = []streamWork{
 	{name: "XADD", weight: 1, args: []string{"XADD", "a", "*", "field1", "value:" + placeholder, "field2", placeholder, "field3", "x"}, before: [][]string{{"DEL", "a"}}},
 	{name: "XRANGE_10", weight: 4, args: []string{"XRANGE", "s", placeholder, "+", "COUNT", "10"}},
@@ -31,8 +31,8 @@ var streamWorks = []streamWork{
 	{name: "PFADD_new", weight: 1, args: []string{"PFADD", "h", "m:" + placeholder}},
 	{name: "PFCOUNT", weight: 1, args: []string{"PFCOUNT", "h:" + placeholder}},
 	{name: "PFCOUNT_2", weight: 8, args: []string{"PFCOUNT", "h:" + placeholder, "h"}},
-	{name: "GEOADD", weight: 1.5, args: []string{"GEOADD", "pos", placeholder + "e-5", placeholder + "e-5", "m:" + placeholder}},
-	{name: "GEOSEARCH_100", weight: 30, args: []string{"GEOSEARCH", "pos", "FROMLONLAT", placeholder + "e-5", placeholder + "e-5", "BYRADIUS", "78.6", "m"}},
+	{name: "GEOADD", weight: 1.5, args: []string{"GEOADD", "geo", placeholder + "e-5", placeholder + "e-5", "m:" + placeholder}},
+	{name: "GEOSEARCH_100", weight: 30, args: []string{"GEOSEARCH", "pos", "FROMMEMBER", "m:" + placeholder, "BYRADIUS", "78.6", "m"}},
 }
 
 // streams measures streams, positions and HyperLogLogs.
@@ -58,6 +58,7 @@ func streams(ctx context.Context, r *run) error {
 			{"XADD", "s", placeholder + "-1", "field1", "value:" + placeholder, "field2", placeholder, "field3", "x"},
 			{"XADD", "g", placeholder + "-1", "field1", "value:" + placeholder, "field2", placeholder, "field3", "x"},
 			{"GEOADD", "pos", placeholder + "e-5", placeholder + "e-5", "m:" + placeholder},
+			{"GEOADD", "geo", placeholder + "e-5", placeholder + "e-5", "m:" + placeholder},
 			{"PFADD", "h", "m:" + placeholder},
 		} {
 			// In their order: a stream takes IDs that grow.

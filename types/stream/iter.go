@@ -104,6 +104,9 @@ func (it *Iter) Pair() (field, value types.Elem) {
 	return field, value
 }
 
+// Again makes Pair begin again with the first field of the current entry.
+func (it *Iter) Again() { it.enter(it.cur) }
+
 // Size is the number of bytes of the current entry.
 func (it *Iter) Size() int { return it.cur.end - it.cur.head }
 
