@@ -541,17 +541,19 @@ func (m *importer) live() error {
 		}
 		return nil
 	}}
-	_, err = m.snapshot(r, f.Name(), func(at int64) {
-		if !m.Received {
-			select {
-			case <-received:
-				m.Received, total = true, snapshot.whole()
-			default:
+	if !m.Loaded {
+		_, err = m.snapshot(r, f.Name(), func(at int64) {
+			if !m.Received {
+				select {
+				case <-received:
+					m.Received, total = true, snapshot.whole()
+				default:
+				}
 			}
-		}
-		size, _ := s.state()
-		m.show(Progress{Stage: "keys", Done: at, Total: total, Behind: size})
-	})
+			size, _ := s.state()
+			m.show(Progress{Stage: "keys", Done: at, Total: total, Behind: size})
+		})
+	}
 	switch {
 	case r.err != nil:
 		return r.err
@@ -671,7 +673,7 @@ func (m *importer) connect(source *Address, s, snapshot *spool) (link *sourceLin
 		}
 		f.size, f.err = 0, nil
 	}
-	m.History, m.Offset, m.Begun, m.Keys = link.history, link.offset, true, 0
+	m.History, m.Offset, m.Begun, m.Keys, m.Loaded = link.history, link.offset, true, 0, false
 	if err = m.save(); err != nil {
 		return nil, nil, 0, err
 	}
