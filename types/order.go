@@ -220,8 +220,9 @@ func (o *Order) Add(b []byte) bool {
 		n.roomRefs()
 		ref := n.write(b, nil, body, 0, false)
 		n.refs = slices.Insert(n.refs, p.at, tagAt(b, int(n.full))<<16|ref)
-		if first, last := n.key(n.refs[0]), n.key(n.refs[len(n.refs)-1]); len(n.refs) == 1 || (p.at == 0 || p.at == len(n.refs)-1) && shared(first, last) < int(n.full) {
-			tagAll(n) // a string between others begins as they do
+		// A string between others begins as they do, and those need not be looked at.
+		if last := len(n.refs) - 1; last == 0 || (p.at == 0 || p.at == last) && shared(n.key(n.refs[0]), n.key(n.refs[last])) < int(n.full) {
+			tagAll(n)
 		}
 		o.bytes += n.mem() - before
 		pg.count++
