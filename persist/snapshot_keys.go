@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -49,6 +50,28 @@ func (k *SnapshotKey) AppendPayload(dst []byte) ([]byte, error) {
 		return dst, fmt.Errorf("the value of the key %.80q: %w", k.Name, err)
 	}
 	return rdb.AppendDump(dst, true, v.Type, v.Enc, v.Packed, v.Obj), nil
+}
+
+// payloadEnd is how long the version and the checksum at the end of a payload are.
+const payloadEnd = 2 + 8
+
+// SamePayload tells whether two payloads of DUMP are the same value at first sight: the same bytes,
+// but for the version of the format, or the same string in another coding. Others may
+// still be.
+func SamePayload(a, b []byte) bool {
+	if len(a) < payloadEnd || len(b) < payloadEnd {
+		return bytes.Equal(a, b)
+	}
+	a, b = a[:len(a)-payloadEnd], b[:len(b)-payloadEnd]
+	if bytes.Equal(a, b) {
+		return true
+	}
+	if len(a) == 0 || len(b) == 0 || a[0] != rdb.TypeString || b[0] != rdb.TypeString {
+		return false
+	}
+	ra, rb := rdb.NewBytes(a[1:]), rdb.NewBytes(b[1:])
+	same := bytes.Equal(ra.String(), rb.String())
+	return same && ra.Err() == nil && rb.Err() == nil
 }
 
 // plainLimits are those of values that no server is going to keep: Redis's defaults.

@@ -11,7 +11,6 @@ import (
 
 	"kvd"
 	"kvd/persist"
-	"kvd/persist/rdb"
 	"kvd/resp/wire"
 )
 
@@ -412,7 +411,7 @@ func (j *judge) take(key string, payload []byte) error {
 
 // differ tells how two values differ; "": they do not.
 func (j *judge) differ(a, b []byte) (what string, err error) {
-	if samePayload(a, b) {
+	if persist.SamePayload(a, b) {
 		return "", nil
 	}
 	if err := j.take("a", a); err != nil {
@@ -473,28 +472,6 @@ func flatten(dst []byte, r *reply, without map[string]bool) []byte {
 		dst = flatten(dst, &r.elems[i], without)
 	}
 	return dst
-}
-
-// payloadEnd is how long the version and the checksum at the end of a payload are.
-const payloadEnd = 2 + 8
-
-// samePayload tells whether two payloads are the same value at first sight: the same bytes,
-// but for the version of the format, or the same string in another coding. Others may
-// still be.
-func samePayload(a, b []byte) bool {
-	if len(a) < payloadEnd || len(b) < payloadEnd {
-		return bytes.Equal(a, b)
-	}
-	a, b = a[:len(a)-payloadEnd], b[:len(b)-payloadEnd]
-	if bytes.Equal(a, b) {
-		return true
-	}
-	if len(a) == 0 || len(b) == 0 || a[0] != rdb.TypeString || b[0] != rdb.TypeString {
-		return false
-	}
-	ra, rb := rdb.NewBytes(a[1:]), rdb.NewBytes(b[1:])
-	same := bytes.Equal(ra.String(), rb.String())
-	return same && ra.Err() == nil && rb.Err() == nil
 }
 
 // typeOf is the type of a value, in TYPE's words.
