@@ -155,7 +155,43 @@ func pow(a, b float64) float64 {
 		}
 		return negNaN
 	}
+	const little, much = 1e-270, 1e270 // between them nothing that powWhole makes is too small or too large
+	if f := math.Abs(v); f > little && f < much && math.Abs(b) <= maxWhole && b == math.Trunc(b) {
+		return powWhole(a, int(b))
+	}
 	return v
+}
+
+// maxWhole is the greatest exponent that powWhole is used for.
+const maxWhole = 1 << 10
+
+// powWhole multiplies with twice the digits, and so rounds once, as C's library does. Go's pow
+// rounds at each step.
+func powWhole(a float64, b int) float64 {
+	high, low := 1.0, 0.0
+	factor, rest := a, 0.0
+	for n := max(b, -b); n > 0; n >>= 1 {
+		if n&1 != 0 {
+			high, low = product(high, low, factor, rest)
+		}
+		if n > 1 {
+			factor, rest = product(factor, rest, factor, rest)
+		}
+	}
+	if b < 0 {
+		q := 1 / high
+		high = q + q*(math.FMA(-q, high, 1)-q*low)
+	}
+	return high
+}
+
+// product is the product of two numbers that are sums of two each: high + low, where high is the
+// sum rounded.
+func product(a, aLow, b, bLow float64) (high, low float64) {
+	p := float64(a * b) // the conversion forbids to fuse it with what follows
+	e := math.FMA(a, b, -p) + (a*bLow + aLow*b)
+	high = p + e
+	return high, e - (high - p)
 }
 
 // atan2 keeps the sign of a not-a-number.
