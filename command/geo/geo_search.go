@@ -176,6 +176,7 @@ func geoSearch(c *command.Ctx, form geoForm) {
 	if q.count != 0 && !q.ascending && !q.descending && !q.any {
 		q.ascending = true
 	}
+	q.shape.Within = !q.withDist && !q.storeDist && !q.ascending && !q.descending
 	q.shape.Prepare()
 	v := geoMemory.Get().(*geoValues)
 	defer geoMemory.Put(v)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 )
 
@@ -187,6 +188,41 @@ func TestRanges(t *testing.T) {
 	}
 }
 
+// TestWithin: the same positions are inside where nobody asks how far they are, also those at
+// the border, to the last bit.
+func TestWithin(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	inside := 0
+	for range 20_000 {
+		c, p := randomPoint(r), randomPoint(r)
+		if r.IntN(2) > 0 {
+			deg := math.Exp(-25 * r.Float64())
+			p = Point{c.Lon + deg*(r.Float64()-0.5), c.Lat + deg*(r.Float64()-0.5)}
+			if r.IntN(4) == 0 {
+				p.Lon = c.Lon
+			}
+		}
+		d := Distance(c, p)
+		for _, radius := range []float64{d, math.Nextafter(d, 0), math.Nextafter(d, 1e9), d * (1 - 1e-8), d * (1 + 1e-8), d / 2, 2 * d} {
+			for _, s := range []Shape{{Radius: radius}, {Kind: Box, Width: 2 * radius, Height: 2 * radius}} {
+				s.Center = c
+				s.Prepare()
+				_, want := s.Distance(p)
+				s.Within = true
+				if _, in := s.Distance(p); in != want {
+					t.Fatalf("%+v has %v within: %v, and not %v", s, p, in, want)
+				}
+				if want {
+					inside++
+				}
+			}
+		}
+	}
+	if inside < 50_000 {
+		t.Errorf("only %d positions were inside", inside)
+	}
+}
+
 // Centred at longitude 180 both sides of it are seen.
 func TestDateLine(t *testing.T) {
 	for _, center := range []Point{{180, 10}, {-180, 10}, {179.9, 10}, {-179.9, 10}} {
@@ -219,6 +255,20 @@ func BenchmarkDistance(b *testing.B) {
 	s.Prepare()
 	for i := 0; b.Loop(); i++ {
 		s.Distance(Point{13.3 + float64(i&1023)/1000, 38})
+	}
+}
+
+// Of a hundred positions in a line all are inside, as GEOSEARCH without WITHDIST asks.
+func BenchmarkWithin(b *testing.B) {
+	for _, within := range []bool{false, true} {
+		b.Run(strconv.FormatBool(within), func(b *testing.B) {
+			s := Shape{Kind: Circle, Center: Point{5, 5}, Radius: 78.6, Within: within}
+			s.Prepare()
+			for i := 0; b.Loop(); i++ {
+				at := 5 + float64(i%100-50)*1e-5/2
+				s.Distance(Point{at, at})
+			}
+		})
 	}
 }
 

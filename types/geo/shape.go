@@ -26,11 +26,17 @@ type Shape struct {
 	Width, Height float64
 	Vertices      []Point // at least three; the last one is joined to the first
 
+	// Within says that it is of no interest how far positions are: where they are surely
+	// inside, Distance is 0.
+	Within bool
+
 	cosLat float64 // of the Center
 
 	// What no point of a circle is above, whatever the rounding: the difference
 	// of latitudes in degrees, and the haversine.
 	maxLat, maxHaversine float64
+	// Any point of a circle whose haversine is below this is inside, whatever the rounding.
+	surely float64
 }
 
 // Prepare is to be called when the fields are set; a Polygon gets its Center,
@@ -46,10 +52,11 @@ func (s *Shape) Prepare() {
 		s.Center.Lat /= float64(len(s.Vertices))
 	}
 	s.cosLat = cos(s.Center.Lat * radians)
-	s.maxLat, s.maxHaversine = math.Inf(1), 1
+	s.maxLat, s.maxHaversine, s.surely = math.Inf(1), 1, 0
 	if half := s.Radius / radius / 2; half < math.Pi/2 {
 		s.maxLat = s.Radius/radius/radians*(1+1e-9) + 1e-12
 		s.maxHaversine = sin(half)*sin(half)*(1+1e-9) + 1e-30
+		s.surely = sin(half)*sin(half)*(1-1e-9) - 1e-30
 	}
 }
 
@@ -79,6 +86,9 @@ func (s *Shape) Distance(p Point) (meters float64, in bool) {
 		if h > s.maxHaversine {
 			return 0, false
 		}
+		if s.Within && h < s.surely {
+			return 0, true // the arcsine is some of the cost of a hit
+		}
 		d := 0.0
 		if straight {
 			d = latDistance(p.Lat, s.Center.Lat)
@@ -86,6 +96,9 @@ func (s *Shape) Distance(p Point) (meters float64, in bool) {
 			d = 2 * radius * asin(math.Sqrt(h))
 		}
 		return d, !(d > s.Radius)
+	}
+	if s.Within {
+		return 0, true
 	}
 	return distance(s.Center, p, s.cosLat), true
 }
