@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/binary"
 	"slices"
 	"sync/atomic"
 
@@ -167,8 +168,8 @@ func (t *watchTable) Changed(_ any, db int, k *keyspace.Key) {
 func (t *watchTable) each(db int, f func(k *keyspace.Key, watchers []*watch)) {
 	for i := range t.stripes {
 		for name, list := range t.stripes[i].lists {
-			if int(name[0])|int(name[1])<<8 == db {
-				k := keyspace.MakeKey([]byte(name[2:]))
+			if binary.LittleEndian.Uint32([]byte(name)) == uint32(db) {
+				k := keyspace.MakeKey([]byte(name[4:]))
 				f(&k, list)
 			}
 		}
@@ -190,8 +191,10 @@ func (t *watchTable) Emptied(_ any, db int, there func(k *keyspace.Key) bool) {
 // watchedBytes is about what watching a key takes besides its name.
 const watchedBytes = 96
 
+// waitName is the name under which a key is in the lists: four bytes of the database's number,
+// and the key.
 func waitName(db int, k *keyspace.Key) string {
-	return string(append([]byte{byte(db), byte(db >> 8)}, k.B...))
+	return string(append(binary.LittleEndian.AppendUint32(nil, uint32(db)), k.B...))
 }
 
 // ExpireWatched removes, in these databases, the watched keys of all of them whose time is

@@ -152,15 +152,7 @@ func (x *expirer) run() {
 		if !x.off.Load() {
 			earliest = x.expireDue(tx, now.UnixMilli())
 		}
-		x.wakeAt.Store(earliest)
-		// A deadline that came in between has seen the old wakeAt.
-		for i := range x.ks.stripes {
-			// Of a reserved stripe nothing goes by itself, and the end of that wakes the expirer.
-			if n := x.ks.stripes[i].next.Load(); n != 0 && n < earliest && !x.off.Load() && !x.ks.stripes[i].reserved.Load() {
-				earliest = n
-				x.wakeAt.Store(n)
-			}
-		}
+		earliest = x.wakeBy(earliest)
 		sleep := time.Hour
 		if earliest != math.MaxInt64 {
 			sleep = x.ks.Until(earliest)
@@ -187,6 +179,20 @@ func (x *expirer) run() {
 		case <-x.wake:
 		}
 	}
+}
+
+// wakeBy notes that the expirer wakes at the earliest deadline, or at one that came in between
+// and has seen the old wakeAt, and returns it.
+func (x *expirer) wakeBy(earliest int64) int64 {
+	x.wakeAt.Store(earliest)
+	for i := range x.ks.stripes {
+		// Of a reserved stripe nothing goes by itself, and the end of that wakes the expirer.
+		if n := x.ks.stripes[i].next.Load(); n != 0 && n < earliest && !x.off.Load() && !x.ks.stripes[i].reserved.Load() {
+			earliest = n
+			x.wakeAt.Store(n)
+		}
+	}
+	return earliest
 }
 
 // expireDue removes what is due, if that is not too much for one turn, and

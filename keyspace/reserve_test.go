@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -206,4 +207,36 @@ func TestLongHolds(t *testing.T) {
 	var end Held
 	r.End(&end)
 	ks.Unlock(&end)
+}
+
+// TestExpirerSleepsBesideReservations: a due key of a reserved stripe is no reason to wake,
+// whether the stripe is kept or not; the end of the reservation is.
+func TestExpirerSleepsBesideReservations(t *testing.T) {
+	ks := New(Options{Databases: 1, Stripes: 16})
+	defer ks.Close()
+	k := MakeKey([]byte("a"))
+	h := ks.LockKeys([]Key{k})
+	tx := ks.NewTx()
+	tx.Use(0)
+	tx.Now = time.Now().UnixMilli()
+	tx.Put(&k, types.TString, types.EncRaw, []byte("v"), tx.Now+1)
+	r := ks.Reserve(&h)
+	x := expirer{ks: ks} // not the one that runs
+	for _, kept := range []bool{false, true} {
+		if kept {
+			r.LockLong(&h)
+		}
+		if at := x.wakeBy(x.expireDue(ks.NewTx(), tx.Now+1000)); at != math.MaxInt64 {
+			t.Errorf("kept %v: it wakes in %d ms", kept, at-tx.Now)
+		}
+	}
+	r.EndLocked(&h)
+	ks.Unlock(&h)
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		if n, _ := ks.Size(0, false); n == 0 {
+			break
+		} else if time.Since(began) > 20*time.Second {
+			t.Fatal("the key does not expire")
+		}
+	}
 }
