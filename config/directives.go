@@ -198,7 +198,6 @@ func (d Directive) because(why string) Directive { d.Why = why; return d }
 // kept makes the row bring numbers into the range in silence.
 func (d Directive) kept(least, most int64) Directive { d.least, d.most = least, most; return d }
 
-// valid adds a check of the value.
 // tyrantDatabase checks tyrant-database.
 func tyrantDatabase(v string) error {
 	if v != "*" && (len(v) < 5 || !strings.HasSuffix(v, ".tcb")) {
@@ -207,6 +206,7 @@ func tyrantDatabase(v string) error {
 	return nil
 }
 
+// valid adds a check of the value.
 func (d Directive) valid(check func(string) error) Directive { d.check = check; return d }
 
 // baseName returns a check that the value is a file name without a path.
