@@ -155,9 +155,14 @@ func pow(a, b float64) float64 {
 		}
 		return negNaN
 	}
-	const little, much = 1e-270, 1e270 // between them nothing that powWhole makes is too small or too large
-	if f := math.Abs(v); f > little && f < much && math.Abs(b) <= maxWhole && b == math.Trunc(b) {
+	const little, much = 1e-270, 1e270 // between them nothing that is made on the way is too small or too large
+	switch f := math.Abs(v); {
+	case f <= little || f >= much:
+		return v
+	case math.Abs(b) <= maxWhole && b == math.Trunc(b):
 		return powWhole(a, int(b))
+	case a >= 0x1p-1022:
+		return powExact(a, b)
 	}
 	return v
 }
@@ -168,30 +173,88 @@ const maxWhole = 1 << 10
 // powWhole multiplies with twice the digits, and so rounds once, as C's library does. Go's pow
 // rounds at each step.
 func powWhole(a float64, b int) float64 {
-	high, low := 1.0, 0.0
-	factor, rest := a, 0.0
+	p, factor := twofold{1, 0}, twofold{a, 0}
 	for n := max(b, -b); n > 0; n >>= 1 {
 		if n&1 != 0 {
-			high, low = product(high, low, factor, rest)
+			p = p.times(factor)
 		}
 		if n > 1 {
-			factor, rest = product(factor, rest, factor, rest)
+			factor = factor.times(factor)
 		}
 	}
 	if b < 0 {
-		q := 1 / high
-		high = q + q*(math.FMA(-q, high, 1)-q*low)
+		q := 1 / p.high
+		return q + q*(math.FMA(-q, p.high, 1)-q*p.low)
 	}
-	return high
+	return p.high
 }
 
-// product is the product of two numbers that are sums of two each: high + low, where high is the
-// sum rounded.
-func product(a, aLow, b, bLow float64) (high, low float64) {
-	p := float64(a * b) // the conversion forbids to fuse it with what follows
-	e := math.FMA(a, b, -p) + (a*bLow + aLow*b)
-	high = p + e
-	return high, e - (high - p)
+// powExact is a^b of a normal a above 0, by way of its logarithm with twice the digits: it is
+// rounded once, as nearly all of C's are. Of Go's few are.
+func powExact(a, b float64) float64 {
+	// ln 2 in parts: whole numbers of the first with 11 bits are exact.
+	const ln2, ln2Rest, ln2Last = 0x1.62e42feep-1, 0x1.a39ef35793c76p-33, 0x1.cc01f97b57a08p-87
+	m, e := math.Frexp(a)
+	if m < math.Sqrt2/2 {
+		m, e = 2*m, e-1
+	}
+	l := math.Log(m) // and what is missing is what m*exp(-l) is more than 1
+	rest := twofold{m - 1, 0}.plus(expm1(twofold{-l, 0}).times(twofold{m, 0}))
+	log := twofold{l, 0}.plus(rest)
+	log = log.plus(twofold{ln2Rest, ln2Last}.times(twofold{float64(e), 0}))
+	log = twofold{ln2 * float64(e), 0}.plus(log)
+
+	x := log.times(twofold{b, 0})
+	n := math.Round(x.high / math.Ln2)
+	x = x.plus(twofold{-ln2 * n, 0})
+	x = x.plus(twofold{ln2Rest, ln2Last}.times(twofold{-n, 0}))
+	return math.Ldexp(twofold{1, 0}.plus(expm1(x)).high, int(n))
+}
+
+// expm1 is e^x - 1 with twice the digits, of an x that is no more than some 0.4: the series for
+// a 64th of x, which is then doubled six times.
+func expm1(x twofold) twofold {
+	const doublings, terms, twice = 6, 12, 5
+	x.high, x.low = x.high/(1<<doublings), x.low/(1<<doublings)
+	t := 1.0
+	for n := terms; n > twice; n-- { // 1 + x/2 * (1 + x/3 * (1 + ...)): what is far in is small
+		t = 1 + x.high*t/float64(n)
+	}
+	s := twofold{t, 0}
+	for n := twice; n > 1; n-- {
+		s = twofold{1, 0}.plus(x.times(s).over(float64(n)))
+	}
+	s = x.times(s)
+	for range doublings {
+		s = twofold{2 * s.high, 2 * s.low}.plus(s.times(s))
+	}
+	return s
+}
+
+// twofold is a number with twice the digits: high + low, where high is the sum rounded.
+type twofold struct{ high, low float64 }
+
+func (a twofold) times(b twofold) twofold {
+	p := float64(a.high * b.high) // the conversion forbids to fuse it with what follows
+	e := math.FMA(a.high, b.high, -p) + (a.high*b.low + a.low*b.high)
+	high := p + e
+	return twofold{high, e - (high - p)}
+}
+
+func (a twofold) plus(b twofold) twofold {
+	s := a.high + b.high
+	t := s - a.high
+	e := (a.high - (s - t)) + (b.high - t) + (a.low + b.low)
+	high := s + e
+	return twofold{high, e - (high - s)}
+}
+
+// over is a through n, a small whole number.
+func (a twofold) over(n float64) twofold {
+	q := a.high / n
+	e := (math.FMA(-q, n, a.high) + a.low) / n
+	high := q + e
+	return twofold{high, e - (high - q)}
 }
 
 // atan2 keeps the sign of a not-a-number.
