@@ -249,6 +249,7 @@ func Start(h Host) (_ *Server, err error) {
 		if of := cfg.ReplicaOf.Load(); of.Host != "" {
 			s.follower.Follow(of.Host, of.Port)
 		}
+		srv.KeepsData()
 		s.saver.Serve()
 		log.Noticef("Ready to accept connections")
 	}

@@ -65,6 +65,9 @@ func (s *Server) FollowingChanged() {
 	s.followMu.Lock()
 	follows := s.followingGates()
 	began := !s.following.Swap(follows) && follows
+	if !follows {
+		s.kept.Store(false)
+	}
 	s.pause.mu.Lock()
 	s.updateExpiry()
 	s.pause.mu.Unlock()
@@ -103,20 +106,34 @@ func (s *Server) NotReady() string {
 	case !s.following.Load() || s.followerEnd.Up():
 		return ""
 	}
-	had, syncing := false, false
+	had, syncing := s.kept.Load() && !s.empty(), false
 	s.followerEnd.Info(func(name string, value any) {
 		switch name {
 		case "master_sync_in_progress":
 			syncing, _ = value.(bool)
 		case "master_link_down_since_seconds":
 			n, _ := value.(int64)
-			had = n >= 0
+			had = had || n >= 0
 		}
 	})
 	if !had || syncing {
 		return "the leader's data has not come yet"
 	}
 	return ""
+}
+
+// KeepsData says that the server has loaded contents of its own at its start, which it
+// serves while it follows and its leader is away.
+func (s *Server) KeepsData() { s.kept.Store(s.following.Load()) }
+
+// empty tells whether there is no key, as after a synchronization that has failed.
+func (s *Server) empty() bool {
+	for db := range s.Keyspace.Databases() {
+		if n, _ := s.Keyspace.Size(db, false); n > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // unblockAll ends the waits of all clients in blocking commands, and their

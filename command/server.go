@@ -90,8 +90,11 @@ type Server struct {
 	// following tells whether there is a leader; it is set before the last change
 	// of the server's own is in its stream (see Following.Follow).
 	following atomic.Bool
-	own       ownKeys
-	followMu  lockrank.Mutex[lockrank.CommandFollow] // one FollowingChanged at a time
+
+	// kept tells /ready that a follower serves what it has loaded at its start.
+	kept     atomic.Bool
+	own      ownKeys
+	followMu lockrank.Mutex[lockrank.CommandFollow] // one FollowingChanged at a time
 	// gate says which commands are not admitted because of persist's state;
 	// every command loads it. See gated.
 	gate atomic.Uint32

@@ -247,3 +247,54 @@ func TestDashboard(t *testing.T) {
 		t.Errorf("only %d metrics were found", asked)
 	}
 }
+
+// A follower that was started again serves what it has loaded while its leader is away, and
+// is ready; one that has loaded nothing is not.
+func TestReadyFollowerKeepsData(t *testing.T) {
+	port := func() string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		_, p, _ := net.SplitHostPort(l.Addr().String())
+		return p
+	}
+	dir, nobody := t.TempDir(), port()
+	s := kvdtest.New(t, "dir "+dir)
+	s.Do("SET", "a", "1")
+	s.Do("SAVE")
+	s.End()
+	ready := func(page, want string) {
+		t.Helper()
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			text := ""
+			if resp, err := http.Get("http://127.0.0.1:" + page + "/ready"); err == nil {
+				b, _ := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				text = string(b)
+			}
+			switch {
+			case strings.Contains(text, want):
+				return
+			case !strings.Contains(text, "being loaded") && text != "" || time.Now().After(deadline):
+				t.Fatalf("/ready: %q, want %q", text, want)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	page := port()
+	s = kvdtest.New(t, "dir "+dir, "replicaof 127.0.0.1 "+nobody, "metrics-port "+page)
+	ready(page, "ready")
+	s.Do("CONFIG", "SET", "replica-serve-stale-data", "no")
+	ready(page, "replica-serve-stale-data is no")
+	s.Do("CONFIG", "SET", "replica-serve-stale-data", "yes")
+	s.Do("REPLICAOF", "NO", "ONE")
+	s.Do("REPLICAOF", "127.0.0.1", nobody)
+	ready(page, "has not come yet")
+	s.End()
+	page = port()
+	kvdtest.New(t, "dir "+t.TempDir(), "replicaof 127.0.0.1 "+nobody, "metrics-port "+page)
+	ready(page, "has not come yet")
+}
