@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"kvd/resp/wire"
 )
@@ -46,6 +47,7 @@ type commandWriter struct {
 	multi bool   // the source is in the middle of a transaction
 
 	applied int64
+	used    time.Time // when the last command was sent
 }
 
 // newCommandWriter makes one that goes on from where the mark is.
@@ -54,7 +56,7 @@ func newCommandWriter(a *Address, mark string, failed *failures) (*commandWriter
 	if err != nil {
 		return nil, err
 	}
-	w := &commandWriter{conn: c, mark: mark, failed: failed}
+	w := &commandWriter{conn: c, mark: mark, failed: failed, used: time.Now()}
 	r, err := c.do("GET", mark)
 	if err == nil && !r.null {
 		w.at, err = parsePlace(string(r.str))
@@ -73,6 +75,16 @@ func (w *commandWriter) forget() error {
 		return err
 	}
 	_, err := w.do("DEL", w.mark)
+	return err
+}
+
+// alive has the connection not look idle to the target, which may end those that do.
+func (w *commandWriter) alive() error {
+	if time.Since(w.used) < laneIdle {
+		return nil
+	}
+	w.used = time.Now()
+	_, err := w.do("PING")
 	return err
 }
 
@@ -177,6 +189,7 @@ func (w *commandWriter) commit() error {
 	if len(w.ends) == 0 {
 		return nil
 	}
+	w.used = time.Now()
 	refused, err := w.run(w.buf, w.ends)
 	if err == nil && len(refused) > 0 {
 		err = w.without(refused)

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -242,7 +243,8 @@ func (c *comparer) unknown(db int, keys [][]byte) (out [][]byte, err error) {
 	if err == nil {
 		err = r.err()
 	}
-	if err != nil || r.n == int64(len(keys)) {
+	var refused replyError // as by a part of a cluster: the keys are of several slots
+	if err != nil && !errors.As(err, &refused) || err == nil && r.n == int64(len(keys)) {
 		return nil, err
 	}
 	for _, k := range keys {

@@ -18,8 +18,12 @@ const (
 	silence = time.Minute
 )
 
-// syncEvery is how much of a file is written between two syncs, in bytes. Tests have less.
-var syncEvery int64 = 32 << 20
+// syncEvery is how much of a file is written between two syncs, in bytes, and seenEvery how
+// long what comes slowly waits for one. Tests have less.
+var (
+	syncEvery int64 = 32 << 20
+	seenEvery       = time.Second
+)
 
 // sourceLink is a server that this client follows.
 type sourceLink struct {
@@ -102,6 +106,7 @@ func (l *sourceLink) snapshotBody() (body io.Reader, total int64, err error) {
 func receiveSnapshot(body io.Reader, s *spool, told func(done int64)) error {
 	buf := make([]byte, connBuffer)
 	done, unsynced := int64(0), int64(0)
+	seen := time.Now()
 	var err error
 	for err == nil {
 		var n int
@@ -113,13 +118,13 @@ func receiveSnapshot(body io.Reader, s *spool, told func(done int64)) error {
 		if done += int64(n); told != nil {
 			told(done)
 		}
-		if unsynced += int64(n); err == io.EOF || err == nil && unsynced >= syncEvery {
+		if unsynced += int64(n); err == io.EOF || err == nil && (unsynced >= syncEvery || time.Since(seen) >= seenEvery) {
 			if serr := s.Sync(); serr != nil {
 				err = serr
 				break
 			}
 			s.grow(unsynced)
-			unsynced = 0
+			unsynced, seen = 0, time.Now()
 		}
 	}
 	s.end(err)

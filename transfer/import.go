@@ -64,12 +64,14 @@ type ImportReport struct {
 type state struct {
 	ID     string // of this import
 	Source string
+	Target string // where it is; without a password
+	Had    bool   // the target may have had keys of its own
 	// Of a server that is followed: its history, and the place of the snapshot in it.
 	History  string
 	Offset   int64
 	Begun    bool  // the target may have keys of a snapshot
 	Received bool  // which is whole
-	Keys     int64 // of the snapshot that the target has
+	Keys     int64 // of the snapshot that the target has for sure
 	Loaded   bool  // it has all of them
 	Mode     bool  // this import has turned the target's import-mode on
 	// Of a scan: the database, and the cursor of what comes next.
@@ -83,6 +85,7 @@ type importer struct {
 	state
 	target *Address
 	failed failures
+	keys   *keyWriter // while a snapshot is brought
 	report ImportReport
 	shown  time.Time
 	saved  time.Time
@@ -91,10 +94,10 @@ type importer struct {
 // errStopped: Stop was closed before the end.
 var errStopped = errors.New("interrupted; the same command goes on from here")
 
-const (
-	showEvery = 200 * time.Millisecond
-	saveEvery = 2 * time.Second
-)
+const saveEvery = 2 * time.Second
+
+// showEvery is how long it is from one Progress to the next. Tests have less.
+var showEvery = 200 * time.Millisecond
 
 // Import brings what a source holds into a server. After an error it can be called again
 // with the same options, and goes on.
@@ -141,6 +144,9 @@ func (m *importer) begin() error {
 		if m.state.Source != m.ImportOptions.Source {
 			return fmt.Errorf("%s belongs to an import from %s; finish that, or name another directory", m.Work, m.state.Source)
 		}
+		if m.state.Target != m.target.String() {
+			return fmt.Errorf("%s belongs to an import into %s, which has a part of the data: finish that, or name another directory", m.Work, m.state.Target)
+		}
 		m.Log("Going on with the import that %s remembers", m.Work)
 		return nil
 	}
@@ -164,7 +170,8 @@ func (m *importer) begin() error {
 	if err := os.MkdirAll(m.Work, 0o700); err != nil {
 		return err
 	}
-	m.ID, m.state.Source, m.Cursor = rand.Text(), m.ImportOptions.Source, "0"
+	m.ID, m.state.Source, m.state.Target, m.Cursor = rand.Text(), m.ImportOptions.Source, m.target.String(), "0"
+	m.Had = m.Replace
 	return m.save()
 }
 
@@ -174,7 +181,7 @@ const (
 	streamName   = "stream.aof"
 )
 
-// save keeps the state.
+// save keeps the state, also for when the machine stops.
 func (m *importer) save() error {
 	b, err := json.Marshal(m.state)
 	if err != nil {
@@ -182,10 +189,34 @@ func (m *importer) save() error {
 	}
 	m.saved = time.Now()
 	name := filepath.Join(m.Work, stateName)
-	if err := os.WriteFile(name+".new", b, 0o600); err != nil {
+	if err := writeSynced(name+".new", b); err != nil {
 		return err
 	}
-	return os.Rename(name+".new", name)
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	dir, err := os.Open(m.Work)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// writeSynced writes a file that is on the disk then.
+func writeSynced(name string, b []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 // mark is the key that says how far commands were applied.
@@ -315,7 +346,7 @@ func (m *importer) file(w *commandWriter, i int, name string, last bool, before,
 	n, _ := f.ReadAt(head[:], 0)
 	from := int64(0)
 	if bytes.HasPrefix(head[:n], []byte("REDIS")) || bytes.HasPrefix(head[:n], []byte("VALKEY")) {
-		if from, err = m.snapshot(f, name, func(at int64) { m.show(Progress{Stage: "keys", Done: before + at, Total: total}) }); err != nil {
+		if from, err = m.snapshot(f, name, func(at int64) { m.show(Progress{Stage: "keys", Done: before + at, Total: total}) }, func() error { return nil }); err != nil {
 			return 0, err
 		}
 	}
@@ -353,8 +384,9 @@ func (m *importer) file(w *commandWriter, i int, name string, last bool, before,
 }
 
 // snapshot imports the keys of a snapshot, from the one on that the state says, and
-// returns where it ends.
-func (m *importer) snapshot(r io.Reader, name string, at func(int64)) (end int64, err error) {
+// returns where it ends. whole is called when all keys are there, before what cannot be
+// undone is brought: an error ends the import.
+func (m *importer) snapshot(r io.Reader, name string, at func(int64), whole func() error) (end int64, err error) {
 	if m.Loaded {
 		facts, err := persist.ReadSnapshot(r, name, func(*persist.SnapshotKey) error { return nil })
 		if err != nil {
@@ -362,18 +394,30 @@ func (m *importer) snapshot(r io.Reader, name string, at func(int64)) (end int64
 		}
 		return facts.Bytes, nil
 	}
-	w, err := newKeyWriter(m.target, m.Lanes, &m.failed)
-	if err != nil {
-		return 0, err
+	// The first key may be long in coming, and a target may end connections that are idle.
+	open := func() (err error) {
+		if m.keys == nil {
+			m.keys, err = newKeyWriter(m.target, m.Lanes, &m.failed)
+		}
+		return err
 	}
-	defer w.close()
+	defer func() {
+		if m.keys != nil {
+			m.keys.close()
+			m.keys = nil
+		}
+	}()
 	counted := &countingReader{r: r}
-	seen := int64(0)
+	seen, put := int64(0), m.Keys
 	var payload []byte
 	facts, err := persist.ReadSnapshot(counted, name, func(k *persist.SnapshotKey) error {
 		if seen++; seen <= m.Keys {
 			return nil
 		}
+		if err := open(); err != nil {
+			return err
+		}
+		w := m.keys
 		if seen&63 == 0 { // the clock is not asked for each key
 			at(counted.n)
 			if m.stopped() {
@@ -383,7 +427,7 @@ func (m *importer) snapshot(r io.Reader, name string, at func(int64)) (end int64
 				if err := w.drain(); err != nil {
 					return err
 				}
-				m.Keys = seen - 1
+				m.Keys = put
 				if err := m.save(); err != nil {
 					return err
 				}
@@ -391,24 +435,39 @@ func (m *importer) snapshot(r io.Reader, name string, at func(int64)) (end int64
 		}
 		m.report.Keys++
 		if value, ok := plain(k); ok {
-			return w.set(k, value)
+			err := w.set(k, value)
+			put = seen
+			return err
 		}
 		if payload, err = k.AppendPayload(payload[:0]); err != nil {
 			m.failed.note(fmt.Sprintf("database %d, key %.80q", k.DB, k.Name), replyError(err.Error()))
+			put = seen
 			return nil
 		}
 		err := w.put(k, payload)
+		put = seen
 		if cap(payload) > 4*batchBytes {
 			payload = nil
 		}
 		return err
 	})
+	if m.keys != nil { // also after an error: the state is to say what the target has
+		if derr := m.keys.drain(); derr == nil {
+			m.Keys = put
+		} else if err == nil {
+			err = derr
+		}
+	}
 	if err == nil {
-		err = w.drain()
+		err = whole()
+	}
+	if err == nil {
+		err = open()
 	}
 	if err != nil {
-		return 0, err
+		return 0, errors.Join(err, m.save())
 	}
+	w := m.keys
 	for _, code := range facts.Libraries {
 		if _, err := w.lanes[0].do("FUNCTION", "LOAD", "REPLACE", code); err != nil {
 			m.failed.note("a library of functions", err)
@@ -508,11 +567,6 @@ func (m *importer) live() error {
 		return err
 	}
 	snapshot := &spool{File: f, size: fst.Size(), err: io.EOF, more: make(chan struct{}, 1)}
-	if m.Begun && !m.Received {
-		if err := m.undo(snapshot); err != nil {
-			return err
-		}
-	}
 	link, body, total, err := m.connect(source, s, snapshot)
 	if err != nil {
 		return err
@@ -539,6 +593,9 @@ func (m *importer) live() error {
 		if m.stopped() {
 			return errStopped
 		}
+		if m.keys != nil {
+			return m.keys.alive()
+		}
 		return nil
 	}}
 	if !m.Loaded {
@@ -552,6 +609,30 @@ func (m *importer) live() error {
 			}
 			size, _ := s.state()
 			m.show(Progress{Stage: "keys", Done: at, Total: total, Behind: size})
+		}, func() error {
+			if m.Received {
+				return nil
+			}
+			// The keys have an end of their own, before that of what the source sends.
+			for {
+				select {
+				case <-received:
+					m.Received = true
+					return m.save()
+				case <-ended:
+					if _, err := snapshot.state(); err != io.EOF {
+						return fmt.Errorf("the snapshot of %s: %w", source, err)
+					}
+				case <-m.Stop:
+					return errStopped
+				case <-time.After(showEvery):
+				}
+				if m.keys != nil {
+					if err := m.keys.alive(); err != nil {
+						return err
+					}
+				}
+			}
 		})
 	}
 	switch {
@@ -559,13 +640,6 @@ func (m *importer) live() error {
 		return r.err
 	case err != nil:
 		return err
-	}
-	if !m.Received {
-		<-received
-		m.Received = true
-		if err := m.save(); err != nil {
-			return err
-		}
 	}
 	w, err := newCommandWriter(m.target, m.mark(), &m.failed)
 	if err != nil {
@@ -614,7 +688,9 @@ func (s *spool) whole() int64 {
 }
 
 // undo removes the keys that an interrupted import has brought into the target of a
-// snapshot that was not whole: the next one may be without them.
+// snapshot that was not whole: the next one may be without them. A target that was empty
+// has no others of these names; where it was not, those go that came for sure, as others
+// may be its own still.
 func (m *importer) undo(snapshot *spool) error {
 	m.Log("Removing what the target has of a snapshot that was not whole")
 	w, err := newKeyWriter(m.target, m.Lanes, &m.failed)
@@ -623,8 +699,16 @@ func (m *importer) undo(snapshot *spool) error {
 	}
 	defer w.close()
 	var own error
+	seen := int64(0)
 	// The error is that it ends in the middle.
 	_, _ = persist.ReadSnapshot(io.NewSectionReader(snapshot, 0, snapshot.whole()), snapshot.Name(), func(k *persist.SnapshotKey) error {
+		if seen++; m.Had && seen > m.Keys {
+			return errEnded
+		}
+		if seen&63 == 0 && m.stopped() {
+			own = errStopped
+			return own
+		}
 		own = w.command(k, append(w.args[:0], wordDel, k.Name))
 		return own
 	})
@@ -664,6 +748,11 @@ func (m *importer) connect(source *Address, s, snapshot *spool) (link *sourceLin
 	if body, total, err = link.snapshotBody(); err != nil {
 		return nil, nil, 0, err
 	}
+	if m.Begun { // now that another comes
+		if err = m.undo(snapshot); err != nil {
+			return nil, nil, 0, err
+		}
+	}
 	for _, f := range []*spool{s, snapshot} { // what is of a connection that was lost
 		if err = f.Truncate(0); err != nil {
 			return nil, nil, 0, err
@@ -693,6 +782,17 @@ func (m *importer) stream(w *commandWriter, s *spool, source *Address) error {
 		}
 	}
 	for {
+		if (len(w.ends) == 0 || w.multi) && m.stopped() { // not for each command
+			switch {
+			case !m.Follow:
+				return errStopped
+			case goal < 0:
+				var err error
+				if goal, err = m.goal(source); err != nil {
+					return err
+				}
+			}
+		}
 		args, err := r.next()
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, errTorn) {
 			return fmt.Errorf("the stream of %s: %w", source, err)
@@ -714,17 +814,14 @@ func (m *importer) stream(w *commandWriter, s *spool, source *Address) error {
 			}
 			m.report.Commands = w.applied
 		}
-		switch {
-		case goal >= 0 && r.offset >= goal && !w.multi:
+		if goal >= 0 && r.offset >= goal && !w.multi {
 			return w.forget()
-		case goal < 0 && m.stopped():
-			if goal, err = m.goal(source); err != nil {
-				return err
-			}
-			continue
 		}
 		if gone != nil {
 			return fmt.Errorf("the connection to %s: %w; the same command goes on from here", source, gone)
+		}
+		if err := w.alive(); err != nil {
+			return err
 		}
 		select {
 		case <-s.more:

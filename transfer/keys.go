@@ -28,6 +28,10 @@ const (
 // batchBytes is how much is sent before its replies are read. Tests have less.
 var batchBytes = 256 << 10
 
+// laneIdle is how long a connection to the target is left without a command: servers may
+// end those that are idle (timeout). Tests have less.
+var laneIdle = 5 * time.Second
+
 // failures counts what a server has refused.
 type failures struct {
 	mu    lockrank.Mutex[lockrank.TransferFailures] // protects what follows
@@ -65,6 +69,7 @@ type keyWriter struct {
 	apart  bool     // a command may name one key only: the server is a part of a cluster
 	args   [][]byte // memory for those of a command
 	failed *failures
+	heard  time.Time      // when all connections were last in use for sure
 	flying sync.WaitGroup // batches whose replies have not come
 	wait   sync.WaitGroup // the goroutines
 }
@@ -97,7 +102,7 @@ type about struct {
 }
 
 func newKeyWriter(a *Address, lanes int, failed *failures) (*keyWriter, error) {
-	w := &keyWriter{failed: failed}
+	w := &keyWriter{failed: failed, heard: time.Now()}
 	for range lanes {
 		c, err := a.dial()
 		if err != nil {
@@ -127,11 +132,16 @@ func (w *keyWriter) sender(l *lane) {
 	defer close(l.sent)
 	for b := range l.full {
 		if w.failed.fatal() == nil {
-			if _, err := l.bw.Write(b.buf); err != nil {
-				w.failed.note("the connection to the target", err)
-			} else if err := l.flush(); err != nil {
+			_, err := l.bw.Write(b.buf)
+			if err == nil {
+				err = l.flush()
+			}
+			if err != nil {
 				w.failed.note("the connection to the target", err)
 			}
+		}
+		if w.failed.fatal() != nil {
+			b.about = b.about[:0] // replies that may never come are not waited for
 		}
 		l.sent <- b
 	}
@@ -290,6 +300,23 @@ func (w *keyWriter) drain() error {
 	}
 	w.flying.Wait()
 	return w.failed.fatal()
+}
+
+// alive has the connections not look idle to the target, which may end those that do.
+func (w *keyWriter) alive() error {
+	if time.Since(w.heard) < laneIdle {
+		return nil
+	}
+	if err := w.drain(); err != nil {
+		return err
+	}
+	for _, l := range w.lanes {
+		if _, err := l.do("PING"); err != nil {
+			return fmt.Errorf("the connection to the target: %w", err)
+		}
+	}
+	w.heard = time.Now()
+	return nil
 }
 
 // use selects a database on all connections, when nothing is under way.

@@ -150,6 +150,9 @@ func (m *importer) scan() error {
 					return err
 				}
 			}
+			if err := w.alive(); err != nil {
+				return err
+			}
 			m.show(Progress{Stage: "keys"})
 			if next == "0" {
 				break

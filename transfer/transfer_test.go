@@ -3,6 +3,7 @@ package transfer
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 
 	"kvd"
 	"kvd/persist"
+	"kvd/resp/wire"
 )
 
 // open starts a server with a directory of its own, which listens at a unix socket.
@@ -159,6 +161,9 @@ func TestImportServer(t *testing.T) {
 // TestImportUnderLoad counts up at the source while an import runs, is interrupted and goes
 // on: no step is missed, and none is done twice.
 func TestImportUnderLoad(t *testing.T) {
+	show := showEvery
+	showEvery = time.Millisecond
+	defer func() { showEvery = show }()
 	_, from := open(t)
 	_, to := open(t)
 	fill(dial(t, from), 2000)
@@ -204,7 +209,7 @@ func TestImportUnderLoad(t *testing.T) {
 		var once sync.Once
 		o.Progress = func(p Progress) {
 			stage = p.Stage
-			if p.Stage == "stream" && i < 5 && p.Commands > int64(i) || i == 0 && p.Stage == "keys" {
+			if p.Stage == "stream" && i < 5 && p.Commands > int64(i) || i == 0 && p.Stage == "keys" && p.Keys > 0 {
 				once.Do(func() { breakLink(t, to) })
 			}
 			if p.Stage == "stream" && i == 5 {
@@ -297,6 +302,14 @@ func TestImportBeginsAnew(t *testing.T) {
 	}
 	if dbs, err := databases(target.conn); err != nil || len(dbs) == 0 {
 		t.Fatalf("the target has nothing of the half snapshot: %v", err)
+	}
+	m := &importer{}
+	b, err := os.ReadFile(filepath.Join(o.Work, stateName))
+	if err == nil {
+		err = json.Unmarshal(b, &m.state)
+	}
+	if err != nil || m.Keys < 100 {
+		t.Errorf("%d keys came for sure: %v", m.Keys, err)
 	}
 	// It may have ended between bringing the last key and noting that all have come.
 	name := filepath.Join(o.Work, stateName)
@@ -600,5 +613,392 @@ func TestAddress(t *testing.T) {
 		if _, err := ParseAddress(text, ""); err == nil {
 			t.Errorf("%s passes", text)
 		}
+	}
+}
+
+// source is a leader in a test: serve gets a connection on which it has announced the
+// snapshot as head says.
+func source(t *testing.T, head string, serve func(nc net.Conn)) (address string) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	serveOne := func(nc net.Conn) {
+		defer nc.Close()
+		for r := bufio.NewReader(nc); ; {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			switch strings.TrimSpace(line) {
+			case "PING", "REPLCONF":
+				io.WriteString(nc, "+OK\r\n")
+			case "INFO":
+				io.WriteString(nc, "$22\r\nmaster_repl_offset:0\r\n\r\n")
+			case "PSYNC":
+				fmt.Fprintf(nc, "+FULLRESYNC %040d 0\r\n%s\r\n", 1, head)
+				serve(nc)
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serveOne(nc)
+		}
+	}()
+	return "unix://" + socket
+}
+
+// snapshotOf is a snapshot of a server.
+func snapshotOf(t *testing.T, from string) []byte {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "backup")
+	if _, err := Backup(BackupOptions{Source: from, Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "dump.rdb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// importSoon fails the test if an import does not end.
+func importSoon(t *testing.T, o ImportOptions) error {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := Import(o)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(time.Minute):
+		t.Fatal("the import does not end")
+		return nil
+	}
+}
+
+// TestImportLosesTheMark: the connection breaks behind the snapshot's own end and before the
+// mark that ends what is sent. Libraries, which are not undone, do not come before it.
+func TestImportLosesTheMark(t *testing.T) {
+	_, from := open(t)
+	_, to := open(t)
+	c := dial(t, from)
+	fill(c, 100)
+	if _, err := c.do("FUNCTION", "LOAD", library); err != nil {
+		t.Fatal(err)
+	}
+	snapshot := snapshotOf(t, from)
+	mark := strings.Repeat("m", 40)
+	o := options(t, source(t, "$EOF:"+mark, func(nc net.Conn) {
+		nc.Write(snapshot)
+		io.WriteString(nc, mark[1:])
+	}), to)
+	if err := importSoon(t, o); err == nil || !strings.Contains(err.Error(), "EOF") {
+		t.Errorf("half a mark: %v", err)
+	}
+	// Nor does one end that waits for the mark, but by Stop.
+	stop := make(chan struct{})
+	o.Stop = stop
+	if err := os.RemoveAll(o.Work); err != nil {
+		t.Fatal(err)
+	}
+	target := dial(t, to)
+	target.run("FLUSHALL")
+	o.Source = source(t, "$EOF:"+mark, func(nc net.Conn) {
+		nc.Write(snapshot)
+		nc.Write(bytes.Repeat([]byte{'x'}, 100)) // what may be the mark's begin is held back
+		for end := time.Now().Add(30 * time.Second); len(target.run("INFO keyspace").str) < 20 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+			nc.Write([]byte("x"))
+		}
+		close(stop)
+		nc.Read(make([]byte, 1))
+	})
+	seen := seenEvery
+	seenEvery = 0
+	defer func() { seenEvery = seen }()
+	if err := importSoon(t, o); !errors.Is(err, errStopped) {
+		t.Errorf("stopped: %v", err)
+	}
+	if r := target.run("FUNCTION LIST"); len(r.elems) > 0 {
+		t.Error("a library of a snapshot that was not whole")
+	}
+}
+
+// TestImportKnowsItsTarget: what is half in one server is not gone on with in another.
+func TestImportKnowsItsTarget(t *testing.T) {
+	_, from := open(t)
+	_, a := open(t)
+	_, b := open(t)
+	fill(dial(t, from), 1000)
+	o := options(t, from, a)
+	stop := make(chan struct{})
+	close(stop)
+	o.Stop = stop
+	if _, err := Import(o); !errors.Is(err, errStopped) {
+		t.Fatalf("stopped: %v", err)
+	}
+	o.Target, o.Stop = b, nil
+	if _, err := Import(o); err == nil || !strings.Contains(err.Error(), "into "+strings.TrimPrefix(a, "unix://")) {
+		t.Errorf("into another: %v", err)
+	}
+	o.Target = a
+	importAll(t, o)
+	equal(t, from, a)
+}
+
+// TestImportUndoes removes what a half snapshot has brought, and nothing else.
+func TestImportUndoes(t *testing.T) {
+	_, from := open(t)
+	_, to := open(t)
+	fill(dial(t, from), 200)
+	snapshot := snapshotOf(t, from)
+	importAll(t, options(t, from, to))
+	target := dial(t, to)
+	size := func() (n int64) {
+		for _, db := range []string{"0", "3"} {
+			target.run("SELECT " + db)
+			n += target.run("DBSIZE").n
+		}
+		return n
+	}
+	all := size()
+	a, err := ParseAddress(to, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := t.TempDir()
+	f, err := os.Create(filepath.Join(work, snapshotName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	half := snapshot[:len(snapshot)-20]
+	if _, err := f.Write(half); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := "unix://" + filepath.Join(t.TempDir(), "s")
+	stopped := make(chan struct{})
+	close(stopped)
+	m := &importer{ImportOptions: options(t, nowhere, to), target: a}
+	m.Lanes, m.Work, m.Stop = 2, work, stopped
+	m.ID, m.state.Source, m.state.Target, m.Begun, m.Had, m.Keys = "x", nowhere, a.String(), true, true, 90
+	if err := m.save(); err != nil {
+		t.Fatal(err)
+	}
+	o := m.ImportOptions
+	o.Replace = true
+	if _, err := Import(o); err == nil || size() != all {
+		t.Errorf("the source cannot be reached (%v): %d keys are left of %d", err, size(), all)
+	}
+	s := &spool{File: f, size: int64(len(half))}
+	if err := m.undo(s); !errors.Is(err, errStopped) || size() < all-64 || !m.Begun {
+		t.Errorf("stopped: %v, %d keys are left of %d", err, size(), all)
+	}
+	m.Stop = nil
+	if err := m.undo(s); err != nil || size() != all-90 || m.Begun {
+		t.Errorf("90 keys were sent: %v, %d keys are left of %d", err, size(), all)
+	}
+	m.Begun, m.Had = true, false
+	if err := m.undo(s); err != nil || size() > 1 {
+		t.Errorf("into an empty server: %v, %d keys are left", err, size())
+	}
+}
+
+// TestImportSlowly: the target ends connections that are idle, and the snapshot comes slowly,
+// in less than is synced at once.
+func TestImportSlowly(t *testing.T) {
+	idle, seen := laneIdle, seenEvery
+	laneIdle, seenEvery = 100*time.Millisecond, 50*time.Millisecond
+	defer func() { laneIdle, seenEvery = idle, seen }()
+	_, from := open(t)
+	_, to := open(t, "timeout 1")
+	fill(dial(t, from), 400)
+	snapshot := snapshotOf(t, from)
+	target := dial(t, to)
+	came := false
+	o := options(t, source(t, "$"+strconv.Itoa(len(snapshot)), func(nc net.Conn) {
+		at := len(snapshot) / 2
+		nc.Write(snapshot[:at])
+		for begun := time.Now(); time.Since(begun) < 30*time.Second && (!came || time.Since(begun) < 2500*time.Millisecond); at++ {
+			nc.Write(snapshot[at : at+1])
+			time.Sleep(20 * time.Millisecond)
+			r, err := target.do("INFO", "keyspace")
+			came = came || err == nil && bytes.Contains(r.str, []byte("db0:"))
+		}
+		nc.Write(snapshot[at:])
+		nc.Read(make([]byte, 1)) // the end
+	}), to)
+	if err := importSoon(t, o); err != nil {
+		t.Fatal(err)
+	}
+	if !came {
+		t.Error("what has come was not seen before the rest")
+	}
+	equal(t, from, to)
+}
+
+// TestImportGoal: an import ends when the target has what the source had when the last key
+// came, with what was written while the keys came.
+func TestImportGoal(t *testing.T) {
+	_, from := open(t)
+	_, to := open(t)
+	c := dial(t, from)
+	fill(c, 400)
+	o := options(t, from, to)
+	var once sync.Once
+	o.Progress = func(p Progress) {
+		once.Do(func() {
+			if p.Stage != "keys" {
+				t.Errorf("the stage is %s", p.Stage)
+			}
+			for i := range 2 * unitCommands {
+				c.run("RPUSH during " + strconv.Itoa(i))
+			}
+		})
+	}
+	importAll(t, o)
+	equal(t, from, to)
+}
+
+// TestImportStopsBehind: Stop ends an import that is behind all the time, with what the
+// source had then, or at once where it does not follow.
+func TestImportStopsBehind(t *testing.T) {
+	for _, following := range []bool{true, false} {
+		work := t.TempDir()
+		f, err := os.Create(filepath.Join(work, streamName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const commands = 5 * unitCommands
+		for i := range commands {
+			fmt.Fprintf(f, "*3\r\n$5\r\nRPUSH\r\n$1\r\nl\r\n$5\r\n%05d\r\n", i)
+		}
+		f.Seek(0, io.SeekStart)
+		_, to := open(t)
+		a, err := ParseAddress(to, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := make(chan struct{})
+		m := &importer{ImportOptions: options(t, "", to), target: a}
+		m.Stop, m.Follow = stop, following
+		if !following {
+			m.Offset = -1 << 40 // the end is far away
+		}
+		var once sync.Once
+		m.Progress = func(p Progress) { once.Do(func() { close(stop) }) }
+		w, err := newCommandWriter(a, "mark", &m.failed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leader, err := ParseAddress(source(t, "", nil), "") // which is at 0
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := f.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = m.stream(w, &spool{File: f, size: st.Size(), more: make(chan struct{}, 1)}, leader)
+		n := dial(t, to).run("LLEN l").n
+		if following && err != nil || !following && !errors.Is(err, errStopped) || n > 2*unitCommands {
+			t.Errorf("following %v: %v, %d of %d commands were applied", following, err, n, commands)
+		}
+		w.Close()
+		f.Close()
+	}
+}
+
+// TestRefusedAll: batches behind an error that ends everything are not sent, nor are their
+// replies waited for.
+func TestRefusedAll(t *testing.T) {
+	_, to := open(t)
+	a, err := ParseAddress(to, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := &failures{}
+	w, err := newKeyWriter(a, 2, failed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	failed.note("a key", replyError("OOM no memory"))
+	_ = w.command(&persist.SnapshotKey{Name: []byte("k")}, [][]byte{wordSet, []byte("k"), []byte("v")})
+	over := make(chan error, 1)
+	go func() { over <- w.drain() }()
+	select {
+	case err := <-over:
+		if err == nil || !strings.Contains(err.Error(), "OOM") {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for replies to what it has not sent")
+	}
+}
+
+// TestCompareApart: a part of a cluster refuses a command of keys of several slots.
+func TestCompareApart(t *testing.T) {
+	_, a := open(t)
+	_, b := open(t)
+	fill(dial(t, a), 40)
+	importAll(t, options(t, a, b))
+	dial(t, b).run("SET more 1")
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("unix", strings.TrimPrefix(a, "unix://"))
+			if err != nil {
+				nc.Close()
+				return
+			}
+			go func() { io.Copy(nc, up); nc.Close() }()
+			go func() {
+				defer up.Close()
+				for r := newConn(nc); ; {
+					command, err := r.value(0)
+					if err != nil {
+						return
+					}
+					var args [][]byte
+					for _, e := range command.elems {
+						args = append(args, e.str)
+					}
+					if len(args) > 2 && string(args[0]) == "EXISTS" {
+						args[0] = []byte("nosuch") // whose error is as good
+					}
+					up.Write(wire.AppendCommand(nil, args...))
+				}
+			}()
+		}
+	}()
+	var got []string
+	r, err := Compare(CompareOptions{A: "unix://" + socket, B: b, Differs: func(d Difference) { got = append(got, string(d.Key)+": "+d.What) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Differ != 1 || !slices.Equal(got, []string{"more: only the second has it"}) {
+		t.Errorf("%q", got)
 	}
 }
