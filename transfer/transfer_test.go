@@ -11,10 +11,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -254,7 +256,7 @@ func TestImportBeginsAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	target := dial(t, to)
+	target, watch := dial(t, to), dial(t, to)
 	// The first connection is served here: a part of the snapshot. Others go to the source.
 	go func() {
 		for first := true; ; first = false {
@@ -284,7 +286,7 @@ func TestImportBeginsAnew(t *testing.T) {
 					fmt.Fprintf(nc, "+FULLRESYNC %040d 0\r\n$%d\r\n", 1, len(snapshot))
 					nc.Write(snapshot[:len(snapshot)*3/4])
 					for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-						r, err := target.do("INFO", "keyspace")
+						r, err := watch.do("INFO", "keyspace")
 						if err != nil || bytes.Contains(r.str, []byte("db0:")) || time.Now().After(end) {
 							break
 						}
@@ -699,9 +701,13 @@ func TestImportLosesTheMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	snapshot := snapshotOf(t, from)
+	sync, seen := syncEvery, seenEvery
+	syncEvery, seenEvery = 1, 0
+	defer func() { syncEvery, seenEvery = sync, seen }()
 	mark := strings.Repeat("m", 40)
+	whole := append(snapshot, bytes.Repeat([]byte{'x'}, 2*len(mark))...) // what may begin the mark is held back
 	o := options(t, source(t, "$EOF:"+mark, func(nc net.Conn) {
-		nc.Write(snapshot)
+		nc.Write(whole)
 		io.WriteString(nc, mark[1:])
 	}), to)
 	if err := importSoon(t, o); err == nil || !strings.Contains(err.Error(), "EOF") {
@@ -713,21 +719,19 @@ func TestImportLosesTheMark(t *testing.T) {
 	if err := os.RemoveAll(o.Work); err != nil {
 		t.Fatal(err)
 	}
-	target := dial(t, to)
+	target, watch := dial(t, to), dial(t, to)
 	target.run("FLUSHALL")
 	o.Source = source(t, "$EOF:"+mark, func(nc net.Conn) {
-		nc.Write(snapshot)
-		nc.Write(bytes.Repeat([]byte{'x'}, 100)) // what may be the mark's begin is held back
-		for end := time.Now().Add(30 * time.Second); len(target.run("INFO keyspace").str) < 20 && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-			nc.Write([]byte("x"))
+		nc.Write(whole)
+		// Keys of the last database come when all are read.
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if r, err := watch.do("INFO", "keyspace"); err != nil || bytes.Contains(r.str, []byte("db3:")) {
+				break
+			}
 		}
 		close(stop)
 		nc.Read(make([]byte, 1))
 	})
-	seen := seenEvery
-	seenEvery = 0
-	defer func() { seenEvery = seen }()
 	if err := importSoon(t, o); !errors.Is(err, errStopped) {
 		t.Errorf("stopped: %v", err)
 	}
@@ -798,7 +802,7 @@ func TestImportUndoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := m.ImportOptions
-	o.Replace = true
+	o.Replace, o.Stop = true, nil
 	if _, err := Import(o); err == nil || size() != all {
 		t.Errorf("the source cannot be reached (%v): %d keys are left of %d", err, size(), all)
 	}
@@ -816,26 +820,38 @@ func TestImportUndoes(t *testing.T) {
 	}
 }
 
-// TestImportSlowly: the target ends connections that are idle, and the snapshot comes slowly,
-// in less than is synced at once.
+// TestImportSlowly: the snapshot comes slowly, in less than is synced at once. What has come
+// is brought, and no connection to the target is idle.
 func TestImportSlowly(t *testing.T) {
 	idle, seen := laneIdle, seenEvery
-	laneIdle, seenEvery = 100*time.Millisecond, 50*time.Millisecond
+	laneIdle, seenEvery = 20*time.Millisecond, 20*time.Millisecond
 	defer func() { laneIdle, seenEvery = idle, seen }()
 	_, from := open(t)
-	_, to := open(t, "timeout 1")
+	_, to := open(t)
 	fill(dial(t, from), 400)
 	snapshot := snapshotOf(t, from)
 	target := dial(t, to)
-	came := false
+	var came, asked atomic.Bool
+	ping := regexp.MustCompile(`cmdstat_ping:calls=(\d+)`)
 	o := options(t, source(t, "$"+strconv.Itoa(len(snapshot)), func(nc net.Conn) {
 		at := len(snapshot) / 2
 		nc.Write(snapshot[:at])
-		for begun := time.Now(); time.Since(begun) < 30*time.Second && (!came || time.Since(begun) < 2500*time.Millisecond); at++ {
-			nc.Write(snapshot[at : at+1])
-			time.Sleep(20 * time.Millisecond)
-			r, err := target.do("INFO", "keyspace")
-			came = came || err == nil && bytes.Contains(r.str, []byte("db0:"))
+		for begun := time.Now(); time.Since(begun) < 30*time.Second && !(came.Load() && asked.Load()); time.Sleep(10 * time.Millisecond) {
+			if at < len(snapshot)-100 {
+				nc.Write(snapshot[at : at+1])
+				at++
+			}
+			r, err := target.do("INFO", "keyspace", "commandstats")
+			if err != nil {
+				continue
+			}
+			if bytes.Contains(r.str, []byte("db0:")) {
+				came.Store(true)
+			}
+			if m := ping.FindSubmatch(r.str); m != nil {
+				n, _ := strconv.Atoi(string(m[1]))
+				asked.Store(n > 20*lanesDefault) // those of new connections are few
+			}
 		}
 		nc.Write(snapshot[at:])
 		nc.Read(make([]byte, 1)) // the end
@@ -843,8 +859,8 @@ func TestImportSlowly(t *testing.T) {
 	if err := importSoon(t, o); err != nil {
 		t.Fatal(err)
 	}
-	if !came {
-		t.Error("what has come was not seen before the rest")
+	if !came.Load() || !asked.Load() {
+		t.Errorf("before the rest, what had come was seen: %v, connections were in use: %v", came.Load(), asked.Load())
 	}
 	equal(t, from, to)
 }
