@@ -286,6 +286,18 @@ func TestEveryKey(t *testing.T) {
 	}
 }
 
+// TestMayKeyIn: one selector must allow both the database and the key.
+func TestMayKeyIn(t *testing.T) {
+	u := mustUser(t, "~a* db=5 (~b* db=0) (~c*)")
+	for key, dbs := range map[string][]int{"a1": {5}, "b1": {0}, "c1": {0, 5, 7}, "d1": nil} {
+		for _, db := range []int{0, 5, 7} {
+			if got, want := u.MayKeyIn(db, []byte(key), Read), slices.Contains(dbs, db); got != want {
+				t.Errorf("%s of database %d: %v", key, db, got)
+			}
+		}
+	}
+}
+
 // TestUnlimited: only who may do everything is not asked for each call.
 func TestUnlimited(t *testing.T) {
 	for rules, want := range map[string]bool{

@@ -157,6 +157,16 @@ func (u *User) MayKey(key []byte, a Access) bool {
 	return false
 }
 
+// MayKeyIn is MayKey of a key in a database that the selector is for, too.
+func (u *User) MayKeyIn(db int, key []byte, a Access) bool {
+	for i := range u.selectors {
+		if s := &u.selectors[i]; (s.allDBs || slices.Contains(s.dbs, db)) && (s.allKeys || s.key(key, a)) {
+			return true
+		}
+	}
+	return false
+}
+
 // EveryKey tells whether the user may make a call by a selector that also allows the
 // access to every key, as SORT's BY and GET need.
 func (u *User) EveryKey(c *Call, a Access) bool {

@@ -145,9 +145,8 @@ func (t *waitTable) add(k *keyspace.Key, wt *waiter) {
 	}
 	if wt.wait.Gone {
 		l.gone++
-		if t.gone.Add(1) == 1 {
-			t.s.Keyspace.Observe(true)
-		}
+		t.gone.Add(1)
+		t.s.Keyspace.Observe(true) // as with watches
 	}
 }
 

@@ -271,6 +271,7 @@ type multi struct {
 	args    [][]byte       // see settle
 	long    []longArg      // arguments with memory of their own; they are empty in buf
 	longMem int            // their bytes
+	fresh   []*script      // of its EVALs, that were not known
 	aborted bool           // an error while queueing
 	waits   bool           // a command among them waits for another server
 }

@@ -154,16 +154,16 @@ func (x *Exec) acquire(ctx *Ctx) bool {
 		if ctx.C.Conn == nil {
 			ks.LockKeysInto(ctx.Keys, &x.held)
 		} else if !ks.AcquireKeys(ctx.Keys, &x.held) {
-			x.behindScript(ctx)
+			x.behindScript(ctx, ctx.Keys)
 			return false
 		}
 		if row.Flags&Write == 0 && row.AllKeys == nil || x.widen(ctx.Keys) {
 			return true
 		}
-		x.behindScript(ctx)
+		x.behindScript(ctx, ctx.Keys)
 		return false
 	case row.Flags&(Walks|WalksPast) == Walks && ks.Reserved() && ctx.C.Conn != nil:
-		x.behindScript(ctx)
+		x.behindScript(ctx, ctx.Keys)
 		return false
 	}
 	return true
@@ -175,7 +175,7 @@ func (x *Exec) acquireAll(ctx *Ctx) bool {
 	if ctx.C.Conn == nil {
 		x.held = x.s.Keyspace.LockAll()
 	} else if !x.s.Keyspace.AcquireAll(&x.held) {
-		x.behindScript(ctx)
+		x.behindScript(ctx, nil)
 		return false
 	}
 	return true

@@ -114,7 +114,9 @@ type Exec struct {
 
 	lua    *machine // for scripts; nil until the first
 	recent recentScripts
-	fresh  *script // of an EVAL that has not run yet, compiled by scriptFinder.flags
+	// fresh are the scripts of EVALs that have not run yet, as scriptFinder.flags has compiled
+	// them: of the command that is admitted now, or of the transaction that runs.
+	fresh []*script
 	// errorCounted: the error that a script has just ended with is in the counts already.
 	errorCounted bool
 	spareRun     *scriptRun // memory for the next one
@@ -242,6 +244,7 @@ func (x *Exec) Forget() {
 	clear(x.keys[:cap(x.keys)])
 	clear(x.Ahead[:cap(x.Ahead)])
 	x.Running.Keys, x.Running.Args = nil, nil
+	x.setFresh(nil)
 }
 
 // tellOwn sends a client the messages that its own command caused, behind the

@@ -55,6 +55,8 @@ func (x *Exec) queue(ctx *Ctx) {
 		m.keys = append(m.keys, k)
 		m.keyArgs = append(m.keyArgs, first+x.pos[i])
 	}
+	m.fresh = append(m.fresh, x.fresh...)
+	x.setFresh(nil)
 	m.rows = append(m.rows, ctx.Row)
 	m.waits = m.waits || ctx.Row.Flags&NotApplied != 0
 	m.flags = append(m.flags, ctx.Flags)
@@ -93,7 +95,7 @@ func (x *Exec) newMulti() *multi {
 		return &multi{}
 	}
 	x.multi = nil
-	*m = multi{rows: m.rows[:0], flags: m.flags[:0], cmds: m.cmds[:0], buf: m.buf[:0], ends: m.ends[:0], keys: m.keys[:0], keyArgs: m.keyArgs[:0], args: m.args[:0]}
+	*m = multi{rows: m.rows[:0], flags: m.flags[:0], cmds: m.cmds[:0], buf: m.buf[:0], ends: m.ends[:0], keys: m.keys[:0], keyArgs: m.keyArgs[:0], args: m.args[:0], fresh: m.fresh[:0]}
 	return m
 }
 
@@ -177,6 +179,7 @@ func cmdExec(c *Ctx) {
 		return
 	}
 	m.settle()
+	x.setFresh(m.fresh)
 	if !x.lockQueue(c, m, cond) || x.overtaken(c) {
 		return // an EXEC that was not rejected comes again
 	}
@@ -233,6 +236,7 @@ func (x *Exec) runQueue(c *Ctx, m *multi) {
 	outer := c.outer()
 	c.inExec, c.whole = true, c.C.Reply == ReplyOn
 	x.lap = clock()
+	x.setFresh(m.fresh)
 	c.W.Array(len(m.rows))
 	at := queued{}
 	for i, row := range m.rows {
@@ -242,6 +246,9 @@ func (x *Exec) runQueue(c *Ctx, m *multi) {
 		}
 		at = to
 	}
+	x.setFresh(nil)
+	clear(m.fresh)
+	m.fresh = m.fresh[:0]
 	c.resume(&outer)
 }
 
@@ -312,11 +319,11 @@ func (x *Exec) lockQueue(c *Ctx, m *multi, cond *execIf) bool {
 	if c.C.Conn == nil {
 		x.held = x.s.Keyspace.LockKeys(keys)
 	} else if !x.s.Keyspace.AcquireKeys(keys, &x.held) {
-		x.behindScript(c)
+		x.behindScript(c, keys)
 		return false
 	}
 	if !x.widen(keys) {
-		x.behindScript(c)
+		x.behindScript(c, keys)
 		return false
 	}
 	return true

@@ -45,7 +45,7 @@ func (s *Server) noteWhose(c *Ctx, leaders bool) {
 func (s *Server) noteOwn(c *Ctx) {
 	o := &s.own
 	for i := range c.Keys {
-		e := c.LookupNoTouch(&c.Keys[i])
+		e := c.Peek(&c.Keys[i])
 		if !e.Exists() || e.Deadline() == 0 {
 			continue
 		}

@@ -318,6 +318,12 @@ func maySee(limits *acl.User, key []byte) bool { return limits == nil || limits.
 // MaySee tells whether the client's user has a right to read the key. Nothing is noted.
 func (c *Client) MaySee(key []byte) bool { return maySee(c.limits.Load(), key) }
 
+// maySeeIn is MaySee of a key in a database.
+func (c *Client) maySeeIn(db int, key []byte) bool {
+	u := c.limits.Load()
+	return u == nil || u.MayKeyIn(db, key, acl.Read)
+}
+
 // user finds a user by name; nil if there is none.
 func (s *Server) user(name string) *acl.User {
 	s.rights.mu.RLock()

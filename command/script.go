@@ -328,8 +328,10 @@ func (by scriptFinder) find(x *Exec, args [][]byte) *script {
 		sha = []byte(shaOf(args[1]))
 	}
 	sc := known.find(sha)
-	if sc == nil && by == byText && x.fresh != nil && x.fresh.body == string(args[1]) {
-		return x.fresh
+	if sc == nil && by == byText {
+		if sc := textAmong(x.fresh, args[1]); sc != nil {
+			return sc
+		}
 	}
 	if sc != nil && len(sc.body) <= recentScriptMax {
 		*slot = recentScript{sc, changes}
@@ -378,9 +380,25 @@ func (by scriptFinder) allKeys(x *Exec, args [][]byte) bool {
 	if sc := by.find(x, args); sc != nil {
 		return sc.allKeys
 	}
-	// A SHA1 that is not known is not run. A text that is not known is one of EXEC's queue, and
-	// will be compiled.
+	// A SHA1 that is not known is not run. A text that is not known now was when flags looked,
+	// and will be compiled again; or it does not compile.
 	return by == byText
+}
+
+// textAmong is the script of a text; nil if it is not among these.
+func textAmong(all []*script, text []byte) *script {
+	for _, sc := range all {
+		if sc.body == string(text) {
+			return sc
+		}
+	}
+	return nil
+}
+
+// setFresh has these scripts be the fresh ones, in the place of the last.
+func (x *Exec) setFresh(all []*script) {
+	clear(x.fresh)
+	x.fresh = append(x.fresh[:0], all...)
 }
 
 // flags is Row.FlagsFn. It comes before all else, so it compiles the script of an EVAL. The
@@ -388,8 +406,14 @@ func (by scriptFinder) allKeys(x *Exec, args [][]byte) bool {
 func (by scriptFinder) flags(c *Ctx) Flag {
 	sc := by.find(c.x, c.Args)
 	if sc == nil && by == byText {
-		sc, _ = compileScript(c.S.Table, c.Args[1])
-		c.x.fresh = sc
+		if m := c.C.multi; m != nil {
+			sc = textAmong(m.fresh, c.Args[1])
+		}
+		if sc == nil {
+			if sc, _ = compileScript(c.S.Table, c.Args[1]); sc != nil {
+				c.x.setFresh([]*script{sc})
+			}
+		}
 	}
 	if sc == nil {
 		return c.Row.Flags
@@ -415,11 +439,12 @@ func (by scriptFinder) eval(c *Ctx) {
 			c.Err(refusal)
 			return
 		}
-		c.x.fresh = sc
-	}
-	if sc == c.x.fresh {
-		c.x.fresh = nil
 		sc = c.S.scripts.add(sc, true)
+	} else if slices.Contains(c.x.fresh, sc) {
+		sc = c.S.scripts.add(sc, true)
+		if !c.inExec {
+			c.x.setFresh(nil)
+		}
 	}
 	readOnly := c.Row.Flags&ReadOnly != 0
 	if readOnly && sc.flags&(scriptPlain|scriptNoWrites) == 0 {

@@ -270,18 +270,20 @@ func (x *Exec) goOn(r *scriptRun, kept observe.Kept, spent int64) {
 
 // behindScript is for a command that needs a stripe which a script beside the
 // loops, or a write (see goBeside), has reserved: it is refused if a script has run
-// for long, and comes again else.
-func (x *Exec) behindScript(c *Ctx) {
+// for long, and comes again else. keys are what it needs; none: all there is.
+func (x *Exec) behindScript(c *Ctx, keys []keyspace.Key) {
 	b := &x.s.scripts.beside
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	for _, r := range b.runs {
-		if r.reserved != nil && time.Duration(clock()-r.began) >= x.s.busyThreshold() && c.needs(r) {
+		if r.reserved != nil && time.Duration(clock()-r.began) >= x.s.busyThreshold() && c.needs(r, keys) {
+			text := busyText(r.function != nil)
+			b.mu.Unlock() // an EXEC that is refused locks stripes, to watch no more
 			x.stats[c.Row.num].Rejected.Add(1)
-			x.reject(c, busyText(r.function != nil))
+			x.reject(c, text)
 			return
 		}
 	}
+	defer b.mu.Unlock()
 	c.C.set(stateBlocked, true)
 	c.outcome = Again
 	if len(b.runs) == 0 && b.writes == 0 { // it has just ended
@@ -292,13 +294,9 @@ func (x *Exec) behindScript(c *Ctx) {
 	b.parked = append(b.parked, c.C)
 }
 
-// needs tells whether the command, or one of those that EXEC would run, needs
-// a stripe that a script has reserved. One that locks all does.
-func (c *Ctx) needs(r *scriptRun) bool {
-	keys := c.Keys
-	if m := c.C.multi; m != nil {
-		keys = m.keys
-	}
+// needs tells whether the command, of these keys, needs a stripe that a script has reserved.
+// One that locks all does.
+func (c *Ctx) needs(r *scriptRun, keys []keyspace.Key) bool {
 	if len(keys) == 0 || r.all || c.Row.Flags&LockAll != 0 || c.Row.AllKeys != nil {
 		return true
 	}

@@ -77,9 +77,8 @@ func (t *watchTable) add(w *watch, db int, k *keyspace.Key) {
 	w.keys = append(w.keys, watchedKey{db, key})
 	w.count.Store(int32(len(w.keys)))
 	w.mem.Add(int64(watchedBytes + len(k.B)))
-	if t.n.Add(1) == 1 {
-		t.ks.Observe(true)
-	}
+	t.n.Add(1)
+	t.ks.Observe(true) // always: who comes second must not be faster than who comes first
 }
 
 // forget ends a watch; the stripes of its keys are locked.

@@ -25,8 +25,9 @@ const (
 const (
 	// watchersMost is how many clients watch at a time, as in memcached.
 	watchersMost = 20
-	// watchBacklog is how much may wait for a watcher, in bytes; what comes beyond that is
-	// skipped, and it is told how many lines were.
+	// watchBacklog is how much output may wait at a watcher's loop, in bytes; what comes beyond
+	// that is skipped, and it is told how many lines were. What its loop has not seen yet, in
+	// one turn of it, is not counted.
 	watchBacklog = 256 << 10
 )
 
@@ -109,14 +110,14 @@ func (s *Server) Watchers() (n int, sent, skipped int64) {
 
 // TellWatchers sends those who watch a topic, and may know of the key, the line that make
 // makes; it gets the line's number.
-func (s *Server) TellWatchers(t Topic, key []byte, make func(id uint64) []byte) {
+func (s *Server) TellWatchers(t Topic, db int, key []byte, make func(id uint64) []byte) {
 	all := s.watchers.all.Load()
 	if all == nil {
 		return
 	}
 	var line []byte
 	for _, m := range *all {
-		if m.topics&t == 0 || !m.c.MaySee(key) {
+		if m.topics&t == 0 || !m.c.maySeeIn(db, key) {
 			continue
 		}
 		if m.c.OutLen.Load() > watchBacklog {
@@ -142,5 +143,5 @@ func (s *Server) keyEvicting(db int, key []byte, e *keyspace.Entry) {
 	if f == nil {
 		return
 	}
-	s.TellWatchers(WatchEvictions, key, func(id uint64) []byte { return (*f)(db, id, key, e) })
+	s.TellWatchers(WatchEvictions, db, key, func(id uint64) []byte { return (*f)(db, id, key, e) })
 }

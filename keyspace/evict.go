@@ -602,8 +602,10 @@ func (t *Tx) evict(key []byte) {
 	t.due = MakeKey(t.name)
 	t.By = nil
 	if t.ks.TellEvicting.Load() {
-		var e Entry
-		if t.PeekInto(&t.due, &e); e.Exists() {
+		// Not Peek, which would remove what is due.
+		if st, _, _, i, l := t.place(&t.due); i >= 0 {
+			var e Entry
+			st.readEntry(l, &e)
 			t.ks.hooks.Evicting(t.num, t.name, &e)
 		}
 	}

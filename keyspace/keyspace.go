@@ -468,7 +468,11 @@ func noteMax(a *atomic.Int64, v int64) {
 }
 
 // Observe has the observers told of changes, or no longer.
-func (ks *Keyspace) Observe(on bool) { ks.observed.Store(on) }
+func (ks *Keyspace) Observe(on bool) {
+	if ks.observed.Load() != on { // every command reads it
+		ks.observed.Store(on)
+	}
+}
 
 // ObserveNew switches the hook Created on or off.
 func (ks *Keyspace) ObserveNew(on bool) { ks.observedNew.Store(on) }

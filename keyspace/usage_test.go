@@ -47,3 +47,25 @@ func TestKeptIsExcess(t *testing.T) {
 		t.Errorf("%d bytes too much in the end", bytes)
 	}
 }
+
+// TestEvictDueWhileTold: a key whose time is over goes like any other while somebody wants to
+// know which keys go.
+func TestEvictDueWhileTold(t *testing.T) {
+	ks, _ := newTest(t, 16)
+	told := 0
+	ks.SetHooks(Hooks{Evicting: func(int, []byte, *Entry) { told++ }})
+	ks.TellEvicting.Store(true)
+	ks.SetActiveExpire(false)
+	k := MakeKey([]byte("due"))
+	tx := newTx(ks)
+	h := ks.LockKeys([]Key{k})
+	tx.Use(0)
+	tx.Now = 1000
+	tx.Put(&k, types.TString, types.EncRaw, []byte("v"), 2000)
+	tx.Now = 3000
+	tx.evict(k.B)
+	ks.Unlock(&h)
+	if n, _ := ks.Size(0, false); n != 0 || told != 1 {
+		t.Errorf("%d keys are left, %d were told of", n, told)
+	}
+}

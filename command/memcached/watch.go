@@ -71,7 +71,7 @@ func tellFetch(c *command.Ctx, key []byte, hit bool, e *keyspace.Entry) {
 	if hit {
 		status, size = "found", c.StringOf(e).Len()
 	}
-	c.S.TellWatchers(command.WatchFetches, key, func(id uint64) []byte {
+	c.S.TellWatchers(command.WatchFetches, c.DB(), key, func(id uint64) []byte {
 		return end(append(append(line(id, "item_get", key), " status="...), status...), c.C.FD, size)
 	})
 }
@@ -84,7 +84,7 @@ func (ch *change) tell(c *command.Ctx, key []byte, res result) {
 	if ch.deadline > 0 {
 		ttl = left(c, ch.deadline)
 	}
-	c.S.TellWatchers(command.WatchMutations, key, func(id uint64) []byte {
+	c.S.TellWatchers(command.WatchMutations, c.DB(), key, func(id uint64) []byte {
 		b := append(append(line(id, "item_store", key), " status="...), states[res]...)
 		b = append(append(b, " cmd="...), words[ch.mode]...)
 		return end(strconv.AppendInt(append(b, " ttl="...), ttl, 10), c.C.FD, len(ch.value))

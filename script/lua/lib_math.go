@@ -161,7 +161,7 @@ func pow(a, b float64) float64 {
 		return v
 	case math.Abs(b) <= maxWhole && b == math.Trunc(b):
 		return powWhole(a, int(b))
-	case a >= 0x1p-1022:
+	case a >= 0x1p-1022 && a != 1: // 1^b is 1, also where b is no number
 		return powExact(a, b)
 	}
 	return v

@@ -42,7 +42,7 @@ func TestPowOfWholeExponents(t *testing.T) {
 			t.Fatalf("%v^%d is %v, not %v", a, b, got, want)
 		}
 	}
-	for _, c := range [][3]float64{{2, 10, 1024}, {10, 22, 1e22}, {-2, 3, -8}, {2, -2, 0.25}, {0, 0, 1}, {2, 1024, math.Inf(1)}, {2, -1074, 5e-324}, {9, 0.5, 3}, {0, -1, math.Inf(1)}} {
+	for _, c := range [][3]float64{{2, 10, 1024}, {10, 22, 1e22}, {-2, 3, -8}, {2, -2, 0.25}, {0, 0, 1}, {2, 1024, math.Inf(1)}, {2, -1074, 5e-324}, {1, math.Inf(1), 1}, {1, math.Inf(-1), 1}, {1, math.NaN(), 1}, {1, 0.3, 1}, {9, 0.5, 3}, {0, -1, math.Inf(1)}} {
 		if got := luaPow(c[0], c[1]); got != c[2] {
 			t.Errorf("%v^%v is %v, not %v", c[0], c[1], got, c[2])
 		}
