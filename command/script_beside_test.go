@@ -61,8 +61,8 @@ func TestBusyExec(t *testing.T) {
 	within(t, "EXEC does not wait for the stripe", func() bool { return s.Keyspace.Stats.Contended.Load() > before })
 	waits := time.AfterFunc(20*time.Second, func() { panic("what is known of scripts is locked by who waits for a stripe") })
 	s.scripts.beside.mu.Lock()
-	s.scripts.beside.mu.Unlock() //nolint:staticcheck // only whether it can be had
 	waits.Stop()
+	s.scripts.beside.mu.Unlock()
 	s.Keyspace.Unlock(&h)
 	if got := <-reply; !strings.HasPrefix(got, "-EXECABORT Transaction discarded because of: BUSY Redis is busy running a script.") {
 		t.Errorf("exec: %q", got)
