@@ -261,19 +261,20 @@ func (l *clients) count() int {
 // multi is an open transaction. Its memory is its own, and is used again for
 // the next one: queueing a command mostly allocates nothing.
 type multi struct {
-	rows    []*Row
-	flags   []Flag         // of each call
-	cmds    []queued       // by rows
-	buf     []byte         // all arguments, one behind the other
-	ends    []int          // where in buf each ends
-	keys    []keyspace.Key // the declared keys of all
-	keyArgs []int          // which argument each is
-	args    [][]byte       // see settle
-	long    []longArg      // arguments with memory of their own; they are empty in buf
-	longMem int            // their bytes
-	fresh   []*script      // of its EVALs, that were not known
-	aborted bool           // an error while queueing
-	waits   bool           // a command among them waits for another server
+	rows      []*Row
+	flags     []Flag             // of each call
+	cmds      []queued           // by rows
+	buf       []byte             // all arguments, one behind the other
+	ends      []int              // where in buf each ends
+	keys      []keyspace.Key     // the declared keys of all
+	keyArgs   []int              // which argument each is
+	args      [][]byte           // see settle
+	long      []longArg          // arguments with memory of their own; they are empty in buf
+	longMem   int                // their bytes
+	scripts   map[string]*script // of its EVALs, by SHA1, that were not known
+	scriptMem int                // about what they take, in bytes
+	aborted   bool               // an error while queueing
+	waits     bool               // a command among them waits for another server
 }
 
 // longArg is an argument of a transaction by its place among all of them.

@@ -114,9 +114,10 @@ type Exec struct {
 
 	lua    *machine // for scripts; nil until the first
 	recent recentScripts
-	// fresh are the scripts of EVALs that have not run yet, as scriptFinder.flags has compiled
-	// them: of the command that is admitted now, or of the transaction that runs.
-	fresh []*script
+	// fresh is the script of an EVAL that is admitted now and was not known, as
+	// scriptFinder.flags has compiled it; queued are those of the transaction that runs, by SHA1.
+	fresh  *script
+	queued map[string]*script
 	// errorCounted: the error that a script has just ended with is in the counts already.
 	errorCounted bool
 	spareRun     *scriptRun // memory for the next one
@@ -244,7 +245,7 @@ func (x *Exec) Forget() {
 	clear(x.keys[:cap(x.keys)])
 	clear(x.Ahead[:cap(x.Ahead)])
 	x.Running.Keys, x.Running.Args = nil, nil
-	x.setFresh(nil)
+	x.fresh = nil
 }
 
 // tellOwn sends a client the messages that its own command caused, behind the

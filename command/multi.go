@@ -55,14 +55,20 @@ func (x *Exec) queue(ctx *Ctx) {
 		m.keys = append(m.keys, k)
 		m.keyArgs = append(m.keyArgs, first+x.pos[i])
 	}
-	m.fresh = append(m.fresh, x.fresh...)
-	x.setFresh(nil)
+	if sc := x.fresh; sc != nil && len(ctx.Args) > 1 && string(ctx.Args[1]) == sc.body {
+		if m.scripts == nil {
+			m.scripts = map[string]*script{}
+		}
+		m.scripts[sc.sha] = sc
+		m.scriptMem += len(sc.body) + scriptMemory
+	}
+	x.fresh = nil
 	m.rows = append(m.rows, ctx.Row)
 	m.waits = m.waits || ctx.Row.Flags&NotApplied != 0
 	m.flags = append(m.flags, ctx.Flags)
 	m.cmds = append(m.cmds, queued{len(m.ends), len(m.keys)})
 	ctx.C.queued.Store(int64(len(m.rows)))
-	ctx.C.queuedMem.Store(int64(len(m.buf) + m.longMem))
+	ctx.C.queuedMem.Store(int64(len(m.buf) + m.longMem + m.scriptMem))
 }
 
 // settle makes the arguments and keys, when nothing comes to buf any more. It
@@ -95,7 +101,7 @@ func (x *Exec) newMulti() *multi {
 		return &multi{}
 	}
 	x.multi = nil
-	*m = multi{rows: m.rows[:0], flags: m.flags[:0], cmds: m.cmds[:0], buf: m.buf[:0], ends: m.ends[:0], keys: m.keys[:0], keyArgs: m.keyArgs[:0], args: m.args[:0], fresh: m.fresh[:0]}
+	*m = multi{rows: m.rows[:0], flags: m.flags[:0], cmds: m.cmds[:0], buf: m.buf[:0], ends: m.ends[:0], keys: m.keys[:0], keyArgs: m.keyArgs[:0], args: m.args[:0]}
 	return m
 }
 
@@ -179,7 +185,6 @@ func cmdExec(c *Ctx) {
 		return
 	}
 	m.settle()
-	x.setFresh(m.fresh)
 	if !x.lockQueue(c, m, cond) || x.overtaken(c) {
 		return // an EXEC that was not rejected comes again
 	}
@@ -236,7 +241,7 @@ func (x *Exec) runQueue(c *Ctx, m *multi) {
 	outer := c.outer()
 	c.inExec, c.whole = true, c.C.Reply == ReplyOn
 	x.lap = clock()
-	x.setFresh(m.fresh)
+	x.queued = m.scripts
 	c.W.Array(len(m.rows))
 	at := queued{}
 	for i, row := range m.rows {
@@ -246,9 +251,7 @@ func (x *Exec) runQueue(c *Ctx, m *multi) {
 		}
 		at = to
 	}
-	x.setFresh(nil)
-	clear(m.fresh)
-	m.fresh = m.fresh[:0]
+	x.queued, m.scripts = nil, nil
 	c.resume(&outer)
 }
 
@@ -293,6 +296,8 @@ func (o *execIf) holds(c *Ctx) (ok bool, text string) {
 // watched ones, and of the condition, which may be nil. It returns false where
 // acquire would.
 func (x *Exec) lockQueue(c *Ctx, m *multi, cond *execIf) bool {
+	x.queued = m.scripts // whose keys AllKeys asks for
+	defer func() { x.queued = nil }()
 	at := 0
 	for i, row := range m.rows {
 		args := m.args[at:m.cmds[i].args]

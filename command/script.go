@@ -329,9 +329,10 @@ func (by scriptFinder) find(x *Exec, args [][]byte) *script {
 	}
 	sc := known.find(sha)
 	if sc == nil && by == byText {
-		if sc := textAmong(x.fresh, args[1]); sc != nil {
-			return sc
+		if x.fresh != nil && x.fresh.body == string(args[1]) {
+			return x.fresh
 		}
+		return x.queued[string(sha)]
 	}
 	if sc != nil && len(sc.body) <= recentScriptMax {
 		*slot = recentScript{sc, changes}
@@ -385,34 +386,17 @@ func (by scriptFinder) allKeys(x *Exec, args [][]byte) bool {
 	return by == byText
 }
 
-// textAmong is the script of a text; nil if it is not among these.
-func textAmong(all []*script, text []byte) *script {
-	for _, sc := range all {
-		if sc.body == string(text) {
-			return sc
-		}
-	}
-	return nil
-}
-
-// setFresh has these scripts be the fresh ones, in the place of the last.
-func (x *Exec) setFresh(all []*script) {
-	clear(x.fresh)
-	x.fresh = append(x.fresh[:0], all...)
-}
-
 // flags is Row.FlagsFn. It comes before all else, so it compiles the script of an EVAL. The
 // script becomes known when it runs: the command may still be refused, or be discarded.
 func (by scriptFinder) flags(c *Ctx) Flag {
 	sc := by.find(c.x, c.Args)
 	if sc == nil && by == byText {
 		if m := c.C.multi; m != nil {
-			sc = textAmong(m.fresh, c.Args[1])
+			sc = m.scripts[shaOf(c.Args[1])]
 		}
 		if sc == nil {
-			if sc, _ = compileScript(c.S.Table, c.Args[1]); sc != nil {
-				c.x.setFresh([]*script{sc})
-			}
+			sc, _ = compileScript(c.S.Table, c.Args[1])
+			c.x.fresh = sc
 		}
 	}
 	if sc == nil {
@@ -440,11 +424,10 @@ func (by scriptFinder) eval(c *Ctx) {
 			return
 		}
 		sc = c.S.scripts.add(sc, true)
-	} else if slices.Contains(c.x.fresh, sc) {
+	} else if sc == c.x.fresh || c.x.queued[sc.sha] == sc {
+		c.x.fresh = nil
+		delete(c.x.queued, sc.sha) // it may be forgotten again before the end of the transaction
 		sc = c.S.scripts.add(sc, true)
-		if !c.inExec {
-			c.x.setFresh(nil)
-		}
 	}
 	readOnly := c.Row.Flags&ReadOnly != 0
 	if readOnly && sc.flags&(scriptPlain|scriptNoWrites) == 0 {

@@ -112,11 +112,23 @@ func TestNewScriptsInExec(t *testing.T) {
 	r.End(&h)
 	s.Keyspace.Unlock(&h)
 	s.want("script exists "+shaOf([]byte("return{KEYS[1],1}"))+" "+shaOf([]byte("return{KEYS[1],2}")), "*2\n:1\n:1\n")
-	if len(s.x.fresh) != 0 {
+	if s.x.fresh != nil || len(s.x.queued) != 0 {
 		t.Error("scripts are kept that have run")
 	}
 	s.want("multi", "+OK\n")
 	s.want("eval return{KEYS[1],3} 1 k", "+QUEUED\n")
+	if n := s.c.queuedMem.Load(); n < scriptMemory {
+		t.Errorf("a transaction with a script takes %d bytes", n)
+	}
 	s.want("discard", "+OK\n")
 	s.want("script exists "+shaOf([]byte("return{KEYS[1],3}")), "*1\n:0\n")
+	// What is forgotten in the middle is kept anew for log and followers.
+	four := shaOf([]byte("return{KEYS[1],4}"))
+	s.effects = nil
+	for _, line := range []string{"multi", "eval return{KEYS[1],4} 1 k", "evalsha " + four + " 1 k", "script flush", "eval return{KEYS[1],4} 1 k", "evalsha " + four + " 1 k", "exec"} {
+		s.run(line)
+	}
+	if n := strings.Count(strings.ToLower(strings.Join(s.effects, ";")), "script load"); n != 2 {
+		t.Errorf("a script that came again after SCRIPT FLUSH was kept %d times: %q", n, s.effects)
+	}
 }

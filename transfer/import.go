@@ -73,6 +73,7 @@ type state struct {
 	Received bool  // which is whole
 	Keys     int64 // of the snapshot that the target has for sure
 	Loaded   bool  // it has all of them
+	Done     bool  // and all that came after it
 	Mode     bool  // this import has turned the target's import-mode on
 	// Of a scan: the database, and the cursor of what comes next.
 	DB     int
@@ -117,6 +118,8 @@ func Import(o ImportOptions) (*ImportReport, error) {
 		return nil, err
 	}
 	switch {
+	case m.Done: // but what follows that was interrupted
+		err = m.forget()
 	case !IsAddress(o.Source):
 		err = m.files()
 	case o.Scan:
@@ -325,6 +328,26 @@ func (m *importer) files() error {
 		}
 		before += size
 	}
+	return m.end(w)
+}
+
+// end removes the mark that says how far commands were applied. That all were is kept before,
+// else they would be applied again where what follows is interrupted.
+func (m *importer) end(w *commandWriter) error {
+	m.Done = true
+	if err := m.save(); err != nil {
+		return err
+	}
+	return w.forget()
+}
+
+// forget is end for an import that has come so far before.
+func (m *importer) forget() error {
+	w, err := newCommandWriter(m.target, m.mark(), &m.failed)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
 	return w.forget()
 }
 
@@ -346,7 +369,17 @@ func (m *importer) file(w *commandWriter, i int, name string, last bool, before,
 	n, _ := f.ReadAt(head[:], 0)
 	from := int64(0)
 	if bytes.HasPrefix(head[:n], []byte("REDIS")) || bytes.HasPrefix(head[:n], []byte("VALKEY")) {
-		if from, err = m.snapshot(f, name, func(at int64) { m.show(Progress{Stage: "keys", Done: before + at, Total: total}) }, func() error { return nil }); err != nil {
+		var idle error
+		from, err = m.snapshot(f, name, func(at int64) {
+			m.show(Progress{Stage: "keys", Done: before + at, Total: total})
+			if idle == nil {
+				idle = w.alive()
+			}
+		}, func() error { return idle })
+		if err == nil {
+			err = idle
+		}
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -388,7 +421,17 @@ func (m *importer) file(w *commandWriter, i int, name string, last bool, before,
 // undone is brought: an error ends the import.
 func (m *importer) snapshot(r io.Reader, name string, at func(int64), whole func() error) (end int64, err error) {
 	if m.Loaded {
-		facts, err := persist.ReadSnapshot(r, name, func(*persist.SnapshotKey) error { return nil })
+		counted := &countingReader{r: r}
+		seen := 0
+		facts, err := persist.ReadSnapshot(counted, name, func(*persist.SnapshotKey) error {
+			if seen++; seen&1023 == 0 {
+				at(counted.n)
+				if m.stopped() {
+					return errStopped
+				}
+			}
+			return nil
+		})
 		if err != nil {
 			return 0, err
 		}
@@ -436,7 +479,9 @@ func (m *importer) snapshot(r io.Reader, name string, at func(int64), whole func
 		m.report.Keys++
 		if value, ok := plain(k); ok {
 			err := w.set(k, value)
-			put = seen
+			if err == nil { // an error may be that it was not taken at all
+				put = seen
+			}
 			return err
 		}
 		if payload, err = k.AppendPayload(payload[:0]); err != nil {
@@ -445,7 +490,9 @@ func (m *importer) snapshot(r io.Reader, name string, at func(int64), whole func
 			return nil
 		}
 		err := w.put(k, payload)
-		put = seen
+		if err == nil {
+			put = seen
+		}
 		if cap(payload) > 4*batchBytes {
 			payload = nil
 		}
@@ -815,7 +862,7 @@ func (m *importer) stream(w *commandWriter, s *spool, source *Address) error {
 			m.report.Commands = w.applied
 		}
 		if goal >= 0 && r.offset >= goal && !w.multi {
-			return w.forget()
+			return m.end(w)
 		}
 		if gone != nil {
 			return fmt.Errorf("the connection to %s: %w; the same command goes on from here", source, gone)

@@ -909,7 +909,7 @@ func TestImportStopsBehind(t *testing.T) {
 		}
 		stop := make(chan struct{})
 		m := &importer{ImportOptions: options(t, "", to), target: a}
-		m.Stop, m.Follow = stop, following
+		m.Stop, m.Follow, m.Work = stop, following, work
 		if !following {
 			m.Offset = -1 << 40 // the end is far away
 		}
@@ -1016,5 +1016,65 @@ func TestCompareApart(t *testing.T) {
 	}
 	if r.Differ != 1 || !slices.Equal(got, []string{"more: only the second has it"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestImportCountsWhatWasTaken: a key that did not come to the target because its database
+// could not be selected is not taken for one that is there.
+func TestImportCountsWhatWasTaken(t *testing.T) {
+	_, from := open(t)
+	_, to := open(t, "databases 1")
+	c := dial(t, from)
+	c.run("SET a 1")
+	c.run("SELECT 5")
+	c.run("SET b 2")
+	file := filepath.Join(t.TempDir(), "dump.rdb")
+	if err := os.WriteFile(file, snapshotOf(t, from), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, file, to)
+	if _, err := Import(o); err == nil {
+		t.Fatal("a database that the target does not have is no error")
+	}
+	b, err := os.ReadFile(filepath.Join(o.Work, stateName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s state
+	if err := json.Unmarshal(b, &s); err != nil || s.Keys != 1 || s.Loaded {
+		t.Errorf("the state says %d keys, all: %v (%v)", s.Keys, s.Loaded, err)
+	}
+}
+
+// TestImportEndsOnce: an import that was interrupted after all was applied applies nothing
+// again, though its mark is gone.
+func TestImportEndsOnce(t *testing.T) {
+	_, to := open(t)
+	file := filepath.Join(t.TempDir(), "commands.aof")
+	if err := os.WriteFile(file, wire.AppendCommand(nil, "INCR", "n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, file, to)
+	importAll(t, o)
+	a, err := ParseAddress(to, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(o.Work, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m := &importer{ImportOptions: o, target: a}
+	m.ID, m.state.Source, m.state.Target = "x", file, a.String()
+	w, err := newCommandWriter(a, m.mark(), &m.failed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.end(w); err != nil { // and then it was killed
+		t.Fatal(err)
+	}
+	w.Close()
+	importAll(t, o)
+	if r := dial(t, to).run("GET n"); string(r.str) != "1" {
+		t.Errorf("INCR was applied %s times", r.str)
 	}
 }

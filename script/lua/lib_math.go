@@ -155,16 +155,20 @@ func pow(a, b float64) float64 {
 		}
 		return negNaN
 	}
-	const little, much = 1e-270, 1e270 // between them nothing that is made on the way is too small or too large
-	switch f := math.Abs(v); {
-	case f <= little || f >= much:
+	if a == 0 || math.IsInf(a, 0) || math.IsInf(b, 0) || b != b {
 		return v
-	case math.Abs(b) <= maxWhole && b == math.Trunc(b):
-		return powWhole(a, int(b))
-	case a >= 0x1p-1022 && a != 1: // 1^b is 1, also where b is no number
-		return powExact(a, b)
 	}
-	return v
+	whole := b == math.Trunc(b)
+	const least, little, much = 0x1p-1022, 1e-270, 1e270 // between the last two nothing that powWhole makes is too small or too large
+	switch f := math.Abs(v); {
+	case whole && math.Abs(b) <= maxWhole && math.Abs(a) >= least && f > little && f < much:
+		return powWhole(a, int(b))
+	case a > 0:
+		return powExact(a, b)
+	case whole && math.Mod(b, 2) == 0:
+		return powExact(-a, b)
+	}
+	return -powExact(-a, b) // of an odd one; with one that is not whole v was no number
 }
 
 // maxWhole is the greatest exponent that powWhole is used for.
@@ -189,8 +193,8 @@ func powWhole(a float64, b int) float64 {
 	return p.high
 }
 
-// powExact is a^b of a normal a above 0, by way of its logarithm with twice the digits: it is
-// rounded once, as nearly all of C's are. Of Go's few are.
+// powExact is a^b of finite numbers, a above 0, by way of the logarithm with twice the digits: it
+// is rounded once, as nearly all of C's are. Of Go's few are.
 func powExact(a, b float64) float64 {
 	// ln 2 in parts: whole numbers of the first with 11 bits are exact.
 	const ln2, ln2Rest, ln2Last = 0x1.62e42feep-1, 0x1.a39ef35793c76p-33, 0x1.cc01f97b57a08p-87
@@ -204,6 +208,12 @@ func powExact(a, b float64) float64 {
 	log = log.plus(twofold{ln2Rest, ln2Last}.times(twofold{float64(e), 0}))
 	log = twofold{ln2 * float64(e), 0}.plus(log)
 
+	switch h := log.high * b; { // beyond what there is
+	case h > 710:
+		return math.Inf(1)
+	case h < -746:
+		return 0
+	}
 	x := log.times(twofold{b, 0})
 	n := math.Round(x.high / math.Ln2)
 	x = x.plus(twofold{-ln2 * n, 0})
