@@ -140,7 +140,7 @@ func (s *Stream) AddNode(master ID, p types.Packed) error {
 			return ErrNode
 		}
 		id := ID{master.Ms + ms, master.Seq + seq}
-		if id.Ms < master.Ms || id.Less(master) {
+		if id.Ms < master.Ms || id.Less(master) || id.IsZero() { // no server has 0-0
 			return ErrNode
 		}
 		if i < live+dead && !last.Less(id) {

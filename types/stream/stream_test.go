@@ -170,6 +170,20 @@ func reload(t *testing.T, s *Stream) *Stream {
 	return o
 }
 
+// TestNoEntryAtZero: a node whose first entry would be 0-0, which no server has, is damaged.
+func TestNoEntryAtZero(t *testing.T) {
+	s := New()
+	s.Append(ID{0, 1}, [][]byte{[]byte("f"), []byte("v")}, Limits{4096, 100})
+	s.EachNode(func(master ID, p types.Packed) {
+		if err := New().AddNode(master, p); err != nil {
+			t.Error(master, err)
+		}
+		if err := New().AddNode(ID{}, p); err == nil {
+			t.Error("0-0 is taken")
+		}
+	})
+}
+
 // TestModel does at random what can be done with entries, to streams and their
 // copies, and compares with lists.
 func TestModel(t *testing.T) {
