@@ -194,10 +194,7 @@ const clientBytes = 512
 
 // memory is what a client takes, in bytes.
 func (c *Client) memory() int64 {
-	watched := int64(0)
-	if w := c.watch.Load(); w != nil {
-		watched = w.mem.Load()
-	}
+	_, watched := c.watchFigures()
 	return clientBytes + watched + c.QueryLen.Load() + c.QueryFree.Load() + c.OutMem.Load() + c.queuedMem.Load() + c.nsub.Memory.Load() + c.prefixMem.Load() + c.fieldsetsMem.Load()
 }
 
@@ -288,10 +285,7 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 	if state&stateMulti != 0 {
 		queued, queuedMem = c.queued.Load(), c.queuedMem.Load()
 	}
-	watching := int32(0)
-	if w := c.watch.Load(); w != nil {
-		watching = w.count.Load()
-	}
+	watching, _ := c.watchFigures()
 	out, events := c.OutLen.Load(), "r"
 	buffered := min(out, freeOutput)
 	blocks, counted := countedOutput(out)

@@ -89,18 +89,28 @@ func (c *Ctx) ReadReplica(on bool) bool {
 	return true
 }
 
+// logText is why the log does not admit writes, "" if it does.
+func (s *Server) logText(gate uint32) string {
+	if gate&gateLog != 0 {
+		if broken := s.persist.Broken(); broken != nil { // nil where the log has just been mended
+			return "MISCONF Errors writing to the AOF file: " + reason(broken)
+		}
+	}
+	return ""
+}
+
 // gateText is why the server's state does not admit a command, "" if it does.
 func (x *Exec) gateText(ctx *Ctx, gate uint32) string {
-	var broken error
+	log := ""
 	writes := ctx.has(Write) || ctx.Row.Flags&ProbesWrites != 0
-	if gate&gateLog != 0 && writes {
-		broken = x.s.persist.Broken() // nil where the log has just been mended
+	if writes {
+		log = x.s.logText(gate)
 	}
 	switch {
 	case gate&gateSnapshots != 0 && writes:
 		return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
-	case broken != nil:
-		return "MISCONF Errors writing to the AOF file: " + reason(broken)
+	case log != "":
+		return log
 	case gate&gateReadOnly != 0 && ctx.has(Write):
 		return ErrReadOnly
 	case gate&gateStale != 0 && !ctx.all(Stale):

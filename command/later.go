@@ -200,12 +200,7 @@ func (s *Server) WritesRefused() string {
 	if gate&gateReadOnly != 0 {
 		return ErrReadOnly
 	}
-	if gate&gateLog != 0 {
-		if broken := s.persist.Broken(); broken != nil { // nil where the log has just been mended
-			return "MISCONF Errors writing to the AOF file: " + reason(broken)
-		}
-	}
-	return ""
+	return s.logText(gate)
 }
 
 // laterRow stands for the command in ChangeLater: its look-ups are not counted.

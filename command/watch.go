@@ -132,6 +132,14 @@ func (c *Client) watched() []watchedKey {
 	return nil
 }
 
+// watchFigures are how many keys the client watches, and their bytes, for others.
+func (c *Client) watchFigures() (n int32, mem int64) {
+	if w := c.watch.Load(); w != nil {
+		return w.count.Load(), w.mem.Load()
+	}
+	return 0, 0
+}
+
 // watchDirty tells whether a key that the client watches has changed.
 func (c *Client) watchDirty() bool {
 	w := c.watch.Load()

@@ -328,9 +328,9 @@ func TestHidden(t *testing.T) {
 	}
 }
 
-// TestServed is a connection over the transport.
-func TestServed(t *testing.T) {
-	s := commandtest.New(t)
+// serve has a server speak memcached's protocol over the transport, and returns its address.
+func serve(t *testing.T, s *commandtest.Server) (address string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -350,8 +350,15 @@ func TestServed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	defer front.Close()
-	c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
+	t.Cleanup(front.Close)
+	return fmt.Sprint("127.0.0.1:", port)
+}
+
+// TestServed is a connection over the transport.
+func TestServed(t *testing.T) {
+	s := commandtest.New(t)
+	address := serve(t, s)
+	c, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,32 +382,13 @@ func TestServed(t *testing.T) {
 // stats how many watch.
 func TestWatch(t *testing.T) {
 	s := commandtest.New(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	for name, value := range map[string]string{"port": "0", "memcached-port": fmt.Sprint(port), "bind": "127.0.0.1"} {
-		if err := s.Config.SetInitial(name, []string{value}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p := memcached.New(s.Server)
-	front := transport.New(s.Server, p)
-	front.Add(transport.Endpoint{Protocol: p, Directive: "memcached-port", Port: func() int { return port }, Kind: "memcached"})
-	for _, step := range []func() error{front.Listen, front.Start, front.Accept} {
-		if err := step(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	defer front.Close()
+	address := serve(t, s)
 	type client struct {
 		net.Conn
 		r *bufio.Reader
 	}
 	dial := func() client {
-		c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
+		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -134,18 +134,21 @@ func TestScrapeTakesNoStripe(t *testing.T) {
 	}
 }
 
+// freePort is a port of this machine on which nobody listens.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, p, _ := net.SplitHostPort(l.Addr().String())
+	return p
+}
+
 // The page is served where the directives say, to who has the token, and CONFIG SET moves it.
 func TestPage(t *testing.T) {
-	port := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		_, p, _ := net.SplitHostPort(l.Addr().String())
-		return p
-	}
-	a, b := port(), port()
+	a, b := freePort(t), freePort(t)
 	s := kvdtest.New(t, "metrics-port "+a)
 	get := func(port, path, token string) (int, string) {
 		req, _ := http.NewRequest("GET", "http://127.0.0.1:"+port+path, nil)
@@ -251,16 +254,7 @@ func TestDashboard(t *testing.T) {
 // A follower that was started again serves what it has loaded while its leader is away, and
 // is ready; one that has loaded nothing is not.
 func TestReadyFollowerKeepsData(t *testing.T) {
-	port := func() string {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		_, p, _ := net.SplitHostPort(l.Addr().String())
-		return p
-	}
-	dir, nobody := t.TempDir(), port()
+	dir, nobody := t.TempDir(), freePort(t)
 	s := kvdtest.New(t, "dir "+dir)
 	s.Do("SET", "a", "1")
 	s.Do("SAVE")
@@ -284,7 +278,7 @@ func TestReadyFollowerKeepsData(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
-	page := port()
+	page := freePort(t)
 	s = kvdtest.New(t, "dir "+dir, "replicaof 127.0.0.1 "+nobody, "metrics-port "+page)
 	ready(page, "ready")
 	s.Do("CONFIG", "SET", "replica-serve-stale-data", "no")
@@ -294,7 +288,7 @@ func TestReadyFollowerKeepsData(t *testing.T) {
 	s.Do("REPLICAOF", "127.0.0.1", nobody)
 	ready(page, "has not come yet")
 	s.End()
-	page = port()
+	page = freePort(t)
 	kvdtest.New(t, "dir "+t.TempDir(), "replicaof 127.0.0.1 "+nobody, "metrics-port "+page)
 	ready(page, "has not come yet")
 }

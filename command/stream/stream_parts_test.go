@@ -121,14 +121,18 @@ func TestInParts(t *testing.T) {
 // is journaled: who leads next, or has this server follow, has the same entries pending.
 func TestDelConsumerInParts(t *testing.T) {
 	const n = 45_000
-	s := commandtest.New(t)
-	for i := 1; i <= n; i++ {
-		s.Do("XADD", "s", fmt.Sprintf("%d-1", i), "f", "v")
+	filled := func() *commandtest.Server {
+		s := commandtest.New(t)
+		for i := 1; i <= n; i++ {
+			s.Do("XADD", "s", fmt.Sprintf("%d-1", i), "f", "v")
+		}
+		s.Run("XGROUP CREATE s g 0")
+		s.Run(fmt.Sprintf("XREADGROUP GROUP g a COUNT %d STREAMS s >", n-10))
+		s.Run("XREADGROUP GROUP g b COUNT 3 STREAMS s >")
+		s.Run("XCLAIM s g b 0 7-1 30000-1 JUSTID")
+		return s
 	}
-	s.Run("XGROUP CREATE s g 0")
-	s.Run(fmt.Sprintf("XREADGROUP GROUP g a COUNT %d STREAMS s >", n-10))
-	s.Run("XREADGROUP GROUP g b COUNT 3 STREAMS s >")
-	s.Run("XCLAIM s g b 0 7-1 30000-1 JUSTID")
+	s := filled()
 	s.Effects = nil
 	conn := commandtest.NewConn()
 	s.C.Conn = conn
@@ -138,14 +142,7 @@ func TestDelConsumerInParts(t *testing.T) {
 		t.Errorf("replied %q", got)
 	}
 	s.C.Conn, s.C.Working = nil, false
-	again := commandtest.New(t)
-	for i := 1; i <= n; i++ {
-		again.Do("XADD", "s", fmt.Sprintf("%d-1", i), "f", "v")
-	}
-	again.Run("XGROUP CREATE s g 0")
-	again.Run(fmt.Sprintf("XREADGROUP GROUP g a COUNT %d STREAMS s >", n-10))
-	again.Run("XREADGROUP GROUP g b COUNT 3 STREAMS s >")
-	again.Run("XCLAIM s g b 0 7-1 30000-1 JUSTID")
+	again := filled()
 	left := n - 12
 	for i, e := range s.Effects {
 		words := strings.Fields(e)
