@@ -11,3 +11,6 @@ func Affinity(int) (mask [cpuWords]uint64, err error) { return mask, errors.ErrU
 
 // SetAffinity is not to be had here.
 func SetAffinity(int, [cpuWords]uint64) error { return errors.ErrUnsupported }
+
+// SetAffinityOfAll is not to be had here.
+func SetAffinityOfAll([cpuWords]uint64) error { return errors.ErrUnsupported }

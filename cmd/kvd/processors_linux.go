@@ -1,9 +1,6 @@
 package main
 
 import (
-	"os"
-	"strconv"
-
 	"kvd/config"
 	"kvd/keyspace"
 	"kvd/logf"
@@ -26,17 +23,8 @@ func chooseProcessors(cfg *config.Config, log *logf.Logger) {
 		if l != cfg.ServerCPUList {
 			continue
 		}
-		threads, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			log.Warningf("server_cpulist: %v", err)
-			continue
-		}
-		for _, t := range threads {
-			id, _ := strconv.Atoi(t.Name())
-			if err := keyspace.SetAffinity(id, mask); err != nil {
-				log.Warningf("server_cpulist %s: %v", list, err)
-				break
-			}
+		if err := keyspace.SetAffinityOfAll(mask); err != nil {
+			log.Warningf("server_cpulist %s: %v", list, err)
 		}
 	}
 }
