@@ -66,6 +66,8 @@ type state struct {
 	Source string
 	Target string // where it is; without a password
 	Had    bool   // the target may have had keys of its own
+	// Refused is how many keys the target would not take; what it has of these names is its own.
+	Refused int64
 	// Of a server that is followed: its history, and the place of the snapshot in it.
 	History  string
 	Offset   int64
@@ -86,10 +88,12 @@ type importer struct {
 	state
 	target *Address
 	failed failures
-	keys   *keyWriter // while a snapshot is brought
-	report ImportReport
-	shown  time.Time
-	saved  time.Time
+	// counted is how much of failed the state has in Refused.
+	counted int64
+	keys    *keyWriter // while a snapshot is brought
+	report  ImportReport
+	shown   time.Time
+	saved   time.Time
 }
 
 // errStopped: Stop was closed before the end.
@@ -186,6 +190,7 @@ const (
 
 // save keeps the state, also for when the machine stops.
 func (m *importer) save() error {
+	m.Refused += m.failed.since(&m.counted)
 	b, err := json.Marshal(m.state)
 	if err != nil {
 		return err
@@ -737,8 +742,14 @@ func (s *spool) whole() int64 {
 // undo removes the keys that an interrupted import has brought into the target of a
 // snapshot that was not whole: the next one may be without them. A target that was empty
 // has no others of these names; where it was not, those go that came for sure, as others
-// may be its own still.
+// may be its own still. So are those that it refused, which nobody knows by name: then
+// all stay.
 func (m *importer) undo(snapshot *spool) error {
+	if m.Had && m.Refused > 0 {
+		m.Log("%s has keys of a snapshot that was not whole, and refused %d. They stay, as it may have had those before; kvd compare tells which are too many", m.target, m.Refused)
+		m.Begun, m.Keys = false, 0
+		return m.save()
+	}
 	m.Log("Removing what the target has of a snapshot that was not whole")
 	w, err := newKeyWriter(m.target, m.Lanes, &m.failed)
 	if err != nil {

@@ -55,6 +55,14 @@ func (f *failures) note(what string, err error) {
 	}
 }
 
+// since returns how many have come since *at was set, and sets it.
+func (f *failures) since(at *int64) (n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, *at = f.n-*at, f.n
+	return n
+}
+
 func (f *failures) fatal() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -814,6 +814,19 @@ func TestImportUndoes(t *testing.T) {
 	if err := m.undo(s); err != nil || size() != all-90 || m.Begun {
 		t.Errorf("90 keys were sent: %v, %d keys are left of %d", err, size(), all)
 	}
+	m.Begun, m.Keys = true, 100
+	m.failed.note("a key", replyError("ERR Bad data format"))
+	if err := m.save(); err != nil {
+		t.Fatal(err)
+	}
+	left := size()
+	again := &importer{ImportOptions: m.ImportOptions, target: a}
+	if err := again.begin(); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.undo(s); err != nil || size() != left || again.Begun {
+		t.Errorf("one was refused, which may be the target's own: %v, %d keys are left of %d", err, size(), left)
+	}
 	m.Begun, m.Had = true, false
 	if err := m.undo(s); err != nil || size() > 1 {
 		t.Errorf("into an empty server: %v, %d keys are left", err, size())

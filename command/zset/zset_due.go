@@ -2,15 +2,18 @@ package zset
 
 import (
 	"math"
+	"slices"
 
 	"kvd/command"
 	"kvd/keyspace"
+	"kvd/resp/wire"
 	"kvd/types"
 )
 
 // BZPOPDUE, ZPOPDUE, kvd's own: queues of jobs that are due at a time, as those
 // of Sidekiq and BullMQ, without asking again and again. The score of a member is
-// its time, in Unix milliseconds. What is journaled is what happened: ZREM.
+// its time, in Unix milliseconds. What is journaled is what happened: ZREM. Where many are
+// popped, others have their turn in between: it is no transaction.
 //
 // The clients that wait for one key wait for the same member, so only the first of
 // them is tried, and one clock runs for all: it is set to the lowest score
@@ -79,25 +82,65 @@ func cmdZPopDue(c *command.Ctx) {
 	}
 }
 
+// dueAtOnce is how many members are popped without letting go of the stripe: half a
+// millisecond.
+const dueAtOnce = 512
+
 // popDue pops up to count members with scores of at most now and replies with
 // them, under their key if withKey. It returns false if there are none.
 func popDue(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry, now float64, count int64, withKey bool) bool {
 	z := c.ScratchZSet()
 	c.Load(e, z)
-	n := int(min(count, int64(z.CountByScore(types.ScoreRange{Min: math.Inf(-1), Max: now}))))
+	n := int(min(count, int64(z.CountByScore(dueRange(now)))))
 	if n == 0 {
 		return false
 	}
-	if !withKey && n > command.LongWrite && c.Beside() {
+	p := pairs{c.W, true, withKey || c.W.Proto >= 3}
+	first := wire.Writer{Proto: c.W.Proto}
+	inPortions := n > dueAtOnce && c.CanBlock() && !c.Applies()
+	if inPortions {
+		p.w = &first
+	}
+	if withKey {
+		p.w.Array(2)
+		p.w.Bulk(k.B)
+	}
+	if !inPortions {
+		p.w.Array(p.elements(n))
+		removeDue(c, k, e, z, n, p)
 		return true
 	}
+	at := p.w.DeferArray()
+	removeDue(c, k, e, z, dueAtOnce, p)
+	srv, by, db, keys, got := c.S, c.C, c.DB(), []keyspace.Key{*k}, dueAtOnce
+	keys[0].B = slices.Clone(k.B)
+	c.Background(func(w *wire.Writer) {
+		w.Raw(first.Buf) // where it was, so that the header is found
+		p.w = w
+		for step := 1; step > 0 && got < n && srv.TakesWrites(); got += step {
+			step = 0
+			srv.ChangeLater(by, db, keys, func(c *command.Ctx) {
+				e := c.Peek(&keys[0])
+				if e.Type() != types.TZSet {
+					return
+				}
+				z := c.ScratchZSet()
+				c.Load(&e, z)
+				if step = min(n-got, dueAtOnce, z.CountByScore(dueRange(now))); step > 0 {
+					removeDue(c, &keys[0], &e, z, step, p)
+				}
+			})
+		}
+		w.SetArray(at, p.elements(got))
+	})
+	return true
+}
+
+func dueRange(now float64) types.ScoreRange { return types.ScoreRange{Min: math.Inf(-1), Max: now} }
+
+// removeDue removes the first n members and replies with them.
+func removeDue(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry, z *types.SortedSet, n int, p pairs) {
 	was := c.OpenZSet(k, e, z, 0)
-	p := pairs{c.W, true, withKey || c.W.Proto >= 3}
-	if withKey {
-		c.W.Array(2)
-		c.W.Bulk(k.B)
-	}
-	c.W.Array(p.elements(n))
 	effect := [][]byte{wordZRem, k.B}
 	z.RemoveByRank(0, n, func(member []byte, score float64) bool {
 		if c.Journaling() {
@@ -108,7 +151,6 @@ func popDue(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry, now float64, cou
 	closeZSet(c, k, was, z, "zrem")
 	c.Dirty += n
 	c.Effect(effect...)
-	return true
 }
 
 var wordZRem = []byte("ZREM")
@@ -146,7 +188,7 @@ func cmdBZPopDue(c *command.Ctx) {
 		if e.Type() != types.TZSet {
 			return false
 		}
-		if popDue(c, k, &e, float64(c.Now), count, true) {
+		if popDue(c, k, &e, float64(c.Now), min(count, dueAtOnce), true) {
 			return true
 		}
 		wakeWhenDue(c, k, &e)

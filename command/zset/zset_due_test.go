@@ -2,6 +2,7 @@ package zset_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,60 @@ func TestBZPopDueMany(t *testing.T) {
 	s.Want("exists q", ":0\n")
 	if got := s.BlockedClients(); got != 7 {
 		t.Errorf("%d clients are blocked", got)
+	}
+}
+
+// TestZPopDueInPortions: others have their turn while thousands are popped, and each member
+// is given to one of them. So it is with BZPOPDUE. A transaction and a waiter are served at once.
+func TestZPopDueInPortions(t *testing.T) {
+	s := commandtest.New(t)
+	conn, mine := commandtest.NewConn(), s.C
+	other := s.NewClient(commandtest.NewConn(), "127.0.0.1:3", "127.0.0.1:2", 4)
+	mine.Conn = conn
+	const atOnce = 512
+	const n = 40 * atOnce
+	for _, line := range []string{"zpopdue z * count 1000000", "bzpopdue none z 0 count 1000000"} {
+		for i := 0; i < n; i += 400 {
+			args := []string{"zadd", "z"}
+			for k := range min(400, n-i) {
+				args = append(args, "1", fmt.Sprintf("member%d.", i+k))
+			}
+			s.Do(args...)
+		}
+		s.Effects = nil
+		if got := s.Run(line); got != "" {
+			t.Fatalf("%s is done at once: %.100q", line, got)
+		}
+		all := ""
+		s.C = other
+		for between := 0; ; between++ {
+			got := s.Run("zpopdue z * count 5")
+			if all += got; got == "*0\r\n" {
+				if between == 0 {
+					t.Errorf("%s: nobody had a turn in between", line)
+				}
+				break
+			}
+		}
+		s.C = mine
+		all += conn.Wait(t)
+		mine.Working = false
+		seen := map[string]bool{}
+		for _, m := range regexp.MustCompile(`member\d+\.`).FindAllString(all, -1) {
+			if seen[m] {
+				t.Fatalf("%s: %s came twice", line, m)
+			}
+			seen[m] = true
+		}
+		if len(seen) != n {
+			t.Errorf("%s: %d members of %d came", line, len(seen), n)
+		}
+		for _, e := range s.Effects {
+			if words := strings.Fields(e); words[0] != "ZREM" || len(words) > 2+atOnce {
+				t.Fatalf("%s: journaled %.60q of %d words", line, e, len(words))
+			}
+		}
+		s.Want("exists z", ":0\n")
 	}
 }
 
