@@ -36,7 +36,7 @@ func (d RawDiff) String() string {
 
 // A server is taken to have said everything once it was silent for so long; a difference counts
 // only if it stands after the longest silence too.
-var silences = []time.Duration{40 * time.Millisecond, 250 * time.Millisecond, 1500 * time.Millisecond}
+var silences = []time.Duration{40 * time.Millisecond, 250 * time.Millisecond, 1500 * time.Millisecond, 8 * time.Second}
 
 // RawCases are inputs in which a protocol's reader can go wrong. They read and write no key,
 // so that they can be played side by side. Two that belong here are left out, as Redis's answer is of no use to compare
@@ -198,7 +198,7 @@ func exchange(addr string, in []byte, split int, silence time.Duration) (RawAnsw
 		}
 	}
 	buf := make([]byte, 64<<10)
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		c.SetReadDeadline(time.Now().Add(silence))
 		n, err := c.Read(buf)
 		r.Bytes = append(r.Bytes, buf[:n]...)

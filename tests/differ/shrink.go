@@ -7,7 +7,7 @@ import (
 
 // Bounds of the search for a shorter script.
 const (
-	shrinkTime = 20 * time.Second
+	shrinkTime = 2 * time.Minute
 	shrinkRuns = 2000
 )
 
