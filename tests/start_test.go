@@ -118,7 +118,7 @@ func TestStartRole(t *testing.T) {
 	c.Close()
 	done := make(chan error)
 	go func() {
-		done <- fs.RestartWith("--replicaof", "127.0.0.1 "+strconv.Itoa(ls.Port), "--key-load-delay", "500")
+		done <- fs.RestartWith("--replicaof", "127.0.0.1 "+strconv.Itoa(ls.Port), "--key-load-delay", "5000")
 	}()
 	seen := false
 	for !seen {
@@ -143,6 +143,9 @@ func TestStartRole(t *testing.T) {
 			}
 			if hello := c.MustDo(t, "HELLO").Strings(); hello[11] != "replica" {
 				t.Errorf("HELLO says %q", hello)
+			}
+			if r := c.MustDo(t, "CONFIG", "SET", "key-load-delay", "0"); r.Str != "OK" { // that was all
+				t.Error(r)
 			}
 			seen = true
 		}
