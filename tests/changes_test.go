@@ -21,7 +21,8 @@ import (
 // The rows are in testdata/changes.txt, and those of changesSweep. What Redis 7.0 does
 // not know is held against something else that it does know.
 func TestChanges(t *testing.T) {
-	args := []string{"--notify-keyspace-events", "EAmn", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no"}
+	// Its follower acknowledges nothing, and is to stay however long that takes.
+	args := []string{"--repl-timeout", "3600", "--notify-keyspace-events", "EAmn", "--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "no"}
 	kvd := newChanges(t, harness.StartKVD(t, args...))
 	redis := newChanges(t, harness.StartRedis(t, args...))
 	rows := changesRows(t)
