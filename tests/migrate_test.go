@@ -91,7 +91,7 @@ func TestMigrate(t *testing.T) {
 	kvd.MustDo(t, "SET", "k", "v")
 	for _, args := range [][]string{
 		{"", "x", "9", "10"}, {"k", "x", "10"}, {"k", "9", "x"}, {"k", "9", "10", "FOO"}, {"k", "9", "10", "AUTH"}, {"k", "9", "10", "AUTH2", "a"},
-		{"k", "9", "10", "KEYS", "k"}, {"", "9", "10", "KEYS"}, {"none", "9", "10"}, {"k", "9", "10", "AUTH2", "nobody", "b"},
+		{"k", "9", "10", "KEYS", "k"}, {"", "9", "10", "KEYS"}, {"none", "9", "10"}, {"k", "9", "10000", "AUTH2", "nobody", "b"},
 	} {
 		ask := func(c *harness.Conn, port string) string {
 			return c.MustDo(t, append([]string{"MIGRATE", "127.0.0.1", port}, args...)...).String()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"kvd/tests/harness"
 )
@@ -30,8 +31,8 @@ func TestCausesInOrder(t *testing.T) {
 				{[]string{"SUBSCRIBE", "__keyevent@0__:rename_from"}, []string{"RENAME a a2"}, []string{"invalidate a", "message rename_from a"}},
 				{[]string{"SUBSCRIBE", "ch"}, []string{"MULTI", "SET a 1", "PUBLISH ch a", "EXEC"}, []string{"invalidate a", "message ch a"}},
 				{[]string{"SUBSCRIBE", "ch"}, []string{"MULTI", "DEL a", "PUBLISH ch 1", "RPUSH l 1", "PUBLISH ch 2", "EXEC"}, []string{"invalidate a", "message ch 1", "invalidate l", "message ch 2"}},
-				{[]string{"BLPOP", "q", "5"}, []string{"MULTI", "SET a 1", "RPUSH q a", "EXEC"}, []string{"invalidate a", "reply q a"}},
-				{[]string{"BLPOP", "l", "5"}, []string{"RPUSH l a"}, []string{"invalidate l", "reply l a"}},
+				{[]string{"BLPOP", "q", "0"}, []string{"MULTI", "SET a 1", "RPUSH q a", "EXEC"}, []string{"invalidate a", "reply q a"}},
+				{[]string{"BLPOP", "l", "0"}, []string{"RPUSH l a"}, []string{"invalidate l", "reply l a"}},
 			} {
 				for range 4 { // on each loop
 					name := fmt.Sprintf("%s loops, %v, %q", loops, mode, c.act)
@@ -98,10 +99,15 @@ func causesSeen(t *testing.T, s *harness.Server, w *harness.Conn, mode, arm, act
 	} else {
 		c.Send(arm...)
 		c.Flush()
-		for blocked := false; !blocked; {
+		for end := time.Now().Add(20 * time.Second); ; { // looked for without a pause, as it is done hundreds of times
 			_, flags, _ := strings.Cut(w.MustDo(t, "CLIENT", "LIST", "ID", id).Str, " flags=")
 			flags, _, _ = strings.Cut(flags, " ")
-			blocked = strings.Contains(flags, "b")
+			if strings.Contains(flags, "b") {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%q does not block: its flags are %s", arm, flags)
+			}
 		}
 	}
 	for _, line := range act {
@@ -138,8 +144,7 @@ func TestServedIsToldBehindItsReply(t *testing.T) {
 		c.MustDo(t, "LRANGE", "to", "0", "-1")
 		c.Send("BLMOVE", "from", "to", "LEFT", "LEFT", "0")
 		c.Flush()
-		for !strings.Contains(w.MustDo(t, "INFO", "clients").Str, "blocked_clients:1") {
-		}
+		within(t, 20*time.Second, "blocked", func() bool { return info(t, w, "clients", "blocked_clients") == "1" })
 		w.MustDo(t, "RPUSH", "from", "x")
 		if r, err := c.Receive(); err != nil || r.Str != "x" {
 			t.Errorf("%s, %v", r, err)
@@ -180,8 +185,7 @@ func TestServedBeforeItsEvents(t *testing.T) {
 		c.Receive()
 		c.Send("BLPOP", "q", "0")
 		c.Flush()
-		for !strings.Contains(w.MustDo(t, "INFO", "clients").Str, "blocked_clients:1") {
-		}
+		within(t, 20*time.Second, "blocked", func() bool { return info(t, w, "clients", "blocked_clients") == "1" })
 		w.MustDo(t, "RPUSH", "q", "x")
 		var got []string
 		for range 3 {

@@ -60,19 +60,19 @@ func TestScriptBeside(t *testing.T) {
 	}
 
 	c.MustDo(t, "CONFIG", "SET", "busy-reply-threshold", "700")
+	began = time.Now()
 	send(long, "EVAL", "while true do end", "1", "mine")
 	time.Sleep(30 * time.Millisecond)
 	send(waits, "MULTI")
 	receive(waits)
 	send(waits, "INCR", "mine")
 	receive(waits)
-	began = time.Now()
 	send(waits, "EXEC")
 	if got := receive(waits); !strings.Contains(got, "BUSY Redis is busy running a script") {
 		t.Errorf("EXEC was told %s", got)
 	}
-	if took := time.Since(began); took < 400*time.Millisecond {
-		t.Errorf("BUSY came after %v", took)
+	if took := time.Since(began); took < 690*time.Millisecond {
+		t.Errorf("BUSY came %v after the script began", took)
 	}
 	if got := c.MustDo(t, "FUNCTION", "STATS").String(); !strings.Contains(got, "while true do end") {
 		t.Errorf("FUNCTION STATS says %s", got)

@@ -31,14 +31,15 @@ func TestFirstMinutes(t *testing.T) {
 			fmt.Fprintf(&script, "%s", command)
 		}
 	}
-	lines := script.String()
+	var ports []string
 	for _, port := range []string{"6379", "6380", "6381", "9121"} {
 		free, err := harness.FreePort()
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines = strings.ReplaceAll(lines, port, strconv.Itoa(free))
+		ports = append(ports, port, strconv.Itoa(free))
 	}
+	lines := strings.NewReplacer(ports...).Replace(script.String())
 	bin, err := harness.Binary()
 	if err != nil {
 		t.Fatal(err)
