@@ -84,6 +84,9 @@ type Replication interface {
 	Behind(offset int64) (lagging []string, all int)
 	// RequestAcks asks the followers how far they are.
 	RequestAcks()
+	// Hush has the leader put nothing of its own into the stream (PING) while on; it
+	// is counted.
+	Hush(on bool)
 	// Good is how many followers were heard of within min-replicas-max-lag.
 	Good() int
 	// Followers is how many there are in any state; EachOnline visits those in
@@ -560,6 +563,7 @@ func (noReplication) AckedBy(int64) int                               { return 0
 func (noReplication) SyncedBy(int64) int                              { return 0 }
 func (noReplication) Behind(int64) ([]string, int)                    { return nil, 0 }
 func (noReplication) RequestAcks()                                    {}
+func (noReplication) Hush(bool)                                       {}
 func (noReplication) Good() int                                       { return 0 }
 func (noReplication) Followers() int                                  { return 0 }
 func (noReplication) EachOnline(func(addr string, port int, n int64)) {}

@@ -53,7 +53,11 @@ func (s *Server) PrepareShutdown(save, nosave, now, force bool) error {
 	if p.StopLoading() {
 		return nil // nobody was served, so there is nothing to be saved or flushed
 	}
+	hushed := false
 	goOn := func(err error) error {
+		if hushed {
+			s.replication.Hush(false)
+		}
 		s.endPause()
 		s.spareScripts()
 		d.under.Store(false)
@@ -67,6 +71,10 @@ func (s *Server) PrepareShutdown(save, nosave, now, force bool) error {
 	}
 	// From here on commands wait, so that what is acknowledged is saved.
 	s.startPause(pauseAll, math.MaxInt64)
+	// Nor does a PING come behind the offset that is saved: a follower that has it would be
+	// ahead of the file, and the next start could not go on with it.
+	hushed = true
+	s.replication.Hush(true)
 	if p.Starting() && !nosave && !force {
 		s.Log.Warningf("Writing initial AOF, can't exit.")
 		return goOn(errFirstLog)

@@ -219,6 +219,9 @@ func (l *Leader) RequestAcks() {
 	}
 }
 
+// Hush is the Stream's.
+func (l *Leader) Hush(on bool) { l.Stream.Hush(on) }
+
 // Good is the number of followers heard of within min-replicas-max-lag.
 func (l *Leader) Good() (n int) {
 	most := l.Config.MinReplicasMaxLag.Load()

@@ -70,7 +70,7 @@ type Stream struct {
 	settled   bool // the start is over: it is known where the history goes on
 
 	selected int  // the database that the stream has selected; -1: say it again
-	hushed   bool // see Hush
+	hushed   int  // see Hush
 	unit     bool // Begin has come
 	framed   bool // and MULTI is written
 	scratch  []byte
@@ -296,11 +296,16 @@ var (
 	getAckCommand = []byte("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n")
 )
 
-// Hush has Ping and GetAck append nothing while on: a failover waits for a
-// follower that has every byte.
+// Hush has Ping and GetAck append nothing while on, until all who asked for it have
+// taken it back: a failover waits for a follower that has every byte, and the offset
+// in the file that a shutdown writes is to be the last one.
 func (s *Stream) Hush(on bool) {
 	s.mu.Lock()
-	s.hushed = on
+	if on {
+		s.hushed++
+	} else {
+		s.hushed--
+	}
 	s.mu.Unlock()
 }
 
@@ -308,7 +313,7 @@ func (s *Stream) Hush(on bool) {
 func (s *Stream) control(b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.active && !s.following && !s.unit && !s.hushed {
+	if s.active && !s.following && !s.unit && s.hushed == 0 {
 		s.put(b)
 		s.wake()
 	}

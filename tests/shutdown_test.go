@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -121,6 +122,37 @@ func TestShutdownTimeout(t *testing.T) {
 	}
 	if err := ls.Restart(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestShutdownPingsNoMore: nothing of the leader's own comes behind the offset that the last snapshot has,
+// else its followers are ahead of it and need all anew. Where the shutdown fails it goes on.
+func TestShutdownPingsNoMore(t *testing.T) {
+	t.Parallel()
+	ls := harness.StartKVD(t, "--save", "3600 1", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--enable-protected-configs", "yes")
+	leader, follower := ls.MustDial(t), harness.StartKVD(t).MustDial(t)
+	follow(t, follower, ls.Addr)
+	for i := range 20 {
+		leader.MustDo(t, "SET", "k"+strconv.Itoa(i), "v")
+	}
+	if err := os.Mkdir(filepath.Join(ls.Dir, "taken"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	leader.MustDo(t, "CONFIG", "SET", "dbfilename", "taken")
+	if r := leader.MustDo(t, "SHUTDOWN"); !strings.HasPrefix(r.Err(), "ERR Errors trying to SHUTDOWN") {
+		t.Fatal(r)
+	}
+	offset := infoInt(t, leader, "replication", "master_repl_offset")
+	within(t, 20*time.Second, "PING", func() bool { return infoInt(t, leader, "replication", "master_repl_offset") > offset })
+
+	leader.MustDo(t, "CONFIG", "SET", "dbfilename", "dump.rdb", "rdb-key-save-delay", "120000") // longer than a period of PING
+	if err := ls.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	leader = ls.MustDial(t)
+	sameContents(t, leader, follower)
+	if full := info(t, leader, "stats", "sync_full"); full != "0" {
+		t.Errorf("%s full synchronizations\n%s", full, ls.LogTail())
 	}
 }
 
