@@ -23,6 +23,10 @@ import (
 // busy-reply-threshold, since on a server with one loop nobody could send
 // SCRIPT KILL.
 
+// suspendLeast is how often Suspend is asked for before a script counts as one that cannot leave the loop: a
+// process that stood still may find busy-reply-threshold over at a script's first look.
+const suspendLeast = 10
+
 // scriptLoopTime is how long a script may run on an event loop.
 const scriptLoopTime = time.Millisecond
 
@@ -67,10 +71,11 @@ func (m *machine) tick(*lua.State) lua.Action {
 		}
 		return lua.Continue
 	}
-	if took > s.busyThreshold() && r.mayEnd() {
-		r.overtime = true // Suspend has been asked for many times
+	if r.asked > suspendLeast && took > s.busyThreshold() && r.mayEnd() {
+		r.overtime = true
 		return lua.Kill
 	}
+	r.asked++
 	return lua.Suspend
 }
 

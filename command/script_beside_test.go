@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"kvd/keyspace"
+	"kvd/script/lua"
 )
 
 // besideLong stands for a script that has been running beside the loops for long and has
@@ -130,5 +131,23 @@ func TestNewScriptsInExec(t *testing.T) {
 	}
 	if n := strings.Count(strings.ToLower(strings.Join(s.effects, ";")), "script load"); n != 2 {
 		t.Errorf("a script that came again after SCRIPT FLUSH was kept %d times: %q", n, s.effects)
+	}
+}
+
+// TestOvertimeIsAskedFor: a script that may leave its loop is asked to, be busy-reply-threshold over at the
+// first look: the process may have stood still. It is ended where it does not leave.
+func TestOvertimeIsAskedFor(t *testing.T) {
+	s := newTestServer(t)
+	s.c.Conn = newFakeConn()
+	s.x.Running.C = s.c
+	r := &scriptRun{x: s.x, listed: true, began: clock() - int64(time.Hour)}
+	m := &machine{run: r}
+	for i := range suspendLeast + 1 {
+		if got := m.tick(nil); got != lua.Suspend || r.overtime {
+			t.Fatalf("look %d: %v", i+1, got)
+		}
+	}
+	if got := m.tick(nil); got != lua.Kill || !r.overtime {
+		t.Errorf("it was asked %d times and goes on: %v", r.asked, got)
 	}
 }

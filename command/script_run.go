@@ -66,6 +66,7 @@ type scriptRun struct {
 	shown    []string    // its command, for FUNCTION STATS; once it is listed
 	wrote    atomic.Bool // it has called a command that writes
 	killed   atomic.Bool // by SCRIPT KILL or FUNCTION KILL
+	asked    int         // how often it was to leave its loop; a loop's own
 	overtime bool        // it was ended because it could not leave the loop
 }
 

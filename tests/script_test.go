@@ -59,6 +59,12 @@ func TestScriptBeside(t *testing.T) {
 		t.Errorf("20 GETs beside the script took %v of its %v", beside, took)
 	}
 
+	// One whose time is over at the first look leaves its loop as others do.
+	c.MustDo(t, "CONFIG", "SET", "busy-reply-threshold", "0")
+	if got := long.MustDo(t, "EVAL", counts, "1", "first", "3000000").String(); !strings.Contains(got, "3") || strings.Contains(got, "ERR") {
+		t.Errorf("a script whose time is over at once returned %s", got)
+	}
+
 	c.MustDo(t, "CONFIG", "SET", "busy-reply-threshold", "700")
 	began = time.Now()
 	send(long, "EVAL", "while true do end", "1", "mine")
