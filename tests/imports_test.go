@@ -149,6 +149,7 @@ var osFiles = map[string]bool{
 	"command/keys/migrate.go":    true, // the error of a deadline that has passed
 	"command/memcached/stats.go": true, // the process's number
 	"command/tyrant/stat.go":     true, // the same
+	"keyspace/affinity_linux.go": true, // the threads of the process, in /proc
 	"process/process_linux.go":   true, // /proc
 	"command/supervisor.go":      true, // the environment says who has started the process
 	"command/users.go":           true, // the file of users
