@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"kvd/tests/harness"
 )
 
 // server is a running server process.
@@ -50,7 +52,7 @@ func startServer(ctx context.Context, name, binary string, cpus []int, extra ...
 }
 
 func tryStart(ctx context.Context, name, binary string, cpus []int, extra []string) (*server, error) {
-	port, err := freePort()
+	port, err := harness.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -185,16 +187,6 @@ func stopAll() {
 	live.ending = true
 	live.Unlock()
 	stopServers()
-}
-
-// freePort returns a loopback port that nobody listens on now.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // ask runs f on a connection of its own that lives at most a minute.

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"kvd/tests/harness"
 )
 
 // A suite knows how to run jobs of Redis's suite on one server binary.
@@ -267,7 +269,7 @@ func (s *suite) startServer(ctx context.Context, tree string) (*server, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := harness.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -357,17 +359,6 @@ func (srv *server) kill() {
 		syscall.Kill(-srv.cmd.Process.Pid, syscall.SIGKILL)
 		<-srv.done
 	}
-}
-
-// freePort finds a port that is free as of now; somebody else may take it before the server does, and
-// then the server says so.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // What a Go server prints when it dies, or when the race detector finds something.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -124,13 +125,17 @@ func Start(name, bin, dir string, args ...string) (*Server, error) {
 	return nil, err
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// freePort tries ports below those that systems give to whoever asks for any: between its choice here and its
+// use such a port can become that of somebody else's listener or connection.
+func freePort() (port int, err error) {
+	for range 1000 {
+		port = 10_000 + rand.IntN(32_768-10_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 // LogPath is the file that takes what the server says on its standard outputs.
