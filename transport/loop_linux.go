@@ -221,6 +221,7 @@ type loop struct {
 	cipher, plain []byte // see tls_linux.go
 	quit          bool
 	swept         time.Time
+	lull          lull
 
 	waiting int // connections whose output waits for the socket
 
@@ -287,6 +288,10 @@ func (t *loops) newLoop(i int) (*loop, error) {
 		return nil, os.NewSyscallError("eventfd2", e)
 	}
 	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize), log: t.srv.cmd.AppendLog()}
+	if l.lull, err = newLull(epfd); err != nil {
+		syscall.Close(l.wake)
+		return nil, err
+	}
 	if err := l.watch(l.wake, syscall.EPOLLIN); err != nil {
 		l.closeFiles()
 		return nil, os.NewSyscallError("epoll_ctl", err)
@@ -296,7 +301,7 @@ func (t *loops) newLoop(i int) (*loop, error) {
 
 // closeFiles gives up what newLoop has opened.
 func (l *loop) closeFiles() {
-	syscall.Close(l.epfd)
+	l.lull.file.Close() // and with it epfd
 	syscall.Close(l.wake)
 }
 
@@ -307,8 +312,8 @@ func (l *loop) watch(fd int, events uint32) error {
 // post runs f on the loop's thread, between two commands.
 func (l *loop) post(f func()) { l.enqueue(item{f: f}) }
 
-// run is the loop. It stays on one thread: hand-offs between threads are what
-// costs most when each connection has one command at a time.
+// run is the loop. It stays on one thread while it has work: hand-offs between threads are
+// what costs most when each connection has one command at a time. See also lull.
 func (l *loop) run() {
 	defer l.srv.wg.Done()
 	runtime.LockOSThread()
@@ -319,7 +324,9 @@ func (l *loop) run() {
 		more := l.again
 		l.again, l.againSpare = l.againSpare[:0], nil
 		l.replicates, l.single = l.srv.cmd.BeginTurn(), n+len(more) == 1
-		l.exec.SetTime(time.Now())
+		now := time.Now()
+		l.exec.SetTime(now)
+		l.lull.turn(now)
 		for i := range events[:n] {
 			ev := &events[i]
 			fd := int(ev.Fd)
@@ -379,8 +386,7 @@ func (l *loop) endTurn() {
 // raw system call; a wait goes through the runtime's entry, because a thread
 // that blocks in a raw call keeps its processor and stalls every collection.
 func (l *loop) wait(events []syscall.EpollEvent) int {
-	r, _, _ := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if n := int(r); n > 0 {
+	if n := pollEvents(l.epfd, events); n > 0 {
 		return n
 	}
 	if l.pushing() || len(l.again) > 0 {
@@ -393,6 +399,9 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 	timeout := -1
 	if l.srv.cfg.Timeout.Load() > 0 || l.waiting > 0 {
 		timeout = 1000
+	}
+	if l.lull.here() {
+		return l.lull.wait(events, timeout)
 	}
 	n, err := syscall.EpollWait(l.epfd, events, timeout)
 	if err != nil {

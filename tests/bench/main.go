@@ -90,7 +90,7 @@ var suites = []suite{
 	{"expiry", "lag behind deadlines among many volatile keys; idle CPU; all keys sharing one deadline",
 		extent{rounds: 1, keys: million, seconds: 10, limit: 15 * time.Minute},
 		&extent{rounds: 1, keys: 100_000, seconds: 2, limit: 2 * time.Minute}, expiry},
-	{"idle", "bytes of an idle connection; one huge value; MSET whole and in 1 KiB pieces; keys is the most pairs",
+	{"idle", "bytes of an idle connection; server CPU of a command where few come; one huge value; MSET whole and in 1 KiB pieces; keys is the most pairs",
 		extent{rounds: 3, keys: million, conns: 10_000, valueMiB: 512, limit: 20 * time.Minute},
 		&extent{rounds: 1, keys: 200_000, conns: 2000, valueMiB: 64, limit: time.Minute}, idle},
 	{"scaling", "commands a second by number of event loops (Redis: io-threads), P=64, own load",

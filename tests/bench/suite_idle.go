@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// idle measures what waits or is huge: idle connections, one large value, and MSET of very many pairs.
+// idle measures what waits or is huge: idle connections, commands that are few, one large value, and MSET of very many pairs.
 func idle(ctx context.Context, r *run) error {
 	maxclients := strconv.Itoa(r.conns + 100)
 	for round := range r.rounds {
@@ -25,6 +25,9 @@ func idle(ctx context.Context, r *run) error {
 				return err
 			}
 		}
+	}
+	if err := r.each(ctx, r.idleRate); err != nil {
+		return err
 	}
 	if err := r.each(ctx, r.hugeValue); err != nil {
 		return err
@@ -80,6 +83,37 @@ func (r *run) idleConns(ctx context.Context, s *server) error {
 	used, err := cpuDuring(s.pid, func() error { return pause(ctx, 3*time.Second) })
 	r.add("idle/connections/idle CPU", "% of a core", s.name, 100*used.Seconds()/3)
 	return err
+}
+
+// idleRate is what a command costs where few come: the server sleeps and wakes for each.
+func (r *run) idleRate(ctx context.Context, s *server, round int) error {
+	for _, rate := range []int{100, 1000} {
+		n := 2 * rate
+		err := s.ask(func(c *client) error {
+			set, in := []byte("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"), newReplies(c.r)
+			used, err := cpuDuring(s.pid, func() error {
+				for next, i := time.Now(), 0; i < n; i++ {
+					next = next.Add(time.Second / time.Duration(rate))
+					if err := pause(ctx, time.Until(next)); err != nil {
+						return err
+					}
+					if _, err := c.c.Write(set); err != nil {
+						return err
+					}
+					if err := errors.Join(in.skip(1), in.err()); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			r.add(fmt.Sprintf("idle/%d a second/cpu", rate), "us", s.name, used.Seconds()*1e6/float64(n))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hugeValue sets and gets one value of -value-mib and compares what comes back.

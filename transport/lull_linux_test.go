@@ -1,0 +1,72 @@
+package transport
+
+import (
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestLull: a loop whose turns are far apart waits in the runtime's poller, and comes back
+// with events, and when the time is over.
+func TestLull(t *testing.T) {
+	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := newLull(epfd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.file.Close()
+	var pipe [2]int
+	if err := syscall.Pipe2(pipe[:], syscall.O_NONBLOCK|syscall.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(pipe[0])
+	defer syscall.Close(pipe[1])
+	edge := uint32(1 << 31) // EPOLLET
+	if err := syscall.EpollCtl(epfd, syscall.EPOLL_CTL_ADD, pipe[0], &syscall.EpollEvent{Events: syscall.EPOLLIN | edge, Fd: int32(pipe[0])}); err != nil {
+		t.Fatal(err)
+	}
+
+	now := time.Now()
+	turns := func(n int, apart time.Duration) {
+		for range n {
+			now = now.Add(apart)
+			l.turn(now)
+		}
+	}
+	for _, step := range []struct {
+		n     int
+		apart time.Duration
+		want  bool
+	}{{1, 0, true}, {30, 20 * time.Microsecond, false}, {20, time.Millisecond, true}, {30, 20 * time.Microsecond, false}, {1, time.Hour, true}, {30, 0, false}} {
+		if turns(step.n, step.apart); l.here() != step.want {
+			t.Errorf("after %d turns every %v a lull is %v", step.n, step.apart, l.here())
+		}
+	}
+
+	runtime.LockOSThread() // as the loop is
+	defer runtime.UnlockOSThread()
+	events := make([]syscall.EpollEvent, 8)
+	write := func() { syscall.Write(pipe[1], []byte("x")) }
+	for range 3 {
+		began := time.Now()
+		if n := l.wait(events, 20); n != 0 || time.Since(began) < 20*time.Millisecond {
+			t.Fatalf("%d events after %v", n, time.Since(began))
+		}
+		// There already; and while it waits for longer than the last time.
+		write()
+		if n := l.wait(events, 20_000); n != 1 || int(events[0].Fd) != pipe[0] {
+			t.Fatalf("%d events, %v", n, events[0])
+		}
+		for _, timeout := range []int{20_000, -1} {
+			later := time.AfterFunc(50*time.Millisecond, write)
+			if n := l.wait(events, timeout); n != 1 || int(events[0].Fd) != pipe[0] {
+				t.Fatalf("%d events, %v", n, events[0])
+			}
+			later.Stop()
+		}
+	}
+}
