@@ -305,7 +305,7 @@ func (c *Client) appendInfo(dst []byte, running, argv int64) []byte {
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d lib-name=%s lib-ver=%s watch=%d "+
 		"io-thread=%d tot-net-in=%d tot-net-out=%d tot-cmds=%d read-events=%d parse-batch-cmd-sum=%d parse-batch-cnt=%d capa=%s%s\n",
-		c.ID, c.Addr, c.LAddr, c.FD, c.Name(), now.Unix()-c.Created.Unix(), max(0, now.UnixMilli()-c.active.Load())/1000, flags, c.DB(),
+		c.ID, c.Addr, c.LAddr, c.FD, c.Name(), int64(now.Sub(c.Created)/time.Second), max(0, now.UnixMilli()-c.active.Load())/1000, flags, c.DB(),
 		c.nsub.Channels.Load(), c.nsub.Patterns.Load(), c.nsub.Shard.Load(), queued,
 		c.QueryLen.Load()+running, c.QueryFree.Load(), argv, queuedMem, min(c.OutMem.Load(), freeOutput), buffered, buffered, blocks, counted, c.memory()+argv, events, cmd, c.UserName(), c.redir(), c.Proto(), loadString(&c.libName), loadString(&c.libVer), watching,
 		c.Loop, c.netIn.Load(), c.netOut.Load(), c.commands.Load(), c.reads.Load(), c.parsed.Load(), c.batches.Load(), c.capa(), front)

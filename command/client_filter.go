@@ -2,6 +2,7 @@ package command
 
 import (
 	"strings"
+	"time"
 )
 
 // The filters of CLIENT LIST and CLIENT KILL.
@@ -143,7 +144,7 @@ func (f *clientFilter) cond(c *Ctx, word string, i int) (holds func(cl *Client) 
 		}
 		now := c.x.now
 		if word == "maxage" {
-			return func(cl *Client) bool { return now.Unix()-cl.Created.Unix() >= least }, 1
+			return func(cl *Client) bool { return int64(now.Sub(cl.Created)/time.Second) >= least }, 1
 		}
 		return func(cl *Client) bool { return (now.UnixMilli()-cl.active.Load())/1000 >= least }, 1
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -106,11 +107,21 @@ func TestClientList(t *testing.T) {
 	s.run("echo 12345")
 	s.run("client list")
 	got := s.run("exec")
-	for _, want := range []string{"id=1 addr=127.0.0.1:1 laddr=127.0.0.1:2 fd=3 name=first age=0 idle=0 flags=N db=0 ", " multi=-1 qbuf=26 ",
+	for _, want := range []string{"id=1 addr=127.0.0.1:1 laddr=127.0.0.1:2 fd=3 name=first age=", " flags=N db=0 ", " multi=-1 qbuf=26 ",
 		" cmd=exec user=default redir=-1 resp=2 lib-name=lib lib-ver=1.0 watch=0 ", "\nid=2 addr=10.0.0.1:5 ", " cmd=NULL "} {
 		if !strings.Contains(got, want) {
 			t.Errorf("CLIENT LIST: %q lacks %q", got, want)
 		}
+	}
+	// The age is in whole seconds, whichever second the clock is in.
+	s.c.Created = time.Now().Truncate(time.Second).Add(-time.Nanosecond)
+	least := time.Since(s.c.Created) / time.Second
+	got = s.run("client list id 1")
+	most := time.Since(s.c.Created) / time.Second
+	_, figures, _ := strings.Cut(got, " age=")
+	var age, idle int
+	if _, err := fmt.Sscanf(figures, "%d idle=%d flags=", &age, &idle); err != nil || age < int(least) || age > int(most) || idle < 0 || idle > int(most) {
+		t.Errorf("CLIENT LIST: %q, want an age of %d to %d", got, least, most)
 	}
 	s.run("multi")
 	s.run("echo 12345")
@@ -189,9 +200,10 @@ func TestPause(t *testing.T) {
 	s.want("set a 1", "+OK\n")
 	s.c = admin
 
-	s.want("client pause 20 all", "+OK\n")
+	s.want("client pause 100000 all", "+OK\n")
 	s.c = writer
 	s.want("ping", "")
+	s.Advance(102 * time.Second)
 	for i := 0; conn.deliveries() < 2; i++ {
 		if i > 1000 {
 			t.Fatal("the pause does not end")

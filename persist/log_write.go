@@ -457,9 +457,11 @@ func (l *Log) watch() {
 		last = sync
 		slow := !since.IsZero() && now.Sub(since) > stallAfter && l.policy() == fsyncEverysec
 		if stall := slow || l.full.Load(); stall != l.stalled.Load() {
+			if stall {
+				l.delayed.Add(1) // before stalled tells of it
+			}
 			l.stalled.Store(stall)
 			if stall {
-				l.delayed.Add(1)
 				l.Log.Noticef("Asynchronous AOF fsync is taking too long (disk is busy?). Commands that write wait for it.")
 			}
 			l.Changed()

@@ -283,6 +283,9 @@ type goConn struct {
 // whether its wait is over.
 const fullPoll = 5 * time.Millisecond
 
+// lastLook is how long a client that seems to be idle is heard for before it is closed.
+const lastLook = 100 * time.Millisecond
+
 func (c *goConn) serve() {
 	defer c.t.srv.wg.Done()
 	buf := make([]byte, keepBuffer)
@@ -319,6 +322,11 @@ func (c *goConn) serve() {
 			continue
 		}
 		n, err := c.nc.Read(buf)
+		if n == 0 && timedOut(err) && !c.hasMail() && c.t.srv.idleTooLong(&c.peer, time.Now()) {
+			// If this goroutine stood still, Read tells of the deadline only, though bytes wait.
+			_ = c.nc.SetReadDeadline(time.Now().Add(lastLook))
+			n, err = c.nc.Read(buf)
+		}
 		c.t.srv.cmd.Stats.Received(n)
 		c.Client.Received(n)
 		if n > 0 {
@@ -335,8 +343,7 @@ func (c *goConn) serve() {
 		if err == nil {
 			continue
 		}
-		var ne net.Error
-		if !errors.As(err, &ne) || !ne.Timeout() {
+		if !timedOut(err) {
 			break
 		}
 		if !c.hasMail() && c.t.srv.idleTooLong(&c.peer, time.Now()) {
@@ -350,6 +357,12 @@ func (c *goConn) serve() {
 	c.t.mu.Unlock()
 	c.t.srv.cmd.DropClient(c.Client)
 	c.nc.Close()
+}
+
+// timedOut tells whether a read has met its deadline.
+func timedOut(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
 }
 
 // errClosed: the connection is to be closed, for whatever reason.

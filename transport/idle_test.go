@@ -5,11 +5,19 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"kvd/command"
+	"kvd/command/families"
+	"kvd/config"
+	"kvd/keyspace"
+	"kvd/logf"
+	"kvd/resp"
 	"kvd/transport"
 )
 
@@ -17,7 +25,8 @@ import (
 // sent things, or whose bytes flow, however slowly.
 func TestNotIdle(t *testing.T) {
 	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
-		const long = 7 * time.Second
+		t.Parallel()
+		const long = 13 * time.Second
 		say := func(c net.Conn, line string) {
 			t.Helper()
 			if _, err := io.WriteString(c, line+"\r\n"); err != nil {
@@ -63,7 +72,7 @@ func TestNotIdle(t *testing.T) {
 			o := dial()
 			say(o, "ECHO seen")
 			hear(t, o, "$4\r\nseen\r\n")
-			c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			c.SetReadDeadline(time.Now().Add(30 * time.Second))
 			for r := bufio.NewReader(c); ; {
 				l, err := r.ReadString('\n')
 				if err != nil {
@@ -87,14 +96,14 @@ func TestNotIdle(t *testing.T) {
 		})
 		all.Go(func() { // it waits for a list, and is not idle right after it
 			c := dial()
-			say(c, "BLPOP none 6")
+			say(c, "BLPOP none 12")
 			hear(t, c, "*-1\r\n")
 			time.Sleep(500 * time.Millisecond)
 			say(c, "PING")
 			hear(t, c, "+PONG\r\n")
 		})
 		all.Wait()
-	}, "timeout 3")
+	}, "timeout 6")
 }
 
 // hear is expect for goroutines beside the test's own.
@@ -103,5 +112,78 @@ func hear(t *testing.T, c net.Conn, want string) {
 	got := make([]byte, len(want))
 	if n, err := io.ReadFull(c, got); err != nil || string(got) != want {
 		t.Errorf("got %q (%v), want %q", got[:n], err, want)
+	}
+}
+
+// TestNotIdleStanding: bytes that came while the loop stood still are read before their
+// client counts as idle.
+func TestNotIdleStanding(t *testing.T) {
+	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
+		if strings.HasPrefix(t.Name(), "TestNotIdleStanding/goroutines") {
+			t.Skip("see TestNotIdleStarved")
+		}
+		var conns []net.Conn
+		for range 3 {
+			c := dial()
+			ping(t, c)
+			expect(t, c, "+PONG\r\n")
+			conns = append(conns, c)
+		}
+		sleeper := conns[0]
+		_, _ = sleeper.Write(bulk("DEBUG", "SLEEP", "1.3"))
+		time.Sleep(50 * time.Millisecond)
+		for _, c := range conns[1:] {
+			ping(t, c)
+		}
+		if err := srv.Config().SetInitial("timeout", []string{"1"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range conns[1:] {
+			expect(t, c, "+PONG\r\n")
+		}
+		expect(t, sleeper, "+OK\r\n")
+	}, "event-loops 1")
+}
+
+// starvedConn stands still before a read, once.
+type starvedConn struct {
+	net.Conn
+	starve  atomic.Bool
+	starved chan struct{}
+	on      chan struct{}
+}
+
+func (c *starvedConn) Read(b []byte) (int, error) {
+	if c.starve.CompareAndSwap(true, false) {
+		close(c.starved)
+		<-c.on
+	}
+	return c.Conn.Read(b)
+}
+
+// TestNotIdleStarved: a read that comes late to its deadline, though not to its bytes, closes nobody.
+func TestNotIdleStarved(t *testing.T) {
+	cfg := config.New()
+	for _, d := range [][2]string{{"port", "0"}, {"unixsocket", filepath.Join(t.TempDir(), "s")}, {"timeout", "1"}} {
+		if err := cfg.SetInitial(d[0], []string{d[1]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ks := keyspace.New(keyspace.Options{Stripes: 16})
+	srv := newServer(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test"))
+	start(t, srv, ks)
+	mine, its := transport.Pipe("a", "b")
+	defer mine.Close()
+	_ = mine.SetDeadline(time.Now().Add(30 * time.Second))
+	c := &starvedConn{Conn: its, starved: make(chan struct{}), on: make(chan struct{})}
+	c.starve.Store(true)
+	srv.ServeConn(c, resp.New(srv.Command()))
+	<-c.starved
+	ping(t, mine)
+	time.Sleep(1200 * time.Millisecond)
+	close(c.on)
+	expect(t, mine, "+PONG\r\n")
+	if got, err := io.ReadAll(mine); len(got) != 0 || err != nil { // idle after all
+		t.Errorf("%q, %v", got, err)
 	}
 }

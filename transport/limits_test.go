@@ -84,7 +84,7 @@ func TestSoftLimit(t *testing.T) {
 		for range 20 { // more than the socket takes
 			cl.Conn.Push(payload)
 		}
-		until(t, "output that waits", func() bool { return cl.OutLen.Load() > 1<<20 })
+		until(t, "output that waits", func() bool { return cl.OutLen.Load() > 1<<20 || !registered(srv, cl) })
 		until(t, "closing", func() bool { return !registered(srv, cl) })
 		if d := time.Since(start); d < 900*time.Millisecond {
 			t.Errorf("closed after %v", d)
@@ -181,11 +181,11 @@ func TestEviction(t *testing.T) {
 func TestUnknownClients(t *testing.T) {
 	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
 		c, system := dial(), strings.Contains(t.Name(), "/system")
-		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 		var cl *command.Client
 		_, _ = c.Write([]byte("PING\r\n"))
 		noAuth := "-NOAUTH Authentication required.\r\n"
 		expect(t, c, noAuth)
+		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
 		srv.Command().EachClient(func(x *command.Client) { cl = x })
 		in := bytes.Repeat([]byte("PING\r\n"), 10_000)
 		var err error

@@ -225,6 +225,11 @@ type loop struct {
 
 	waiting int // connections whose output waits for the socket
 
+	// All that came by heard has been read, and what came by asked will have been
+	// when at most so many events are told; see sweep.
+	heard, asked time.Time
+	untold       int
+
 	late late
 
 	// Connections that a turn has not read out: nothing will tell of them again.
@@ -347,7 +352,7 @@ func (l *loop) run() {
 		l.readAgain(more)
 		l.runQueue()
 		l.sendPushes(pushTurn + 2*n)
-		l.sweep()
+		l.sweep(n)
 		l.settleTurn()
 		l.endTurn()
 	}
@@ -411,18 +416,25 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 }
 
 // sweep closes clients that are idle, or over a soft limit for too long, once
-// a second at most.
-func (l *loop) sweep() {
+// a second at most; n is how many events the turn had. How long a client is idle
+// is counted up to a moment of which it holds that all that had come by then was
+// read: the end of an earlier turn, behind which the system has told of whatever
+// was there. So a loop that stood still closes nobody whose bytes came meanwhile.
+func (l *loop) sweep(n int) {
 	if l.srv.cfg.Timeout.Load() == 0 && l.waiting == 0 {
 		return
 	}
 	now := time.Now()
+	// A full turn may be one of several that it takes to tell of all.
+	if l.untold -= n; n < maxEvents || l.untold <= 0 {
+		l.heard, l.asked, l.untold = l.asked, now, len(l.conns)+maxEvents
+	}
 	if now.Sub(l.swept) < time.Second {
 		return
 	}
 	l.swept = now
 	for _, c := range l.conns {
-		if len(c.unsynced.waits) == 0 && l.srv.idleTooLong(&c.peer, now) {
+		if len(c.unsynced.waits) == 0 && l.srv.idleTooLong(&c.peer, l.heard) {
 			l.srv.cmd.Log.Verbosef("Closing idle client")
 			l.srv.cmd.Stats.IdleClosed.Add(1)
 			c.close()

@@ -54,11 +54,14 @@ func TestNothingKept(t *testing.T) {
 				expect(t, c, "+PONG\r\n")
 				base := heap()
 				in := x.in()
+				sent := make(chan struct{})
 				go func() {
 					_, _ = c.Write(in)
 					in = nil
+					close(sent)
 				}()
 				expect(t, c, x.reply)
+				<-sent
 				time.Sleep(10 * time.Millisecond)
 				slack := heapSlack
 				if strings.Contains(t.Name(), "/goroutines_over_TLS") {
@@ -72,7 +75,7 @@ func TestNothingKept(t *testing.T) {
 				_, _ = other.Write([]byte("FLUSHALL\r\n"))
 				expect(t, other, "+OK\r\n")
 				n := 0
-				for range 50 {
+				for range 1500 {
 					if n = heap() - base; n <= 2+heapSlack {
 						return
 					}
@@ -98,6 +101,7 @@ func TestBlockedInput(t *testing.T) {
 			_, err := c.Write(in)
 			done <- err
 		}()
+		until(t, "input that waits", func() bool { return cl.QueryLen.Load()+cl.QueryFree.Load() >= transport.ParkedInput/2 })
 		select {
 		case <-done:
 			t.Error("all of it was read")
