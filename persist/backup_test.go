@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,16 +106,16 @@ func TestBackupUnit(t *testing.T) {
 	n := mustStart(t, disk, "appendonly", "no")
 	n.must("BACKUP START")
 	poll(t, "the base is whole", func() bool { return n.backupState() == "incrementing" })
-	done := make(chan int)
+	done := make(chan struct{})
 	over := make(chan struct{})
+	var made atomic.Int64
 	go func() { // another client, whose every EXEC makes two keys equal
 		x := n.srv.NewExec()
 		c := n.srv.NewClient(nil, "127.0.0.1:3", "127.0.0.1:2", 9)
-		i := 0
-		for ; ; i++ {
+		defer close(done)
+		for i := 0; ; i++ {
 			select {
 			case <-over:
-				done <- i
 				return
 			default:
 			}
@@ -123,14 +124,13 @@ func TestBackupUnit(t *testing.T) {
 				x.SetTime(time.Now())
 				x.Run(c, bytes.Fields([]byte(line)), &w)
 			}
+			made.Add(1)
 		}
 	}()
-	time.Sleep(20 * time.Millisecond)
+	poll(t, "an EXEC", func() bool { return made.Load() > 0 })
 	n.must("BACKUP SEAL")
 	close(over)
-	if i := <-done; i == 0 {
-		t.Skip("nothing was written meanwhile")
-	}
+	<-done
 	n.stop()
 	n = restored(t, disk)
 	if a, b := n.run("GET a"), n.run("GET b"); a != b || a == "$-1\r\n" {

@@ -40,7 +40,7 @@ func TestLogProlongs(t *testing.T) {
 	n.must("incr counter2")
 	n.must("persist counter2")
 	n.must("pexpire kept2 1000000")
-	n.must("rename moved moved2")
+	moved := n.run("rename moved moved2")
 	n.must("set moved2 v2 keepttl")
 	n.must("persist moved2")
 	n.must("rpush list c")
@@ -48,6 +48,9 @@ func TestLogProlongs(t *testing.T) {
 	n.must("hpersist h2 fields 1 f")
 	if time.Since(first) > 500*time.Millisecond {
 		t.Skip("the machine is too slow for the deadlines of this test")
+	}
+	if moved != "+OK\r\n" {
+		t.Fatalf("RENAME: %q", moved)
 	}
 	time.Sleep(time.Until(first.Add(900 * time.Millisecond)))
 	n.run("get gone")

@@ -386,12 +386,13 @@ func TestFieldsExpireExactly(t *testing.T) {
 			s.Now = time.Now()
 			due := s.Now.UnixMilli() + 30
 			s.Run(fmt.Sprintf("HPEXPIREAT h %d FIELDS 1 a", due))
-			s.Run(fmt.Sprintf("HPEXPIREAT h %d FIELDS 1 b", due+300))
 			wantExpired(s, 1, due)
-			wantExpired(s, 2, due+300)
-			lockedEffects(s, "HSET h a 1 b 2", fmt.Sprintf("HPEXPIREAT h %d FIELDS 1 a", due), fmt.Sprintf("HPEXPIREAT h %d FIELDS 1 b", due+300),
-				"HDEL h a", "HDEL h b")
-			if got := strings.Join(*events, ", "); got != "hset 0 h, hexpire 0 h, hexpire 0 h, hexpired 0 h, hexpired 0 h, del 0 h" {
+			s.Now = time.Now()
+			later := s.Now.UnixMilli() + 30
+			s.Run(fmt.Sprintf("HPEXPIREAT h %d FIELDS 1 b", later))
+			wantExpired(s, 2, later)
+			lockedEffects(s, "HSET h a 1 b 2", fmt.Sprintf("HPEXPIREAT h %d FIELDS 1 a", due), "HDEL h a", fmt.Sprintf("HPEXPIREAT h %d FIELDS 1 b", later), "HDEL h b")
+			if got := strings.Join(*events, ", "); got != "hset 0 h, hexpire 0 h, hexpired 0 h, hexpire 0 h, hexpired 0 h, del 0 h" {
 				t.Errorf("events %s", got)
 			}
 			s.Want("EXISTS h", ":0\n")
@@ -404,7 +405,7 @@ func TestFieldsExpireExactly(t *testing.T) {
 func wantExpired(s *commandtest.Server, n, due int64) {
 	s.T.Helper()
 	for s.Keyspace.Stats.ExpiredFields.Load() < n {
-		if time.Now().UnixMilli() > due+5000 {
+		if time.Now().UnixMilli() > due+20000 {
 			s.T.Fatalf("field %d is still there long after its deadline", n)
 		}
 		time.Sleep(100 * time.Microsecond)

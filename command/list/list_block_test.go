@@ -155,14 +155,16 @@ func TestBlockForeignFirst(t *testing.T) {
 
 func TestBlockEnds(t *testing.T) {
 	s := commandtest.New(t)
-	a := s.Block("BLPOP k1 k2 0.02")
-	if got := a.Peer.Wait(t); got != "*-1\r\n" {
-		t.Errorf("a timeout replied %q", got)
+	mine := s.C
+	for _, line := range []string{"BLPOP k1 k2 0.02", "BLMOVE k1 k2 LEFT LEFT 0.001"} {
+		conn := commandtest.NewConn()
+		s.C = s.NewClient(conn, "127.0.0.1:1", "127.0.0.1:2", 4)
+		s.Want(line, "")
+		if got := conn.Wait(t); got != "*-1\r\n" {
+			t.Errorf("a timeout of %s replied %q", line, got)
+		}
 	}
-	b := s.Block("BLMOVE k1 k2 LEFT LEFT 0.001")
-	if got := b.Peer.Wait(t); got != "*-1\r\n" {
-		t.Errorf("a timeout of BLMOVE replied %q", got)
-	}
+	s.C = mine
 	c := s.Block("BLPOP k1 0")
 	s.DropClient(c.Client)
 	s.Want("RPUSH k1 x", ":1\n")

@@ -243,11 +243,12 @@ func TestNoClaimsWithoutLog(t *testing.T) {
 	s.Run("XREADGROUP GROUP g a STREAMS s >")
 	conn := commandtest.NewConn()
 	s.C = s.NewClient(conn, "127.0.0.1:1", "127.0.0.1:2", 3)
-	if got := s.Run("XREADGROUP GROUP g b BLOCK 0 CLAIM 40 STREAMS s >"); got != "" {
+	if got := s.Run("XREADGROUP GROUP g b BLOCK 0 CLAIM 100000 STREAMS s >"); got != "" {
 		t.Fatalf("replied %q at once", got)
 	}
 	p.broken.Store(true)
 	s.PersistenceChanged()
+	s.Advance(101 * time.Second)
 	select {
 	case got := <-conn.Replies:
 		t.Errorf("replied %q while writes are refused", got)

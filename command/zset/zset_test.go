@@ -388,10 +388,13 @@ func TestZSetBlocking(t *testing.T) {
 	s.Want("bzmpop 0 2 none src min count 9", "*2\n$3\nsrc\n*1\n*2\n$1\nm\n$1\n5\n")
 	s.WantEffects("ZPOPMAX src", "ZPOPMIN src 1")
 
-	late := s.Block("bzpopmin none 0.01")
-	if got := late.Peer.Wait(t); got != "*-1\r\n" {
+	mine, late := s.C, commandtest.NewConn()
+	s.C = s.NewClient(late, "127.0.0.1:1", "127.0.0.1:2", 4)
+	s.Want("bzpopmin none 0.01", "")
+	if got := late.Wait(t); got != "*-1\r\n" {
 		t.Errorf("after its time it got %q", got)
 	}
+	s.C = mine
 	s.Want("bzpopmin d -1", "-ERR timeout is negative\n")
 	s.Want("bzmpop x 0 d min", "-ERR numkeys should be greater than 0\n")
 }
