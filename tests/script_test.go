@@ -18,6 +18,7 @@ import (
 func TestScriptBeside(t *testing.T) {
 	s := harness.StartKVD(t, "--event-loops", "1", "--busy-reply-threshold", "60000")
 	c, long, waits := s.MustDial(t), s.MustDial(t), s.MustDial(t)
+	long.Timeout, waits.Timeout = 2*time.Minute, 2*time.Minute // thirty million steps may be slow
 	c.MustDo(t, "SET", "other", "1")
 	c.MustDo(t, "SET", "mine", "0")
 	send := func(c *harness.Conn, args ...string) {
