@@ -57,16 +57,20 @@ func TestQuick(t *testing.T) {
 		{"any bytes", "*?" + rep("a", 20_000) + "b*", rep("a", 60_000)},
 		{"classes", "*" + rep("[a-c]", 20_000) + "d*", rep("a", 60_000)},
 	} {
-		began := time.Now()
-		if Match([]byte(c.pattern), []byte(c.s)) {
-			t.Errorf("%s: matches", c.name)
-		}
 		most := slowness * 300 * time.Millisecond
 		if runtime.GOARCH != "amd64" {
 			most *= 20 // it may be emulated
 		}
-		if d := time.Since(began); d > most {
-			t.Errorf("%s: takes %v", c.name, d)
+		took := most + 1
+		for try := 0; try < 5 && took > most; try++ { // the machine may have stood still
+			began := time.Now()
+			if Match([]byte(c.pattern), []byte(c.s)) {
+				t.Errorf("%s: matches", c.name)
+			}
+			took = min(took, time.Since(began))
+		}
+		if took > most {
+			t.Errorf("%s: takes more than %v", c.name, most)
 		}
 	}
 }

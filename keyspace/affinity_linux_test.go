@@ -44,7 +44,7 @@ func TestAffinityOfAll(t *testing.T) {
 			}
 			// A thread that is about to end is known to the system alone.
 			n := 0
-			for until := time.Now().Add(2 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+			for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
 				if n = threadsElsewhere(t, one); n == 0 {
 					break
 				}

@@ -127,11 +127,11 @@ func TestReservation(t *testing.T) {
 	for range 2 {
 		select {
 		case <-done:
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("the end of a reservation woke nobody")
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); ; {
+	for end := time.Now().Add(30 * time.Second); ; {
 		if n, _ := ks.Size(0, false); n == 0 {
 			break
 		}

@@ -301,7 +301,8 @@ func TestAuthentication(t *testing.T) {
 // TestFlushLater: a delayed flush_all takes what is there when it is due, and the last one wins.
 func TestFlushLater(t *testing.T) {
 	f := newFeed(t)
-	f.want(t, "set a 0 0 1\nx\nflush_all 1\nget a\n", "STORED\nOK\nVALUE a 0 1\nx\nEND\n")
+	f.want(t, "set a 0 0 1\nx\nflush_all 100\nget a\n", "STORED\nOK\nVALUE a 0 1\nx\nEND\n")
+	f.want(t, "flush_all 1\n", "OK\n")
 	for end := time.Now().Add(20 * time.Second); f.send("get a\r\n") != "END\r\n"; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("not flushed")

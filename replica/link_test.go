@@ -270,9 +270,17 @@ func TestLinkCut(t *testing.T) {
 		t.Run(loading, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			leader := newFakeLeader(t, 3000, r)
-			leader.cutAfter = func() int { return 1 + r.IntN(len(leader.history)/8) }
-			f := newFollower(t, loading)
 			var snapshots atomic.Int64
+			links := 0
+			leader.cutAfter = func() int {
+				if links++; links > 3 { // the stream is not to be over before there is a snapshot
+					for end := time.Now().Add(10 * time.Second); snapshots.Load() == 0 && time.Now().Before(end); {
+						time.Sleep(time.Millisecond)
+					}
+				}
+				return 1 + r.IntN(len(leader.history)/8)
+			}
+			f := newFollower(t, loading)
 			stop, stopped := make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(stopped)

@@ -36,7 +36,7 @@ func TestHoldHeap(t *testing.T) {
 		if err := cfg.Set([]config.Pair{{Name: "maxmemory", Value: value}}, config.Caller{}); err != nil {
 			t.Fatal(err)
 		}
-		for range 100 {
+		for range 1500 {
 			if debug.SetMemoryLimit(-1) == want {
 				return
 			}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +27,11 @@ func TestSupervised(t *testing.T) {
 		got := ""
 		b := make([]byte, 4096)
 		for {
-			u.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+			wait := 10 * time.Second
+			if mode == "no" || strings.HasSuffix(got, "STOPPING=1\n") { // nothing more is to come
+				wait = 200 * time.Millisecond
+			}
+			u.SetReadDeadline(time.Now().Add(wait))
 			n, err := u.Read(b)
 			if err != nil {
 				return got

@@ -25,7 +25,7 @@ func TestHugeChunks(t *testing.T) {
 	if grow(func() bool { return a.held >= hugeFrom }); fresh() {
 		t.Error("a small arena has huge pages")
 	}
-	for end := time.Now().Add(5 * time.Second); !grow(fresh); {
+	for end := time.Now().Add(30 * time.Second); !grow(fresh); {
 		region.mu.Lock()
 		none := region.noHuge
 		region.mu.Unlock()
