@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kvd/tests/harness"
 )
 
 // redisServer is a real redis-server, the referee of these tests.
@@ -33,12 +35,10 @@ func startRedis(t *testing.T, dir, conf string) *redisServer {
 	if v, _ := exec.Command(path, "--version").Output(); !strings.Contains(string(v), "v=7.0.15") {
 		t.Skipf("redis-server is not 7.0.15: %s", v)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	file := filepath.Join(dir, "redis.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)

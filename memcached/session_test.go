@@ -14,6 +14,7 @@ import (
 	"kvd/command/commandtest"
 	"kvd/memcached"
 	"kvd/resp/wire"
+	"kvd/tests/harness"
 	"kvd/transport"
 )
 
@@ -332,12 +333,10 @@ func TestHidden(t *testing.T) {
 // serve has a server speak memcached's protocol over the transport, and returns its address.
 func serve(t *testing.T, s *commandtest.Server) (address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	for name, value := range map[string]string{"port": "0", "memcached-port": fmt.Sprint(port), "bind": "127.0.0.1"} {
 		if err := s.Config.SetInitial(name, []string{value}); err != nil {
 			t.Fatal(err)

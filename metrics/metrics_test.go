@@ -18,6 +18,7 @@ import (
 
 	"kvd/kvdtest"
 	"kvd/metrics"
+	"kvd/tests/harness"
 )
 
 // Of kvd's own metrics the linter has nothing to say; of those with redis_exporter's
@@ -137,13 +138,11 @@ func TestScrapeTakesNoStripe(t *testing.T) {
 // freePort is a port of this machine on which nobody listens.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := harness.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, p, _ := net.SplitHostPort(l.Addr().String())
-	return p
+	return fmt.Sprint(p)
 }
 
 // The page is served where the directives say, to who has the token, and CONFIG SET moves it.

@@ -10,6 +10,7 @@ import (
 
 	"kvd/command"
 	"kvd/resp/wire"
+	"kvd/tests/harness"
 	"kvd/transport"
 )
 
@@ -71,12 +72,10 @@ func (s *echoSession) Forget() {}
 // clients are counted, refused in its own words, and closed behind the output.
 func TestEcho(t *testing.T) {
 	both(t, func(t *testing.T, dial func() net.Conn, srv *transport.Server) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := harness.FreePort()
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
 		srv.Late(transport.Endpoint{Protocol: echo{}, Directive: "tls-port", Port: func() int { return port }, Kind: "echo"})
 		call := func() net.Conn {
 			t.Helper()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"kvd/tests/harness"
 	"kvd/transport"
 )
 
@@ -50,16 +51,17 @@ func TestRebind(t *testing.T) {
 		// Ports that are free, and one that is not.
 		var ports []int
 		for range 3 {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			port, err := harness.FreePort()
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer l.Close()
-			ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-			if len(ports) < 3 {
-				l.Close()
-			}
+			ports = append(ports, port)
 		}
+		taken, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", ports[2]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
 		at := func(host string, i int) string { return fmt.Sprintf("%s:%d", host, ports[i]) }
 		want(fmt.Sprintf("config set bind 127.0.0.1 port %d", ports[0]), "+OK")
 		if !serves(at("127.0.0.1", 0)) {

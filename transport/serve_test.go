@@ -24,6 +24,7 @@ import (
 	"kvd/resp"
 	"kvd/secure"
 	"kvd/secure/certtest"
+	"kvd/tests/harness"
 	"kvd/transport"
 )
 
@@ -113,12 +114,11 @@ func startAt(t *testing.T, srv *transport.Server, ks *keyspace.Keyspace, ep *tra
 	if err := srv.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr = l.Addr().String()
-	l.Close()
+	addr = fmt.Sprint("127.0.0.1:", port)
 	if err := transport.ListenAt(srv, addr, *ep); err != nil {
 		t.Fatal(err)
 	}

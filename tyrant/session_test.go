@@ -15,6 +15,7 @@ import (
 	"kvd/command/commandtest"
 	"kvd/memcached"
 	"kvd/resp/wire"
+	"kvd/tests/harness"
 	"kvd/transport"
 	"kvd/tyrant"
 )
@@ -456,12 +457,10 @@ func TestHidden(t *testing.T) {
 // served is a port of both protocols over the transport.
 func served(t *testing.T) (s *commandtest.Server, addr string) {
 	s = commandtest.New(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	for name, value := range map[string]string{"port": "0", "tyrant-port": fmt.Sprint(port), "bind": "127.0.0.1"} {
 		if err := s.Config.SetInitial(name, []string{value}); err != nil {
 			t.Fatal(err)

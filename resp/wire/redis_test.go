@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kvd/tests/harness"
 )
 
 const redisServer = "/usr/bin/redis-server"
@@ -27,14 +29,12 @@ func startRedis(t *testing.T, args ...string) string {
 	if !bytes.Contains(v, []byte("v=7.0.")) {
 		t.Skipf("want Redis 7.0, have %s", v)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(redisServer, append([]string{"--port", port, "--bind", "127.0.0.1",
+	addr := fmt.Sprint("127.0.0.1:", port)
+	cmd := exec.Command(redisServer, append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1",
 		"--dir", t.TempDir(), "--save", "", "--enable-debug-command", "yes"}, args...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
