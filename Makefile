@@ -190,6 +190,7 @@ check:
 cross:
 	GOOS=darwin GOARCH=arm64 go build -pgo=off ./...
 	GOOS=windows GOARCH=amd64 go build -pgo=off ./...
+	GOARCH=386 CGO_ENABLED=0 go vet $(ARCH_PKG)
 
 # What depends on the processor, on a 32-bit one (an amd64 kernel runs it) and on an emulated arm64.
 ARCH_PKG ?= ./script/lua ./types/... ./glob ./resp/wire ./persist/rdb

@@ -3,6 +3,7 @@ package keys
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"runtime"
 
 	"kvd/command"
@@ -67,7 +68,7 @@ func cmdKeyRange(c *command.Ctx) {
 	r.LexRange, r.Reverse, r.offset, r.limit = q.Range, q.Reverse, q.Offset, q.Limit
 	s, db, now, locked := c.S, c.DB(), c.Now, c.HoldsAll()
 	if locked {
-		if _, ok := r.read(s, c.W, db, now, true, 1<<62); !ok {
+		if _, ok := r.read(s, c.W, db, now, true, math.MaxInt); !ok {
 			c.Err(building)
 		}
 		return
@@ -80,7 +81,7 @@ func cmdKeyRange(c *command.Ctx) {
 		c.W.Raw(try.Buf)
 	default:
 		c.Background(func(w *wire.Writer) {
-			if _, ok := r.read(s, w, db, now, false, 1<<62); !ok {
+			if _, ok := r.read(s, w, db, now, false, math.MaxInt); !ok {
 				w.Error(building)
 			}
 		})
