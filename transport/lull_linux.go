@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"syscall"
 	"time"
-	"unsafe"
 )
 
 // lull is how a loop waits while commands are few. A thread that waits in a system call
@@ -79,13 +78,4 @@ func (l *lull) wait(events []syscall.EpollEvent, timeout int) int {
 func (l *lull) poll(fd uintptr) bool {
 	l.n = pollEvents(int(fd), l.events)
 	return l.n > 0
-}
-
-// pollEvents is epoll_wait that does not wait. It needs no leave from the runtime.
-func pollEvents(epfd int, events []syscall.EpollEvent) int {
-	n, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if e != 0 {
-		return 0
-	}
-	return int(n)
 }
