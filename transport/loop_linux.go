@@ -293,10 +293,6 @@ func (t *loops) newLoop(i int) (*loop, error) {
 		return nil, os.NewSyscallError("eventfd2", e)
 	}
 	l := &loop{t: t, srv: t.srv, epfd: epfd, wake: int(r), exec: t.srv.cmd.NewExec(), conns: make(map[int]*conn), rbuf: make([]byte, readSize), log: t.srv.cmd.AppendLog()}
-	if l.lull, err = newLull(epfd); err != nil {
-		syscall.Close(l.wake)
-		return nil, err
-	}
 	if err := l.watch(l.wake, syscall.EPOLLIN); err != nil {
 		l.closeFiles()
 		return nil, os.NewSyscallError("epoll_ctl", err)
@@ -306,7 +302,10 @@ func (t *loops) newLoop(i int) (*loop, error) {
 
 // closeFiles gives up what newLoop has opened.
 func (l *loop) closeFiles() {
-	l.lull.file.Close() // and with it epfd
+	if l.lull.file != nil {
+		l.lull.end()
+	}
+	syscall.Close(l.epfd)
 	syscall.Close(l.wake)
 }
 
@@ -405,7 +404,8 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 	if l.srv.cfg.Timeout.Load() > 0 || l.waiting > 0 {
 		timeout = 1000
 	}
-	if l.lull.here() {
+	l.lull.begins(time.Now())
+	if l.lull.here(l.epfd) {
 		return l.lull.wait(events, timeout)
 	}
 	n, err := syscall.EpollWait(l.epfd, events, timeout)

@@ -14,11 +14,8 @@ func TestLull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := newLull(epfd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.file.Close()
+	defer syscall.Close(epfd)
+	var l lull
 	var pipe [2]int
 	if err := syscall.Pipe2(pipe[:], syscall.O_NONBLOCK|syscall.O_CLOEXEC); err != nil {
 		t.Fatal(err)
@@ -31,22 +28,32 @@ func TestLull(t *testing.T) {
 	}
 
 	now := time.Now()
-	turns := func(n int, apart time.Duration) {
+	turns := func(n int, waits, takes time.Duration) {
 		for range n {
-			now = now.Add(apart)
+			if waits > 0 {
+				l.begins(now)
+			}
+			now = now.Add(waits)
 			l.turn(now)
+			now = now.Add(takes)
 		}
 	}
+	const short, long = 20 * time.Microsecond, time.Millisecond
 	for _, step := range []struct {
-		n     int
-		apart time.Duration
-		want  bool
-	}{{1, 0, true}, {30, 20 * time.Microsecond, false}, {20, time.Millisecond, true}, {30, 20 * time.Microsecond, false}, {1, time.Hour, true}, {30, 0, false}} {
-		if turns(step.n, step.apart); l.here() != step.want {
-			t.Errorf("after %d turns every %v a lull is %v", step.n, step.apart, l.here())
+		n            int
+		waits, takes time.Duration
+		want         bool
+	}{{1, 0, 0, false}, {20, long, short, true}, {30, long, long, false}, {20, long, short, true}, {30, short, long, false}, {30, short, short, false}, {1, time.Hour, 0, true}, {30, 0, long, false}} {
+		if turns(step.n, step.waits, step.takes); l.here(epfd) != step.want {
+			t.Errorf("after %d turns of %v, %v apart, a lull is %v", step.n, step.takes, step.waits, !step.want)
 		}
 	}
 
+	turns(20, long, short)
+	if !l.here(epfd) {
+		t.Fatal("no lull")
+	}
+	defer l.end()
 	runtime.LockOSThread() // as the loop is
 	defer runtime.UnlockOSThread()
 	events := make([]syscall.EpollEvent, 8)
