@@ -221,7 +221,6 @@ type loop struct {
 	cipher, plain []byte // see tls_linux.go
 	quit          bool
 	swept         time.Time
-	lull          lull
 
 	waiting int // connections whose output waits for the socket
 
@@ -302,9 +301,6 @@ func (t *loops) newLoop(i int) (*loop, error) {
 
 // closeFiles gives up what newLoop has opened.
 func (l *loop) closeFiles() {
-	if l.lull.file != nil {
-		l.lull.end()
-	}
 	syscall.Close(l.epfd)
 	syscall.Close(l.wake)
 }
@@ -316,8 +312,8 @@ func (l *loop) watch(fd int, events uint32) error {
 // post runs f on the loop's thread, between two commands.
 func (l *loop) post(f func()) { l.enqueue(item{f: f}) }
 
-// run is the loop. It stays on one thread while it has work: hand-offs between threads are
-// what costs most when each connection has one command at a time. See also lull.
+// run is the loop. It stays on one thread: hand-offs between threads are what
+// costs most when each connection has one command at a time.
 func (l *loop) run() {
 	defer l.srv.wg.Done()
 	runtime.LockOSThread()
@@ -328,9 +324,7 @@ func (l *loop) run() {
 		more := l.again
 		l.again, l.againSpare = l.againSpare[:0], nil
 		l.replicates, l.single = l.srv.cmd.BeginTurn(), n+len(more) == 1
-		now := time.Now()
-		l.exec.SetTime(now)
-		l.lull.turn(now)
+		l.exec.SetTime(time.Now())
 		for i := range events[:n] {
 			ev := &events[i]
 			fd := int(ev.Fd)
@@ -390,7 +384,8 @@ func (l *loop) endTurn() {
 // raw system call; a wait goes through the runtime's entry, because a thread
 // that blocks in a raw call keeps its processor and stalls every collection.
 func (l *loop) wait(events []syscall.EpollEvent) int {
-	if n := pollEvents(l.epfd, events); n > 0 {
+	r, _, _ := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if n := int(r); n > 0 {
 		return n
 	}
 	if l.pushing() || len(l.again) > 0 {
@@ -404,24 +399,11 @@ func (l *loop) wait(events []syscall.EpollEvent) int {
 	if l.srv.cfg.Timeout.Load() > 0 || l.waiting > 0 {
 		timeout = 1000
 	}
-	l.lull.begins(time.Now())
-	if l.lull.here(l.epfd) {
-		return l.lull.wait(events, timeout)
-	}
 	n, err := syscall.EpollWait(l.epfd, events, timeout)
 	if err != nil {
 		return 0 // EINTR
 	}
 	return n
-}
-
-// pollEvents is epoll_wait that does not wait. It needs no leave from the runtime.
-func pollEvents(epfd int, events []syscall.EpollEvent) int {
-	n, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if e != 0 {
-		return 0
-	}
-	return int(n)
 }
 
 // sweep closes clients that are idle, or over a soft limit for too long, once

@@ -46,7 +46,6 @@ var thresholds = []threshold{
 	{"expiry/shared/GET p99 then to calm", "kvd", "<=", 2},
 
 	{"idle/connections/bytes each", "kvd", "<=", 6144},
-	{"idle/* a second/cpu", "ratio", "<=", 2.5}, // the runtime wakes more than one thread
 	{"idle/value/*", "ratio", "<=", 1.1},
 	{"idle/MSET/* growth", "kvd", "<=", 1.5},
 	{"idle/MSET/*/time", "ratio", "<=", 1.1},
