@@ -190,6 +190,23 @@ func (s *Server) ChangeLater(by *Client, db int, keys []keyspace.Key, f func(c *
 	}
 }
 
+// ChangeOn goes on with what the command does to key k, on a worker and bit by bit, letting
+// go of the stripe in between: step is ChangeLater's f, with k as its key, and tells whether
+// there is more. Where writes are refused it ends early. The reply is first, what step
+// writes, and what end does.
+func (c *Ctx) ChangeOn(k *keyspace.Key, first []byte, step func(c *Ctx, w *wire.Writer) (more bool), end func(w *wire.Writer)) {
+	srv, by, db, keys := c.S, c.C, c.DB(), []keyspace.Key{*k}
+	keys[0].B = slices.Clone(k.B)
+	c.Background(func(w *wire.Writer) {
+		w.Raw(first)
+		for more := true; more && srv.TakesWrites(); {
+			more = false // where step is not called
+			srv.ChangeLater(by, db, keys, func(c *Ctx) { more = step(c, w) })
+		}
+		end(w)
+	})
+}
+
 // TakesWrites tells whether clients may write. What changes keys bit by bit ends where it
 // is false.
 func (s *Server) TakesWrites() bool { return s.gate.Load()&(gateReadOnly|gateLog) == 0 }

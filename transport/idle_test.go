@@ -5,18 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"kvd/command"
-	"kvd/command/families"
-	"kvd/config"
-	"kvd/keyspace"
-	"kvd/logf"
 	"kvd/resp"
 	"kvd/transport"
 )
@@ -163,14 +157,7 @@ func (c *starvedConn) Read(b []byte) (int, error) {
 
 // TestNotIdleStarved: a read that comes late to its deadline, though not to its bytes, closes nobody.
 func TestNotIdleStarved(t *testing.T) {
-	cfg := config.New()
-	for _, d := range [][2]string{{"port", "0"}, {"unixsocket", filepath.Join(t.TempDir(), "s")}, {"timeout", "1"}} {
-		if err := cfg.SetInitial(d[0], []string{d[1]}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ks := keyspace.New(keyspace.Options{Stripes: 16})
-	srv := newServer(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test"))
+	srv, ks := configured(t, "timeout 1")
 	start(t, srv, ks)
 	mine, its := transport.Pipe("a", "b")
 	defer mine.Close()

@@ -5,16 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"kvd/command"
-	"kvd/command/families"
-	"kvd/config"
-	"kvd/keyspace"
-	"kvd/logf"
 	"kvd/transport"
 )
 
@@ -26,15 +20,8 @@ type oneTurn struct {
 }
 
 func newOneTurn(t *testing.T) *oneTurn {
-	cfg := config.New()
-	for name, value := range map[string]string{"port": "0", "event-loops": "1", "enable-debug-command": "yes",
-		"unixsocket": filepath.Join(t.TempDir(), "s")} {
-		if err := cfg.SetInitial(name, []string{value}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ks := keyspace.New(keyspace.Options{Stripes: 16})
-	o := &oneTurn{t: t, addr: start(t, newServer(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")), ks)}
+	srv, ks := configured(t, "event-loops 1", "enable-debug-command yes")
+	o := &oneTurn{t: t, addr: start(t, srv, ks)}
 	o.sleep = o.dial()
 	return o
 }

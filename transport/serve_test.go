@@ -28,20 +28,26 @@ import (
 	"kvd/transport"
 )
 
+// configured makes a server that is to listen at a socket of its own.
+func configured(t *testing.T, directives ...string) (*transport.Server, *keyspace.Keyspace) {
+	t.Helper()
+	cfg := config.New()
+	for _, d := range append([]string{"port 0", "unixsocket " + filepath.Join(t.TempDir(), "s")}, directives...) {
+		name, args, _ := strings.Cut(d, " ")
+		if err := cfg.SetInitial(name, strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ks := keyspace.New(keyspace.Options{Stripes: 16})
+	return newServer(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")), ks
+}
+
 // both runs a test on each transport that this system has.
 func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *transport.Server), directives ...string) {
 	for _, name := range []string{"system", "goroutines", "system over TLS", "goroutines over TLS"} {
 		t.Run(name, func(t *testing.T) {
-			cfg := config.New()
-			sock := filepath.Join(t.TempDir(), "s")
-			for _, d := range append([]string{"port 0", "unixsocket " + sock, "unixsocketperm 700", "event-loops 2", "enable-debug-command yes"}, directives...) {
-				name, args, _ := strings.Cut(d, " ")
-				if err := cfg.SetInitial(name, strings.Fields(args)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			ks := keyspace.New(keyspace.Options{Stripes: 16})
-			srv := newServer(command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test"))
+			srv, ks := configured(t, append([]string{"unixsocketperm 700", "event-loops 2", "enable-debug-command yes"}, directives...)...)
+			cfg := srv.Config()
 			if strings.HasPrefix(name, "goroutines") {
 				transport.UseGoroutines(srv)
 			}
@@ -76,7 +82,7 @@ func both(t *testing.T, f func(t *testing.T, dial func() net.Conn, srv *transpor
 				n := last.Add(1)
 				network, to := "tcp", addr
 				if n%3 == 0 && certified == nil {
-					network, to = "unix", sock
+					network, to = "unix", cfg.UnixSocket.Load()
 				}
 				c, err := net.Dial(network, to)
 				if err != nil {

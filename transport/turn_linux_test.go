@@ -2,19 +2,13 @@ package transport_test
 
 import (
 	"errors"
-	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"kvd/command"
-	"kvd/command/families"
-	"kvd/config"
-	"kvd/keyspace"
-	"kvd/logf"
 )
 
 // turns stands in for the end of replication that leads. While hold is set, the
@@ -48,14 +42,8 @@ func (r *turns) EndTurn() {
 // Followers are sent a change before its client has the reply where only that one
 // connection is served, and behind the replies where there are more; once a turn.
 func TestEndOfTurn(t *testing.T) {
-	cfg := config.New()
-	for name, value := range map[string]string{"port": "0", "event-loops": "1", "unixsocket": filepath.Join(t.TempDir(), "s")} {
-		if err := cfg.SetInitial(name, []string{value}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ks := keyspace.New(keyspace.Options{Stripes: 16})
-	cmd := command.NewServer(families.Table(), cfg, ks, logf.NewWriter(io.Discard, logf.Nothing), "test")
+	srv, ks := configured(t, "event-loops 1")
+	cmd := srv.Command()
 	r := &turns{entered: make(chan struct{}), leave: make(chan struct{}), over: make(chan struct{})}
 	cmd.SetReplication(r)
 	t.Cleanup(func() { // once the server is closed
@@ -63,7 +51,7 @@ func TestEndOfTurn(t *testing.T) {
 			t.Errorf("%d turns began and %d ended", b, e)
 		}
 	})
-	addr := start(t, newServer(cmd), ks)
+	addr := start(t, srv, ks)
 	defer close(r.over)
 	var conns []net.Conn
 	for range 3 {

@@ -1101,31 +1101,22 @@ func (o *adding) bound(c *command.Ctx, s *streamEdit) {
 // ends early where the stream is another one, or gone. reply is told how many more
 // entries went.
 func trimOn(c *command.Ctx, k *keyspace.Key, t *stream.Trim, reply func(w *wire.Writer, n int)) {
-	srv, by, db, trim := c.S, c.C, c.DB(), *t
-	key := *k
-	key.B = slices.Clone(k.B)
-	c.Background(func(w *wire.Writer) {
-		keys, n := []keyspace.Key{key}, 0
-		for more := true; more && srv.TakesWrites(); {
-			more = false
-			srv.ChangeLater(by, db, keys, func(c *command.Ctx) {
-				e := c.Peek(&keys[0])
-				if e.Type() != types.TStream {
-					return
-				}
-				s := openStream(c, &keys[0], &e)
-				step := s.Trim(&trim)
-				closeStream(c, &s, step > 0)
-				if step > 0 {
-					trimEffect(c, &s, &trim)
-					c.Dirty += step
-					n += step
-				}
-				more = trim.More
-			})
+	trim, n := *t, 0
+	c.ChangeOn(k, nil, func(c *command.Ctx, _ *wire.Writer) (more bool) {
+		e := c.Peek(&c.Keys[0])
+		if e.Type() != types.TStream {
+			return false
 		}
-		reply(w, n)
-	})
+		s := openStream(c, &c.Keys[0], &e)
+		step := s.Trim(&trim)
+		closeStream(c, &s, step > 0)
+		if step > 0 {
+			trimEffect(c, &s, &trim)
+			c.Dirty += step
+			n += step
+		}
+		return trim.More
+	}, func(w *wire.Writer) { reply(w, n) })
 }
 
 func cmdXSetID(c *command.Ctx) {

@@ -2,7 +2,6 @@ package zset
 
 import (
 	"math"
-	"slices"
 
 	"kvd/command"
 	"kvd/keyspace"
@@ -112,27 +111,24 @@ func popDue(c *command.Ctx, k *keyspace.Key, e *keyspace.Entry, now float64, cou
 	}
 	at := p.w.DeferArray()
 	removeDue(c, k, e, z, dueAtOnce, p)
-	srv, by, db, keys, got := c.S, c.C, c.DB(), []keyspace.Key{*k}, dueAtOnce
-	keys[0].B = slices.Clone(k.B)
-	c.Background(func(w *wire.Writer) {
-		w.Raw(first.Buf) // where it was, so that the header is found
-		p.w = w
-		for step := 1; step > 0 && got < n && srv.TakesWrites(); got += step {
-			step = 0
-			srv.ChangeLater(by, db, keys, func(c *command.Ctx) {
-				e := c.Peek(&keys[0])
-				if e.Type() != types.TZSet {
-					return
-				}
-				z := c.ScratchZSet()
-				c.Load(&e, z)
-				if step = min(n-got, dueAtOnce, z.CountByScore(dueRange(now))); step > 0 {
-					removeDue(c, &keys[0], &e, z, step, p)
-				}
-			})
+	got := dueAtOnce
+	c.ChangeOn(k, first.Buf, func(c *command.Ctx, w *wire.Writer) (more bool) {
+		k := &c.Keys[0]
+		e := c.Peek(k)
+		if e.Type() != types.TZSet {
+			return false
 		}
-		w.SetArray(at, p.elements(got))
-	})
+		z := c.ScratchZSet()
+		c.Load(&e, z)
+		step := min(n-got, dueAtOnce, z.CountByScore(dueRange(now)))
+		if step == 0 {
+			return false
+		}
+		p.w = w
+		removeDue(c, k, &e, z, step, p)
+		got += step
+		return got < n
+	}, func(w *wire.Writer) { w.SetArray(at, p.elements(got)) })
 	return true
 }
 
