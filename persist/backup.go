@@ -3,6 +3,7 @@ package persist
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,9 @@ type Backup struct {
 	// When it began and was sealed, Unix seconds, 0: not.
 	started, sealed int64
 	run             *backupRun // the present one; nil where idle or failed
+	// ending counts the writers and removals that have not ended. Invariant: while it is
+	// not 0, no backup begins, whose files have the same names.
+	ending int
 }
 
 // backupRun is one backup.
@@ -83,13 +87,10 @@ func (b *Backup) Start() error {
 		return err
 	}
 	b.mu.Lock()
-	state := b.state
+	err = b.mayStart()
 	b.mu.Unlock()
-	switch {
-	case state == backupSealed:
-		return errors.New("the last backup is sealed; BACKUP CLEANUP removes it")
-	case state.running():
-		return errors.New("a backup is in progress already")
+	if err != nil {
+		return err
 	}
 	if names, err := b.saver.Disk.ReadDir(dir.dir); err == nil && len(names) > 0 {
 		return fmt.Errorf("the backup directory %s is not empty", dir.dir)
@@ -102,9 +103,10 @@ func (b *Backup) Start() error {
 	run.incr = run.files.newIncr(dir.of)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.state.running() || b.state == backupSealed { // another START was quicker
-		return errors.New("a backup is in progress already")
+	if err := b.mayStart(); err != nil { // another START was quicker
+		return err
 	}
+	b.ending++
 	b.recorder = recorder{db: -1}
 	b.taking, b.sealing, b.idle = false, false, false
 	b.state, b.why, b.started, b.sealed, b.run = backupPending, "", time.Now().Unix(), 0, run
@@ -112,11 +114,41 @@ func (b *Backup) Start() error {
 	return nil
 }
 
+// mayStart tells why no backup can begin now; mu is locked.
+func (b *Backup) mayStart() error {
+	switch {
+	case b.state == backupSealed:
+		return errors.New("the last backup is sealed; BACKUP CLEANUP removes it")
+	case b.state.running():
+		return errors.New("a backup is in progress already")
+	case b.ending > 0:
+		return errors.New("the files of the last backup are being removed")
+	}
+	return nil
+}
+
+// ended takes one from what has not ended.
+func (b *Backup) ended() {
+	b.mu.Lock()
+	b.ending--
+	b.mu.Unlock()
+}
+
 // write is the writer of a backup: the base, what changes meanwhile and after, and the
-// manifest.
+// manifest. It removes what it has written where the backup fails.
 func (b *Backup) write(run *backupRun) {
-	defer close(run.over)
-	if !b.begin(run) {
+	begun, based, sealed := false, false, false
+	defer func() {
+		if !sealed {
+			if begun && !based {
+				<-run.based // until then the snapshot has a file
+			}
+			b.remove(run)
+			b.ended()
+		}
+		close(run.over)
+	}()
+	if begun = b.begin(run); !begun {
 		return
 	}
 	// What the base does not have is written from its instant on.
@@ -126,7 +158,6 @@ func (b *Backup) write(run *backupRun) {
 		return
 	}
 	defer f.Close()
-	based := false
 	for {
 		b.mu.Lock()
 		if b.run != run {
@@ -152,7 +183,7 @@ func (b *Backup) write(run *backupRun) {
 		b.mu.Unlock()
 		switch {
 		case last && p.len() == 0:
-			b.seal(run, f)
+			sealed = b.seal(run, f)
 			return
 		case p.len() > 0:
 			time.Sleep(writePause) // many small writes cost much
@@ -164,11 +195,11 @@ func (b *Backup) write(run *backupRun) {
 			b.fail(run, errLogClosed)
 			return
 		case err := <-run.based:
+			based = true
 			if err != nil {
 				b.fail(run, err)
 				return
 			}
-			based = true
 			b.saver.Log.Noticef("Backup: the base %s is whole", run.base)
 		}
 	}
@@ -240,8 +271,8 @@ func (b *Backup) holds(run *backupRun) bool {
 	return b.run == run
 }
 
-// seal ends a backup: all of it lasts, and the manifest names it.
-func (b *Backup) seal(run *backupRun, f File) {
+// seal ends a backup: all of it lasts, and the manifest names it; false: it failed.
+func (b *Backup) seal(run *backupRun, f File) bool {
 	b.saver.Keyspace.Journal.Detach(backupEffects{b, run})
 	err := f.Sync()
 	if err == nil {
@@ -249,14 +280,22 @@ func (b *Backup) seal(run *backupRun, f File) {
 	}
 	if err != nil {
 		b.fail(run, err)
-		return
+		return false
 	}
 	b.mu.Lock()
-	b.state, b.sealed = backupSealed, time.Now().Unix()
+	ours := b.run == run
+	if ours {
+		b.state, b.sealed = backupSealed, time.Now().Unix()
+		b.ending--
+	}
 	b.mu.Unlock()
+	if !ours { // it was given up at this very moment
+		return false
+	}
 	run.over <- nil
 	b.saver.Log.Noticef("Backup: sealed in %s", run.dir.dir)
 	go b.expire(run)
+	return true
 }
 
 // expire removes a sealed backup when backup-sealed-ttl is over.
@@ -307,10 +346,14 @@ func (b *Backup) failLocked(err error) {
 	b.recorder = recorder{db: -1}
 }
 
-// leave removes what a failed backup has written.
+// leave has a failed backup hear of no more effects, and its writer end.
 func (b *Backup) leave(run *backupRun) {
 	b.saver.Keyspace.Journal.Detach(backupEffects{b, run})
 	b.wake(run)
+}
+
+// remove removes what a failed backup has written.
+func (b *Backup) remove(run *backupRun) {
 	for _, name := range []string{run.base, run.incr, run.dir.manifestName()} {
 		b.saver.Disk.Remove(run.dir.path(name))
 	}
@@ -372,8 +415,7 @@ func (b *Backup) AbortBackup() error {
 		return fmt.Errorf("there is no backup to be aborted, its state is %s", state)
 	}
 	b.leave(run)
-	<-run.over
-	b.leave(run) // what was written meanwhile
+	<-run.over // the writer has removed what it wrote
 	return nil
 }
 
@@ -382,12 +424,24 @@ func (b *Backup) Cleanup() error {
 	b.mu.Lock()
 	run, state := b.run, b.state
 	if !state.running() {
-		b.state, b.why, b.started, b.sealed, b.run = backupIdle, "", 0, 0, nil
+		b.ending++
 	}
 	b.mu.Unlock()
 	if state.running() {
 		return errors.New("a backup is in progress; BACKUP ABORT ends it")
 	}
+	err := b.clean(run)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ending--
+	// It is idle when its files are gone, not before.
+	b.state, b.why, b.started, b.sealed, b.run = backupIdle, "", 0, 0, nil
+	return err
+}
+
+// clean removes the files of a backup that is sealed, or of those that are not the present
+// one: run is nil.
+func (b *Backup) clean(run *backupRun) error {
 	dir, err := b.place()
 	if run != nil {
 		dir, err = run.dir, nil
@@ -398,7 +452,8 @@ func (b *Backup) Cleanup() error {
 	names, _ := b.saver.Disk.ReadDir(dir.dir)
 	for _, name := range names {
 		if strings.HasPrefix(name, dir.of+".") || strings.HasPrefix(name, "temp-") && strings.Contains(name, dir.of) {
-			if err := b.saver.Disk.Remove(dir.path(name)); err != nil {
+			err := b.saver.Disk.Remove(dir.path(name))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // another one has removed it
 				return err
 			}
 		}

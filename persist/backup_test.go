@@ -100,6 +100,49 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestBackupRemoval: a backup is what it was until its files are gone, and no other one begins
+// before, whose files have the same names.
+func TestBackupRemoval(t *testing.T) {
+	disk := persist.NewTestDisk()
+	n := mustStart(t, disk)
+	left := func() int {
+		names, _ := disk.ReadDir("backupdir")
+		return len(names)
+	}
+	n.must("BACKUP START")
+	poll(t, "the base is whole", func() bool { return n.backupState() == "incrementing" })
+	// The contents become others, and the writer removes what it wrote.
+	waiting, release := disk.HoldRemovals()
+	n.must("SAVE")
+	n.must("DEBUG RELOAD NOSAVE")
+	<-waiting
+	if got := n.run("BACKUP START"); !strings.HasPrefix(got, "-ERR the files of the last backup are being removed") || n.backupState() != "failed" {
+		t.Error(got, n.backupState())
+	}
+	release()
+	poll(t, "another may begin", func() bool { return n.run("BACKUP START") == "+OK\r\n" })
+	poll(t, "another base is whole", func() bool { return n.backupState() == "incrementing" })
+	n.must("BACKUP SEAL")
+	waiting, release = disk.HoldRemovals()
+	n.must("CONFIG SET backup-sealed-ttl 1")
+	<-waiting
+	if got := n.run("BACKUP START"); !strings.HasPrefix(got, "-ERR the last backup is sealed") || left() == 0 {
+		t.Error(got, n.backupState())
+	}
+	release()
+	poll(t, "backup-sealed-ttl has removed it", func() bool { return n.backupState() == "idle" })
+	if left() > 0 {
+		t.Error("files are left")
+	}
+	n.must("BACKUP START")
+	n.must("BACKUP ABORT")
+	if left() > 0 {
+		t.Error("files are left of what was given up")
+	}
+	n.must("BACKUP START")
+	n.stop() // it does not wait for what never comes
+}
+
 // TestBackupUnit: what is sealed in the middle of an EXEC has all of it or nothing.
 func TestBackupUnit(t *testing.T) {
 	disk := persist.NewTestDisk()

@@ -28,6 +28,8 @@ type TestDisk struct {
 	off     bool
 	// what happened, for messages
 	trace []string
+	// onRemove is called before a file is removed.
+	onRemove func(name string)
 }
 
 type inode struct {
@@ -63,6 +65,23 @@ func (d *TestDisk) CutIn(n int) {
 	d.mu.Lock()
 	d.cutAt = d.steps + n
 	d.mu.Unlock()
+}
+
+// HoldRemovals has removals wait until release is called.
+func (d *TestDisk) HoldRemovals() (waiting <-chan string, release func()) {
+	names, over := make(chan string, 100), make(chan struct{})
+	d.mu.Lock()
+	d.onRemove = func(name string) {
+		names <- name
+		<-over
+	}
+	d.mu.Unlock()
+	return names, func() {
+		d.mu.Lock()
+		d.onRemove = nil
+		d.mu.Unlock()
+		close(over)
+	}
 }
 
 // Off tells whether the power is off.
@@ -231,6 +250,12 @@ func (d *TestDisk) Rename(from, to string) error {
 }
 
 func (d *TestDisk) Remove(name string) error {
+	d.mu.Lock()
+	on := d.onRemove
+	d.mu.Unlock()
+	if on != nil {
+		on(name)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, ok := d.names[abs(name)]; !ok {
