@@ -1,5 +1,7 @@
 package types
 
+import "math"
+
 // ListLimits says when a list leaves its packed form.
 type ListLimits struct {
 	// MaxSize is list-max-listpack-size: the most elements of a packed list
@@ -360,14 +362,18 @@ func (l *List) RemoveEqual(b []byte, count int) int {
 		}
 		return n
 	}
-	skip, limit := 0, count
-	if count <= 0 {
-		limit = l.p.countEqual(b)
-		if count < 0 {
-			skip = max(0, limit+count)
-		}
+	back, limit := count < 0, count
+	if back {
+		limit = -count
 	}
-	p, n := l.p.removeEqual(b, skip, limit)
+	if limit <= 0 { // all, or the most negative int
+		limit = math.MaxInt
+	}
+	at := l.p.firstToRemove(b, limit, back)
+	if at < 0 {
+		return 0
+	}
+	p, n := l.p.removeEqual(b, at, limit)
 	l.p = p
 	if l.n >= 0 {
 		l.n -= n

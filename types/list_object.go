@@ -530,19 +530,16 @@ func (o *listObject) removeInLeaf(li int, v []byte, limit int, back bool) int {
 			bi = len(blocks) - 1 - step
 		}
 		p := blocks[bi].packed()
-		if p.Find(v, p.First(), 0) < 0 {
+		at := p.firstToRemove(v, limit-total, back)
+		if at < 0 {
 			continue
-		}
-		skip := 0
-		if back {
-			skip = max(0, p.countEqual(v)-(limit-total))
 		}
 		b := &o.ownLeaf(li).blocks[bi]
 		if b.owner != o.owner {
 			o.reallocate(b, b.used(), false)
 		}
 		size := b.used()
-		p, n := b.packed().removeEqual(v, skip, limit-total)
+		p, n := b.packed().removeEqual(v, at, limit-total)
 		b.hi = b.lo + uint32(len(p))
 		b.n -= uint32(n)
 		o.changed(li, -n, len(p)-size)

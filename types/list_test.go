@@ -3,6 +3,7 @@ package types
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -165,6 +166,9 @@ func (d *listDriver) step(shrinking bool) {
 		}
 	case 7:
 		p, count := d.pivot(), d.r.IntN(7)-3
+		if d.r.IntN(16) == 0 { // -count is negative, too
+			count = math.MinInt
+		}
 		if d.r.IntN(3) == 0 { // something frequent
 			p = []byte{byte('a' + d.r.IntN(3))}
 		}
@@ -175,7 +179,7 @@ func (d *listDriver) step(shrinking bool) {
 			slices.Reverse(src)
 		}
 		for _, v := range src {
-			if bytes.Equal(v, p) && (count == 0 || want < max(count, -count)) {
+			if bytes.Equal(v, p) && (count == 0 || count == math.MinInt || want < max(count, -count)) {
 				want++
 			} else {
 				left = append(left, v)

@@ -493,27 +493,21 @@ func (p Packed) putCoded(off, old int, c Elem) Packed {
 	return p
 }
 
-// removeEqual removes up to limit elements equal to b, after passing over the
-// first skip of them, in place, and tells how many.
-func (p Packed) removeEqual(b []byte, skip, limit int) (Packed, int) {
-	removed, to, from := 0, 0, 0
+// removeEqual removes up to limit elements equal to b, from the one at off on, in place,
+// and tells how many.
+func (p Packed) removeEqual(b []byte, off, limit int) (Packed, int) {
+	removed, to, from := 0, off, off
 	for removed < limit && from < len(p) {
 		off := p.Find(b, from, 0)
 		if off < 0 {
 			break
 		}
-		end := p.EndOf(off)
-		if skip > 0 {
-			skip--
-			off = end // keep it
-		} else {
-			removed++
-		}
+		removed++
 		if to != from {
 			copy(p[to:], p[from:off])
 		}
 		to += off - from
-		from = end
+		from = p.EndOf(off)
 	}
 	if to != from {
 		copy(p[to:], p[from:])
@@ -521,13 +515,21 @@ func (p Packed) removeEqual(b []byte, skip, limit int) (Packed, int) {
 	return p[:to+len(p)-from], removed
 }
 
-// countEqual is the number of elements equal to b.
-func (p Packed) countEqual(b []byte) int {
-	n := 0
-	for off := p.Find(b, p.First(), 0); off >= 0; off = p.Find(b, p.Next(off), 0) {
-		n++
+// firstToRemove is where removeEqual begins for the first limit elements equal to b, or, with
+// back, for the last limit ones; -1 if none is. It looks at no more elements than it must.
+func (p Packed) firstToRemove(b []byte, limit int, back bool) int {
+	if !back {
+		return p.Find(b, p.First(), 0)
 	}
-	return n
+	v, isInt := ParseInt64(b)
+	found := -1
+	for off := p.Last(); off >= 0 && limit > 0; off = p.Prev(off) {
+		if p.codedEqual(off, p.coding(off), b, v, isInt) {
+			found = off
+			limit--
+		}
+	}
+	return found
 }
 
 // gap makes the old bytes at off size bytes long; what they hold is undefined.
