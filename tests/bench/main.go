@@ -39,6 +39,8 @@ type run struct {
 
 	serverCPUs, loadCPUs, allCPUs []int
 
+	jobScript string // text of the script that finishes a job
+
 	conns    int
 	valueMiB int
 	loops    []int
@@ -136,7 +138,7 @@ type options struct {
 	suite, kvd, redis, tool, kvdArgs, redisArgs string
 	pipelines, modes, load                      string
 	serverCPUs, loadCPUs, loops, loopFlag       string
-	jsonFile, against                           string
+	jsonFile, against, jobScript                string
 	strict                                      bool
 	clients, size                               int
 	requests                                    int64
@@ -172,6 +174,7 @@ func parseFlags(args []string) (options, error) {
 	f.StringVar(&o.loopFlag, "loop-flag", "event-loops", "scaling: the flag that sets kvd's loops")
 	f.StringVar(&o.jsonFile, "json", "", "write all figures to this `file` too")
 	f.StringVar(&o.against, "against", "", "tell which ratios kvd/redis are worse than in this `file` of an earlier -json, or in the last one of a directory")
+	f.StringVar(&o.jobScript, "job-script", "", "scripts: a `file` with the script that finishes a job, such as BullMQ's moveToFinished; empty: the bench's own")
 	f.BoolVar(&o.strict, "strict", false, "exit with 1 when a figure is SHORT")
 	f.Uint64Var(&o.seed, "seed", 0, "of all random choices; 0: a random one, which is printed")
 	f.Usage = func() {
@@ -263,11 +266,12 @@ func ints(list string, least int) ([]int, error) {
 // newRun makes what is common to all suites.
 func newRun(o options, p *report) (*run, error) {
 	r := &run{
-		report:  p,
-		binary:  map[string]string{"kvd": o.kvd, "redis": o.redis},
-		args:    map[string][]string{"kvd": strings.Fields(o.kvdArgs), "redis": strings.Fields(o.redisArgs)},
-		tool:    o.tool,
-		clients: o.clients, size: o.size, requests: o.requests,
+		report:    p,
+		jobScript: finishJob,
+		binary:    map[string]string{"kvd": o.kvd, "redis": o.redis},
+		args:      map[string][]string{"kvd": strings.Fields(o.kvdArgs), "redis": strings.Fields(o.redisArgs)},
+		tool:      o.tool,
+		clients:   o.clients, size: o.size, requests: o.requests,
 		load: o.load, loopFlag: o.loopFlag, seed: o.seed,
 		modes: strings.Split(o.modes, ","),
 	}
@@ -281,6 +285,13 @@ func newRun(o options, p *report) (*run, error) {
 		if m != "pinned" && m != "free" {
 			return nil, fmt.Errorf("-modes %q", m)
 		}
+	}
+	if o.jobScript != "" {
+		text, err := os.ReadFile(o.jobScript)
+		if err != nil {
+			return nil, err
+		}
+		r.jobScript = string(text)
 	}
 	var err error
 	if r.pipelines, err = ints(o.pipelines, 1); err != nil {

@@ -56,7 +56,7 @@ func scriptsSuite(ctx context.Context, r *run) error {
 		r.pipelines = []int{16}
 	}
 	for _, t := range r.tests {
-		if !slices.ContainsFunc(scriptWorks, func(w scriptWork) bool { return w.name == t }) {
+		if t != jobWork && !slices.ContainsFunc(scriptWorks, func(w scriptWork) bool { return w.name == t }) {
 			return fmt.Errorf("scripts: unknown test %q", t)
 		}
 	}
@@ -65,11 +65,12 @@ func scriptsSuite(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
+	wanted := func(name string) bool { return len(r.tests) == 0 || slices.Contains(r.tests, name) }
 	for round := range r.rounds {
 		progress("scripts: round %d of %d", round+1, r.rounds)
 		for _, p := range r.pipelines {
 			for _, sw := range scriptWorks {
-				if len(r.tests) > 0 && !slices.Contains(r.tests, sw.name) {
+				if !wanted(sw.name) {
 					continue
 				}
 				for _, side := range sides(round) {
@@ -90,8 +91,21 @@ func scriptsSuite(ctx context.Context, r *run) error {
 					r.addFigures(fmt.Sprintf("scripts/P=%d/%s", p, sw.name), side, f)
 				}
 			}
+			if !wanted(jobWork) {
+				continue
+			}
+			for _, side := range sides(round) {
+				f, err := r.measureJobs(ctx, servers[side], p)
+				if err != nil {
+					return err
+				}
+				r.addFigures(fmt.Sprintf("scripts/P=%d/%s", p, jobWork), side, f)
+			}
 		}
 	}
 	r.note("%d keys, %d connections", r.keys, r.clients)
+	if wanted(jobWork) && r.jobScript != finishJob {
+		r.note("%s: by a script that -job-script names, of %d bytes", jobWork, len(r.jobScript))
+	}
 	return nil
 }
