@@ -231,7 +231,7 @@ func (g *scriptWriter) call(f, name string) string {
 	case "SORT": // of numbers only where redis-server sees no error that an earlier call has left behind (errno)
 		args = k + ", 'ALPHA'" + g.pick("", ", 'DESC'", ", 'STORE', 'l1'")
 	case "SET":
-		args = k + ", " + v() + g.pick("", "", ", 'NX'", ", 'XX', 'GET'", ", 'EX', "+n(), ", 'PXAT', 4102444800000", ", 'KEEPTTL'")
+		args = k + ", " + v() + g.pick("", "", ", 'NX'", ", 'XX', 'GET'", ", 'EX', L("+n()+")", ", 'PXAT', 4102444800000", ", 'KEEPTTL'")
 	case "HSET", "HINCRBY", "HSETNX", "HINCRBYFLOAT":
 		args = k + ", 'f" + fmt.Sprint(g.IntN(4)) + "', " + v()
 	case "ZADD", "ZINCRBY": // scores that both write with the same digits
@@ -287,7 +287,7 @@ func (g *scriptWriter) statement() string {
 	case 8:
 		return g.pick("t[1]", "t.x", "t[n]", "t[#t + 1]", "x", "KEYS[1]", "g1", "t.x.y") + " = " + g.oneOf(g.number, g.text, g.plain) + " "
 	case 9:
-		return "table." + g.pick("insert(t, "+g.plain()+")", "sort(t)", "remove(t)", "sort(t, function(a, b) return tostring(a) > tostring(b) end)") + " "
+		return "table." + g.pick("insert(t, "+g.plain()+")", "sort(t)", "remove(t)", "sort(t, function(a, b) return tostring(T(a)) > tostring(T(b)) end)") + " "
 	case 10:
 		if g.chance(30) {
 			return g.pick("error(T("+g.oneOf(g.text, g.number)+")) ", "error({err = tostring(T("+g.text()+"))}) ", "assert("+g.any()+", "+g.text()+") ", "x = {pcall(error, "+g.any()+")} ", "redis.setresp("+g.pick("2", "3", g.number())+") ", "redis.log(redis.LOG_DEBUG, "+g.any()+") ",
@@ -304,6 +304,8 @@ func (g *scriptWriter) script() string {
 	var b strings.Builder
 	b.WriteString(g.pick("", "", "", "", "#!lua\n", "#!lua flags=no-writes\n", "#!lua flags=allow-oom,allow-stale\n"))
 	b.WriteString("local function W(v) return type(v) == 'number' and math.abs(v) >= 1e17 and 1 or v end ")
+	// What is to live for some seconds would be gone sooner in the one server than in the other.
+	b.WriteString("local function L(v) return type(v) == 'number' and v >= 1 and 1000000 or v end ")
 	b.WriteString("local function T(v) return type(v) == 'table' and 'a table' or v end ")
 	b.WriteString("local n, s, t, x = 3, 'text', {1, 'two', 3}, nil ")
 	for range 1 + g.IntN(5) {
