@@ -300,3 +300,39 @@ func TestCommandTable(t *testing.T) {
 		}
 	}
 }
+
+// Every command is found by its name in any case, most of them at once; one that is renamed is so by its new name only.
+func TestLookup(t *testing.T) {
+	table := newTestTable()
+	quick := 0
+	for _, r := range table.Top() {
+		for _, name := range []string{r.Name, strings.ToUpper(r.Name), strings.ToUpper(r.Name[:1]) + r.Name[1:]} {
+			if got := table.Lookup([]byte(name)); got != r {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+		if table.quick.find([]byte(strings.ToUpper(r.Name))) == r {
+			quick++
+		}
+		for _, other := range []string{r.Name + "x", r.Name[1:] + "_", "x" + r.Name[1:] + "x"} {
+			if got := table.Lookup([]byte(other)); got != nil && got.Name != other {
+				t.Errorf("%s: found as %s", other, got.Name)
+			}
+		}
+	}
+	if n := len(table.Top()); quick < n*3/4 {
+		t.Errorf("%d rows of %d are found at once", quick, n)
+	} else {
+		t.Logf("%d rows of %d are found at once", quick, n)
+	}
+	if table.Lookup(nil) != nil {
+		t.Error("a command has no name")
+	}
+	get := table.Lookup([]byte("get"))
+	if err := table.Rename("get", "fetch"); err != nil {
+		t.Fatal(err)
+	}
+	if table.Lookup([]byte("GET")) != nil || table.Lookup([]byte("Fetch")) != get {
+		t.Error("a renamed command is found by its old name, or not by its new one")
+	}
+}

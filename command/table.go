@@ -12,6 +12,7 @@ import (
 // it, and does not change then, so it is read without a lock.
 type Table struct {
 	byName map[string]*Row // by the names that clients use, in lower case
+	quick  quickRows
 	rows   []*Row          // containers and subcommands alike, by num
 	hidden map[string]*Row // those with a Front, by their names
 
@@ -36,6 +37,7 @@ func NewTable(families ...[]*Row) (*Table, error) {
 				continue
 			}
 			t.byName[own.Name] = own
+			t.quick.enter(own)
 		}
 	}
 	return t, nil
@@ -111,6 +113,9 @@ func (t *Table) Rename(from, to string) error {
 // Lookup finds a command by the name that clients use, in any case; nil if there
 // is none.
 func (t *Table) Lookup(name []byte) *Row {
+	if r := t.quick.find(name); r != nil {
+		return r
+	}
 	var low [32]byte
 	if len(name) > len(low) {
 		return nil
@@ -122,6 +127,34 @@ func (t *Table) Lookup(name []byte) *Row {
 		low[i] = c
 	}
 	return t.byName[string(low[:len(name)])]
+}
+
+// quickRows are most rows, by what some letters of their names say: scripts look up a row for
+// each call, and to spell a name in lower case and to hash it takes longer than short commands do.
+type quickRows [1024]*Row
+
+// slot is the place of a name, which is not empty, in any case.
+func (q *quickRows) slot(name []byte) **Row {
+	n := uint(len(name))
+	first, middle, last := uint(name[0]|0x20), uint(name[n/2]|0x20), uint(name[n-1]|0x20)
+	return &q[(first*37+middle*101+last*11+n*211)%uint(len(q))]
+}
+
+func (q *quickRows) enter(r *Row) {
+	if at := q.slot([]byte(r.Name)); *at == nil {
+		*at = r
+	}
+}
+
+// find is the row that clients call by a name, nil if it is not here.
+func (q *quickRows) find(name []byte) *Row {
+	if len(name) == 0 {
+		return nil
+	}
+	if r := *q.slot(name); r != nil && r.called && EqualFold(name, r.Name) {
+		return r
+	}
+	return nil
 }
 
 // lookupInside finds a command by its own name, whatever clients call it.
