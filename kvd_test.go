@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -430,34 +431,51 @@ func benchClient(b *testing.B) (c *kvd.Client, key, value []byte) {
 	return c, []byte("key:0000000001"), make([]byte, 64)
 }
 
-// BenchmarkScriptsInParallel: with two loops and two clients a script should take little more than half the time, since
-// each client's scripts declare a key of their own. The scripts are long beside the way to the server and back, on which
-// one client keeps two processors busy, too.
+// BenchmarkScriptsInParallel: two clients of a server with two loops against one of a server with one, whose scripts
+// declare a key of their own each; and against what the machine gives, two servers with a loop each, which share
+// nothing but the process. All run in turns, a round is 300 scripts of each client. The scripts are long beside the way to the
+// server and back, on which one client keeps two processors busy, too.
 func BenchmarkScriptsInParallel(b *testing.B) {
-	for _, loops := range []int{1, 2} {
-		b.Run(strconv.Itoa(loops), func(b *testing.B) {
-			s, err := kvd.Open(kvd.Options{Directives: []string{"dir " + b.TempDir(), "event-loops " + strconv.Itoa(loops)}})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer s.Close()
-			var clients sync.WaitGroup
-			b.ResetTimer()
-			for i := range loops {
-				c := client(b, s)
-				clients.Add(1)
-				go func() {
-					defer clients.Done()
-					for range b.N / loops {
-						r := c.Do("EVAL", "for i = 1, 200 do redis.call('INCR', KEYS[1]) end return redis.call('GET', KEYS[1])", "1", "key:"+strconv.Itoa(i))
-						if err := r.Err(); err != nil {
-							b.Error(err)
-							return
-						}
+	open := func(loops int) *kvd.Server {
+		s, err := kvd.Open(kvd.Options{Directives: []string{"dir " + b.TempDir(), "event-loops " + strconv.Itoa(loops)}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(s.End)
+		return s
+	}
+	// rate is scripts a second of clients that run at once.
+	rate := func(clients ...*kvd.Client) float64 {
+		const scripts = 300
+		var all sync.WaitGroup
+		began := time.Now()
+		for i, c := range clients {
+			all.Go(func() {
+				for range scripts {
+					r := c.Do("EVAL", "for i = 1, 200 do redis.call('INCR', KEYS[1]) end return redis.call('GET', KEYS[1])", "1", "key:"+strconv.Itoa(i))
+					if err := r.Err(); err != nil {
+						b.Error(err)
+						return
 					}
-				}()
-			}
-			clients.Wait()
-		})
+				}
+			})
+		}
+		all.Wait()
+		return float64(len(clients)*scripts) / time.Since(began).Seconds()
+	}
+	one, two, other := open(1), open(2), open(1)
+	single := client(b, one)
+	pair := []*kvd.Client{client(b, two), client(b, two)}
+	apart := []*kvd.Client{client(b, one), client(b, other)}
+	rate(append(pair, apart...)...)
+	var loops, servers, share []float64
+	b.ResetTimer()
+	for range b.N {
+		alone, together, side := rate(single), rate(pair...), rate(apart...)
+		loops, servers, share = append(loops, together/alone), append(servers, side/alone), append(share, together/side)
+	}
+	for unit, all := range map[string][]float64{"loops/one": loops, "servers/one": servers, "loops/servers": share} {
+		slices.Sort(all)
+		b.ReportMetric(all[len(all)/2], unit)
 	}
 }

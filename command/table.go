@@ -137,7 +137,7 @@ type quickRows [1024]*Row
 func (q *quickRows) slot(name []byte) **Row {
 	n := uint(len(name))
 	first, middle, last := uint(name[0]|0x20), uint(name[n/2]|0x20), uint(name[n-1]|0x20)
-	return &q[(first*37+middle*101+last*11+n*211)%uint(len(q))]
+	return &q[(first*598+middle*465+last*158+n*728)%uint(len(q))]
 }
 
 func (q *quickRows) enter(r *Row) {
