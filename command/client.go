@@ -112,6 +112,7 @@ type Client struct {
 	fieldsetsMem atomic.Int64 // their bytes
 
 	build *build                // what the client's command comes again for; nil mostly
+	made  *madeKeys             // its keys, likewise; see setManyKeys
 	multi *multi                // between MULTI and EXEC or DISCARD
 	watch atomic.Pointer[watch] // what it watches; nil: nothing. Its own goroutine changes it
 	subs  *pubsub.Subscriptions // nil: none; counted in nsub for others

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"kvd/keyspace"
@@ -189,7 +190,11 @@ func (x *Exec) call(ctx *Ctx) {
 		row = row.long
 		ctx.Row = row
 	}
-	x.setKeys(ctx)
+	if len(ctx.Args) <= keysAsideFrom {
+		x.setKeys(ctx)
+	} else if !x.setManyKeys(ctx) {
+		return
+	}
 	var cpu int64
 	if x.s.Keyspace.Timing() {
 		cpu = keyspace.ThreadCPU()
@@ -261,6 +266,7 @@ func (x *Exec) keysInto(ctx *Ctx, keys []keyspace.Key) []keyspace.Key {
 	} else if row.KeysFn != nil || row.First > 0 {
 		pos, ok := row.KeyPositions(args, x.pos[:0])
 		if ok {
+			keys = slices.Grow(keys, len(pos))
 			for _, p := range pos {
 				keys = append(keys, keyspace.MakeKey(args[p]))
 			}

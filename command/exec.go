@@ -214,6 +214,9 @@ func (x *Exec) timedRun(c *Client, row *Row, args [][]byte, w *wire.Writer) (out
 	if c.build != nil && out != Again {
 		x.s.dropBuild(c)
 	}
+	if c.made != nil && out != Again { // it was refused when it came again
+		c.made = nil
+	}
 	if out != Parked && out != Again && c.Reply != ReplyOn { // else a worker may write it
 		if ctx.unmuted && ctx.Row.Flags&PubSub != 0 {
 			at = len(w.Buf)

@@ -1,5 +1,7 @@
 package command
 
+import "slices"
+
 // Flag says how a command may be used. The names are those of COMMAND INFO.
 type Flag uint64
 
@@ -205,6 +207,7 @@ func (r *Row) KeyPositions(args [][]byte, dst []int) ([]int, bool) {
 	if last < 0 {
 		last += len(args)
 	}
+	dst = slices.Grow(dst, max(0, min(last, len(args)-1)-r.First+r.Step)/r.Step)
 	for i := r.First; i <= last && i < len(args); i += r.Step {
 		dst = append(dst, i)
 	}

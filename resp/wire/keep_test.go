@@ -119,3 +119,45 @@ func TestKeepReservesLittle(t *testing.T) {
 		t.Errorf("status %d with room for %d arguments", st, cap(s.Args))
 	}
 }
+
+// TestKeepGrowsAside: the last, large room for arguments is made by a goroutine before the
+// present one is full; nothing is lost or counted twice on the way.
+func TestKeepGrowsAside(t *testing.T) {
+	const total = 8 * asideArgs
+	in := fmt.Appendf(nil, "*%d\r\n", total)
+	for i := range total {
+		a := fmt.Sprint(i)
+		in = fmt.Appendf(in, "$%d\r\n%s\r\n", len(a), a)
+	}
+	s := Scanner{Keep: true}
+	lim := &Limits{Authenticated: true}
+	var buf []byte
+	aside := false
+	for len(in) > 0 {
+		buf = append(slices.Clone(buf), in[:min(len(in), 10_000)]...)
+		in = in[min(len(in), 10_000):]
+		n, st, err := s.Scan(buf, lim)
+		if err != nil || (st == Complete) != (len(in) == 0) {
+			t.Fatalf("status %d, error %v, %d bytes to come", st, err, len(in))
+		}
+		aside = aside || s.larger != nil
+		buf = buf[n:]
+	}
+	if !aside {
+		t.Error("the room grows in the caller's time")
+	}
+	if s.larger != nil {
+		t.Error("room is made for arguments that do not come")
+	}
+	if len(s.Args) != total {
+		t.Fatalf("%d arguments, want %d", len(s.Args), total)
+	}
+	for i, a := range s.Args {
+		if string(a) != fmt.Sprint(i) {
+			t.Fatalf("argument %d is %q", i, a)
+		}
+	}
+	if least, most := total*argRoom, total*(argRoom+8)+keepBlock; s.Kept() < least || s.Kept() > most {
+		t.Errorf("%d bytes are kept, want %d to %d", s.Kept(), least, most)
+	}
+}

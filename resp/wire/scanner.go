@@ -32,6 +32,7 @@ const (
 	unauthMaxArgs    = 10            // arguments, before AUTH
 	keepArgs         = 1024          // arguments whose room is kept between commands
 	keepScratch      = 4096          // bytes of unquoted inline arguments, likewise
+	asideArgs        = 16 << 10      // kept arguments from which on their room grows aside
 	keepBlock        = 64 << 10      // bytes of a block of kept arguments; see Scanner.Keep
 	argRoom          = 24            // bytes that an element of Args takes
 )
@@ -142,6 +143,8 @@ type Scanner struct {
 	own   bool   // there are some: Args and what they alias are this command's alone
 	kept  int    // bytes of memory that they take
 	block []byte // room for the next ones
+	// larger is a larger Args with the same front, which a goroutine makes; nil: none is made.
+	larger chan [][]byte
 
 	scratch []byte // contents of inline arguments that had quotes
 }
@@ -301,19 +304,49 @@ func (s *Scanner) Kept() int { return s.kept }
 // bytes that the last Scan took are to be given again, but those before are not.
 func (s *Scanner) Hold() { s.phase = phaseHeld }
 
+// room is for how many arguments Args is to grow, when there are n: a quarter of all has
+// come, or of a quarter of them, and so on.
+func (s *Scanner) room(n int) int {
+	room := s.total
+	for room/4 > n && room/4 >= keepArgs {
+		room /= 4
+	}
+	return room
+}
+
+// grow makes room where Args is full.
+func (s *Scanner) grow() {
+	var larger [][]byte
+	if s.larger != nil {
+		larger = <-s.larger
+		s.larger = nil
+	} else {
+		room := s.room(len(s.Args))
+		s.kept += (room - cap(s.Args)) * argRoom
+		larger = make([][]byte, 0, room)
+	}
+	s.Args = append(larger, s.Args[len(larger):]...)
+}
+
+// growAside has the next, larger Args made by a goroutine while the last quarter of the
+// present one fills: to clear and fill many megabytes takes tens of milliseconds, in which
+// the caller would serve nobody.
+func (s *Scanner) growAside() {
+	room, args, made := s.room(cap(s.Args)), s.Args, make(chan [][]byte, 1)
+	s.kept += (room - cap(args)) * argRoom
+	s.larger = made
+	go func() { made <- append(make([][]byte, 0, room), args...) }()
+}
+
 // keep copies what is complete of the command in progress, and returns how many bytes
 // of buf are wanted no more.
 func (s *Scanner) keep(buf []byte) (n int) {
 	for i := range s.spans {
 		a := &s.spans[i]
-		if len(s.Args) == cap(s.Args) {
-			// A quarter of the arguments has come, or of a quarter of them, and so on.
-			room := s.total
-			for room/4 > len(s.Args) && room/4 >= keepArgs {
-				room /= 4
-			}
-			s.kept += (room - cap(s.Args)) * argRoom
-			s.Args = append(make([][]byte, 0, room), s.Args...)
+		if n := len(s.Args); n == cap(s.Args) {
+			s.grow()
+		} else if n >= asideArgs && n == cap(s.Args)/4*3 && cap(s.Args) < s.total {
+			s.growAside()
 		}
 		if a.len > cap(s.block)-len(s.block) {
 			if a.len >= keepBlock/4 {

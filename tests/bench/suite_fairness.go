@@ -43,8 +43,17 @@ func hugeCommands(keys int64, dump string) []huge {
 	}
 	get := numbered(keys/10, func(i string) []string { return []string{"GET", "u8", "#" + i} }, "BITFIELD", "bits")
 	sadd := func(key string, n int64) []string { return numbered(n, one("m"), "SADD", key) }
+	pair := func(prefix string) func(string) []string {
+		return func(i string) []string { return []string{prefix + i, i} }
+	}
+	scored := func(i string) []string { return []string{i, "m" + i} }
+	dense := [][]string{numbered(10_000, one("e"), "PFADD", "hll:0")}
+	for i := int64(1); i < keys/1000; i++ {
+		dense = append(dense, []string{"COPY", "hll:0", "hll:" + strconv.FormatInt(i, 10)})
+	}
 	return []huge{
 		{"EXISTS of many", nil, [][]string{numbered(keys*10, one("key:"), "EXISTS")}},
+		{"EXISTS of a fifth of them", nil, [][]string{numbered(keys*2, one("key:"), "EXISTS")}},
 		{"MGET of many", nil, [][]string{numbered(keys, one("key:"), "MGET")}},
 		{"GET of 4 long values, one behind the other", [][]string{{"MSET", "big1", value, "big2", value, "big3", value, "big4", value}}, [][]string{{"GET", "big1"}, {"GET", "big2"}, {"GET", "big3"}, {"GET", "big4"}}},
 		{"MGET of 4 long values", nil, [][]string{{"MGET", "big1", "big2", "big3", "big4"}}},
@@ -61,6 +70,14 @@ func hugeCommands(keys int64, dump string) []huge {
 		{"ZREMRANGEBYRANK", [][]string{{"ZRANGESTORE", "d", "zset", "0", "-1"}}, [][]string{{"ZREMRANGEBYRANK", "d", "0", strconv.FormatInt(keys/2, 10)}}},
 		{"SADD of many", nil, [][]string{sadd("added", keys)}},
 		{"SPOP of many", nil, [][]string{{"SPOP", "added", strconv.FormatInt(keys/2, 10)}}},
+		{"MSET of many", nil, [][]string{numbered(keys, pair("mset:"), "MSET")}},
+		{"DEL of many", nil, [][]string{numbered(keys, one("mset:"), "DEL")}},
+		{"ZADD of many", nil, [][]string{numbered(keys, scored, "ZADD", "zadded")}},
+		{"PFMERGE of many dense", dense, [][]string{numbered(keys/1000, one("hll:"), "PFMERGE", "merged")}},
+		{"PFADD of many", nil, [][]string{numbered(keys/10, one("n"), "PFADD", "pfadded")}},
+		{"ARSET of many", nil, [][]string{numbered(keys/10, one("n"), "ARSET", "arset", "0")}},
+		{"ARINSERT of many", nil, [][]string{numbered(keys/10, one("n"), "ARINSERT", "arinsert")}},
+		{"ARMSET of many", nil, [][]string{numbered(keys/10, pair(""), "ARMSET", "armset")}},
 	}
 }
 
@@ -85,6 +102,9 @@ func fairness(ctx context.Context, r *run) error {
 		rnd := rand.New(rand.NewPCG(r.nextSeed(), 0))
 		get := random(r.keys, "GET", "key:"+placeholder)
 		for _, h := range hugeCommands(r.keys, dump) {
+			if s.name != "kvd" && strings.HasPrefix(h.name, "AR") { // Redis has no arrays
+				continue
+			}
 			progress("fairness: %s on %s", h.name, s.name)
 			if err := s.ask(func(c *client) error {
 				for _, args := range h.before {
