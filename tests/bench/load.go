@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,10 +29,14 @@ func digits(dst []byte, v int64) {
 
 // filled makes a generator of one command whose placeholders are replaced by values of next, called once for each.
 func filled(next func(i int64, r *rand.Rand) int64, args []string) generator {
-	req := appendCommand(nil, args...)
+	return text(string(appendCommand(nil, args...)), next)
+}
+
+// text is filled for a request as it is sent.
+func text(req string, next func(i int64, r *rand.Rand) int64) generator {
 	var at []int
 	for from := 0; ; {
-		p := bytes.Index(req[from:], []byte(placeholder))
+		p := strings.Index(req[from:], placeholder)
 		if p < 0 {
 			break
 		}
@@ -66,9 +70,10 @@ type load struct {
 	addr     string
 	conns    int
 	workers  int
-	pipeline int   // requests in a batch
-	replies  int   // to a request; 0: one
-	first    int64 // number of the first request
+	pipeline int    // requests in a batch
+	replies  int    // to a request; 0: one
+	like     string // if not empty: a reply that is no RESP, as long and with the same end as each is to be
+	first    int64  // number of the first request
 	requests int64
 	seed     uint64
 	gen      generator
@@ -129,7 +134,11 @@ func (l load) work(conns []io.ReadWriteCloser, lo, hi int64, r *rand.Rand) error
 		open = false
 		for i, c := range conns {
 			if pending[i] > 0 {
-				if err := in[i].skip(pending[i] * max(l.replies, 1)); err != nil {
+				if l.like != "" {
+					if err := in[i].alike(pending[i], l.like); err != nil {
+						return fmt.Errorf("own load: %w", err)
+					}
+				} else if err := in[i].skip(pending[i] * max(l.replies, 1)); err != nil {
 					return fmt.Errorf("own load: %w", err)
 				}
 				if err := in[i].err(); err != nil {

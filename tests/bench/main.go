@@ -25,6 +25,8 @@ type run struct {
 	args   map[string][]string
 	tool   string // redis-benchmark
 
+	memcached string // path of the server of the suite memcached
+
 	rounds  int
 	keys    int64
 	clients int
@@ -107,6 +109,10 @@ var suites = []suite{
 		extent{rounds: 3, keys: million, seconds: 1.5, limit: 90 * time.Minute}, nil, collections},
 	{"streams", "streams, positions and HyperLogLogs, of keys entries; P=16",
 		extent{rounds: 5, keys: million, seconds: 1, limit: 60 * time.Minute}, nil, streams},
+	{"memcached", "gets and sets of memcached's protocols beside memcached with one thread, of keys keys and of few; P=1,16; bytes an item",
+		extent{rounds: 5, keys: million, seconds: 0.5, limit: 20 * time.Minute}, nil, memcachedSuite},
+	{"order", "ranges of fields and keys in order beside redis-server's ZRANGEBYLEX, and what keeping the order costs who writes; P=1,16",
+		extent{rounds: 5, keys: 5 * million, seconds: 0.5, limit: 30 * time.Minute}, nil, orderSuite},
 	{"pubsub", "server CPU a delivered message: conns subscribers on one channel, and over as many channels as keys; readers that stop",
 		extent{rounds: 3, keys: 10_000, conns: 1000, seconds: 2, limit: 20 * time.Minute},
 		&extent{rounds: 1, keys: 10_000, conns: 1000, seconds: 0.5, limit: time.Minute}, pubsub},
@@ -136,6 +142,7 @@ func main() {
 // options are the flags as given; zero values of a suite's extent mean the suite's own.
 type options struct {
 	suite, kvd, redis, tool, kvdArgs, redisArgs string
+	memcached                                   string
 	pipelines, modes, load                      string
 	serverCPUs, loadCPUs, loops, loopFlag       string
 	jsonFile, against, jobScript                string
@@ -152,6 +159,7 @@ func parseFlags(args []string) (options, error) {
 	f.StringVar(&o.suite, "suite", "quick", "comma-separated `suites`; quick: the small set; all: every suite in full")
 	f.StringVar(&o.kvd, "kvd", "bin/kvd", "the server under test")
 	f.StringVar(&o.redis, "redis", "/usr/bin/redis-server", "the server to compare with")
+	f.StringVar(&o.memcached, "memcached", "/usr/bin/memcached", "the server to compare with in the suite memcached")
 	f.StringVar(&o.tool, "redis-benchmark", "redis-benchmark", "the load tool")
 	f.StringVar(&o.kvdArgs, "kvd-args", "", "further arguments for kvd, separated by spaces")
 	f.StringVar(&o.redisArgs, "redis-args", "", "further arguments for redis-server, separated by spaces")
@@ -270,8 +278,8 @@ func newRun(o options, p *report) (*run, error) {
 		jobScript: finishJob,
 		binary:    map[string]string{"kvd": o.kvd, "redis": o.redis},
 		args:      map[string][]string{"kvd": strings.Fields(o.kvdArgs), "redis": strings.Fields(o.redisArgs)},
-		tool:      o.tool,
-		clients:   o.clients, size: o.size, requests: o.requests,
+		tool:      o.tool, memcached: o.memcached,
+		clients: o.clients, size: o.size, requests: o.requests,
 		load: o.load, loopFlag: o.loopFlag, seed: o.seed,
 		modes: strings.Split(o.modes, ","),
 	}

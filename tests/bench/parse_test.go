@@ -216,3 +216,23 @@ func TestJSONHasNoNaN(t *testing.T) {
 		t.Errorf("a figure that kvd lacks must fall short:\n%s", out.String())
 	}
 }
+
+func TestRepliesAlike(t *testing.T) {
+	like := "VALUE key:" + placeholder + " 0 1\r\nx\r\nEND\r\n"
+	one := strings.Replace(like, placeholder, "000000000007", 1)
+	if err := newReplies(strings.NewReader(one+one+"HD\r\n")).alike(2, like); err != nil {
+		t.Error(err)
+	}
+	s := newReplies(strings.NewReader(one + "HD\r\n"))
+	if err := s.alike(1, like); err != nil {
+		t.Error(err)
+	}
+	if err := s.alike(1, "HD\r\n"); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"", one, one + one[:len(one)-1], one + "END\r\n" + one, one + strings.Replace(one, "END", "ENE", 1)} {
+		if err := newReplies(strings.NewReader(bad)).alike(2, like); err == nil {
+			t.Errorf("%q is taken for two replies", bad)
+		}
+	}
+}

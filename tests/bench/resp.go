@@ -139,6 +139,24 @@ func (s *replies) plain(n int) (skipped int) {
 	return skipped
 }
 
+// alike skips n replies as long as like. The last of them is to have the end of like: its last eight bytes, or
+// all of it.
+func (s *replies) alike(n int, like string) error {
+	tail := like[max(0, len(like)-8):]
+	if _, err := s.r.Discard(n*len(like) - len(tail)); err != nil {
+		return err
+	}
+	var b [8]byte
+	got := b[:len(tail)]
+	if _, err := io.ReadFull(s.r, got); err != nil {
+		return err
+	}
+	if string(got) != tail {
+		return fmt.Errorf("a reply ends with %q, not with %q", got, tail)
+	}
+	return nil
+}
+
 // full reads len(p) bytes of a reply's body.
 func (s *replies) full(p []byte) error {
 	_, err := io.ReadFull(s.r, p)

@@ -38,10 +38,19 @@ var live struct {
 // startServer starts binary with the arguments of a server without persistence on a free loopback port, and
 // waits until it answers PING. extra arguments come last.
 func startServer(ctx context.Context, name, binary string, cpus []int, extra ...string) (*server, error) {
+	args := func(port, dir string) []string {
+		return append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--enable-debug-command", "local"}, extra...)
+	}
+	return startProcess(ctx, name, binary, cpus, args, pings)
+}
+
+// startProcess starts binary with the arguments for a port and a directory, and waits until ready says that it
+// answers there.
+func startProcess(ctx context.Context, name, binary string, cpus []int, args func(port, dir string) []string, ready func(addr string) error) (*server, error) {
 	var err error
 	for range 3 { // another process may take the port between our look and the server's bind
 		var s *server
-		if s, err = tryStart(ctx, name, binary, cpus, extra); err == nil {
+		if s, err = tryStart(ctx, name, binary, cpus, args, ready); err == nil {
 			return s, nil
 		}
 		if ctx.Err() != nil {
@@ -51,7 +60,7 @@ func startServer(ctx context.Context, name, binary string, cpus []int, extra ...
 	return nil, fmt.Errorf("start %s: %w", name, err)
 }
 
-func tryStart(ctx context.Context, name, binary string, cpus []int, extra []string) (*server, error) {
+func tryStart(ctx context.Context, name, binary string, cpus []int, args func(port, dir string) []string, ready func(addr string) error) (*server, error) {
 	port, err := harness.FreePort()
 	if err != nil {
 		return nil, err
@@ -66,8 +75,7 @@ func tryStart(ctx context.Context, name, binary string, cpus []int, extra []stri
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	defer log.Close()
-	args := append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--enable-debug-command", "local"}, extra...)
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(binary, args(strconv.Itoa(port), dir)...)
 	cmd.Stdout, cmd.Stderr = log, log
 
 	// Held over the start, so that stopAll cannot come between it and the entry.
@@ -92,7 +100,7 @@ func tryStart(ctx context.Context, name, binary string, cpus []int, extra []stri
 		close(s.done)
 	}()
 
-	if err := s.await(ctx, time.Minute); err != nil {
+	if err := s.await(ctx, time.Minute, ready); err != nil {
 		err = fmt.Errorf("%w; its log ends with: %s", err, s.logTail())
 		s.stop()
 		return nil, err
@@ -106,17 +114,24 @@ func tryStart(ctx context.Context, name, binary string, cpus []int, extra []stri
 	return s, nil
 }
 
-// await polls until the server answers PING.
-func (s *server) await(ctx context.Context, limit time.Duration) error {
+// pings tells whether a server of Redis's protocol answers PING.
+func pings(addr string) error {
+	c, err := dial(addr, time.Second)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	_, err = c.text("PING")
+	return err
+}
+
+// await polls until the server is ready.
+func (s *server) await(ctx context.Context, limit time.Duration, ready func(addr string) error) error {
 	stop := time.Now().Add(limit)
 	for {
-		c, err := dial(s.addr, time.Second)
+		err := ready(s.addr)
 		if err == nil {
-			_, err = c.text("PING")
-			c.close()
-			if err == nil {
-				return nil
-			}
+			return nil
 		}
 		select {
 		case <-s.done:
@@ -124,7 +139,7 @@ func (s *server) await(ctx context.Context, limit time.Duration) error {
 		default:
 		}
 		if time.Now().After(stop) {
-			return fmt.Errorf("no answer to PING: %w", err)
+			return fmt.Errorf("no answer: %w", err)
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			return err

@@ -64,6 +64,15 @@ var thresholds = []threshold{
 	{"multi/P=16/cpu", "ratio", "<=", 0.8},
 	{"multi/*/cpu", "ratio", "<=", 1},
 
+	{"memcached/*/P=1/*/cpu", "ratio", "<=", 1.05},
+	{"memcached/*/P=16/*/cpu", "ratio", "<=", 0.8},
+	{"memcached/*/multi-get/cpu", "ratio", "<=", 0.8},
+	{"memcached/bytes an item", "ratio", "<=", 1},
+
+	{"order/*/HSET indexed/cpu", "ratio", "<=", 1.5},
+	{"order/*/SET ordered-keys/cpu", "ratio", "<=", 1.6},
+	{"order/*/*RANGE*/cpu", "ratio", "<=", 1.1},
+
 	{"log/everysec/*/*/rps", "ratio", ">=", 1.2},
 	{"log/always/*/*/rps", "ratio", ">=", 1},
 	{"log/*/load", "ratio", "<=", 1.05},
