@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // An Order keeps byte strings, each once, in their order: the fields of a hash that is
@@ -14,12 +15,15 @@ import (
 // the two bytes behind those, so that a search looks at few strings.
 //
 // A leaf's first is a short string that is above all strings of the leaf before and not
-// above its own; that of the very first leaf counts as before everything.
+// above its own; that of the very first leaf counts as before everything. The firsts of a
+// page's leaves, and those of the pages' first leaves, are searched by their heads (see
+// heads), because the strings themselves lie anywhere.
 //
 // The zero value is not usable. What is read is valid until the next change.
 type Order struct {
 	epoch uint64
 	pages []*orderPage
+	heads heads  // of pages; replaced as a whole
 	shape uint64 // the epoch to which the slice pages belongs
 	count int
 	bytes int64
@@ -29,6 +33,72 @@ type orderPage struct {
 	epoch  uint64
 	count  int // strings
 	leaves []orderLeaf
+	heads  heads // of leaves
+}
+
+// heads are what ascending strings are searched by: eight bytes of each as a number, from
+// those on with which all but the first of them begin. The first counts as before
+// everything, so its own is not looked at.
+type heads struct {
+	prefix string
+	at     []uint64
+}
+
+// headAt is eight bytes of b from skip on, zeros where it is shorter.
+func headAt[T string | []byte](b T, skip int) (h uint64) {
+	if len(b) >= skip+8 {
+		b := b[skip : skip+8]
+		return uint64(b[7]) | uint64(b[6])<<8 | uint64(b[5])<<16 | uint64(b[4])<<24 |
+			uint64(b[3])<<32 | uint64(b[2])<<40 | uint64(b[1])<<48 | uint64(b[0])<<56
+	}
+	for i := skip; i < len(b); i++ {
+		h |= uint64(b[i]) << (56 - 8*(i-skip))
+	}
+	return h
+}
+
+// headsOf are the heads of n strings.
+func headsOf(n int, first func(i int) string) heads {
+	h := heads{at: make([]uint64, n, n+n/8)}
+	if n < 2 {
+		return h
+	}
+	h.prefix = first(1)[:shared(first(1), first(n-1))]
+	for i := 1; i < n; i++ {
+		h.at[i] = headAt(first(i), len(h.prefix))
+	}
+	return h
+}
+
+// insert is for n strings of which number i, not the first, is new.
+func (h *heads) insert(i, n int, first func(i int) string) {
+	// A string between others begins as they do.
+	if i == 1 || i == n-1 && !strings.HasPrefix(first(i), h.prefix) {
+		*h = headsOf(n, first)
+		return
+	}
+	h.at = slices.Insert(h.at, i, headAt(first(i), len(h.prefix)))
+}
+
+// last is the last string that is not above b, the first one if all are.
+func (h *heads) last(b []byte, first func(i int) string) int {
+	if len(b) < len(h.prefix) || string(b[:len(h.prefix)]) != h.prefix {
+		if string(b) < h.prefix {
+			return 0
+		}
+		return len(h.at) - 1
+	}
+	head := headAt(b, len(h.prefix))
+	lo, hi := 1, len(h.at)
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		if h.at[m] < head || h.at[m] == head && first(m) <= string(b) {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo - 1
 }
 
 type orderLeaf struct {
@@ -41,8 +111,8 @@ const (
 	orderLeafMin = 64
 	orderPageMax = 128
 
-	orderPageBytes = 8 + 48
-	orderLeafBytes = 24
+	orderPageBytes = 8 + 88 + 8
+	orderLeafBytes = 24 + 8
 )
 
 // NewOrder is an empty order.
@@ -50,7 +120,8 @@ func NewOrder() *Order {
 	o := &Order{epoch: epochs.Add(1)}
 	o.shape = o.epoch
 	n := &node{epoch: o.epoch}
-	o.pages = []*orderPage{{epoch: o.epoch, leaves: []orderLeaf{{node: n}}}}
+	o.pages = []*orderPage{{epoch: o.epoch, leaves: []orderLeaf{{node: n}}, heads: heads{at: make([]uint64, 1)}}}
+	o.headPages()
 	o.bytes = n.mem() + orderLeafBytes + orderPageBytes
 	return o
 }
@@ -75,29 +146,27 @@ type orderAt struct{ page, leaf, at int }
 // if after. It may stand behind the last string of a leaf.
 func (o *Order) seek(b []byte, after bool) (p orderAt, found bool) {
 	// The last page, and in it the last leaf, whose first is not above b.
-	p.page = max(0, lastFirst(len(o.pages), b, func(i int) string { return o.pages[i].leaves[0].first }))
-	leaves := o.pages[p.page].leaves
-	p.leaf = max(0, lastFirst(len(leaves), b, func(i int) string { return leaves[i].first }))
-	p.at, found = leaves[p.leaf].search(b)
+	p.page = o.heads.last(b, o.firstOf)
+	pg := o.pages[p.page]
+	p.leaf = pg.heads.last(b, pg.firstOf)
+	p.at, found = pg.leaves[p.leaf].search(b)
 	if found && after {
 		p.at++
 	}
 	return p, found
 }
 
-// lastFirst is the last of n ascending strings that is not above b, -1 if all are.
-func lastFirst(n int, b []byte, first func(i int) string) int {
-	lo, hi := 1, n // the first of all counts as before everything
-	for lo < hi {
-		m := int(uint(lo+hi) >> 1)
-		if first(m) <= string(b) {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	return lo - 1
-}
+// firstOf is the first of a page's first leaf.
+func (o *Order) firstOf(page int) string { return o.pages[page].leaves[0].first }
+
+// firstOf is the first of a leaf.
+func (pg *orderPage) firstOf(leaf int) string { return pg.leaves[leaf].first }
+
+// headPages makes the heads of the pages anew.
+func (o *Order) headPages() { o.heads = headsOf(len(o.pages), o.firstOf) }
+
+// headLeaves makes the heads of an owned page's leaves anew.
+func (pg *orderPage) headLeaves() { pg.heads = headsOf(len(pg.leaves), pg.firstOf) }
 
 // search is the place of b in a leaf.
 func (l orderLeaf) search(b []byte) (at int, found bool) {
@@ -144,7 +213,7 @@ func tagAt(b []byte, skip int) (tag uint32) {
 }
 
 // shared is the number of bytes with which both begin.
-func shared(a, b []byte) (n int) {
+func shared[T string | []byte](a, b T) (n int) {
 	for n < len(a) && n < len(b) && a[n] == b[n] {
 		n++
 	}
@@ -173,7 +242,7 @@ func (o *Order) ownPage(page int) *orderPage {
 	pg := o.pages[page]
 	if pg.epoch != o.epoch {
 		o.ownPages()
-		pg = &orderPage{epoch: o.epoch, count: pg.count, leaves: slices.Clone(pg.leaves)}
+		pg = &orderPage{epoch: o.epoch, count: pg.count, leaves: slices.Clone(pg.leaves), heads: heads{pg.heads.prefix, slices.Clone(pg.heads.at)}}
 		o.pages[page] = pg
 	}
 	return pg
@@ -254,6 +323,7 @@ func (o *Order) split(p orderAt, b []byte) {
 	}
 	o.bytes += n.mem() + leaf.mem() + orderLeafBytes + int64(len(leaf.first))
 	pg.leaves = slices.Insert(pg.leaves, p.leaf+1, leaf)
+	pg.heads.insert(p.leaf+1, len(pg.leaves), pg.firstOf)
 	if len(pg.leaves) <= orderPageMax {
 		return
 	}
@@ -269,7 +339,10 @@ func (o *Order) split(p orderAt, b []byte) {
 	pg.leaves = slices.Clone(pg.leaves[:half])
 	pg.count -= next.count
 	o.bytes += orderPageBytes
+	pg.headLeaves()
+	next.headLeaves()
 	o.pages = slices.Insert(o.pages, p.page+1, next)
+	o.headPages()
 }
 
 // separator is the shortest string that is above l and not above r, of those that r
@@ -321,16 +394,22 @@ func (o *Order) dropLeaf(p orderAt) {
 	if len(pg.leaves) == 0 {
 		o.bytes -= orderPageBytes
 		o.pages = slices.Delete(o.pages, p.page, p.page+1)
+		o.headPages()
 		return
+	}
+	if p.leaf == 0 {
+		o.headPages()
 	}
 	if p.page+1 == len(o.pages) || len(pg.leaves) >= orderPageMax/4 {
 		return
 	}
 	if next := o.pages[p.page+1]; len(pg.leaves)+len(next.leaves) <= orderPageMax*3/4 {
 		pg.leaves = append(pg.leaves, next.leaves...)
+		pg.headLeaves()
 		pg.count += next.count
 		o.bytes -= orderPageBytes
 		o.pages = slices.Delete(o.pages, p.page+1, p.page+2)
+		o.headPages()
 	}
 }
 
@@ -339,6 +418,7 @@ func (o *Order) forget(pg *orderPage, i int) {
 	l := pg.leaves[i]
 	o.bytes -= l.mem() + orderLeafBytes + int64(len(l.first))
 	pg.leaves = slices.Delete(pg.leaves, i, i+1)
+	pg.heads.at = slices.Delete(pg.heads.at, i, i+1)
 }
 
 // mergeLeaf joins an owned leaf with the one behind it in its page, if both are small.
@@ -484,8 +564,23 @@ func (c *OrderCursor) previous() (b []byte, ok bool) {
 	return l.key(l.refs[p.at]), true
 }
 
+func (h *heads) check(n int, first func(i int) string) error {
+	if len(h.at) != n {
+		return fmt.Errorf("order: %d heads of %d strings", len(h.at), n)
+	}
+	for i := 1; i < n; i++ {
+		if b := first(i); !strings.HasPrefix(b, h.prefix) || h.at[i] != headAt(b, len(h.prefix)) {
+			return fmt.Errorf("order: the head %x behind %q of %q", h.at[i], h.prefix, b)
+		}
+	}
+	return nil
+}
+
 // Check verifies every invariant; it is for tests.
 func (o *Order) Check() error {
+	if err := o.heads.check(len(o.pages), o.firstOf); err != nil {
+		return err
+	}
 	count, mem := 0, int64(0)
 	var last []byte
 	for i, pg := range o.pages {
@@ -493,6 +588,9 @@ func (o *Order) Check() error {
 		n := 0
 		if len(pg.leaves) == 0 || len(pg.leaves) > orderPageMax {
 			return fmt.Errorf("order: a page of %d leaves", len(pg.leaves))
+		}
+		if err := pg.heads.check(len(pg.leaves), pg.firstOf); err != nil {
+			return err
 		}
 		for j, l := range pg.leaves {
 			mem += l.mem() + orderLeafBytes + int64(len(l.first))
