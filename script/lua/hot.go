@@ -520,8 +520,12 @@ func (s *State) hot() {
 					if r > q {
 						r--
 					}
-					at(base, opA(i)).setNumber(a - float64(r*b))
-					continue
+					// r has lost the sign of a floor that is -0, so that -0 % b
+					// comes to -0, which no modulus is: the sum makes it 0.
+					if m := a - float64(r*b) + 0; !positiveNaN || m == m {
+						at(base, opA(i)).setNumber(m)
+						continue
+					}
 				}
 			}
 		case hUnm:

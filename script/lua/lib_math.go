@@ -149,13 +149,16 @@ func pow(a, b float64) float64 {
 	if v != v {
 		switch {
 		case a != a:
+			if math.Signbit(a) && math.Abs(math.Mod(b, 2)) == 1 {
+				return -a // C's has -x^b for a negative base and an odd exponent, also here
+			}
 			return a
 		case b != b:
 			return b
 		}
 		return negNaN
 	}
-	if a == 0 || math.IsInf(a, 0) || math.IsInf(b, 0) || b != b {
+	if a == 0 || a != a || math.IsInf(a, 0) || math.IsInf(b, 0) || b != b {
 		return v
 	}
 	whole := b == math.Trunc(b)
@@ -267,7 +270,8 @@ func (a twofold) over(n float64) twofold {
 	return twofold{high, e - (high - q)}
 }
 
-// atan2 keeps the sign of a not-a-number.
+// atan2 keeps the sign of a not-a-number, and of a number where Go's loses it: if a is so small
+// that a/b is 0.
 func atan2(a, b float64) float64 {
 	switch {
 	case a != a:
@@ -275,7 +279,7 @@ func atan2(a, b float64) float64 {
 	case b != b:
 		return b
 	}
-	return math.Atan2(a, b)
+	return math.Copysign(math.Atan2(a, b), a)
 }
 
 func fmod(a, b float64) float64 {

@@ -35,6 +35,39 @@ func onelinePrograms() []string {
 			}
 		}
 	}
+	// Numbers at which rounding, signs of zero and NaN show: each operation on variables,
+	// and with a constant on either side. text tells -0 from 0.
+	const text = "local function text(r) return (r==0 and 1/r<0) and '-0' or ('%%.17g'):format(r) end "
+	special := []string{"0", "-0", "1", "-1", "0.5", "-0.5", "13", "-13", "2.5", "-2.5", "1e308", "-1e308", "5e-324", "-5e-324",
+		"4503599627370496", "-4503599627370496", "2251799813685247.5", "-2251799813685247.5", "9007199254740993", "1e16", "-1e16", "1/0", "-1/0", "0/0"}
+	all := "local t={" + strings.Join(special, ",") + "} t[2]=-t[1] "
+	for _, op := range []string{"+", "-", "*", "/", "%%", "^"} {
+		for i, a := range special {
+			add(text+all+"local a,o=t[%d],'' for i=1,#t do o=o..text(a"+op+"t[i])..' ' end return o", i+1)
+			if !strings.Contains(a, "/") {
+				add(text+all+"local o='' for i=1,#t do o=o..text(t[i]"+op+"(%[1]s))..' '..text((%[1]s)"+op+"t[i])..' ' end return o", a)
+			}
+		}
+	}
+	for _, f := range []string{"-", "math.floor", "math.ceil", "math.abs", "math.sqrt", "math.modf", "math.frexp", "tonumber"} {
+		add(text+all+"local o='' for i=1,#t do o=o..text(%s(t[i]))..' '..tostring(%[1]s(t[i]))..' ' end return o", f)
+	}
+	for _, f := range []string{"math.exp", "math.log", "math.log10", "math.atan", "math.tanh"} { // not the last two digits
+		add(all+"local o='' for i=1,#t do o=o..%s(t[i])..' ' end return o", f)
+	}
+	for _, f := range []string{"math.fmod", "math.max", "math.min", "math.pow"} {
+		for i := range special {
+			add(text+all+"local a,o=t[%d],'' for i=1,#t do o=o..text(%[2]s(a,t[i]))..' ' end return o", i+1, f)
+		}
+	}
+	for i := range special {
+		add(all+"local a,o=t[%d],'' for i=1,#t do o=o..math.atan2(a,t[i])..' ' end return o", i+1)
+	}
+	for i := range special {
+		add(all+"local a,o=t[%d],'' for i=1,#t do o=o..tostring(a<t[i])..tostring(a<=t[i])..tostring(a==t[i])..' ' end return o", i+1)
+		add(all+"local a,n,o=t[%d],0,'' for i=1,#t do n=0 for j=a,a+3,t[i] do n=n+1 if n>3 then break end end o=o..n..' ' end return o", i+1)
+		add(all+"local a=t[%d] return pcall(function() local u={} u[a]=1 return u[0],u[-a],u[a],next(u) end)", i+1)
+	}
 	for _, a := range values {
 		add("local a=%s return -a", a)
 		add("local a=%s return #a", a)
