@@ -34,6 +34,7 @@ var thresholds = []threshold{
 	{"growth/*/kvd_max_lock_hold_us", "kvd", "<=", 1000},
 	{"growth/*/kvd_max_command_us", "kvd", "<=", 1000},
 
+	{"fairness/AR*/GET worst", "kvd", "<=", 50_000}, // Redis has no arrays
 	{"fairness/*/GET worst", "ratio", "<=", 1},
 
 	{"requests/*/peak", "ratio", "<=", 1.5},
