@@ -18,31 +18,12 @@ type Pending struct {
 	keyed *keyspace.Key // that one, or the same of a command before; nil if it is not known
 	// follows: nothing but commands ran since x.lap; more: another one follows this.
 	follows, more bool
-	near          bool // the key has been brought nearer for one of the last commands
-}
-
-// latelyKeys is of how many keys an Exec knows that it has asked for them a short while
-// ago. A power of two.
-const latelyKeys = 256
-
-// lately has the hashes of such keys, each where its low bits say. They are in the
-// processor's cache, most likely: bringing them nearer would cost as much as finding them.
-type lately [latelyKeys]uint64
-
-// met notes a key, and tells whether it was there.
-func (r *lately) met(k *keyspace.Key) bool {
-	at := &r[k.Hash&(latelyKeys-1)]
-	if *at == k.Hash {
-		return true
-	}
-	*at = k.Hash
-	return false
 }
 
 // Set makes p a command that nothing is foreseen of.
 func (p *Pending) Set(args [][]byte, end int) {
 	p.Args, p.End, p.row = args, end, nil
-	p.keyed, p.follows, p.more, p.near = nil, false, false, false
+	p.keyed, p.follows, p.more = nil, false, false
 }
 
 // SetRow is Set for a command whose row the session knows: the first argument stands for
@@ -55,17 +36,11 @@ func (p *Pending) SetRow(row *Row, args [][]byte, end int) {
 // first tells whether no command right before has the same key.
 func (p *Pending) first() bool { return p.keyed == &p.key }
 
-// far tells whether the key is to be brought nearer.
-func (p *Pending) far() bool { return p.first() && !p.near }
-
 // Foresee brings the keys of commands that were Set and are about to run nearer, all of
 // them side by side; see keyspace.PrefetchTable.
 func (x *Exec) Foresee(c *Client, cmds []Pending) {
 	ks, db := x.s.Keyspace, int(c.db.Load())
-	more, far, same := false, false, false
-	if x.lately == nil {
-		x.lately = new(lately)
-	}
+	more := false
 	for i := range cmds {
 		p := &cmds[i]
 		p.follows, p.more = i > 0, i+1 < len(cmds)
@@ -74,35 +49,25 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 		}
 		if i > 0 && cmds[i-1].keyed != nil && bytes.Equal(p.Args[1], cmds[i-1].Args[1]) {
 			p.keyed = cmds[i-1].keyed
-			same = true
 			continue
 		}
 		p.key.Set(p.Args[1])
 		p.keyed = &p.key
-		if p.near = x.lately.met(&p.key); p.near {
-			continue
-		}
-		far = true
 		if ks.PrefetchTable(db, &p.key) {
 			more = true
 		}
 	}
 	if more {
 		for i := range cmds {
-			if cmds[i].far() {
+			if cmds[i].first() {
 				ks.PrefetchSegment(db, &cmds[i].key)
 			}
 		}
 	}
-	if far {
-		for i := range cmds {
-			if cmds[i].far() {
-				ks.PrefetchEntry(db, &cmds[i].key)
-			}
+	for i := range cmds {
+		if cmds[i].first() {
+			ks.PrefetchEntry(db, &cmds[i].key)
 		}
-	}
-	if !same {
-		return
 	}
 	for i := 0; i < len(cmds); {
 		n := 1

@@ -55,7 +55,6 @@ type Exec struct {
 
 	// members is memory for foreseeMembers.
 	members [types.ForeseeMax][]byte
-	lately  *lately // of Foresee; nil until it has run
 
 	// foreseen is the key of Args[1], if it is computed already.
 	foreseen *keyspace.Key
