@@ -31,12 +31,12 @@ test: units servers
 
 units:
 	tests/setup/install.sh
-	go test $$(go list ./... | grep -v kvd/tests)
+	go test -timeout 20m $$(go list ./... | grep -v kvd/tests)
 
 # Whole servers are tested one package after the other: beside each other they wait for processors, and time says little.
 servers:
 	tests/setup/install.sh
-	go test -p 1 ./tests/...
+	go test -timeout 20m -p 1 ./tests/...
 
 # The whole-server tests run without -race in `test`: they are long, and most of what they run is another process.
 # RACE_FLAGS=-short leaves out tests that take long and have no concurrency, RACE_SKIP names packages without any.
@@ -44,7 +44,7 @@ RACE_FLAGS ?=
 RACE_SKIP  ?= kvd/tests
 
 race:
-	CGO_ENABLED=1 go test -race -pgo=off $(RACE_FLAGS) $$(go list ./... | grep -vE '$(RACE_SKIP)')
+	CGO_ENABLED=1 go test -race -pgo=off -timeout 20m $(RACE_FLAGS) $$(go list ./... | grep -vE '$(RACE_SKIP)')
 
 # A million random programs beside lua5.1, and 200,000 calls of each of cjson, cmsgpack, struct and bit beside redis-server.
 LUA_PROGRAMS ?= 1000000

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"kvd/keyspace"
+	"kvd/logf"
 )
 
 func words(line string) (args [][]byte) {
@@ -57,5 +58,61 @@ func TestApplier(t *testing.T) {
 	k := keyspace.MakeKey([]byte("k"))
 	if e := tx.Peek(&k); string(e.Packed()) != "vw" {
 		t.Errorf("%q", e.Packed())
+	}
+}
+
+// TestAppliedScripts: what a script writes that a log or a leader's stream has passes gates, too.
+func TestAppliedScripts(t *testing.T) {
+	for _, gate := range []uint32{gateReadOnly, gateReplicas, gateStale, gateLoading, gateSnapshots, gateLog, gateMemory} {
+		s := newTestServer(t)
+		s.setGate(gate, true)
+		for _, a := range []*Applier{s.NewApplier(), s.NewStreamApplier()} {
+			for _, args := range [][]string{
+				{"EVAL", "redis.call('set', KEYS[1], '100')", "1", "k"},
+				{"EVAL", "return redis.call('incr', KEYS[1])", "1", "k"},
+				{"FUNCTION", "LOAD", "REPLACE", "#!lua name=lib\nredis.register_function('f', function(keys) return redis.call('incr', keys[1]) end)"},
+				{"FCALL", "f", "1", "k"},
+				{"MULTI"},
+				{"EVAL", "redis.call('incr', KEYS[1])", "1", "k"},
+				{"EXEC"},
+			} {
+				var words [][]byte
+				for _, w := range args {
+					words = append(words, []byte(w))
+				}
+				if err := a.Apply(words); err != nil {
+					t.Errorf("gate %b: %v", gate, err)
+				}
+			}
+		}
+		s.setGate(gate, false)
+		s.want("GET k", "$3\n103\n")
+	}
+}
+
+// TestWritableReplica: a follower that takes writes of its own passes over what its leader
+// sends that fails, and says so; one that does not ends the link, or the server if it is to.
+func TestWritableReplica(t *testing.T) {
+	s := newTestServer(t)
+	var log strings.Builder
+	s.Log = logf.NewWriter(&log, logf.Notice)
+	aborted := false
+	s.Abort = func(error) { aborted = true }
+	s.config("propagation-error-behavior", "panic")
+	a := s.NewStreamApplier()
+	s.want("SET k x", "+OK\n")
+	s.config("replica-read-only", "no")
+	for _, line := range []string{"INCR k", "NOSUCH k", "MULTI", "INCR k", "SET m 1", "EXEC"} {
+		if err := a.Apply(words(line)); err != nil || aborted {
+			t.Errorf("%s: %v, ended: %v", line, err, aborted)
+		}
+	}
+	if n := strings.Count(log.String(), "== CRITICAL =="); n != 3 {
+		t.Errorf("%d messages:\n%s", n, log.String())
+	}
+	s.want("MGET k m", "*2\n$1\nx\n$1\n1\n")
+	s.config("replica-read-only", "yes")
+	if err := a.Apply(words("INCR k")); err == nil || !aborted {
+		t.Errorf("%v, ended: %v", err, aborted)
 	}
 }

@@ -517,7 +517,7 @@ func (r *scriptRun) try(row *Row, args [][]byte) (refusal string) {
 		return errOOM // behind its first write it cannot be stopped half way
 	}
 	c.Row, c.Args, c.Flags = row, args, row.Flags
-	if gate := x.s.gate.Load(); gate != 0 {
+	if gate := x.s.gate.Load(); gate != 0 && !c.C.applies { // what is applied is admitted always
 		if refusal = x.gateText(c, gate); refusal != "" {
 			if refusal == errMasterDown {
 				refusal = errCallStale

@@ -501,7 +501,7 @@ var directives = []Directive{
 	enum("repl-diskless-load", "disabled", []string{"disabled", "on-empty-db", "swapdb"}, DenyLoading, Acts, groupReplica, "Load a master's snapshot straight from the socket."),
 	integer("min-replicas-to-write", "0", 0, maxInt, 0, Acts, groupReplica, "Refuse writes with fewer good replicas.").as("min-slaves-to-write"),
 	integer("min-replicas-max-lag", "10", 0, maxInt, 0, Acts, groupReplica, "Seconds of lag that a good replica may have.").as("min-slaves-max-lag"),
-	enum("propagation-error-behavior", "ignore", []string{"ignore", "panic", "panic-on-replicas"}, 0, Acts, groupReplica, "What to do when a replicated command fails."),
+	enum("propagation-error-behavior", "ignore", []string{"ignore", "panic", "panic-on-replicas"}, 0, Acts, groupReplica, "What to do when a replicated command fails; a replica that takes writes of its own passes over it."),
 
 	// Cluster.
 	yesno("cluster-enabled", "no", Immutable, Refuse, groupCluster, "Run as a cluster node."),

@@ -200,7 +200,9 @@ func TestLongHolds(t *testing.T) {
 	if n, _ := ks.Size(0, false); n != len(keys)/2 {
 		t.Errorf("Size says %d", n)
 	}
+	r.Lock(keys[1:2], &h)
 	tx.Delete(&keys[1])
+	ks.Unlock(&h)
 	if n, _ := ks.Size(0, false); n != len(keys)/2-1 {
 		t.Errorf("Size says %d: not what is there", n)
 	}
