@@ -122,13 +122,14 @@ func (a *Applier) Apply(args [][]byte) error {
 			text, _, _ = strings.Cut(text, " ")
 		}
 		err := fmt.Errorf("the command '%s' failed: %s", quoted(args[0], 128), text)
-		if a.c.streams && !a.s.Config.ReplicaReadOnly.Load() {
+		switch {
+		case !a.c.streams:
+		case !a.s.Config.ReplicaReadOnly.Load():
 			// Who lets clients write to a follower lets its contents become others than the
 			// leader's: to begin anew from a snapshot would take these writes away.
 			a.s.Log.Warningf("== CRITICAL == This replica takes writes of its own, and passes over what its master sent: %v", err)
 			return nil
-		}
-		if a.c.streams && a.s.Config.PropagationError.Load() != "ignore" && a.s.Abort != nil {
+		case a.s.Config.PropagationError.Load() != "ignore" && a.s.Abort != nil:
 			a.s.Abort(err)
 		}
 		return err

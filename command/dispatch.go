@@ -266,12 +266,18 @@ func (x *Exec) keysInto(ctx *Ctx, keys []keyspace.Key) []keyspace.Key {
 	} else if row.KeysFn != nil || row.First > 0 {
 		pos, ok := row.KeyPositions(args, x.pos[:0])
 		if ok {
-			keys = slices.Grow(keys, len(pos))
-			for _, p := range pos {
-				keys = append(keys, keyspace.MakeKey(args[p]))
-			}
+			keys = appendKeys(keys, args, pos)
 		}
 		x.pos = pos
+	}
+	return keys
+}
+
+// appendKeys computes the keys that stand at the positions pos of args.
+func appendKeys(keys []keyspace.Key, args [][]byte, pos []int) []keyspace.Key {
+	keys = slices.Grow(keys, len(pos))
+	for _, p := range pos {
+		keys = append(keys, keyspace.MakeKey(args[p]))
 	}
 	return keys
 }

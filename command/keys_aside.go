@@ -40,11 +40,8 @@ func (x *Exec) setManyKeys(ctx *Ctx) bool {
 
 func (m *madeKeys) make(args [][]byte) {
 	pos, ok := m.row.KeyPositions(args, nil)
-	keys := make([]keyspace.Key, 0, len(pos)+1) // not nil
+	m.pos, m.keys = pos, []keyspace.Key{} // not nil
 	if ok {
-		for _, p := range pos {
-			keys = append(keys, keyspace.MakeKey(args[p]))
-		}
+		m.keys = appendKeys(m.keys, args, pos)
 	}
-	m.pos, m.keys = pos, keys
 }

@@ -133,7 +133,8 @@ func (t *Table) Lookup(name []byte) *Row {
 // each call, and to spell a name in lower case and to hash it takes longer than short commands do.
 type quickRows [1024]*Row
 
-// slot is the place of a name, which is not empty, in any case.
+// slot is the place of a name, which is not empty, in any case. The factors are no more than
+// those, of some that were tried, with which most rows have a place to themselves.
 func (q *quickRows) slot(name []byte) **Row {
 	n := uint(len(name))
 	first, middle, last := uint(name[0]|0x20), uint(name[n/2]|0x20), uint(name[n-1]|0x20)
