@@ -85,7 +85,7 @@ func (x *Exec) Foresee(c *Client, cmds []Pending) {
 // commands in a row ask for.
 func (x *Exec) foreseeMembers(db int, cmds []Pending) {
 	members := &x.members
-	n, change := 0, false
+	n := 0
 	var row *Row
 	for i := range cmds {
 		args := cmds[i].Args
@@ -100,11 +100,10 @@ func (x *Exec) foreseeMembers(db int, cmds []Pending) {
 		if at := int(row.MemberAt); at > 0 && at < len(args) && n < len(members) {
 			members[n] = args[at]
 			n++
-			change = change || row.Flags&Write != 0
 		}
 	}
 	if n > 1 {
-		x.s.Keyspace.PrefetchMembers(db, &cmds[0].key, members[:n], change)
+		x.s.Keyspace.PrefetchMembers(db, &cmds[0].key, members[:n])
 	}
 	clear(members[:n]) // they alias the input
 }

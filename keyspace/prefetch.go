@@ -129,8 +129,8 @@ func (st *stripe) prefetchDue(db *DB, d *btree.BTreeG[deadline], now int64, n in
 }
 
 // PrefetchMembers brings members of a big collection nearer, which commands on
-// the key are about to look up, or to set if change. The key's entry should be near already.
-func (ks *Keyspace) PrefetchMembers(db int, k *Key, members [][]byte, change bool) {
+// the key are about to look up. The key's entry should be near already.
+func (ks *Keyspace) PrefetchMembers(db int, k *Key, members [][]byte) {
 	st := &ks.stripes[int(k.Slot)>>ks.shift]
 	if !st.mu.TryLock() {
 		return
@@ -139,10 +139,7 @@ func (ks *Keyspace) PrefetchMembers(db int, k *Key, members [][]byte, change boo
 		if i, l := st.find(&sh.slots[int(k.Slot)&(1<<ks.shift-1)], k); i >= 0 {
 			var e Entry
 			st.readEntry(l, &e)
-			o := e.Object()
-			if f, ok := o.(types.ChangeForeseer); ok && change {
-				f.ForeseeChange(members)
-			} else if f, ok := o.(types.Foreseer); ok {
+			if f, ok := e.Object().(types.Foreseer); ok {
 				f.Foresee(members)
 			}
 		}

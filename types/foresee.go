@@ -14,20 +14,11 @@ type Foreseer interface {
 	Foresee(members [][]byte)
 }
 
-// ChangeForeseer is a Foreseer that has more to bring nearer for members that are about to
-// be set.
-type ChangeForeseer interface {
-	ForeseeChange(members [][]byte)
-}
-
 // ForeseeMax is how many look-ups are foreseen at a time.
 const ForeseeMax = 16
 
 // Foresee implements Foreseer.
-func (t *table) Foresee(members [][]byte) { t.foresee(members) }
-
-// foresee is Foresee. absent has a bit for each of the members that are not there.
-func (t *table) foresee(members [][]byte) (absent uint32) {
+func (t *table) Foresee(members [][]byte) {
 	var hash [ForeseeMax]uint64
 	var at [ForeseeMax]*node
 	members = members[:min(len(members), ForeseeMax)]
@@ -56,72 +47,6 @@ func (t *table) foresee(members [][]byte) (absent uint32) {
 		tag := n.tag(hash[i])
 		if j := n.lower(tag); j < len(n.refs) && n.refs[j]>>16 == tag {
 			slab.Prefetch(&n.blob[n.refs[j]&0xFFFF])
-		} else {
-			absent |= 1 << i
-		}
-	}
-	return absent
-}
-
-// ForeseeChange implements ChangeForeseer: new fields of a hash that has them in order get
-// a place there.
-func (b *bigHash) ForeseeChange(fields [][]byte) {
-	absent := b.foresee(fields)
-	if absent == 0 || b.order == nil || b.order.fields == nil {
-		return
-	}
-	var fresh [ForeseeMax][]byte
-	n := 0
-	for i := range min(len(fields), ForeseeMax) {
-		if absent>>i&1 != 0 {
-			fresh[n] = fields[i]
-			n++
-		}
-	}
-	b.order.fields.foresee(fresh[:n])
-}
-
-// foresee brings the places of at most ForeseeMax strings nearer. All are looked for side
-// by side, a step of the search in turn.
-func (o *Order) foresee(names [][]byte) {
-	var at [ForeseeMax]*node
-	for i, b := range names {
-		pg := o.pages[o.heads.last(b, o.firstOf)]
-		n := pg.leaves[pg.heads.last(b, pg.firstOf)].node
-		slab.Prefetch(&n.refs)
-		slab.Prefetch(&n.full)
-		at[i] = n
-	}
-	var lo, hi [ForeseeMax]int
-	most := 0
-	for i := range names {
-		n := at[i]
-		hi[i] = len(n.refs)
-		most = max(most, hi[i])
-		if hi[i] > 0 {
-			slab.Prefetch(&n.refs[hi[i]/2])
-			slab.Prefetch(&n.refs[0])
-		}
-	}
-	for ; most > 0; most /= 2 {
-		for i, b := range names {
-			if n := at[i]; lo[i] < hi[i] {
-				if m := (lo[i] + hi[i]) / 2; n.refs[m]>>16 < tagAt(b, int(n.full)) {
-					lo[i] = m + 1
-				} else {
-					hi[i] = m
-				}
-				if lo[i] < hi[i] {
-					slab.Prefetch(&n.refs[(lo[i]+hi[i])/2])
-				}
-			}
-		}
-	}
-	for i := range names {
-		if n := at[i]; len(n.refs) > 0 {
-			slab.Prefetch(&n.blob[n.refs[0]&0xFFFF])
-			slab.Prefetch(&n.blob[n.refs[min(lo[i], len(n.refs)-1)]&0xFFFF])
-			slab.Prefetch(&n.blob[len(n.blob)-1])
 		}
 	}
 }
